@@ -1,0 +1,72 @@
+"""HTTP routes as data: each room lists its own, the server turns the lists into an app and an OpenAPI page."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from fairlead.kernel.actor import Actor
+from fairlead.kernel.errors import Invalid
+from fairlead.kernel.ids import is_id
+
+
+class Permission(StrEnum):
+    """What a caller must be allowed to do. Each includes the ones before it, except that PUBLIC needs no token."""
+
+    PUBLIC = "public"
+    READ = "read"
+    PREDICT = "predict"
+    WRITE = "write"
+    APPROVE = "approve"
+    ADMIN = "admin"
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, after the edge has parsed it: who asks, why, and with which path and query values."""
+
+    actor: Actor
+    because: str = ""
+    path: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+
+    def id_cursor(self) -> str | None:
+        """Return the query's ``cursor`` of a listing that goes by ids, None on the first page. Raises ``Invalid``."""
+        cursor = self.query.get("cursor")
+        if cursor is not None and not is_id(cursor):
+            raise Invalid(
+                "the cursor is not one of ours",
+                where="query cursor",
+                why="A cursor is the next value of the page before, unchanged.",
+                next="start again without a cursor",
+            )
+        return cursor
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is not JSON: bytes with a media type and headers."""
+
+    data: bytes
+    media_type: str = "application/octet-stream"
+    headers: Mapping[str, str] = {}
+    status: int = 200
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation. ``handler(call)`` or, when ``request`` is given, ``handler(call, request)``.
+
+    ``request`` is the msgspec type of the JSON body, or ``bytes`` for the raw body. ``response`` is the type
+    of the answer, used for OpenAPI. A handler runs on a thread unless it is a coroutine function, which runs on
+    the event loop and must not block. Raises nothing but ``FairleadError`` for a caller's mistake.
+    """
+
+    method: str
+    path: str
+    permission: Permission
+    handler: Callable[..., Any]
+    summary: str
+    request: Any = None
+    response: Any = None
+    status: int = 200
+    limit_bytes: int = 1 << 20

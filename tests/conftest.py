@@ -1,0 +1,154 @@
+"""What tests of every room share: a store on both databases, a clock that stands still, someone who acts.
+
+PostgreSQL is the server at ``FAIRLEAD_TEST_POSTGRES``, else one at 127.0.0.1:5432 when it answers. Without any, its
+tests skip and say so; under ``CI=true`` that is a failure. Every test session (so every xdist worker) has its own
+schema, emptied before each test.
+"""
+
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from fairlead.kernel import Actor, Settings, VirtualClock
+from fairlead.store import Store, open_store
+
+if TYPE_CHECKING:
+    from tests.seeded import Seeded
+
+POSTGRES = os.environ.get("FAIRLEAD_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
+SCHEMA_PREFIX = "fairlead_test_"
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Stands at 2013-03-01T00:00:00Z until a test moves it."""
+    return VirtualClock(datetime(2013, 3, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return Actor("tester")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The setting ``database`` of an empty database, once for each kind."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def store(database_url: str, home: Path, clock: VirtualClock) -> Iterator[Store]:
+    """An empty store, once on SQLite and once on PostgreSQL, with its own home."""
+    yield from _opened(Settings(home=str(home), database=database_url), clock)
+
+
+@pytest.fixture
+def sqlite_store(home: Path, clock: VirtualClock) -> Iterator[Store]:
+    """An empty store on SQLite, for tests that no database can change."""
+    yield from _opened(Settings(home=str(home)), clock)
+
+
+@pytest.fixture
+def home(tmp_path: Path, migrated: Path) -> Path:
+    """A home whose SQLite database has every table and no row: copying it is far cheaper than migrating."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    shutil.copy(migrated, folder / "fairlead.db")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    open_store(Settings(home=str(folder))).close()
+    with closing(sqlite3.connect(folder / "fairlead.db", isolation_level=None)) as driver:
+        driver.execute("DELETE FROM ledger_head")  # every store names its own ledger
+        driver.execute("PRAGMA journal_mode=DELETE")
+    return folder / "fairlead.db"
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> "Seeded":
+    """A home in which much has happened, made once a session; whoever changes it copies it first."""
+    from tests.seeded import seed
+
+    return seed(tmp_path_factory.mktemp("seeded"))
+
+
+@pytest.fixture
+def postgres_url(postgres_schema: str) -> str:
+    """The URL of this session's schema on PostgreSQL, emptied."""
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        _empty(connection, postgres_schema)
+    # The server's disk is not what these tests are about, so commits need not wait for it.
+    options = f"-csearch_path%3D{postgres_schema}%20-csynchronous_commit%3Doff"
+    mark = "&" if "?" in POSTGRES else "?"
+    return f"{POSTGRES}{mark}options={options}&application_name={postgres_schema}"
+
+
+@pytest.fixture(scope="session")
+def postgres_schema() -> Iterator[str]:
+    """A schema of this session's own, dropped at its end."""
+    try:
+        keeper = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError as error:
+        message = f"no PostgreSQL at FAIRLEAD_TEST_POSTGRES or 127.0.0.1:5432 ({type(error).__name__})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with keeper:
+        _drop_abandoned(keeper)
+        name = SCHEMA_PREFIX + secrets.token_hex(6)
+        keeper.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
+        keeper.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        yield name
+        _end_sessions(keeper, name)
+        keeper.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+
+
+def _opened(settings: Settings, clock: VirtualClock) -> Iterator[Store]:
+    opened = open_store(settings, clock=clock)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _empty(connection: psycopg.Connection, schema: str) -> None:
+    """Delete every row of a schema. Deleting is far cheaper than making some sixty tables for each test."""
+    _end_sessions(connection, schema)
+    tables = [
+        row[0]
+        for row in connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'alembic_version'", [schema]
+        )
+    ]
+    if tables:
+        deletes = [sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, table)) for table in tables]
+        # Foreign keys are not checked by a session that applies a replica's changes, so any order will do.
+        connection.execute(sql.SQL("; ").join([sql.SQL("SET session_replication_role = replica"), *deletes]))
+
+
+def _end_sessions(connection: psycopg.Connection, schema: str) -> None:
+    """End what an earlier test of this session left connected: it would hold locks on the rows."""
+    connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [schema])
+
+
+def _drop_abandoned(connection: psycopg.Connection) -> None:
+    """Drop the schemas of sessions that were killed: nobody holds their lock any more."""
+    found = connection.execute("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)", [SCHEMA_PREFIX])
+    for (name,) in found.fetchall():
+        row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [name]).fetchone()
+        if row is not None and row[0]:
+            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+            connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])

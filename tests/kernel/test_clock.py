@@ -1,0 +1,71 @@
+"""Clocks tell aware UTC times and never go back."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from fairlead.kernel import Invalid, StartedClock, SystemClock, VirtualClock, parse_time
+
+START = datetime(2013, 3, 1, tzinfo=UTC)
+
+
+def test_the_system_clock_tells_utc() -> None:
+    clock = SystemClock()
+    one, started = clock.now(), clock.monotonic()
+    clock.sleep(0.01)
+    assert clock.now() > one
+    assert clock.monotonic() - started >= 0.01
+    assert one.utcoffset() == timedelta(0)
+
+
+def test_a_virtual_clock_stands_until_it_is_moved() -> None:
+    clock = VirtualClock(START)
+    assert clock.now() == clock.now() == START
+    clock.sleep(90)
+    assert clock.now() == START + timedelta(seconds=90)
+    assert clock.monotonic() == 90
+    clock.sleep(-5)
+    assert clock.monotonic() == 90
+    clock.advance_to(datetime(2013, 3, 2, 1, tzinfo=timezone(timedelta(hours=1))))
+    assert clock.now() == datetime(2013, 3, 2, tzinfo=UTC)
+    assert clock.now().utcoffset() == timedelta(0)
+
+
+def test_a_virtual_clock_is_not_set_back() -> None:
+    clock = VirtualClock(START)
+    with pytest.raises(Invalid, match="set a virtual clock back"):
+        clock.advance_to(START - timedelta(seconds=1))
+    assert clock.now() == START
+
+
+@pytest.mark.parametrize("make", [VirtualClock, StartedClock])
+def test_a_time_without_a_zone_is_refused(make: type) -> None:
+    with pytest.raises(Invalid, match="no time zone"):
+        make(datetime(2013, 3, 1))
+
+
+def test_a_started_clock_runs_on_from_its_start() -> None:
+    clock = StartedClock(START)
+    first = clock.now()
+    clock.sleep(0.01)
+    assert timedelta(0) <= first - START < timedelta(seconds=5)
+    assert clock.now() - first >= timedelta(seconds=0.01)
+    assert clock.monotonic() > 0
+
+
+def test_started_clocks_agree_when_they_started_together() -> None:
+    since = SystemClock().now() - timedelta(hours=2)
+    one, other = StartedClock(START, since=since), StartedClock(START, since=since)
+    assert abs(one.now() - other.now()) < timedelta(seconds=1)
+    assert one.now() - START >= timedelta(hours=2)
+
+
+@pytest.mark.parametrize("text", ["2013-03-01", "2013-03-01T00:00:00Z", "2013-03-01T01:00:00+01:00"])
+def test_times_are_read_as_utc(text: str) -> None:
+    assert parse_time(text, where="here") == START
+
+
+def test_what_is_no_time_is_refused_with_its_place() -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_time("yesterday", where="setting clock")
+    assert caught.value.where == "setting clock"

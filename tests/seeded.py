@@ -1,0 +1,96 @@
+"""A home in which much has happened, made through the rooms' own verbs: for the faces' tests to look at."""
+
+import asyncio
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from tests.loop.parcels import write_project
+
+from fairlead.declare import load_project
+from fairlead.kernel import Actor, Clock, Permission, Settings, VirtualClock
+from fairlead.loop import apply_project, approve_version, serve_version
+from fairlead.pipelines import PipelineSpec, Runner, StepSpec, submit
+from fairlead.server import Rooms, issue_token
+from fairlead.serving import Ask
+from fairlead.store import Store, open_store
+from fairlead.tracking import start_run
+
+NOW = datetime(2013, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=3)
+"""When the faces look at it."""
+ANN, BEN = Actor("ann"), Actor("ben")
+DECISIONS = 40
+
+
+class Seeded(msgspec.Struct, frozen=True):
+    """Where the home and the project's file are, and what stands in it."""
+
+    home: Path
+    project: Path
+    decisions: tuple[str, ...]
+    runs: tuple[str, ...]
+    applied: str
+    failed: str
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=str(self.home), project=str(self.project), clock=LATER.isoformat(), port=0)
+
+
+def seed(folder: Path) -> Seeded:
+    """Apply, train three versions, approve two, decide, track two runs, and let a pipeline fail."""
+    project = write_project(folder / "parcels.py")
+    clock = VirtualClock(NOW)
+    store = open_store(Settings(home=str(folder / "home")), clock=clock)
+    try:
+        applied = _three_versions(store, project, clock)
+        decisions = asyncio.run(_decide(store, clock))
+        runs = tuple(_tracked(store, name, rate) for name, rate in (("first try", 0.1), ("slower <b>", 0.03)))
+        with store.change(ANN, "for the nightly job") as change:
+            issue_token(change, "nightly", permission=Permission.PREDICT)
+        return Seeded(store.settings.home_path, project, decisions, runs, applied, _failed(store))
+    finally:
+        store.close()
+
+
+def _three_versions(store: Store, project: Path, clock: Clock) -> str:
+    run, _ = apply_project(store, load_project(project), actor=ANN, because="the parcels of early 2013")
+    assert run is not None
+    approve_version(store, "slow@1", actor=BEN, because="first model")
+    for number, strength in ((2, "0.5"), (3, "0.1")):
+        clock.sleep(3600)
+        write_project(project, **{"strength=1.0": f"strength={strength}"})
+        apply_project(store, load_project(project), actor=ANN, because=f"try {strength}")
+        if number == 2:
+            approve_version(store, "slow@2", actor=ANN, because="as good, and simpler")
+            serve_version(store, "slow@2", stage="canary", percent=10, actor=BEN, because="looks right")
+    return run.id
+
+
+async def _decide(store: Store, clock: Clock) -> tuple[str, ...]:
+    rooms = Rooms(store)
+    await rooms.gateway.start()
+    ids: list[str] = []
+    for i in range(DECISIONS):
+        answer = await rooms.gateway.infer("slow", Ask(columns={"parcel_id": [f"p{2800 + i}"]}))
+        ids += answer.decision_ids
+        clock.sleep(30)
+    await rooms.gateway.stop()
+    return tuple(ids)
+
+
+def _tracked(store: Store, name: str, rate: float) -> str:
+    run = start_run(store, experiment="by hand", name=name, actor=ANN, params={"rate": rate, "depth": 3}, capture=())
+    for step in range(60):
+        run.log_metrics({"loss": 0.3 + math.exp(-step * rate), "auc": 0.75 - 0.2 * math.exp(-step * rate)}, step)
+    run.log_text("<script>alert(1)</script>\n", "notes/first.html")
+    return run.finish().id
+
+
+def _failed(store: Store) -> str:
+    spec = PipelineSpec(name="nightly", steps=(StepSpec(name="import", function="fairlead.nothing_here:run"),))
+    run = submit(store, spec, actor=ANN, because="every night")
+    with Runner(store, workers=1) as runner:
+        return runner.run_until_done(run.id).id

@@ -1,0 +1,200 @@
+"""Blobs: what is written under a digest is what is read under it, in files and in S3 alike."""
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
+
+from fairlead.kernel import Invalid, MissingExtra, NotFound, Settings, Unavailable, digest_of_bytes
+from fairlead.store import Blobs, Damaged, LocalBlobs
+from fairlead.store.blobs import S3Blobs, blobs_of
+
+NEVER = digest_of_bytes(b"never written")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a server that speaks S3, with the bucket ``models``."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    boto3.client(
+        "s3", endpoint_url=endpoint, aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1"
+    ).create_bucket(Bucket="models")
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def s3_blobs(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Blobs:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    prefix = tmp_path.name
+    blobs = blobs_of(Settings(home=str(tmp_path), blobs=f"s3://models/{prefix}/", blobs_endpoint=s3))
+    assert isinstance(blobs, S3Blobs)
+    return blobs
+
+
+@pytest.fixture(params=["files", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    if request.param == "files":
+        return blobs_of(Settings(home=str(tmp_path)))
+    return request.getfixturevalue("s3_blobs")
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"flights" * 1_000_000], ids=["empty", "one", "long"])
+def test_bytes_come_back(blobs: Blobs, data: bytes, tmp_path: Path) -> None:
+    digest = blobs.put(data)
+    assert digest == digest_of_bytes(data)
+    assert blobs.has(digest)
+    assert blobs.get(digest) == data
+    assert blobs.local_path(digest).read_bytes() == data
+    assert blobs.put(data) == digest
+    (tmp_path / "file").write_bytes(data)
+    assert blobs.put_file(tmp_path / "file") == digest
+
+
+def test_a_file_comes_back(blobs: Blobs, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 50_000
+    (tmp_path / "file").write_bytes(data)
+    digest = blobs.put_file(tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"something else")
+    assert digest == digest_of_bytes(data)
+    assert blobs.get(digest) == data
+    assert blobs.local_path(digest).read_bytes() == data
+
+
+def test_what_was_never_written_is_not_found(blobs: Blobs, tmp_path: Path) -> None:
+    assert not blobs.has(NEVER)
+    for read in (blobs.get, blobs.local_path):
+        with pytest.raises(NotFound):
+            read(NEVER)
+    with pytest.raises(NotFound):
+        blobs.put_file(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "sha256:..", NEVER.upper(), NEVER + "0", "md5:" + "0" * 64])
+def test_only_a_digest_is_an_address(blobs: Blobs, name: str) -> None:
+    for read in (blobs.get, blobs.local_path, blobs.has):
+        with pytest.raises(Invalid):
+            read(name)
+
+
+def test_many_may_write_the_same(blobs: Blobs) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        digests = set(pool.map(lambda _: blobs.put(b"the same" * 1000), range(16)))
+    (digest,) = digests
+    assert blobs.get(digest) == b"the same" * 1000
+
+
+@given(data=st.binary(min_size=1, max_size=100), bit=st.integers(0, 7), where=st.floats(0, 0.99))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_any_flipped_bit_is_found(tmp_path: Path, data: bytes, bit: int, where: float) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    digest = blobs.put(data)
+    path = blobs.local_path(digest)
+    changed = bytearray(data)
+    changed[int(len(data) * where)] ^= 1 << bit
+    path.write_bytes(changed)
+    for read in (blobs.get, blobs.local_path):
+        with pytest.raises(Damaged):
+            read(digest)
+    path.unlink()
+
+
+def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(Unavailable, match="No space left"):
+            blobs.put(b"x")
+    assert list((tmp_path / "blobs").rglob("*")) == []
+    assert not blobs.has(digest_of_bytes(b"x"))
+
+
+def test_a_damaged_object_is_not_believed(s3_blobs: S3Blobs, s3: str, tmp_path: Path) -> None:
+    digest = s3_blobs.put(b"the truth")
+    name = digest.removeprefix("sha256:")
+    client = boto3.client(
+        "s3", endpoint_url=s3, aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1"
+    )
+    key = f"{tmp_path.name}/{name[:2]}/{name[2:]}"
+    assert client.get_object(Bucket="models", Key=key)["Body"].read() == b"the truth"
+    client.put_object(Bucket="models", Key=key, Body=b"a lie")
+    for read in (s3_blobs.get, s3_blobs.local_path):
+        with pytest.raises(Damaged):
+            read(digest)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_a_damaged_copy_is_fetched_again(s3_blobs: S3Blobs) -> None:
+    digest = s3_blobs.put(b"the truth")
+    copy = s3_blobs.local_path(digest)
+    copy.write_bytes(b"a lie")
+    assert s3_blobs.local_path(digest).read_bytes() == b"the truth"
+
+
+def test_a_store_that_is_away_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "secret-id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-key")
+    blobs = S3Blobs("s3://models", endpoint="http://127.0.0.1:9", cache=tmp_path)
+    for ask in (lambda: blobs.put(b"x"), lambda: blobs.get(NEVER), lambda: blobs.has(NEVER)):
+        with pytest.raises(Unavailable) as caught:
+            ask()
+        assert "secret" not in str(caught.value)
+
+
+def test_a_wrong_address_is_refused(tmp_path: Path) -> None:
+    for url in ("s3://", "gs://bucket", "/tmp"):
+        with pytest.raises(Invalid) as caught:
+            blobs_of(Settings(home=str(tmp_path), blobs=url))
+        assert caught.value.where == "setting blobs"
+
+
+def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(MissingExtra) as caught:
+        S3Blobs("s3://models", endpoint="", cache=tmp_path)
+    assert caught.value.next == "pip install 'fairlead[s3]'"
+
+
+def test_a_missing_bucket_is_an_error_of_ours(s3: str, s3_blobs: S3Blobs, tmp_path: Path) -> None:
+    other = S3Blobs("s3://nothing", endpoint=s3, cache=tmp_path / "c")
+    with pytest.raises(Unavailable, match="no such bucket"):
+        other.put(b"x")
+
+
+def test_what_killed_writers_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    folder = tmp_path / "blobs"
+    digest = LocalBlobs(folder).put(b"whole")
+    old, young = folder / ".77.0123456789abcdef", folder / ".78.0123456789abcdef"
+    for half in (old, young):
+        half.write_bytes(b"ha")
+    os.utime(old, (0, 0))
+    blobs = LocalBlobs(folder)
+    assert [file.name for file in folder.glob(".*")] == [young.name]
+    assert blobs.get(digest) == b"whole"
+
+
+def test_a_blob_that_the_disk_does_not_give_out_is_told_as_that(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    digest = blobs.put(b"data")
+    path = blobs.local_path(digest)
+    path.unlink()
+    path.mkdir()  # reading it fails, as on a bad sector
+    for read in (blobs.get, blobs.local_path):
+        with pytest.raises(Unavailable, match="cannot be read"):
+            read(digest)

@@ -1,0 +1,143 @@
+"""Readers cannot write, writers take turns, and a database that is away says so."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Table, insert, select, text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+from fairlead.kernel import Actor, Invalid, Settings, Unavailable
+from fairlead.store import Database, DatabaseDamaged, Store, events, open_store
+from fairlead.store.disk import Disk
+
+
+def test_a_reader_cannot_write(store: Store, things: Table) -> None:
+    for statement in (insert(things).values(id="a"), text("CREATE TABLE other (id INTEGER)"), things.delete()):
+        with pytest.raises(DBAPIError), store.read() as connection:
+            connection.execute(statement)
+    with store.read() as connection:
+        assert connection.execute(select(things)).all() == []
+
+
+def test_a_reader_sees_one_state(store: Store, actor: Actor, things: Table, make: Callable) -> None:
+    with store.read() as connection:
+        assert connection.execute(select(things)).all() == []
+        with store.change(actor) as change:
+            make(change, "a")
+        assert connection.execute(select(things)).all() == []
+    with store.read() as connection:
+        assert len(connection.execute(select(things)).all()) == 1
+
+
+def test_a_mistake_in_sql_stays_a_programmers_mistake(store: Store) -> None:
+    with pytest.raises((ProgrammingError, DBAPIError)) as caught, store.read() as connection:
+        connection.execute(text("SELECT nothing FROM nowhere"))
+    assert not isinstance(caught.value, Unavailable)
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "sqlite://", "no url", "postgresql+nothing:"])
+def test_an_unknown_url_is_refused(url: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        Database(url)
+    assert caught.value.where == "setting database"
+
+
+def test_an_unreachable_server_is_unavailable(tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path), database="postgresql://nobody@127.0.0.1:9/nothing")
+    with pytest.raises(Unavailable) as caught:
+        open_store(settings)
+    assert "nobody" not in str(caught.value)
+
+
+def test_a_locked_file_is_unavailable(sqlite_store: Store, actor: Actor, fill: Callable) -> None:
+    path = sqlite_store.settings.home_path / "fairlead.db"
+    fill(sqlite_store, 1)
+    impatient = Database(f"sqlite:///{path}", wait_s=0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable) as caught, impatient.write():
+            pytest.fail("the block must not begin")
+        assert "another process is writing" in caught.value.why
+        assert len(events(sqlite_store)) == 1
+        other.execute("ROLLBACK")
+    with impatient.write():
+        pass
+    impatient.dispose()
+    assert fill(sqlite_store, 1).position == 1
+
+
+def test_a_change_that_takes_too_long_does_not_block_the_others_for_ever(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}", wait_s=0.1)
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with database.write():
+            entered.set()
+            leave.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        entered.wait(10)
+        with pytest.raises(Unavailable, match="busy"), database.write():
+            pytest.fail("the block must not begin")
+        leave.set()
+        holding.result()
+    with database.write():
+        pass
+    database.dispose()
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "fairlead.db").write_bytes(b"this is not a database, whatever its name says" * 100)
+    with pytest.raises(DatabaseDamaged) as caught:
+        open_store(Settings(home=str(tmp_path)))
+    assert "backup" in caught.value.next
+
+
+def test_a_home_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "fairlead.db").mkdir()
+    with pytest.raises(Unavailable, match="cannot be opened"):
+        open_store(Settings(home=str(tmp_path)))
+
+
+def test_waits_for_the_disk_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log").write_bytes(b"x")
+    disk, forced = Disk(tmp_path / "log"), []
+    going_on, go = threading.Event(), threading.Event()
+
+    def slow(_: int) -> None:
+        forced.append(1)
+        going_on.set()
+        go.wait(10)
+
+    monkeypatch.setattr("os.fsync", slow)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(disk.flush)
+        going_on.wait(10)
+        # These wrote after the first wait had begun, so it does not cover them: one more does, for all.
+        others = [pool.submit(disk.flush) for _ in range(8)]
+        while disk._lead.acquire(blocking=False):
+            disk._lead.release()
+        go.set()
+        for waiting in (first, *others):
+            waiting.result()
+    assert 2 <= len(forced) <= 3
+
+
+def test_a_disk_that_fails_is_not_called_durable(
+    sqlite_store: Store, fill: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    fill(sqlite_store, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", failing)
+        with pytest.raises(Unavailable, match="did not confirm"):
+            fill(sqlite_store, 1)
+    assert fill(sqlite_store, 1).position == 2

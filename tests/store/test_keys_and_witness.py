@@ -1,0 +1,130 @@
+"""Who signs, and what a client remembers."""
+
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fairlead.kernel import Refused
+from fairlead.store import Store, Witness, open_store, verify
+from fairlead.store.ledger.keys import Keys
+from fairlead.store.ledger.notes import SigningKey
+
+ORIGIN = "fairlead.ledger/01TEST"
+
+
+def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "keys")
+    assert keys.public(ORIGIN) is None
+    made = keys.of(ORIGIN)
+    (file,) = (tmp_path / "keys").glob("*.key")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert str(Keys(tmp_path / "keys").of(ORIGIN).public) == str(made.public) == keys.public(ORIGIN)
+    assert str(keys.of("fairlead.ledger/OTHER").public) != str(made.public)
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    Keys(tmp_path).of(ORIGIN)
+    (file,) = tmp_path.glob("*.key")
+    file.chmod(0o640)
+    with pytest.raises(Refused, match="open to others"):
+        Keys(tmp_path).of(ORIGIN)
+
+
+@pytest.mark.parametrize("left", [None, ""])
+def test_a_key_whose_maker_was_killed_has_a_public_one_all_the_same(tmp_path: Path, left: str | None) -> None:
+    made = Keys(tmp_path).of(ORIGIN)
+    (file,) = tmp_path.glob("*.pub")
+    file.unlink()
+    if left is not None:
+        file.write_text(left)
+    assert Keys(tmp_path).public(ORIGIN) == str(made.public)
+
+
+def test_processes_that_make_a_key_at_once_agree(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: str(Keys(tmp_path).of(ORIGIN).public), range(8)))
+    assert len(set(made)) == 1
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == [".key", ".pub"]
+
+
+def note(key: SigningKey, size: int, root: bytes = b"r" * 32) -> str:
+    return key.checkpoint(size, root)
+
+
+def test_a_witness_remembers_across_processes(tmp_path: Path) -> None:
+    key = SigningKey.make(ORIGIN)
+    for size in (3, 9, 5):
+        Witness(tmp_path).remember(note(key, size), key=str(key.public))
+    remembered = Witness(tmp_path)
+    assert [checkpoint.size for checkpoint in remembered.checkpoints(ORIGIN)] == [3, 5, 9]
+    assert [str(public) for public in remembered.keys(ORIGIN)] == [str(key.public)]
+    assert remembered.checkpoints("another") == ()
+
+
+def test_a_witness_does_not_believe_an_unsigned_checkpoint(tmp_path: Path) -> None:
+    key, other = SigningKey.make(ORIGIN), SigningKey.make(ORIGIN)
+    with pytest.raises(Refused, match="not signed by the key"):
+        Witness(tmp_path).remember(note(key, 3), key=str(other.public))
+    with pytest.raises(Refused, match="not signed by the key"):
+        Witness(tmp_path).remember(note(key, 3), key=str(SigningKey.make("someone").public))
+    with pytest.raises(Refused):
+        Witness(tmp_path).remember(note(key, 3).replace("\n3\n", "\n4\n"), key=str(key.public))
+    assert Witness(tmp_path).checkpoints(ORIGIN) == ()
+
+
+def test_two_histories_of_one_size_are_noticed_at_once(tmp_path: Path) -> None:
+    key, witness = SigningKey.make(ORIGIN), Witness(tmp_path)
+    witness.remember(note(key, 3), key=str(key.public))
+    with pytest.raises(Refused, match="two histories of 3 events"):
+        witness.remember(note(key, 3, b"x" * 32), key=str(key.public))
+
+
+def test_half_a_line_of_a_killed_process_costs_only_itself(tmp_path: Path) -> None:
+    key = SigningKey.make(ORIGIN)
+    Witness(tmp_path).remember(note(key, 3), key=str(key.public))
+    (file,) = tmp_path.iterdir()
+    with file.open("ab") as opened:
+        opened.write(b'\n{"note":"fairl')
+    Witness(tmp_path).remember(note(key, 4), key=str(key.public))
+    assert [checkpoint.size for checkpoint in Witness(tmp_path).checkpoints(ORIGIN)] == [3, 4]
+
+
+def test_memory_stays_small(tmp_path: Path) -> None:
+    key, witness = SigningKey.make(ORIGIN), Witness(tmp_path)
+    for size in range(1, 2001):
+        witness.keep(note(key, size), key=str(key.public))
+    kept = [checkpoint.size for checkpoint in witness.checkpoints(ORIGIN)]
+    assert kept == [255, 511, 767, 1023, 1279, 1535, 1791, 2000]
+    assert len(witness.keys(ORIGIN)) == 1
+
+
+def test_a_store_remembers_what_it_signed(store: Store, fill: Callable) -> None:
+    receipt = fill(store, 3, each=1)
+    assert [checkpoint.size for checkpoint in store.witness.checkpoints(store.origin)] == [1, 2, 3]
+    assert verify(store).exit_code == 0
+    # What was found consistent needs to be remembered once.
+    (last,) = store.witness.checkpoints(store.origin)
+    assert last.note == receipt.checkpoint
+
+
+def test_another_home_signs_with_its_own_key(store: Store, fill: Callable, tmp_path: Path) -> None:
+    fill(store, 2)
+    if store.database.is_sqlite:
+        url = f"sqlite:///{store.settings.home_path / 'fairlead.db'}"
+    else:
+        url = store.settings.database
+    other = open_store(msgspec.structs.replace(store.settings, home=str(tmp_path / "other"), database=url))
+    fill(other, 2)
+    assert other.origin == store.origin
+    assert verify(other).kind == "intact"
+    own = verify(store)
+    assert own.kind == "not provable"
+    assert any("nothing outside of the ledger vouches" in line for line in own.unproved)
+    trusted = verify(store, keys=[str(other.keys.of(other.origin).public)])
+    assert trusted.kind == "intact"
+    other.close()

@@ -1,0 +1,254 @@
+"""Opening: quick when there is nothing to do, from nothing, from an older filled database, by many at once."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+import fairlead
+from fairlead.kernel import Settings, StartedClock, SystemClock, VirtualClock
+from fairlead.store import Database, NewerDatabase, clock_of, events, metadata, open_store, verify
+from fairlead.store.migrate import FOLDER, bring_up_to_date, revisions, upgrade_to
+
+
+@pytest.fixture
+def fresh(database_url: str, postgres_emptied: Callable[[str], None], tmp_path: Path) -> Settings:
+    """Settings of a database without a single table."""
+    if database_url:
+        postgres_emptied(database_url)
+    return Settings(home=str(tmp_path / "fresh"), database=database_url)
+
+
+@pytest.fixture
+def postgres_emptied() -> Callable[[str], None]:
+    def run(url: str) -> None:
+        database = Database(url)
+        with database.write() as connection:
+            schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+        database.dispose()
+
+    return run
+
+
+def database_of(settings: Settings) -> Database:
+    return Database(settings.database or f"sqlite:///{settings.home_path / 'fairlead.db'}")
+
+
+def import_every_table() -> None:
+    for module in pkgutil.iter_modules(fairlead.__path__):
+        if (Path(fairlead.__path__[0]) / module.name / "tables.py").exists():
+            importlib.import_module(f"fairlead.{module.name}.tables")
+
+
+def test_the_migrations_are_one_chain() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    assert [revision.revision for revision in script.walk_revisions()][::-1] == revisions()
+    assert [name[:4] for name in revisions()] == [f"{n:04}" for n in range(1, len(revisions()) + 1)]
+
+
+def test_migrating_from_nothing_gives_what_the_rooms_declare(fresh: Settings) -> None:
+    import_every_table()
+    open_store(fresh).close()
+    database = database_of(fresh)
+    with database.write() as connection:
+        options = {"compare_type": True, "compare_server_default": not database.is_sqlite}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+        # What Alembic does not compare: primary keys, by name and columns.
+        found = inspect(connection)
+        for table in metadata.sorted_tables:
+            key = found.get_pk_constraint(table.name)
+            assert key["constrained_columns"] == [column.name for column in table.primary_key], table.name
+    database.dispose()
+
+
+def test_an_older_filled_database_keeps_what_it_holds(fresh: Settings, clock: VirtualClock, fill: Callable) -> None:
+    fresh.home_path.mkdir()
+    old = database_of(fresh)
+    with old.write() as connection:
+        upgrade_to(connection, "0003_features")
+        tables = {name for name in inspect(connection).get_table_names() if not name.startswith("ledger_")}
+        filled = fill_every_table(connection, tables - {"alembic_version"})
+        connection.execute(text("INSERT INTO ledger_head VALUES (1, 'fairlead.ledger/OLD', 0, '')"))
+    old.dispose()
+    # The ledger's own tables are of 0001, so the code of today fills them as the code of then did.
+    store = open_store_at(fresh, clock, "0003_features")
+    fill(store, 300, each=100)
+    old_root = verify(store).root
+    store.close()
+    old = database_of(fresh)
+    with old.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003_features'"))
+    old.dispose()
+
+    store = open_store(fresh, clock=clock)
+    assert store.origin == "fairlead.ledger/OLD"
+    assert len(events(store, limit=1000)) == 300
+    found = verify(store)
+    assert (found.kind, found.events, found.root) == ("intact", 300, old_root)
+    with store.read() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == revisions()[-1]
+        for table, row in filled.items():
+            kept = connection.execute(text(f"SELECT * FROM {table}")).mappings().one()
+            assert {name: kept[name] for name in row} == row
+    assert fill(store, 1).position == 300
+    assert verify(store).kind == "intact"
+    store.close()
+
+
+def open_store_at(settings: Settings, clock: VirtualClock, revision: str) -> object:
+    """Open a store on an older schema, as the code of its time did: without migrating it."""
+    from fairlead.store import migrate
+
+    original = migrate.revisions
+    migrate.revisions = lambda: original()[: original().index(revision) + 1]
+    try:
+        return open_store(settings, clock=clock)
+    finally:
+        migrate.revisions = original
+
+
+def fill_every_table(connection: object, tables: set[str]) -> dict[str, dict[str, object]]:
+    """Put one row into each table; return what was written."""
+    written: dict[str, dict[str, object]] = {}
+    for name in sorted(tables):
+        row: dict[str, object] = {}
+        for column in inspect(connection).get_columns(name):
+            kind = column["type"].python_type
+            row[column["name"]] = {str: "x", int: 1, float: 1.5, bytes: b"x", bool: True}[kind]
+        names, values = ", ".join(f'"{n}"' for n in row), ", ".join(f":{n}" for n in row)
+        connection.execute(text(f"INSERT INTO {name} ({names}) VALUES ({values})"), row)
+        written[name] = row
+    return written
+
+
+def test_an_up_to_date_database_opens_quickly_and_without_alembic(fresh: Settings) -> None:
+    open_store(fresh).close()
+    program = (
+        "import sys, time, msgspec\n"
+        "from fairlead.kernel import Settings\n"
+        "from fairlead.store import open_store\n"
+        "settings = msgspec.json.decode(sys.argv[1], type=Settings)\n"
+        "best = 9.0\n"
+        "for _ in range(15):\n"
+        "    started = time.perf_counter()\n"
+        "    store = open_store(settings)\n"
+        "    best = min(best, time.perf_counter() - started)\n"
+        "    store.close()\n"
+        "assert 'alembic' not in sys.modules\n"
+        "print(best)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, msgspec.json.encode(fresh).decode()], capture_output=True, text=True, check=True
+    )
+    assert float(found.stdout) < 0.1  # 3 ms on SQLite and 10 ms on PostgreSQL, when the machine is idle
+
+
+def test_many_may_open_a_new_database_at_once(fresh: Settings) -> None:
+    program = (
+        "import sys, msgspec\n"
+        "from fairlead.kernel import Settings\n"
+        "from fairlead.store import open_store\n"
+        "store = open_store(msgspec.json.decode(sys.argv[1], type=Settings))\n"
+        "print(store.origin)\n"
+        "store.close()\n"
+    )
+    command = [sys.executable, "-c", program, msgspec.json.encode(fresh).decode()]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = {process.communicate()[0] for process in started}
+    assert [process.returncode for process in started] == [0] * 3
+    assert len(answers) == 1
+
+
+def test_threads_may_open_a_new_database_at_once(fresh: Settings) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: open_store(fresh), range(4)))
+    assert len({store.origin for store in stores}) == 1
+    for store in stores:
+        store.close()
+
+
+def test_a_newer_database_is_left_alone(fresh: Settings) -> None:
+    open_store(fresh).close()
+    database = database_of(fresh)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999_future'"))
+    with pytest.raises(NewerDatabase) as caught:
+        bring_up_to_date(database, name="x")
+    assert "9999_future" in caught.value.why
+    database.dispose()
+
+
+def test_a_failed_migration_leaves_the_database_as_it_was(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh.home_path.mkdir()
+    database = database_of(fresh)
+    with database.write() as connection:
+        upgrade_to(connection, "0001_ledger")
+
+    def broken(connection: object, _: str) -> None:
+        upgrade_to(connection, "0003_features")
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("fairlead.store.migrate.upgrade_to", broken)
+    with pytest.raises(ZeroDivisionError):
+        bring_up_to_date(database, name="x")
+    with database.read() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001_ledger"
+        assert not {name for name in inspect(connection).get_table_names() if name.startswith("feature")}
+    database.dispose()
+
+
+def test_closing_without_a_change_signs_nothing(fresh: Settings) -> None:
+    open_store(fresh).close()
+    assert not (fresh.home_path / "keys").exists()
+
+
+# --- the clock of a project
+
+
+def test_a_started_clock_goes_on_in_the_next_process(tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path), clock="2013-03-01")
+    first = clock_of(settings)
+    assert isinstance(first, StartedClock)
+    assert timedelta(0) <= first.now() - datetime(2013, 3, 1, tzinfo=UTC) < timedelta(seconds=10)
+    time.sleep(0.02)
+    second = clock_of(settings)
+    assert second.now() - datetime(2013, 3, 1, tzinfo=UTC) >= timedelta(seconds=0.02)
+    assert abs(second.now() - first.now()) < timedelta(seconds=1)
+
+
+def test_another_start_sets_the_clock_anew(tmp_path: Path) -> None:
+    clock_of(Settings(home=str(tmp_path), clock="2013-03-01"))
+    later = clock_of(Settings(home=str(tmp_path), clock="2013-06-01"))
+    assert later.now() >= datetime(2013, 6, 1, tzinfo=UTC)
+
+
+def test_processes_agree_on_when_the_clock_was_set(tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path), clock="2013-03-01")
+    with ThreadPoolExecutor(8) as pool:
+        clocks = list(pool.map(lambda _: clock_of(settings), range(8)))
+    told = [clock.now() for clock in clocks]
+    assert max(told) - min(told) < timedelta(milliseconds=200)
+    assert [file.name for file in tmp_path.iterdir()] == ["clock.json"]
+
+
+def test_the_system_clock_is_the_default(tmp_path: Path) -> None:
+    assert isinstance(clock_of(Settings(home=str(tmp_path))), SystemClock)
+    assert list(tmp_path.iterdir()) == []

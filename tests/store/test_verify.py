@@ -1,0 +1,346 @@
+"""Verification finds every change, names the first bad position, and says what it cannot prove."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+
+from fairlead.kernel import Actor, Settings, VirtualClock
+from fairlead.store import Event, Store, Subject, VerificationKind, Witness, export_log, open_store, verify
+from fairlead.store.ledger.notes import SigningKey
+from fairlead.store.ledger.records import pending_of
+from fairlead.store.tables import ledger_checkpoints, ledger_events
+
+SIZE = 600
+
+
+def tamper(store: Store, *statements: str) -> None:
+    with store.database.write() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def forget(store: Store) -> None:
+    """Do what an attacker does who can write everything but has no key: remove the traces in the home."""
+    for file in (store.settings.home_path / "witness").glob("*"):
+        file.unlink()
+
+
+def test_an_empty_ledger_is_intact(store: Store) -> None:
+    found = verify(store)
+    assert (found.kind, found.exit_code, found.events, found.first_bad) == (VerificationKind.INTACT, 0, 0, None)
+
+
+def test_an_untouched_ledger_is_intact(store: Store, fill: Callable) -> None:
+    fill(store, SIZE, each=200)
+    fill(store, 3, each=1)
+    seen: list[int] = []
+    found = verify(store, progress=seen.append)
+    assert found.kind is VerificationKind.INTACT
+    assert found.what == f"the ledger is intact: {SIZE + 3} events"
+    assert found.unproved == ()
+    assert (found.events, found.origin, seen[-1]) == (SIZE + 3, store.origin, SIZE + 3)
+
+
+# What is done to the ledger, and the first position that verify must name.
+ATTACKS = {
+    "body": ("UPDATE ledger_events SET body = replace(body, 'filling', 'cheating') WHERE position = 300", 300),
+    "leaf": (
+        "UPDATE ledger_events SET leaf = (SELECT leaf FROM ledger_events WHERE position = 1) WHERE position = 7",
+        7,
+    ),
+    "actor": ("UPDATE ledger_events SET actor = 'somebody' WHERE position = 599", 599),
+    "time": ("UPDATE ledger_events SET at = '2013-03-02T00:00:00+00:00' WHERE position = 0", 0),
+    "type": ("UPDATE ledger_events SET type = 'test.other' WHERE position = 44", 44),
+    "id": ("UPDATE ledger_events SET id = '00000000000000000000000000' WHERE position = 5", 5),
+    "key": ("UPDATE ledger_events SET idempotency_key = 'k' WHERE position = 6", 6),
+    "removed": ("DELETE FROM ledger_events WHERE position = 256", 256),
+    "moved": ("UPDATE ledger_events SET position = 5000 WHERE position = 599", 599),
+    "subject": ("UPDATE ledger_subjects SET id = 'nothing' WHERE position = 12 AND kind = 'thing'", 12),
+    "subject removed": ("DELETE FROM ledger_subjects WHERE position = 13", 13),
+    "subject added": ("INSERT INTO ledger_subjects (position, kind, id) VALUES (14, 'thing', 'x')", 14),
+    "subject of nothing": ("INSERT INTO ledger_subjects (position, kind, id) VALUES (9999, 'thing', 'x')", 9999),
+    "size": ("UPDATE ledger_head SET size = 599", 599),
+    "frontier": ("UPDATE ledger_head SET frontier = (SELECT leaf FROM ledger_events WHERE position = 1)", None),
+    "tile": (
+        "UPDATE ledger_tiles SET root = (SELECT leaf FROM ledger_events WHERE position = 1) WHERE number = 1",
+        None,
+    ),
+    "tile removed": ("DELETE FROM ledger_tiles WHERE number = 0", None),
+    "checkpoint": ("UPDATE ledger_checkpoints SET note = replace(note, 'A', 'B')", None),
+    "checkpoint's size": ("UPDATE ledger_checkpoints SET size = size - 1", None),
+    "checkpoint's key": ("UPDATE ledger_checkpoints SET key = 'none'", None),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_changed_row_is_found(store: Store, fill: Callable, attack: str) -> None:
+    statement, position = ATTACKS[attack]
+    fill(store, SIZE, each=300)
+    tamper(store, statement)
+    found = verify(store)
+    assert (found.kind, found.exit_code) == (VerificationKind.TAMPERED, 1)
+    assert found.first_bad == position
+    assert found.what
+
+
+def cheat(_position: int, body: str) -> str:
+    return body.replace('"filling"', '"cheating"')
+
+
+def rebuild(
+    store: Store, write: Callable[[int, str], str] = cheat, *, until: int | None = None, sign: bool = False
+) -> None:
+    """Write a whole other history, right in itself: new bodies, leaves, tiles, head and, with the key, checkpoints."""
+    with store.read() as connection:
+        bodies = list(connection.execute(select(ledger_events.c.body).order_by(ledger_events.c.position)).scalars())
+    emptied = ("ledger_events", "ledger_subjects", "ledger_tiles", "ledger_checkpoints")
+    tamper(store, *(f"DELETE FROM {table}" for table in emptied), "UPDATE ledger_head SET size = 0, frontier = ''")
+    events = [pending_of(write(position, body).encode()) for position, body in enumerate(bodies[:until])]
+    with store.database.write() as connection:
+        acknowledge = store._ledger.enter(connection, events, durable=sign)
+    acknowledge()
+    if not sign:
+        tamper(store, "DELETE FROM ledger_checkpoints")
+
+
+def test_another_history_is_found_by_who_remembers(store: Store, fill: Callable) -> None:
+    fill(store, 100, each=50)
+    rebuild(store)
+    found = verify(store)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, 0)
+    assert "this client's memory" in found.what
+
+
+def test_another_history_without_a_key_is_not_believed(store: Store, fill: Callable) -> None:
+    fill(store, 100)
+    rebuild(store)
+    forget(store)
+    found = verify(store)
+    assert (found.kind, found.exit_code) == (VerificationKind.NOT_PROVABLE, 2)
+    assert "100 of them are under no known signature" in found.what
+    assert any("were cut off" in line for line in found.unproved)
+
+
+def test_a_history_signed_with_a_stolen_key_is_found_by_who_remembers(store: Store, fill: Callable) -> None:
+    receipt = fill(store, 100, each=50)
+    rebuild(store, sign=True)
+    assert verify(store).kind is VerificationKind.TAMPERED
+    forget(store)
+    fooled = verify(store)
+    assert fooled.kind is VerificationKind.INTACT
+    # ... but not the one who kept a receipt.
+    found = verify(store, checkpoints=[receipt.checkpoint])
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, 0)
+    assert "a checkpoint that you gave" in found.what
+
+
+def test_a_cut_ledger_is_found_by_who_remembers(store: Store, fill: Callable) -> None:
+    fill(store, 300, each=100)
+    rebuild(store, lambda _, body: body, until=200, sign=True)
+    found = verify(store)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, 200)
+    assert "the last 100 were cut off" in found.what
+    forget(store)
+    found = verify(store)
+    assert found.kind is VerificationKind.INTACT
+    assert "that no events at all were cut off its end" in found.unproved[0]
+
+
+def test_a_change_between_two_known_sizes_is_narrowed_down(store: Store, fill: Callable) -> None:
+    fill(store, 150, each=50)
+    rebuild(store, lambda position, body: cheat(position, body) if position == 120 else body)
+    found = verify(store)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, 100)
+    assert "events 100 to 149" in found.what
+
+
+def test_what_is_not_signed_yet_is_not_proved(sqlite_store: Store, fill: Callable) -> None:
+    fill(sqlite_store, 5)
+    fill(sqlite_store, 3, durable=False)
+    found = verify(sqlite_store)
+    assert found.kind is VerificationKind.NOT_PROVABLE
+    assert "events 5 to 7" in found.unproved[0]
+    assert sqlite_store.checkpoint().size == 8
+    assert verify(sqlite_store).kind is VerificationKind.INTACT
+
+
+def test_every_256_events_are_signed(sqlite_store: Store, fill: Callable) -> None:
+    receipt = fill(sqlite_store, 600, each=100, durable=False)
+    with sqlite_store.read() as connection:
+        sizes = connection.execute(select(ledger_checkpoints.c.size).order_by(ledger_checkpoints.c.size)).scalars()
+        assert list(sizes) == [300, 600]
+    assert receipt.position == 599
+
+
+def test_closing_signs_what_was_recorded(sqlite_store: Store, fill: Callable, clock: VirtualClock) -> None:
+    fill(sqlite_store, 3, durable=False)
+    sqlite_store.close()
+    again = open_store(sqlite_store.settings, clock=clock)
+    assert verify(again).kind is VerificationKind.INTACT
+    again.close()
+
+
+def test_without_the_homes_memory_and_key_nothing_is_proved(store: Store, fill: Callable, tmp_path: Path) -> None:
+    fill(store, 5)
+    for file in (store.settings.home_path / "keys").iterdir():
+        file.unlink()
+    forget(store)
+    found = verify(store, witness=Witness(tmp_path / "elsewhere"))
+    assert found.kind is VerificationKind.NOT_PROVABLE
+    assert any("nothing outside of the ledger vouches" in line for line in found.unproved)
+
+
+def test_a_checkpoint_of_another_ledger_does_not_fit(store: Store, fill: Callable) -> None:
+    fill(store, 5)
+    other = SigningKey.make("fairlead.ledger/OTHER").checkpoint(2, b"x" * 32)
+    found = verify(store, checkpoints=[other])
+    assert found.kind is VerificationKind.TAMPERED
+    assert "another ledger" in found.what
+
+
+@pytest.mark.parametrize("wrong", [{"keys": ["none"]}, {"checkpoints": ["none"]}])
+def test_what_cannot_be_used_is_a_usage_error(store: Store, fill: Callable, wrong: dict) -> None:
+    fill(store, 5)
+    found = verify(store, **wrong)
+    assert (found.kind, found.exit_code) == (VerificationKind.USAGE, 3)
+
+
+# --- exports
+
+
+@pytest.fixture
+def exported(store: Store, fill: Callable, tmp_path: Path) -> Path:
+    fill(store, SIZE, each=100)
+    path = tmp_path / "ledger.jsonl"
+    header = export_log(store, path)
+    assert (header.origin, header.size) == (store.origin, SIZE)
+    return path
+
+
+def test_an_export_is_verified_without_the_store(store: Store, exported: Path) -> None:
+    found = verify(exported, keys=[str(store.keys.of(store.origin).public)])
+    assert (found.kind, found.events, found.origin) == (VerificationKind.INTACT, SIZE, store.origin)
+    assert found.root == verify(store).root
+    remembered = verify(exported, witness=store.witness)
+    assert remembered.kind is VerificationKind.INTACT
+    assert remembered.unproved == ()
+    assert verify(exported).kind is VerificationKind.NOT_PROVABLE
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "position"),
+    [
+        (b'"n":50,', b'"n":51,', 0),
+        (b',"position":300}', b',"position":301}', 300),
+        (b'"event":{"actor"', b'"event":["actor"', 0),
+    ],
+)
+def test_a_changed_line_is_found(store: Store, exported: Path, old: bytes, new: bytes, position: int) -> None:
+    data = exported.read_bytes()
+    assert old in data
+    exported.write_bytes(data.replace(old, new, 1))
+    found = verify(exported, witness=store.witness)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, position)
+
+
+def test_a_cut_export_is_found(store: Store, exported: Path) -> None:
+    lines = exported.read_bytes().splitlines(keepends=True)
+    for kept in (lines[:-1], lines[:300], [*lines[:-1], lines[-1][:50]], [lines[0]], [*lines, lines[-1]]):
+        exported.write_bytes(b"".join(kept))
+        found = verify(exported)
+        assert found.kind is VerificationKind.TAMPERED
+        assert found.first_bad == min(len(kept) - 1, SIZE) - (len(kept[-1]) == 50)
+
+
+def test_what_is_no_export_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"\xff{}\n")
+    (tmp_path / "empty").write_bytes(b"")
+    for name in ("missing", "other", "empty", "."):
+        found = verify(tmp_path / name)
+        assert (found.kind, found.exit_code) == (VerificationKind.USAGE, 3)
+
+
+# --- any flipped bit
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a small ledger, closed, and its export."""
+
+    class Small(Event):
+        type: ClassVar[str] = "test.small"
+        n: int
+
+        def subjects(self) -> tuple[Subject, ...]:
+            return (Subject("small", str(self.n)),)
+
+    home = tmp_path_factory.mktemp("filled")
+    store = open_store(Settings(home=str(home)))
+    for start in (0, 150, 290):
+        with store.change(Actor("tester"), "filling", key=f"k{start}") as change:
+            for n in range(start, start + 10 if start == 290 else start + 140):
+                change.record(Small(n=n))
+    export_log(store, home / "ledger.jsonl")
+    store.close()
+    return home
+
+
+@given(st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_flipped_bit_of_an_export_is_found(filled: Path, tmp_path: Path, data: st.DataObject) -> None:
+    exported = filled / "ledger.jsonl"
+    content = bytearray(exported.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= 1 << data.draw(st.integers(0, 7))
+    (tmp_path / "flipped").write_bytes(content)
+    origin = verify(exported).origin
+    found = verify(tmp_path / "flipped", keys=[(filled / "keys" / f"ledger-{origin.split('/')[1]}.pub").read_text()])
+    # In the header a bit may also turn it into something that is no export, or a key into an unknown one.
+    assert found.kind is not VerificationKind.INTACT
+    if at > content.index(b"\n"):
+        assert found.kind is VerificationKind.TAMPERED
+
+
+CELLS = {
+    "ledger_events": ["position", "id", "at", "actor", "type", "idempotency_key", "body", "leaf"],
+    "ledger_subjects": ["position", "kind", "id"],
+    "ledger_head": ["origin", "size", "frontier"],
+    "ledger_tiles": ["level", "number", "root"],
+    "ledger_checkpoints": ["size", "note"],
+}
+
+
+@given(st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_flipped_bit_of_the_database_is_found(filled: Path, tmp_path: Path, data: st.DataObject) -> None:
+    table = data.draw(st.sampled_from(list(CELLS)))
+    column = data.draw(st.sampled_from(CELLS[table]))
+    settings_ = Settings(home=str(filled), database=f"sqlite:///{tmp_path / 'flipped.db'}")
+    (tmp_path / "flipped.db").write_bytes((filled / "fairlead.db").read_bytes())
+    with closing(sqlite3.connect(tmp_path / "flipped.db", isolation_level=None)) as driver:
+        rows = driver.execute(f"SELECT {', '.join(CELLS[table])} FROM {table} WHERE {column} IS NOT NULL").fetchall()
+        row = data.draw(st.sampled_from(rows))
+        changed = flipped(data, row[CELLS[table].index(column)])
+        same_row = " AND ".join(f"{name} IS ?" for name in CELLS[table])
+        driver.execute(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {same_row}", (changed, *row))
+    store = open_store(settings_)
+    try:
+        assert verify(store).kind is VerificationKind.TAMPERED
+    finally:
+        store.close()
+
+
+def flipped(data: st.DataObject, value: int | str | bytes) -> int | str | bytes:
+    if isinstance(value, int):
+        return value ^ (1 << data.draw(st.integers(0, 40)))
+    raw = bytearray(value.encode() if isinstance(value, str) else value)
+    at = data.draw(st.integers(0, len(raw) - 1))
+    raw[at] ^= 1 << data.draw(st.integers(0, 6))
+    return raw.decode() if isinstance(value, str) else bytes(raw)
