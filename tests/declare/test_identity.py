@@ -1,0 +1,151 @@
+"""Digests, JSON and hashes of what is declared."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import fairlead as fl
+from fairlead.declare import ModelSpec, ProjectSpec, declaration_digest, load_project
+from fairlead.kernel import is_digest
+
+from .declared import Flight, Weather, view
+
+BODY = """
+import fairlead as fl
+
+FACTOR = 2
+LIMITS = {"depth": [3, 4]}
+UNUSED = 3
+
+def helper(x):
+    return x * FACTOR
+
+class Flight(fl.Contract):
+    id: fl.Key[str]
+    at: fl.EventTime
+    carrier: fl.Category
+    left: fl.Time
+    delay: fl.Float = fl.known_at("left")
+
+@fl.source(Flight, every="1h")
+def flights():
+    return 1
+
+delay = fl.features("delay", of=Flight, decided=Flight.at - fl.hours(2), columns=[Flight.carrier])
+
+@fl.model(delay, label=Flight.delay > 15)
+def late(X, y, trees=10):
+    return [helper(trees) + LIMITS["depth"][0] for _ in X]
+
+late.accept_if(fl.auc >= 0.6)
+late.serve(rollout=fl.shadow("1d") >> fl.full, roll_back_if=fl.errors > 0.01)
+late.retrain_when(fl.every("30d"), approve=fl.by("lead"))
+"""
+
+
+def loaded(folder: Path, text: str = BODY) -> ProjectSpec:
+    file = folder / "flights.py"
+    file.write_text(text)
+    return load_project(file).spec
+
+
+def test_a_digest_is_what_it_was() -> None:
+    # Digests name what is in force for years: a change here means every project is changed.
+    spec = view().spec
+    assert declaration_digest(spec) == "sha256:466368cb58f78c2f7a1a7dabb5285fca36ead73cdb5b61b75ff80762c1fea2f7"
+    condition = (fl.log_loss > fl.champion.log_loss * 1.03) | (fl.errors > "1%")
+    assert (
+        declaration_digest(condition.spec) == "sha256:dce35854a7c7472a879275fa37094ae57ed8c19adde376e2636b2209200e6a8f"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\nimport fairlead as fl\n", "\n\n# A remark.\n\nimport fairlead as fl\n"),
+        ("UNUSED = 3", "UNUSED = 4"),
+        ("FACTOR = 2\n", "FACTOR = 2  # twice\n"),
+        ("    return 1\n", "    return 1   \n"),
+        ('every="1h"', 'every="60m"'),
+        ("fl.hours(2)", "fl.minutes(120)"),
+        ("fl.auc >= 0.6", "fl.auc.at_least(0.6)"),
+    ],
+)
+def test_what_does_not_change_a_project(old: str, new: str, tmp_path: Path) -> None:
+    assert old in BODY
+    before = loaded(tmp_path)
+    assert declaration_digest(loaded(tmp_path, BODY.replace(old, new))) == declaration_digest(before)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('every="1h"', 'every="2h"'),
+        ("return 1", "return 2"),
+        ("FACTOR = 2", "FACTOR = 3"),
+        ("return x * FACTOR", "return x + FACTOR"),
+        ("[3, 4]", "[3, 5]"),
+        ("fl.hours(2)", "fl.hours(3)"),
+        ("carrier: fl.Category", "carrier: fl.Text"),
+        ('fl.known_at("left")', 'fl.known_at("left", missing=0.1)'),
+        ("> 15", ">= 15"),
+        ("trees=10", "trees=11"),
+        ("0.6", "0.61"),
+        ('fl.shadow("1d")', 'fl.shadow("2d")'),
+        ("fl.errors > 0.01", "fl.errors > '1%'"),
+        ('"30d"', '"31d"'),
+        ('"lead"', '"boss"'),
+        ("for _ in X", "for _ in y"),
+    ],
+)
+def test_what_changes_a_project(old: str, new: str, tmp_path: Path) -> None:
+    assert old in BODY
+    before = loaded(tmp_path)
+    assert declaration_digest(loaded(tmp_path, BODY.replace(old, new))) != declaration_digest(before)
+
+
+def test_a_module_beside_the_file_is_part_of_the_code(tmp_path: Path) -> None:
+    def with_helper(text: str) -> str:
+        (tmp_path / "beside_code.py").write_text(text)
+        body = BODY.replace("import fairlead as fl\n", "import fairlead as fl\nimport beside_code\n")
+        return declaration_digest(loaded(tmp_path, body.replace("return 1", "return beside_code.rows()")))
+
+    first = with_helper("def rows():\n    return 1\n")
+    assert with_helper("def rows():\n    return 22\n") != first
+    assert with_helper("def rows():\n    return 1\n") == first
+
+
+def test_json_gives_a_project_back(tmp_path: Path) -> None:
+    spec = loaded(tmp_path)
+    again = msgspec.json.decode(msgspec.json.encode(spec), type=ProjectSpec)
+    assert again == spec
+    assert hash(again) == hash(spec)
+    assert declaration_digest(again) == declaration_digest(spec)
+    assert is_digest(declaration_digest(spec))
+
+
+def test_specs_are_frozen_and_hashable(tmp_path: Path) -> None:
+    spec = loaded(tmp_path)
+    things = [spec, *spec.sources, *spec.views, *spec.models, spec.models[0].serving, spec.models[0].retraining]
+    things += [
+        spec.sources[0].contract,
+        *spec.sources[0].contract.fields,
+        *spec.models[0].accept,
+        *spec.views[0].columns,
+    ]
+    assert len(set(things)) == len(things)
+    for thing in things:
+        with pytest.raises(AttributeError):
+            thing.where = "elsewhere"  # type: ignore[union-attr,misc]
+
+
+def test_a_parameter_called_where_counts() -> None:
+    def model_with(place: str) -> ModelSpec:
+        @fl.model(view(), label=Flight.arr_delay > 15)
+        def late(X: object, y: object) -> None: ...
+
+        return msgspec.structs.replace(late.spec, params={"where": place})
+
+    assert declaration_digest(model_with("here")) != declaration_digest(model_with("there"))
+    assert declaration_digest(Weather.temp.spec) != declaration_digest(Weather.visib.spec)
