@@ -1,0 +1,140 @@
+"""A column is brought to its promised type, or the error says what it is instead."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.data import MixedTimeZones, WrongType
+from fairlead.data.conform import conform
+from fairlead.declare import ContractSpec, FieldKind, FieldSpec
+
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
+
+
+def brought(kind: FieldKind, array, **options):
+    field = FieldSpec(name="x", kind=kind, where="flights.py:7", **options)
+    return conform(ContractSpec(name="C", fields=(field,)), field, array)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "kept"),
+    [
+        (FieldKind.FLOAT, pa.array([1, 2, None]), [1.0, 2.0, None]),
+        (FieldKind.FLOAT, pa.array([1.5, float("nan")], pa.float32()), [1.5, None]),
+        (FieldKind.FLOAT, pa.array([Decimal("1.25"), None]), [1.25, None]),
+        (FieldKind.FLOAT, pa.array(["1.5", " +2e1 ", "", None, "nan"]), [1.5, 20.0, None, None, None]),
+        (FieldKind.FLOAT, pa.nulls(2), [None, None]),
+        (FieldKind.INT, pa.array([1, 2], pa.int8()), [1, 2]),
+        (FieldKind.INT, pa.array([1.0, None, float("nan")]), [1, None, None]),
+        (FieldKind.INT, pa.array(["-7", "12"]), [-7, 12]),
+        (FieldKind.BOOL, pa.array([0, 1, None]), [False, True, None]),
+        (FieldKind.BOOL, pa.array(["True", "false", ""]), [True, False, None]),
+        (FieldKind.CATEGORY, pa.array(["a", "b", None]).dictionary_encode(), ["a", "b", None]),
+        (FieldKind.CATEGORY, pa.array([1, 2]), ["1", "2"]),
+        (FieldKind.TEXT, pa.array(["a", None], pa.large_string()), ["a", None]),
+        (FieldKind.TEXT, pa.array(["a"], pa.string_view()), ["a"]),
+        (FieldKind.TIME, pa.array([datetime(2013, 3, 1, 12)]), [NOON]),
+        (FieldKind.TIME, pa.array([date(2013, 3, 1), None]), [datetime(2013, 3, 1, tzinfo=UTC), None]),
+        (FieldKind.TIME, pa.array([NOON], pa.timestamp("s", tz="Asia/Tokyo")), [NOON]),
+        (FieldKind.TIME, pa.array(["2013-03-01T12:00:00Z", "2013-03-01 13:00+01:00", ""]), [NOON, NOON, None]),
+        (FieldKind.TIME, pa.array(["2013-03-01", "2013-03-01 12:00"]), [datetime(2013, 3, 1, tzinfo=UTC), NOON]),
+        (FieldKind.TIME, pa.array(["2013-03-01T12:00:00.123456789Z"]), [NOON.replace(microsecond=123456)]),
+    ],
+)
+def test_what_reads_as_promised_is_taken(kind, given, kept):
+    found = brought(kind, given)
+    assert found.array.to_pylist() == kept
+    assert found.wrong is None
+
+
+def test_nanoseconds_are_cut_to_microseconds_also_before_1970():
+    array = pa.array([-1, 1_999], pa.timestamp("ns", tz="UTC"))
+    assert brought(FieldKind.TIME, array).array.cast(pa.int64()).to_pylist() == [-1, 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "array", "wrong"),
+    [
+        (FieldKind.FLOAT, pa.array(["1", "n/a", "3"]), [1]),
+        (FieldKind.INT, pa.array([1.0, 2.5]), [1]),
+        (FieldKind.INT, pa.array([1, 2**63], pa.uint64()), [1]),
+        (FieldKind.INT, pa.array(["1", "1.5", ""]), [1]),
+        (FieldKind.BOOL, pa.array([0, 2, 1]), [1]),
+        (FieldKind.TIME, pa.array(["2013-03-01", "soon"]), [1]),
+        (FieldKind.TIME, pa.array(["2013-03-01", "2013-02-30"]), [1]),
+        (FieldKind.TIME, pa.array([0, 400_000_000_000], pa.timestamp("s")), [1]),
+        (FieldKind.TIME, pa.array([0, 9_000_000_000_000_000], pa.timestamp("s")), [1]),
+    ],
+)
+def test_single_values_of_another_type_are_marked(kind, array, wrong):
+    found = brought(kind, array)
+    assert np.flatnonzero(found.wrong).tolist() == wrong
+    assert [found.array[row].as_py() for row in wrong] == [None] * len(wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "array"),
+    [
+        (FieldKind.FLOAT, pa.array(["a", "b"])),
+        (FieldKind.FLOAT, pa.array([True])),
+        (FieldKind.FLOAT, pa.array([NOON])),
+        (FieldKind.FLOAT, pa.array([[1.0]])),
+        (FieldKind.INT, pa.array([True])),
+        (FieldKind.BOOL, pa.array([NOON])),
+        (FieldKind.TEXT, pa.array([1])),
+        (FieldKind.KEY, pa.array([1])),
+        (FieldKind.CATEGORY, pa.array([1.5])),
+        (FieldKind.TIME, pa.array([1_362_139_200])),
+        (FieldKind.TIME, pa.array(["soon", "later"])),
+    ],
+)
+def test_a_column_of_another_type_is_refused_with_an_example(kind, array):
+    with pytest.raises(WrongType) as caught:
+        brought(kind, array)
+    error = caught.value
+    assert error.where == "flights.py:7 contract C.x"
+    assert "x holds" in error.what
+    assert "promised" in error.what
+
+
+def test_an_integer_key_is_named_as_the_way_out():
+    with pytest.raises(WrongType, match=r"fl\.Key\[int\]"):
+        brought(FieldKind.KEY, pa.array([1]))
+    assert brought(FieldKind.KEY, pa.array([1]), value_type="int").array.to_pylist() == [1]
+
+
+def test_times_with_and_without_zone_are_never_mixed():
+    with pytest.raises(MixedTimeZones, match="1 times with a zone and 2 without"):
+        brought(FieldKind.TIME, pa.array(["2013-03-01T12:00Z", "2013-03-01T12:00", "2013-03-02"]))
+
+
+def test_a_zone_that_does_not_exist_is_named():
+    with pytest.raises(MixedTimeZones, match="Mars/Olympus"):
+        brought(FieldKind.TIME, pa.array([0], pa.timestamp("us", tz="Mars/Olympus")))
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True))))
+def test_bringing_twice_is_bringing_once(values):
+    once = brought(FieldKind.FLOAT, pa.array(values, pa.float64()))
+    twice = brought(FieldKind.FLOAT, once.array)
+    assert twice.array.equals(once.array)
+    assert twice.wrong is None
+
+
+@given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)), min_size=1))
+def test_a_time_is_the_same_moment_in_every_form(times):
+    forms = [
+        pa.array(times, pa.timestamp("us", tz="UTC")),
+        pa.array(times, pa.timestamp("us", tz="America/New_York")),
+        pa.array([t.replace(tzinfo=None) for t in times], pa.timestamp("us")),
+        pa.array([t.isoformat() for t in times]),
+        pa.array(pd.Series(times)),
+    ]
+    for form in forms:
+        assert brought(FieldKind.TIME, form).array.to_pylist() == times

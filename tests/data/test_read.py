@@ -1,0 +1,127 @@
+"""A source is read from wherever it lies, and each thing that can be wrong with it has its own error."""
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from pyarrow import csv, ipc, parquet
+
+from fairlead.data import (
+    EmptySource,
+    MissingColumn,
+    NotAFrame,
+    SourceFailed,
+    SourceMissing,
+    WrongType,
+    check,
+    extra_columns_of,
+    read_source,
+)
+from fairlead.declare import SourceSpec
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame,
+        lambda columns: pd.DataFrame(columns).astype({"sky": "category"}),
+        pl.DataFrame,
+        lambda columns: pl.DataFrame(columns).lazy(),
+        pa.table,
+        lambda columns: pa.table(columns).to_batches()[0],
+        lambda columns: pa.table(columns).to_reader(),
+    ],
+)
+def test_every_frame_gives_the_same_rows(source, weather, observations, frame):
+    columns = observations(extra=[object] * 8 if frame is pd.DataFrame else [1] * 8)
+    table = read_source(source, {"weather": lambda: frame(columns)})
+    assert table.column_names == ["origin", "at", "temp", "sky"]
+    assert extra_columns_of(table) == ("extra",)
+    kept = check(weather, table).kept
+    assert kept.to_pydict() == {name: columns[name] for name in kept.column_names}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "csv.gz", "arrow"])
+def test_a_file_beside_the_project(source, weather, table, tmp_path, suffix):
+    path = tmp_path / f"weather.{suffix}"
+    if suffix == "parquet":
+        parquet.write_table(table(), path)
+    elif suffix == "arrow":
+        with ipc.new_file(path, table().schema) as file:
+            file.write_table(table())
+    else:
+        with pa.CompressedOutputStream(str(path), "gzip") if suffix == "csv.gz" else pa.OSFile(str(path), "wb") as file:
+            csv.write_csv(table(), file)
+    by_path = SourceSpec(name="weather", contract=weather, path=path.name)
+    read = read_source(by_path, {"__file__": str(tmp_path / "project.py")})
+    assert check(weather, read).kept.equals(check(weather, table()).kept)
+    assert read_source(by_path, {}, folder=tmp_path).equals(read)
+
+
+def test_a_query_sees_files_beside_the_project_and_no_variables(weather, table, tmp_path):
+    parquet.write_table(table(), tmp_path / "weather.parquet")
+    secret = table()
+    assert secret.num_rows
+    select = "SELECT *, 1 AS extra FROM 'weather.parquet' ORDER BY temp"
+    query = SourceSpec(name="weather", contract=weather, sql=select)
+    read = read_source(query, {}, folder=tmp_path)
+    assert check(weather, read).kept.equals(check(weather, table()).kept)
+    broken = SourceSpec(name="weather", contract=weather, sql="SELECT * FROM secret", where="flights.py:9")
+    with pytest.raises(SourceFailed, match="DuckDB says") as caught:
+        read_source(broken, {}, folder=tmp_path)
+    assert caught.value.where == "flights.py:9"
+    with pytest.raises(EmptySource):
+        read_source(SourceSpec(name="weather", contract=weather, sql="CREATE TABLE t (x INT)"), {}, folder=tmp_path)
+
+
+def test_a_function_that_raises_is_named_with_its_line(source):
+    def weather():
+        return pd.DataFrame({"a": [1]})["b"]
+
+    with pytest.raises(SourceFailed, match="raised KeyError: 'b'") as caught:
+        read_source(source, {"weather": weather})
+    line = weather.__code__.co_firstlineno + 1
+    assert caught.value.where == f"test_read.py:{line}"  # and not the line of pandas that raised it
+
+
+@pytest.mark.parametrize("result", [None, 7, [1, 2], "text", pd.Series([1])])
+def test_what_is_no_table_is_refused(source, result):
+    with pytest.raises(NotAFrame, match="source weather returned"):
+        read_source(source, {"weather": lambda: result})
+
+
+def test_an_empty_frame_is_refused(source, observations):
+    empty = pd.DataFrame(observations()).iloc[:0]
+    with pytest.raises(EmptySource, match="source weather gave no rows"):
+        read_source(source, {"weather": lambda: empty})
+
+
+def test_a_missing_function_or_file_is_named(source, weather, tmp_path):
+    with pytest.raises(SourceMissing, match="no function weather"):
+        read_source(source, {})
+    with pytest.raises(SourceMissing, match=r"nowhere\.csv, which does not exist"):
+        read_source(SourceSpec(name="w", contract=weather, path="nowhere.csv"), {}, folder=tmp_path)
+    with pytest.raises(SourceFailed, match="no known kind of file"):
+        read_source(SourceSpec(name="w", contract=weather, path="w.xlsx"), {}, folder=tmp_path)
+    (tmp_path / "w.parquet").write_bytes(b"not parquet")
+    with pytest.raises(SourceFailed, match=r"w\.parquet of source w cannot be read"):
+        read_source(SourceSpec(name="w", contract=weather, path="w.parquet"), {}, folder=tmp_path)
+
+
+def test_a_column_in_the_index_is_found(source, observations):
+    frame = pd.DataFrame(observations()).set_index("at")
+    with pytest.raises(MissingColumn, match="reset_index"):
+        read_source(source, {"weather": lambda: frame})
+
+
+def test_a_column_of_several_types_is_judged_value_by_value(source, weather, observations):
+    frame = pd.DataFrame(observations(temp=[30.0, "31", "n/a", None, 1, 2, 3, 4]))
+    checked = check(weather, read_source(source, {"weather": lambda: frame}))
+    assert checked.kept.column("temp").to_pylist() == [30.0, 31.0, None, 1.0, 2.0, 3.0, 4.0]
+    assert checked.set_aside.column("reason").to_pylist() == ["temp 'n/a', promised a number"]
+
+
+def test_objects_in_a_column_are_refused(source, observations):
+    frame = pd.DataFrame(observations(temp=[30.0, "31", {"a": 1}, *[1.0] * 5]))
+    with pytest.raises(WrongType, match="temp holds a dict among other values"):
+        read_source(source, {"weather": lambda: frame})
