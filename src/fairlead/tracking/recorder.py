@@ -1,0 +1,320 @@
+"""What a user holds while a run goes on: words that take microseconds."""
+
+import atexit
+import contextlib
+import operator
+import os
+import threading
+import weakref
+from collections.abc import Collection, Mapping
+from contextvars import ContextVar, Token
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from fairlead.kernel import Conflict, FairleadError
+from fairlead.tracking.backend import Backend
+from fairlead.tracking.console import Console
+from fairlead.tracking.environment import capture_environment
+from fairlead.tracking.errors import BadName, ParamChanged, RunNotRunning
+from fairlead.tracking.journal import FURTHEST_STEP, check_dataset
+from fairlead.tracking.keeping import digest_of_frame, log_model, media_type_of
+from fairlead.tracking.names import checked_artifact, checked_key, checked_texts, text_of
+from fairlead.tracking.reading import microseconds
+from fairlead.tracking.records import (
+    Artifact,
+    DatasetLink,
+    Environment,
+    FinishRun,
+    LoggedModel,
+    MetricPoint,
+    Run,
+    RunStatus,
+    json_value,
+)
+from fairlead.tracking.writer import BATCH_POINTS, Writer, insist
+
+_current: ContextVar["RunRecorder | None"] = ContextVar("fairlead_run", default=None)
+_open: "weakref.WeakSet[RunRecorder]" = weakref.WeakSet()
+
+
+def current_run() -> "RunRecorder | None":
+    """Return the run whose ``with`` block this is, if any."""
+    return _current.get()
+
+
+class RunRecorder:
+    """A run that is going on. Every method may be called from any thread of the process that started it.
+
+    What is logged is written at most ``WRITE_EVERY_S`` later; ``flush`` returns when it is. Use it as a context
+    manager, or call ``finish``: an exception that leaves the block makes the run ``failed``.
+    """
+
+    def __init__(self, backend: Backend, run: Run, *, capture: Collection[str] = (), parent: Any = None) -> None:
+        self.id = run.id
+        self.name = run.name
+        self.experiment = run.experiment
+        self._backend = backend
+        self._parent = parent  # keeps the parent's backend open
+        self._clock = backend.clock
+        self._pid = os.getpid()
+        self._steps: dict[str, int] = {}
+        self._params: dict[str, str] = dict(run.params)
+        self._lock = threading.Lock()
+        self._ending = False
+        self._ended: Run | None = None
+        self._token: Token[RunRecorder | None] | None = None
+        self._environment: Environment | None = None
+        self._console = Console() if "console" in capture else None
+        self._writer = Writer(backend, run.id, self._console)
+        self._capturing = threading.Thread(target=self._capture, name="fairlead-environment", daemon=True)
+        if "environment" in capture:
+            self._capturing.start()
+        if self._console:
+            self._console.start()
+        _open.add(self)
+
+    # --- what a user says ------------------------------------------------------------------------------------------
+
+    def log_metric(self, key: str, value: float, step: int | None = None, *, at: datetime | None = None) -> None:
+        """Log one value. Without ``step`` it is the next of its metric: 0, 1, 2, ... NaN and infinities are kept."""
+        next_step = self._steps.get(key)
+        if next_step is None:
+            self._check_open()
+            checked_key(key, of="metric")
+            next_step = 0
+        try:
+            step = next_step if step is None else operator.index(step)
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise _not_a_number(key, value, step) from None
+        if not -FURTHEST_STEP <= step <= FURTHEST_STEP:
+            raise _not_a_number(key, value, step)
+        self._steps[key] = step + 1
+        points = self._writer.points
+        points.append(MetricPoint(key, step, microseconds(at or self._clock.now()), json_value(number)))
+        if len(points) >= BATCH_POINTS:
+            self._writer.crowded()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log several values of one moment."""
+        at = self._clock.now()
+        for key, value in metrics.items():
+            self.log_metric(key, value, step, at=at)
+
+    def log_param(self, key: str, value: Any) -> None:
+        """Log how the run is made; a parameter keeps its value, and another one raises ``ParamChanged``."""
+        self.log_params({key: value})
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log several parameters. Lists and mappings are kept as JSON."""
+        self._check_open()
+        texts = checked_texts({key: text_of(value) for key, value in params.items()}, of="parameter")
+        with self._lock:
+            for key, text in texts.items():
+                if self._params.get(key, text) != text:
+                    raise ParamChanged(
+                        f"parameter {key!r} is {self._params[key][:60]!r} already, not {text[:60]!r}",
+                        where=f"run {self.name}", run=self.id, key=key,
+                    )  # fmt: skip
+            self._writer.add(params={key: text for key, text in texts.items() if key not in self._params})
+            self._params |= texts
+
+    def set_tag(self, key: str, value: Any) -> None:
+        """Set one tag; the last value counts."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set several tags."""
+        self._check_open()
+        texts = checked_texts({key: text_of(value) for key, value in tags.items()}, of="tag")
+        self._writer.add(tags=texts)
+
+    def log_dataset(self, data: Any, *, role: str = "train", name: str = "", rows: int | None = None) -> str:
+        """Link data that the run uses: a digest, something that has one (a snapshot), or a frame; return the digest."""
+        self._check_open()
+        known = data if isinstance(data, str) else getattr(data, "digest", None)
+        if isinstance(known, str):
+            digest, count = known, rows if rows is not None else getattr(data, "rows", None)
+            name = name or str(getattr(data, "id", ""))
+        else:
+            digest, count = digest_of_frame(data)
+        link = DatasetLink(digest=digest, role=role, name=name, rows=count)
+        check_dataset(link)
+        self._writer.add(dataset=link)
+        return digest
+
+    def log_artifact(self, path: str | Path, name: str | None = None) -> Artifact:
+        """Keep a copy of a file, under its own name or another; it is written when this returns."""
+        file = Path(path)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise BadName(
+                f"{file.name[:80]!r} cannot be read: {type(error).__name__}",
+                where="log_artifact",
+                why="An artifact is a file that exists when it is logged.",
+                next="write the file first, then log it",
+            ) from None
+        return self.log_bytes(data, name or file.name)
+
+    def log_bytes(self, data: bytes, name: str, *, media_type: str = "") -> Artifact:
+        """Keep bytes as an artifact."""
+        self._check_open()
+        checked_artifact(name)
+        return insist(
+            lambda: self._backend.put_artifact(self.id, name, data, media_type=media_type or media_type_of(name))
+        )
+
+    def log_text(self, text: str, name: str) -> Artifact:
+        """Keep a text as an artifact."""
+        return self.log_bytes(
+            text.encode("utf-8", "replace"), name, media_type="text/plain" if name.endswith(".txt") else ""
+        )
+
+    def log_dict(self, value: Any, name: str) -> Artifact:
+        """Keep a JSON-able value as an artifact."""
+        return self.log_bytes(msgspec.json.format(msgspec.json.encode(value)), name, media_type="application/json")
+
+    def log_model(self, model: Any, sample: Any, *, name: str = "model") -> LoggedModel:
+        """Keep a trained model, its signature, the first rows of the sample and the profile of all of them.
+
+        ``sample`` is the frame or matrix that it was trained on. The model's parameters are logged too, where the run
+        has none of that name. Raises ``NotPackable`` for a model that could not be loaded safely.
+        """
+        self._check_open()
+        logged, params = log_model(self, model, sample, name=checked_artifact(name))
+        insist(lambda: self._backend.put_model(self.id, logged))
+        with self._lock:
+            unknown = {key: text_of(value) for key, value in params.items() if key not in self._params}
+        self.log_params({key: text for key, text in unknown.items() if len(text) <= 500})
+        return logged
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The parameters that this recorder knows of."""
+        return dict(self._params)
+
+    @property
+    def environment(self) -> Environment | None:
+        """What the run runs in; waits until that is known. None when it was not to be captured."""
+        if self._capturing.ident is not None and threading.current_thread() is not self._capturing:
+            self._capturing.join()
+        return self._environment
+
+    def flush(self) -> None:
+        """Return when everything that was logged before is written; raise what went wrong with it."""
+        self._check_open()
+        self._writer.flush()
+
+    def finish(self, status: RunStatus | str = RunStatus.FINISHED, *, error: str = "") -> Run:
+        """End the run; everything is written and sealed when this returns. Ending twice is ending once."""
+        if self._ended is not None:
+            return self._ended
+        self._check_process()
+        _open.discard(self)
+        if self._console:
+            self._console.stop()
+        _ = self.environment  # waits for it
+        self._ending = True
+        self._steps = {}  # so that a later word looks whether the run goes on
+        self._writer.stop()
+        finish = FinishRun(status=RunStatus(status), error=error)
+        self._ended = insist(lambda: self._writer.finish(finish))
+        if self._parent is None:
+            self._backend.close()
+        self._writer.raise_problem()
+        return self._ended
+
+    def __enter__(self) -> Self:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            with contextlib.suppress(ValueError):  # left in another context than it was entered in
+                _current.reset(self._token)
+        if error is None:
+            self.finish()
+            return
+        left = isinstance(error, SystemExit) and error.code in (0, None)
+        status = RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED
+        # The user's own error is the one to see; what goes wrong while ending the run must not hide it.
+        with contextlib.suppress(FairleadError):
+            if left:
+                self.finish()
+            else:
+                self.finish(status, error=f"{type(error).__name__}: {error}"[:2000])
+
+    def __repr__(self) -> str:
+        return f"<run {self.name} of {self.experiment}, {self.id}>"
+
+    # --- what goes on behind it ------------------------------------------------------------------------------------
+
+    def _capture(self) -> None:
+        """Note what the run runs in. Nothing that goes wrong here may touch the user's work."""
+
+        def keep(diff: bytes) -> str:
+            return self._backend.put_artifact(
+                self.id, "environment/uncommitted.diff", diff, media_type="text/plain"
+            ).digest
+
+        try:
+            found = capture_environment(keep=keep)
+            data = msgspec.json.format(msgspec.json.encode(found))
+            self._backend.put_artifact(self.id, "environment/environment.json", data, media_type="application/json")
+        except Exception as error:  # noqa: BLE001  the edge of a convenience
+            self._writer.add(tags={"environment.problem": f"{type(error).__name__}: {error}"[:500]})
+            return
+        self._environment = found
+        if found.code is not None:
+            tags = {"git.commit": found.code.commit, "git.dirty": str(found.code.dirty).lower()}
+            if found.code.branch:
+                tags["git.branch"] = found.code.branch[:500]
+            self._writer.add(tags=tags)
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if self._ending:
+            raise RunNotRunning(f"the run {self.name} has ended", where=f"run {self.name}", run=self.id)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise Conflict(
+                f"the run {self.name} belongs to another process",
+                where=f"run {self.name}",
+                why="A forked process has no share in the thread that writes.",
+                next=f"log from the process that started the run, or start one here: fl.run(parent={self.id!r})",
+            )
+
+
+def _not_a_number(key: str, value: object, step: object) -> BadName:
+    return BadName(
+        f"metric {key!r} was given {str(value)[:60]!r} at step {str(step)[:40]}",
+        where=f"metric {str(key)[:60]}",
+        why="A metric is a number, and its step a whole number up to 2**53 either way.",
+        next="log texts as parameters or tags, and count steps in larger units",
+    )
+
+
+def _forget_in_child() -> None:
+    for recorder in list(_open):
+        recorder._steps = {}  # noqa: SLF001  so that its next word finds out whose it is
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
+
+
+@atexit.register
+def _end_open_runs() -> None:
+    """End the runs that nobody ended; a program that leaves this way has come to its end."""
+    for recorder in sorted(_open, key=lambda one: one.id, reverse=True):
+        with contextlib.suppress(FairleadError):
+            if os.getpid() == recorder._pid:  # noqa: SLF001
+                recorder.finish()

@@ -1,0 +1,114 @@
+"""Start a run: ``with fl.run("first try") as run``, with no server or against one, in the same words."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fairlead.kernel import Actor, Settings, load, this_user
+from fairlead.store import Store, open_store
+from fairlead.tracking.backend import Backend, StoreBackend
+from fairlead.tracking.errors import BadName
+from fairlead.tracking.names import text_of
+from fairlead.tracking.process import this_host, this_process
+from fairlead.tracking.recorder import RunRecorder, current_run
+from fairlead.tracking.records import RunKind, StartRun
+from fairlead.tracking.remote import ServerBackend
+from fairlead.tracking.runs import find_lost
+
+EVERYTHING = ("environment", "console")
+
+
+def run(
+    name: str = "",
+    *,
+    experiment: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    parent: RunRecorder | str | None = None,
+    because: str = "",
+    settings: Settings | None = None,
+    capture: Collection[str] = EVERYTHING,
+) -> RunRecorder:
+    """Start a run, and end it with its ``with`` block. Code, packages, machine and output are captured.
+
+    Where it goes is a setting: the server that ``FAIRLEAD_SERVER`` names, else the store of this folder. Inside the
+    block of another run it becomes its child. ``experiment`` is the name under which runs are compared
+    (``default``, or the parent's).
+    """
+    over = parent if isinstance(parent, RunRecorder) else current_run() if parent is None else None
+    if over is not None:
+        backend = over._backend  # noqa: SLF001  a child writes where its parent does
+        experiment = experiment or over.experiment
+    else:
+        backend = _backend(settings or load()[0])
+    parent_id = over.id if over is not None else parent if isinstance(parent, str) else None
+    try:
+        return _started(
+            backend, name=name, experiment=experiment or "default", params=params, tags=tags, parent_id=parent_id,
+            kind="user", because=because, capture=capture, parent=over,
+        )  # fmt: skip
+    except BaseException:
+        if over is None:
+            backend.close()
+        raise
+
+
+def start_run(
+    store: Store,
+    *,
+    experiment: str,
+    name: str = "",
+    actor: Actor,
+    parent: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    kind: RunKind = "user",
+    because: str = "",
+    capture: Collection[str] | None = None,
+) -> RunRecorder:
+    """Start a run in a store that is open already, as pipelines do; it stays open.
+
+    ``capture`` says what to note without being asked, of ``environment`` and ``console``; a pipeline's output is kept
+    by the pipeline, so its runs note only the environment.
+    """
+    wanted = capture if capture is not None else EVERYTHING if kind == "user" else ("environment",)
+    backend = StoreBackend(store, actor)
+    return _started(
+        backend, name=name, experiment=experiment, params=params, tags=tags, parent_id=parent, kind=kind,
+        because=because, capture=wanted, parent=None,
+    )  # fmt: skip
+
+
+def _started(
+    backend: Backend, *, name: str, experiment: str, params: Mapping[str, Any] | None, tags: Mapping[str, Any] | None,
+    parent_id: str | None, kind: RunKind, because: str, capture: Collection[str], parent: RunRecorder | None,
+) -> RunRecorder:  # fmt: skip
+    unknown = sorted(set(capture) - set(EVERYTHING))
+    if unknown:
+        raise BadName(
+            f"there is no {unknown[0]!r} to capture",
+            where="capture",
+            why="A misspelt word would silently capture nothing.",
+            next=f"use {' and '.join(EVERYTHING)}",
+        )
+    start = StartRun(
+        id=backend.ids.new(),
+        experiment=experiment,
+        name=name,
+        kind=kind,
+        parent_id=parent_id,
+        host=this_host(),
+        process=this_process(),
+        params={key: text_of(value) for key, value in (params or {}).items()},
+        tags={key: text_of(value) for key, value in (tags or {}).items()},
+        because=because,
+    )
+    return RunRecorder(backend, backend.open(start), capture=capture, parent=parent)
+
+
+def _backend(settings: Settings) -> Backend:
+    if settings.server:
+        return ServerBackend(settings.server, token=settings.token)
+    store = open_store(settings)
+    # Whoever starts a run here finds those that died here.
+    find_lost(store)
+    return StoreBackend(store, this_user(), owned=True)
