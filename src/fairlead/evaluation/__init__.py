@@ -1,0 +1,53 @@
+"""Phase 4: measure a model on rows that it has not seen, and say whether that is good enough.
+
+In: outcomes, predictions, columns to slice by, and the declared conditions. Out: metrics with intervals, slices,
+fairness gaps, a paired comparison with the champion, and a verdict with one line of evidence for each condition, kept
+under the digests of the model's bytes, the data and the code. Computed with NumPy alone; the same seed gives the same
+numbers.
+"""
+
+from fairlead.evaluation.api import routes
+from fairlead.evaluation.compare import OtherRows, compare
+from fairlead.evaluation.evaluate import evaluate
+from fairlead.evaluation.events import EvaluationSaved
+from fairlead.evaluation.fairness import fairness_gap
+from fairlead.evaluation.gate import judge, refused_conditions
+from fairlead.evaluation.latency import Latency, latency_of
+from fairlead.evaluation.metrics import CLASSIFICATION, LOWER_IS_BETTER, NEITHER_IS_BETTER, REGRESSION, Task, metrics_of
+from fairlead.evaluation.records import (
+    Comparison,
+    Difference,
+    Evaluation,
+    EvaluationRecord,
+    EvidenceLine,
+    Fairness,
+    Histogram,
+    MetricValue,
+    ReliabilityBin,
+    Report,
+    RocPoint,
+    SavedEvaluation,
+    Slice,
+    SliceFinding,
+    Verdict,
+)
+from fairlead.evaluation.rows import NotMeasurable, rows_digest
+from fairlead.evaluation.save import (
+    EvaluationMissing,
+    EvaluationPage,
+    find_evaluation,
+    get_evaluation,
+    list_evaluations,
+    read_report,
+    save_evaluation,
+)
+from fairlead.evaluation.slices import gap, worst
+
+__all__ = [
+    "CLASSIFICATION", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "REGRESSION", "Comparison", "Difference", "Evaluation",
+    "EvaluationMissing", "EvaluationPage", "EvaluationRecord", "EvaluationSaved", "EvidenceLine", "Fairness",
+    "Histogram", "Latency", "MetricValue", "NotMeasurable", "OtherRows", "ReliabilityBin", "Report", "RocPoint",
+    "SavedEvaluation", "Slice", "SliceFinding", "Task", "Verdict", "compare", "evaluate", "fairness_gap",
+    "find_evaluation", "gap", "get_evaluation", "judge", "latency_of", "list_evaluations", "metrics_of", "read_report",
+    "refused_conditions", "routes", "rows_digest", "save_evaluation", "worst",
+]  # fmt: skip

@@ -1,0 +1,47 @@
+"""Routes of the evaluation room: saved evaluations, as a list and one by one."""
+
+from fairlead.evaluation.records import SavedEvaluation
+from fairlead.evaluation.save import EvaluationPage, get_evaluation, list_evaluations
+from fairlead.kernel import Call, Invalid, Permission, Route
+from fairlead.store import Store
+
+MOST_ITEMS = 500
+
+
+def routes(store: Store) -> list[Route]:
+    """Return the room's routes over a store."""
+
+    def evaluations(call: Call) -> EvaluationPage:
+        return list_evaluations(
+            store,
+            model_digest=call.query.get("model_digest"),
+            limit=_limit(call.query.get("limit", "50")),
+            cursor=call.id_cursor(),
+        )
+
+    def evaluation(call: Call) -> SavedEvaluation:
+        return get_evaluation(store, call.path["id"])
+
+    return [
+        Route(
+            method="GET", path="/api/v1/evaluations", permission=Permission.READ, handler=evaluations,
+            summary="List evaluations, newest first; model_digest keeps those of one model's bytes.",
+            response=EvaluationPage,
+        ),
+        Route(
+            method="GET", path="/api/v1/evaluations/{id}", permission=Permission.READ, handler=evaluation,
+            summary="One evaluation: metrics with intervals, slices, fairness, curves, comparison and verdict.",
+            response=SavedEvaluation,
+        ),
+    ]  # fmt: skip
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ITEMS:
+        raise Invalid(
+            f"limit is {text[:40]!r}",
+            where="query parameter limit",
+            why=f"A page holds 1 to {MOST_ITEMS} items.",
+            next="pass for example limit=50",
+        )
+    return int(text)
