@@ -1,0 +1,46 @@
+"""The orchestrator under the whole loop: durable runs of steps, in worker processes, that survive any kill.
+
+In: a ``PipelineSpec`` with params, submitted by someone for a reason. Out: each finished step's outputs, exactly once
+accepted, with its attempts, logs and errors; what did not change is taken over from an earlier run.
+"""
+
+from fairlead.pipelines.api import routes
+from fairlead.pipelines.cancel import AlreadyFinished, cancel
+from fairlead.pipelines.context import StepContext
+from fairlead.pipelines.events import (
+    PipelineCancelled,
+    PipelineFinished,
+    PipelineRetried,
+    PipelineSubmitted,
+    StepCached,
+    StepFailed,
+    StepFinished,
+)  # fmt: skip
+from fairlead.pipelines.find import get_pipeline_run, list_attempts, list_pipeline_runs
+from fairlead.pipelines.frames import put_frame, read_frame
+from fairlead.pipelines.lease import FenceLost
+from fairlead.pipelines.logs import LogPiece, log_path, read_log
+from fairlead.pipelines.pool import WorkersFail
+from fairlead.pipelines.records import (
+    Attempt,
+    Outcome,
+    PipelineRun,
+    PipelineSpec,
+    Progress,
+    RunStatus,
+    StepError,
+    StepRun,
+    StepSpec,
+    StepStatus,
+)  # fmt: skip
+from fairlead.pipelines.retry import NothingToRetry, retry
+from fairlead.pipelines.runner import Runner
+from fairlead.pipelines.submit import KeyTaken, submit
+
+__all__ = [
+    "AlreadyFinished", "Attempt", "FenceLost", "KeyTaken", "LogPiece", "NothingToRetry", "Outcome", "PipelineCancelled",
+    "PipelineFinished", "PipelineRetried", "PipelineRun", "PipelineSpec", "PipelineSubmitted", "Progress", "RunStatus",
+    "Runner", "StepCached", "StepContext", "StepError", "StepFailed", "StepFinished", "StepRun", "StepSpec",
+    "StepStatus", "WorkersFail", "cancel", "get_pipeline_run", "list_attempts", "list_pipeline_runs", "log_path",
+    "put_frame", "read_frame", "read_log", "retry", "routes", "submit",
+]  # fmt: skip

@@ -1,0 +1,38 @@
+"""Steps that need not run, because the same function has seen the same values before."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from fairlead.kernel import digest_of
+from fairlead.pipelines.finish import Taken
+from fairlead.pipelines.records import StepSpec, StepStatus
+from fairlead.pipelines.tables import pipeline_steps as steps
+from fairlead.store import Store
+
+
+def key_of(step: StepSpec, *, params: Mapping[str, Any], inputs: Mapping[str, dict[str, Any]]) -> str:
+    """Return the digest of all that a step's result depends on: function, declared code, visible params, inputs."""
+    return digest_of(
+        {"function": step.function, "code": step.code, "params": step.params_of(params), "inputs": dict(inputs)}
+    )
+
+
+def find(store: Store, key: str) -> Taken | None:
+    """Return the newest outputs under a key, if all the bytes that they were kept with are still here."""
+    query = (
+        select(steps.c.run_id, steps.c.outputs, steps.c.blobs)
+        .where(steps.c.cache_key == key, steps.c.status == StepStatus.SUCCEEDED.value)
+        .order_by(steps.c.run_id.desc())
+        .limit(1)
+    )
+    with store.read() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        return None
+    blobs = msgspec.json.decode(row.blobs, type=tuple[str, ...])
+    if not all(store.blobs.has(digest) for digest in blobs):
+        return None
+    return Taken(key=key, run_id=row.run_id, outputs=row.outputs, blobs=blobs)

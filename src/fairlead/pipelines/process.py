@@ -1,0 +1,55 @@
+"""Who a process is: machine, pid and start time, so that a pid given to another is not taken for the old one."""
+
+import os
+import platform
+import signal
+import subprocess
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def machine() -> str:
+    """Name this machine since its last start, as its processes see it: host, boot and pid namespace."""
+    return f"{platform.node()[:100]}/{_read('/proc/sys/kernel/random/boot_id')}/{_link('/proc/self/ns/pid')}"
+
+
+def started(pid: int) -> str:
+    """Return when a process started, in the machine's own units; empty when it does not run (any more)."""
+    if Path("/proc/self/stat").exists():
+        # The name in parentheses may hold anything, so fields are counted from the last parenthesis.
+        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        return "" if not fields or fields[0] in {"Z", "X"} else fields[19]
+    command = ["/bin/ps", "-o", "lstart=", "-p", str(pid)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (fixed words and a number)
+    return found.stdout.strip()[:40]
+
+
+def is_alive(pid: int, since: str) -> bool:
+    """Say whether the very process that started ``since`` still runs."""
+    return bool(since) and started(pid) == since
+
+
+def kill_group(pid: int, since: str) -> bool:
+    """Kill a worker and all that it started, if the worker still is the process that started ``since``."""
+    if not is_alive(pid, since):
+        return False
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return ""
