@@ -1,0 +1,44 @@
+"""Phase 6, serving: load what was released, route traffic to it, answer, and keep every decision.
+
+In: checked releases, a routing, and requests. Out: predictions with an id each, and a decision log in which every
+answered id can be found again with its features, their ages, its version and its reason. Nothing is loaded whose
+bytes are not the released ones, and nothing is answered that is not in the log.
+"""
+
+from fairlead.serving.api import routes
+from fairlead.serving.decisions import Segment, decision_tables, decisions, find_decision, sealed_segments
+from fairlead.serving.errors import (
+    DecisionUnknown,
+    InputProblem,
+    LoadRefused,
+    LogDamaged,
+    NoEndpoint,
+    NotReady,
+    NotRecorded,
+    NotServable,
+    OutputProblem,
+    PredictionFailed,
+    TooBusy,
+)
+from fairlead.serving.events import DecisionsSealed, RoutingChanged
+from fairlead.serving.gateway import EndpointStatus, Gateway
+from fairlead.serving.latency import measure_latency
+from fairlead.serving.loader import LoadedModel, Loader
+from fairlead.serving.log import DecisionLog
+from fairlead.serving.records import Answer, Ask, Canary, Decision, Input, Output, Released, Routing
+from fairlead.serving.registered import RegisteredReleases, inputs_of
+from fairlead.serving.released import Releases
+from fairlead.serving.router import Route, RoutingSnapshot, Target
+from fairlead.serving.routing import Endpoint, get_endpoint, list_endpoints, remove_endpoint, set_routing
+from fairlead.serving.runtimes import Rows, Runtime
+from fairlead.serving.statistics import Figures
+
+__all__ = [
+    "Answer", "Ask", "Canary", "Decision", "DecisionLog", "DecisionUnknown", "DecisionsSealed", "Endpoint",
+    "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused", "LoadedModel", "Loader",
+    "LogDamaged", "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "Output", "OutputProblem",
+    "PredictionFailed", "RegisteredReleases", "Released", "Releases", "Route", "Routing", "RoutingChanged",
+    "RoutingSnapshot", "Rows", "Runtime", "Segment", "Target", "TooBusy", "decision_tables", "decisions",
+    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "remove_endpoint", "routes",
+    "sealed_segments", "set_routing",
+]  # fmt: skip

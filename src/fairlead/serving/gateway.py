@@ -1,0 +1,402 @@
+"""The gateway: takes requests, lets the routed versions answer them, and keeps up with what is routed."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from fairlead.features import OnlineStore
+from fairlead.kernel import FairleadError, NotFound, Refused
+from fairlead.registry import ApprovalVoid
+from fairlead.serving.answering import Turn
+from fairlead.serving.batching import Job
+from fairlead.serving.building import Built, Parts, build_route
+from fairlead.serving.errors import LoadRefused, NoEndpoint, NotReady, NotServable
+from fairlead.serving.inputs import Given, rows_in
+from fairlead.serving.loader import LoadedModel, Loader
+from fairlead.serving.log import DecisionLog
+from fairlead.serving.records import Answer, Ask, Routing
+from fairlead.serving.released import Releases
+from fairlead.serving.router import Choice, Route, RoutingSnapshot, Target
+from fairlead.serving.routing import list_endpoints, revisions
+from fairlead.serving.segments import micros
+from fairlead.serving.shadow import Mirrored, Shadow
+from fairlead.serving.statistics import Figures
+from fairlead.serving.threads import limit_threads
+from fairlead.store import Store
+
+POLL_S = 0.5
+RECHECK_S = 30.0
+"""How often the releases of what is served are checked again."""
+RETRY_S = 30.0
+"""How long a routing that could not be taken up is left alone before it is tried again unchanged."""
+SYNC_S = 0.05
+ON_LOOP_ROWS = 16
+"""Rows whose features are read on the event loop; more are read on a thread."""
+_log = logging.getLogger(__name__)
+
+
+class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as this process serves it. ``problems`` say what it could not do as routed."""
+
+    endpoint: str
+    ready: bool
+    routing: Routing | None
+    figures: tuple[Figures, ...]
+    problems: tuple[str, ...]
+
+
+class Gateway:
+    """Serves every routed endpoint of a store. Made once, started and used in one event loop.
+
+    ``releases`` is the gate: asked before each load. ``online`` reads features for requests that do not bring them.
+    ``threads`` bounds the models that run beside the event loop.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        releases: Releases,
+        allowed: Collection[str],
+        online: OnlineStore | None = None,
+        threads: int = 2,
+        poll_s: float = POLL_S,
+        log: DecisionLog | None = None,
+    ) -> None:
+        self.snapshot = RoutingSnapshot()
+        self.log = log or DecisionLog(store)
+        self._store = store
+        self._clock = store.clock
+        self._ids = store.ids
+        self._poll_s = poll_s
+        self._pool = ThreadPoolExecutor(threads, "fairlead-model", initializer=limit_threads)
+        loader = Loader(store, releases, allowed=allowed)
+        self._releases = releases
+        self._parts = Parts(
+            loader=loader,
+            log=self.log,
+            pool=self._pool,
+            clock=store.clock,
+            ids=store.ids,
+            online=online,
+            parallel=threads,
+            tallies={},
+        )
+        self._shadows: dict[str, tuple[Shadow, ...]] = {}
+        self._seen: dict[str, tuple[int, str]] = {}
+        self._problems: dict[str, tuple[FairleadError, ...]] = {}
+        self._retry_at: dict[str, float] = {}
+        self._refreshing = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.started = False
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Seal what a killed process left, verify and load everything routed, then keep up with changes."""
+        limit_threads()
+        await asyncio.to_thread(self.log.recover)
+        await self.refresh()
+        self._tasks = [
+            asyncio.create_task(self._every(self._poll_s, self.refresh)),
+            asyncio.create_task(self._every(SYNC_S, self._sync)),
+            asyncio.create_task(self._every(1.0, self._seal)),
+            asyncio.create_task(self._every(RECHECK_S, self.recheck)),
+        ]
+        self.started = True
+
+    async def stop(self) -> None:
+        """Let the shadows finish, and seal the decision log."""
+        self.started = False
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        for shadow in [one for shadows in self._shadows.values() for one in shadows]:
+            await shadow.finished()
+        try:
+            await asyncio.to_thread(self.log.close)
+        except FairleadError as error:
+            _log.warning("the decision log is sealed at the next start: %s", error)
+        self._pool.shutdown()
+
+    async def refresh(self) -> None:
+        """Take up what is routed now. Requests under way end on the routes that they began with."""
+        async with self._refreshing:
+            now = await asyncio.to_thread(revisions, self._store)
+            due = {name for name, at in self._retry_at.items() if at <= self._clock.monotonic()}
+            if now == self._seen and not due:
+                return
+            routed = {one.routing.endpoint: one for one in await asyncio.to_thread(list_endpoints, self._store)}
+            routes = {name: route for name, route in self.snapshot.routes.items() if name in routed}
+            for name, endpoint in routed.items():
+                state = (endpoint.revision, endpoint.routing.digest)
+                if self._seen.get(name) == state and name not in due:
+                    continue
+                built = await self._built(endpoint.routing, serving=name in routes)
+                self._seen[name] = state
+                if built is not None:
+                    routes[name] = built.route
+                    self._shadows[name] = built.shadows
+            for name in set(self._seen) - set(routed):
+                for gone in (self._seen, self._problems, self._retry_at, self._shadows):
+                    gone.pop(name, None)
+            self.snapshot = RoutingSnapshot(routes)
+
+    async def recheck(self) -> None:
+        """Check the release of everything that is served, and stop serving what was withdrawn meanwhile.
+
+        A canary or shadow leaves its place; without its champion an endpoint stops answering. What is merely damaged
+        on disk is served on, since memory holds what was verified, but named as a problem.
+        """
+        async with self._refreshing:
+            routes = dict(self.snapshot.routes)
+            for name, route in self.snapshot.routes.items():
+                withdrawn, problems = await asyncio.to_thread(self._withdrawn, route)
+                if not problems:
+                    continue
+                self._problems[name] = problems
+                self._retry_at[name] = self._clock.monotonic() + RETRY_S
+                left = route.without(withdrawn)
+                if left is None:
+                    del routes[name]
+                else:
+                    routes[name] = left
+                self._shadows[name] = tuple(s for s in self._shadows.get(name, ()) if s.target.version not in withdrawn)
+            self.snapshot = RoutingSnapshot(routes)
+
+    def _withdrawn(self, route: Route) -> tuple[frozenset[int], tuple[FairleadError, ...]]:
+        """Return the versions whose release does not hold any more, and all that is wrong."""
+        withdrawn, problems = set(), []
+        for target in route.targets:
+            released = target.loaded.released
+            try:
+                self._releases.checked(released.model, released.version)
+            except Refused as error:
+                _log.error("%s is served, but: %s", released.ref, error)
+                problems.append(error)
+                if not isinstance(error, ApprovalVoid | LoadRefused):
+                    withdrawn.add(released.version)
+        return frozenset(withdrawn), tuple(problems)
+
+    async def _built(self, routing: Routing, *, serving: bool) -> Built | None:
+        """Build a route on a thread; when that fails, say so, try again later, and return None."""
+        self._retry_at.pop(routing.endpoint, None)
+        try:
+            built = await asyncio.get_running_loop().run_in_executor(self._pool, self._build, routing, serving)
+        except Exception as error:  # noqa: BLE001  # the edge to foreign bytes and code: the other endpoints go on
+            problem = error if isinstance(error, FairleadError) else _unexpected(routing, error)
+            _log.error("endpoint %s is not served as routed: %s", routing.endpoint, problem)
+            self._problems[routing.endpoint] = (problem,)
+            self._retry_at[routing.endpoint] = self._clock.monotonic() + RETRY_S
+            return None
+        self._problems[routing.endpoint] = built.problems
+        if built.problems:
+            self._retry_at[routing.endpoint] = self._clock.monotonic() + RETRY_S
+        return built
+
+    def _build(self, routing: Routing, serving: bool) -> Built:
+        """Build a route. Nothing is half changed: only at the start may a canary or shadow be missing."""
+        loaded: dict[int, LoadedModel] = {}
+        for route in self.snapshot.routes.values():
+            for target in route.targets:
+                if target.loaded.released.model == routing.model and target.version in routing.versions:
+                    # In memory already, but its release must hold now too.
+                    released = self._releases.checked(routing.model, target.version)
+                    if released == target.loaded.released:
+                        loaded[target.version] = target.loaded
+        return build_route(self._parts, routing, loaded=loaded, tolerant_of=() if serving else ("canary", "shadow"))
+
+    async def _sync(self) -> None:
+        if self.log.dirty:
+            await asyncio.to_thread(self.log.sync)
+
+    async def _seal(self) -> None:
+        self.log.retire_old()
+        if self.log.full:
+            await asyncio.to_thread(self.log.seal)
+
+    async def _every(self, seconds: float, act: Callable[[], Any]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await act()
+            except FairleadError as error:
+                # The database may be away for a while; what is served does not depend on it.
+                _log.warning("%s; trying again", error)
+            except Exception as fault:  # noqa: BLE001  # the edge of a background task, which nobody else would miss
+                _log.error("what a gateway does every %g s failed; trying again", seconds, exc_info=fault)
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    async def infer(self, endpoint: str, ask: Ask) -> Answer:
+        """Decide on the rows of a request, each by the version that the routing gives it; return when that is logged.
+
+        Raises ``NotFound`` for an unknown endpoint or key, ``Invalid`` for inputs the model does not take, ``Refused``
+        for a version that does not answer, ``Unavailable`` when the decision cannot be made or logged now.
+        """
+        started = self._clock.monotonic()
+        route = self.snapshot.routes.get(endpoint)
+        if route is None:
+            raise self._not_here(endpoint)
+        at = self._clock.now()
+        at_us = micros(at)
+        count = rows_in(ask)
+        if count <= 1:
+            id_ = self._ids.new()
+            choice = self._chosen(route, ask, 0, id_)
+            given = choice.target.intake.rows(ask, count, now=at)
+            turn = Turn([id_], given, choice.reason, at_us, started)
+            outputs = await choice.target.batcher.run(Job(given.rows, turn))
+            answer = Answer(
+                model=route.routing.model,
+                version=choice.target.version,
+                decision_ids=[id_],
+                versions=None,
+                outputs=outputs,
+                form=choice.target.loaded.runtime.outputs,
+            )
+        else:
+            answer = await self._infer_many(route, ask, count, started)
+        if route.shadows:
+            mirrored = Mirrored(ask, at, answer.decision_ids, answer.outputs)
+            for shadow in self._shadows.get(endpoint, ()):
+                shadow.offer(mirrored)
+        return answer
+
+    async def _infer_many(self, route: Route, ask: Ask, count: int, started: float) -> Answer:
+        at = self._clock.now()
+        ids = [self._ids.new() for _ in range(count)]
+        groups: dict[tuple[int, str], tuple[Choice, list[int]]] = {}
+        if route.canaries or ask.version is not None:
+            for place, id_ in enumerate(ids):
+                choice = self._chosen(route, ask, place, id_)
+                groups.setdefault((choice.target.version, choice.reason), (choice, []))[1].append(place)
+        else:
+            groups[0, ""] = (route.choose(""), list(range(count)))
+        read: dict[int, Given] = {}
+        for choice, _ in groups.values():
+            if choice.target.version not in read:
+                read[choice.target.version] = await self._read(choice.target, ask, count, at)
+        waiting = []
+        for choice, places in groups.values():
+            given = read[choice.target.version]
+            part = given if len(places) == count else given.part(places)
+            turn = Turn([ids[i] for i in places], part, choice.reason, micros(at), started)
+            waiting.append(choice.target.batcher.run(Job(part.rows, turn)))
+        found = await asyncio.gather(*waiting) if len(waiting) > 1 else [await waiting[0]]
+        return _merged(route, ids, list(groups.values()), found)
+
+    async def _read(self, target: Target, ask: Ask, count: int, at: Any) -> Given:
+        if count <= ON_LOOP_ROWS or ask.matrix is not None:
+            return target.intake.rows(ask, count, now=at)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, lambda: target.intake.rows(ask, count, now=at)
+        )
+
+    def _chosen(self, route: Route, ask: Ask, place: int, id_: str) -> Choice:
+        """Choose who answers one row; a canary that cannot read the request leaves it to the champion."""
+        if ask.version is not None:
+            return Choice(self._asked_for(route, ask.version), f"version {ask.version} was asked for")
+        sticky_by = route.routing.sticky_by
+        sticky = ask.columns[sticky_by][place] if sticky_by is not None and sticky_by in ask.columns else None
+        choice = route.choose(id_, sticky)
+        if choice.target is not route.champion and not choice.target.intake.takes(ask):
+            return Choice(route.champion, "champion: the canary takes other inputs")
+        return choice
+
+    def _asked_for(self, route: Route, version: int) -> Target:
+        target = self.target(route.routing.endpoint, version)
+        if target.stage == "shadow":
+            raise NotServable(
+                f"{target.loaded.released.ref} is a shadow", where=f"endpoint {route.routing.endpoint}",
+                why="A shadow sees requests and never answers them.",
+                next=f"route it as a canary first: fairlead get endpoints {route.routing.endpoint}",
+            )  # fmt: skip
+        return target
+
+    # --- what it knows ---------------------------------------------------------------------------------------------
+
+    def ready(self, endpoint: str) -> bool:
+        """Say whether an endpoint answers."""
+        return endpoint in self.snapshot.routes
+
+    def route(self, endpoint: str) -> Route:
+        """Return an endpoint's route as it is served; raise ``NotFound``, or ``Unavailable`` while it cannot be."""
+        route = self.snapshot.routes.get(endpoint)
+        if route is None:
+            raise self._not_here(endpoint)
+        return route
+
+    def target(self, endpoint: str, version: int | None = None) -> Target:
+        """Return the champion of an endpoint, or one routed version. Raises ``NotFound``, ``Unavailable``."""
+        route = self.route(endpoint)
+        if version is None:
+            return route.champion
+        found = next((target for target in route.targets if target.version == version), None)
+        if found is None:
+            raise NotFound(
+                f"version {version} is not routed at {endpoint}",
+                where=f"endpoint {endpoint}",
+                why=f"It serves {', '.join(str(target.version) for target in route.targets)}.",
+                next=f"ask for one of these, or route it: fairlead serve {route.routing.model}@{version}",
+            )
+        return found
+
+    def status(self) -> list[EndpointStatus]:
+        """Return what this process serves and how it does, by endpoint."""
+        names = sorted({*self.snapshot.routes, *self._seen})
+        return [self._status(name, self.snapshot.routes.get(name)) for name in names]
+
+    def _status(self, name: str, route: Route | None) -> EndpointStatus:
+        return EndpointStatus(
+            endpoint=name,
+            ready=route is not None,
+            routing=route.routing if route else None,
+            figures=tuple(t.tally.figures(t.version, t.stage) for t in route.targets) if route else (),
+            problems=tuple(str(error) for error in self._problems.get(name, ())),
+        )
+
+    def _not_here(self, endpoint: str) -> FairleadError:
+        problems = self._problems.get(endpoint)
+        if problems:
+            return NotReady(
+                f"endpoint {endpoint} is not served: {problems[0].what}",
+                where=problems[0].where, why=problems[0].why, next=problems[0].next,
+            )  # fmt: skip
+        return NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")
+
+
+def _unexpected(routing: Routing, error: Exception) -> NotServable:
+    _log.error("fault while endpoint %s was built", routing.endpoint, exc_info=error)
+    return NotServable(
+        f"{routing.model} cannot be made ready: {type(error).__name__}", where=f"endpoint {routing.endpoint}",
+        why="Fairlead did not expect this; the server's log says more.", next="fairlead logs, and report it",
+    )  # fmt: skip
+
+
+def _merged(
+    route: Route, ids: list[str], groups: list[tuple[Choice, list[int]]], found: list[dict[str, list[Any]]]
+) -> Answer:
+    model, form = route.routing.model, groups[0][0].target.loaded.runtime.outputs
+    if len(groups) == 1:
+        version = groups[0][0].target.version
+        return Answer(model=model, version=version, decision_ids=ids, versions=None, outputs=found[0], form=form)
+    versions = [route.champion.version] * len(ids)
+    outputs: dict[str, list[Any]] = {name: [None] * len(ids) for name in found[0]}
+    for (choice, places), result in zip(groups, found, strict=True):
+        for i, place in enumerate(places):
+            versions[place] = choice.target.version
+            for name, values in result.items():
+                outputs[name][place] = values[i]
+    one = len(set(versions)) == 1
+    return Answer(
+        model=model, version=versions[0] if one else route.champion.version, decision_ids=ids,
+        versions=None if one else versions, outputs=outputs, form=form,
+    )  # fmt: skip
