@@ -1,0 +1,106 @@
+"""Keep what was applied, and read it back."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, select
+
+from fairlead.declare import ModelSpec, ProjectSpec, Spec, declaration_digest
+from fairlead.loop.events import DeclarationApplied
+from fairlead.loop.records import Declaration
+from fairlead.loop.tables import declarations
+from fairlead.store import Change, Store
+
+KINDS = ("source", "features", "model", "endpoint", "policy")
+
+
+def declared_things(project: ProjectSpec) -> dict[tuple[str, str], Spec]:
+    """Return what a project declares by (kind, name), in the order of a plan.
+
+    A model's serving and retraining policies are things of their own (``endpoint``, ``policy``): changing how a
+    model reaches people does not train it again.
+    """
+    things: dict[tuple[str, str], Spec] = {}
+    for source in project.sources:
+        things["source", source.name] = source
+    for view in project.views:
+        things["features", view.name] = view
+    for model in project.models:
+        things["model", model.name] = without_policies(model)
+    for model in project.models:
+        if model.serving is not None:
+            things["endpoint", model.name] = model.serving
+    for model in project.models:
+        if model.retraining is not None:
+            things["policy", model.name] = model.retraining
+    return things
+
+
+def without_policies(model: ModelSpec) -> ModelSpec:
+    """Return the part of a model's declaration that decides what is learnt and judged."""
+    return msgspec.structs.replace(model, serving=None, retraining=None)
+
+
+def applied(store: Store, project: str) -> dict[tuple[str, str], Declaration]:
+    """Return what is in force for a project, by (kind, name)."""
+    query = (
+        select(declarations).where(declarations.c.project == project).order_by(declarations.c.kind, declarations.c.name)
+    )
+    with store.read() as connection:
+        rows = connection.execute(query).mappings().all()
+    return {(row["kind"], row["name"]): _declaration(dict(row)) for row in rows}
+
+
+def projects(store: Store) -> dict[str, Path]:
+    """Return the file of each applied project, by the project's name."""
+    query = select(declarations.c.project, declarations.c.file).distinct().order_by(declarations.c.project)
+    with store.read() as connection:
+        return {row.project: Path(row.file) for row in connection.execute(query)}
+
+
+def record_declarations(
+    change: Change, project: ProjectSpec, *, file: Path, before: dict[tuple[str, str], Declaration]
+) -> int:
+    """Put a project's declarations in force; record one event for each that differs and return how many did."""
+    things = declared_things(project)
+    changed = 0
+    for (kind, name), spec in things.items():
+        digest = declaration_digest(spec)
+        old = before.get((kind, name))
+        if old is not None and old.digest == digest:
+            continue
+        changed += 1
+        _remove(change, project.name, kind, name)
+        change.execute(
+            declarations.insert().values(
+                project=project.name, kind=kind, name=name, digest=digest, spec=msgspec.json.encode(spec).decode(),
+                file=str(file), applied_at=change.at.isoformat(),
+            )
+        )  # fmt: skip
+        change.record(
+            DeclarationApplied(
+                project=project.name, kind=kind, name=name, digest=digest, replaced=old.digest if old else None
+            )
+        )
+    for (kind, name), old in before.items():
+        if (kind, name) not in things:
+            changed += 1
+            _remove(change, project.name, kind, name)
+            change.record(
+                DeclarationApplied(project=project.name, kind=kind, name=name, digest=None, replaced=old.digest)
+            )
+    return changed
+
+
+def _remove(change: Change, project: str, kind: str, name: str) -> None:
+    key = (declarations.c.project == project) & (declarations.c.kind == kind) & (declarations.c.name == name)
+    change.execute(delete(declarations).where(key))
+
+
+def _declaration(row: dict[str, Any]) -> Declaration:
+    return Declaration(
+        project=row["project"], kind=row["kind"], name=row["name"], digest=row["digest"],
+        spec=msgspec.json.decode(row["spec"]), applied_at=datetime.fromisoformat(row["applied_at"]),
+    )  # fmt: skip

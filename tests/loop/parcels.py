@@ -1,0 +1,66 @@
+"""A small project that is declared, trained and served in seconds: parcels that arrive late or not."""
+
+from pathlib import Path
+
+SMALL = """
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.compose import make_column_transformer
+
+import fairlead as fl
+
+ROWS = 3000
+
+
+class Parcel(fl.Contract):
+    parcel_id: fl.Key[str]
+    sent: fl.EventTime
+    depot: fl.Category = fl.one_of("north", "south")
+    weight: fl.Float = fl.between(0, 50)
+    arrived: fl.Time
+    delay: fl.Float = fl.known_at("arrived")
+
+
+@fl.source(Parcel, every="1h")
+def parcels():
+    random = np.random.default_rng(1)
+    sent = pd.Timestamp("2013-01-01", tz="UTC") + pd.to_timedelta(np.arange(ROWS) * 30, unit="m")
+    depot = random.choice(["north", "south"], ROWS)
+    weight = random.uniform(0, 40, ROWS)
+    weight[7] = 400.0
+    delay = 2 * weight + 20 * (depot == "south") + random.normal(0, 15, ROWS)
+    arrived = sent + pd.to_timedelta(np.full(ROWS, 120.0), unit="m")
+    return pd.DataFrame({
+        "parcel_id": [f"p{i}" for i in range(ROWS)], "sent": sent, "depot": depot, "weight": weight,
+        "arrived": arrived, "delay": delay,
+    })
+
+
+parcel = fl.features(
+    "parcel", of=Parcel, decided=Parcel.sent,
+    columns=[Parcel.weight, Parcel.depot, Parcel.sent.hour, Parcel.delay.mean(over="24h", by="depot")],
+)
+
+
+@fl.model(parcel, label=Parcel.delay > 50, train="all history", test="last 7 days")
+def slow(X, y, strength=1.0):
+    X = X.drop(columns=["depot_delay_mean_24h"])
+    encode = make_column_transformer((OneHotEncoder(), ["depot"]), remainder="passthrough")
+    return make_pipeline(encode, LogisticRegression(C=strength, max_iter=1000)).fit(X, y)
+
+
+slow.accept_if(fl.auc >= ACCEPT, fl.log_loss <= fl.champion.log_loss + 1.0)
+slow.serve(rollout=fl.shadow("1d") >> fl.canary(10, each="1d") >> fl.full)
+"""
+
+
+def write_project(path: Path, *, accept: float = 0.7, **replacements: str) -> Path:
+    """Write the small project with another threshold or other text in it."""
+    text = SMALL.replace("ACCEPT", str(accept))
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+    return path

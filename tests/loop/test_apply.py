@@ -1,0 +1,114 @@
+"""From a file to an answering version, through the real pipeline, on both databases."""
+
+from pathlib import Path
+
+import pytest
+from tests.loop.parcels import write_project
+
+from fairlead.declare import Project, load_project
+from fairlead.kernel import Actor, Invalid, NotFound
+from fairlead.loop import applied, apply_project, approve_version, make_plan, projects, run_one, serve_version
+from fairlead.pipelines import StepStatus, list_pipeline_runs
+from fairlead.registry import GateFailed, WrongStatus, aliases, get_version
+from fairlead.serving import get_endpoint
+from fairlead.store import Store, events, verify
+
+BECAUSE = "the parcels of early 2013"
+
+
+def test_apply_makes_an_approved_version_answer(store: Store, project: Project, actor: Actor) -> None:
+    plan = make_plan(store, project)
+    assert plan.has_changes
+    assert "weight 400" in str(plan)
+    run, outcomes = apply_project(store, project, plan=plan, actor=actor, because=BECAUSE)
+    assert run is not None
+    (outcome,) = outcomes
+    assert (outcome.ref, outcome.passed) == ("slow@1", True)
+    assert run.outputs["snapshot-parcels"]["set_aside"] == 1
+    assert aliases(store, "slow") == {"challenger": 1}
+    assert list(projects(store)) == ["parcels"]
+
+    done = approve_version(store, "slow@1", actor=actor, because="first model")
+    assert (done.stage, done.endpoint.routing.champion) == ("full", 1)
+    assert done.approval.self_approved
+    assert aliases(store, "slow") == {"challenger": 1, "champion": 1}
+    assert verify(store).kind == "intact"
+
+    again = make_plan(store, project)
+    assert not again.has_changes, str(again)
+    assert apply_project(store, project, actor=actor, because=BECAUSE) == (None, ())
+
+
+def test_a_changed_model_is_trained_again_from_what_is_there(
+    store: Store, project_file: Path, project: Project, actor: Actor
+) -> None:
+    apply_project(store, project, actor=actor, because=BECAUSE)
+    approve_version(store, "slow@1", actor=actor, because="first model")
+    changed = load_project(write_project(project_file, **{"strength=1.0": "strength=0.5"}))
+    plan = make_plan(store, changed)
+    assert [(item.sign, item.kind) for item in plan.items if item.sign != "="] == [("~", "model")]
+    run, (outcome,) = apply_project(store, changed, actor=actor, because="try less")
+    assert outcome.ref == "slow@2"
+    assert run is not None
+    assert run.step("features-slow").status is StepStatus.CACHED
+    assert any("champion" in line for line in outcome.verdict)
+
+    done = approve_version(store, "slow@2", actor=actor, because="as good")
+    assert done.stage == "shadow"
+    assert get_endpoint(store, "slow").routing.shadow == (2,)
+    serve_version(store, "slow@2", stage="canary", percent=10, actor=actor, because="looks right")
+    assert [one.percent for one in get_endpoint(store, "slow").routing.canary] == [10]
+    serve_version(store, "slow@2", actor=actor, because="better")
+    assert get_endpoint(store, "slow").routing.versions == (2,)
+    assert aliases(store, "slow")["champion"] == 2
+
+
+def test_a_failed_gate_stops_the_version(sqlite_store: Store, project_file: Path, actor: Actor) -> None:
+    strict = load_project(write_project(project_file, accept=0.999))
+    _, (outcome,) = apply_project(sqlite_store, strict, actor=actor, because=BECAUSE)
+    assert not outcome.passed
+    with pytest.raises(GateFailed):
+        approve_version(sqlite_store, "slow@1", actor=actor, because="looks fine")
+    with pytest.raises(NotFound):
+        get_endpoint(sqlite_store, "slow")
+    done = approve_version(sqlite_store, "slow@1", actor=actor, because="pilot", override="shown to five people only")
+    assert done.approval.override == "shown to five people only"
+
+
+def test_only_an_approved_version_is_served(sqlite_store: Store, project: Project, actor: Actor) -> None:
+    apply_project(sqlite_store, project, actor=actor, because=BECAUSE)
+    with pytest.raises(Exception, match="not released"):
+        serve_version(sqlite_store, "slow@1", actor=actor, because="now")
+    approve_version(sqlite_store, "slow@1", actor=actor, because="first")
+    with pytest.raises(WrongStatus):
+        approve_version(sqlite_store, "slow@1", actor=actor, because="again")
+    with pytest.raises(Invalid, match="cannot be a canary"):
+        serve_version(sqlite_store, "slow@1", stage="canary", percent=5, actor=actor, because="?")
+
+
+def test_run_one_does_one_thing(sqlite_store: Store, project: Project, actor: Actor) -> None:
+    run, outcomes = run_one(sqlite_store, project, "parcels", actor=actor, because="look")
+    assert run is not None
+    assert [step.name for step in run.steps] == ["snapshot-parcels"]
+    assert outcomes == ()
+    with pytest.raises(NotFound, match="declares no 'nothing'"):
+        run_one(sqlite_store, project, "nothing", actor=actor, because="look")
+    assert applied(sqlite_store, "parcels") == {}
+
+
+def test_the_order_of_events_is_provable(sqlite_store: Store, project: Project, actor: Actor) -> None:
+    apply_project(sqlite_store, project, actor=actor, because=BECAUSE)
+    approve_version(sqlite_store, "slow@1", actor=actor, because="first model")
+    order = [event.type for event in events(sqlite_store, limit=1000)]
+    order = order if order.index("data.snapshot-taken") < order.index("registry.release-issued") else order[::-1]
+    chain = [
+        "data.snapshot-taken",
+        "evaluation.evaluation-saved",
+        "registry.version-registered",
+        "registry.version-approved",
+        "registry.release-issued", "serving.routing-changed",
+    ]  # fmt: skip
+    positions = [order.index(name) for name in chain]
+    assert positions == sorted(positions)
+    assert get_version(sqlite_store, "slow").number == 1
+    assert len(list_pipeline_runs(sqlite_store)) == 1
