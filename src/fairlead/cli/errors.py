@@ -1,0 +1,72 @@
+"""Errors on a terminal: what happened, where, why, and what to type next."""
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from fairlead.kernel import FairleadError, Invalid
+
+if TYPE_CHECKING:
+    from fairlead.cli.session import Session
+
+USAGE = {"plan": 1, "verify": 3}
+"""Exit codes for a mistake in the command line, where 2 already has a meaning."""
+
+
+def exit_code_of_usage(error: click.UsageError) -> int:
+    context = error.ctx
+    while context is not None:
+        if context.info_name in USAGE:
+            return USAGE[context.info_name]
+        context = context.parent
+    return 2
+
+
+def told(error: click.UsageError) -> FairleadError:
+    """Return a mistake in the command line in four parts, as every other mistake is told."""
+    path = error.ctx.command_path if error.ctx else "fairlead"
+    usage = " ".join(error.ctx.get_usage().split()).removeprefix("Usage: ") if error.ctx else "fairlead VERB"
+    return Invalid(
+        error.format_message().rstrip("."),
+        where=path,
+        why=f"It is typed as: {usage}.",
+        next=f"{path} --help",
+    )
+
+
+def print_error(error: FairleadError) -> None:
+    """Print the four parts on stderr, each on its own line."""
+    colour = coloured(sys.stderr)
+    mark = click.style("error", fg="red", bold=True) if colour else "error"
+    click.echo(f"{mark}: {error.where}: {error.what}", err=True, color=colour)
+    click.echo(f"  why   {error.why}", err=True)
+    click.echo(f"  next  {error.next}", err=True)
+
+
+def print_fault(fault: Exception, session: "Session") -> None:
+    """Tell a mistake of ours without a stack trace, and keep that in a file."""
+    if os.environ.get("FAIRLEAD_DEBUG"):
+        traceback.print_exception(fault)
+        return
+    text = "".join(traceback.format_exception(fault))
+    kept = "set FAIRLEAD_DEBUG=1 and run it again to see the stack trace"
+    try:
+        folder = session.settings.home_path / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "fault.txt"
+        file.write_text(text, "utf-8")
+        kept = f"report it with the file {file}"
+    except (OSError, FairleadError):
+        pass  # the home cannot be written; the hint above still helps
+    click.echo(f"error: Fairlead made a mistake: {type(fault).__name__}", err=True)
+    click.echo("  why   This is a fault of the program, not of what was typed.", err=True)
+    click.echo(f"  next  {kept}", err=True)
+
+
+def coloured(stream: object) -> bool:
+    """Say whether a stream should get colour: a terminal, and nobody asked for none (https://no-color.org)."""
+    isatty = getattr(stream, "isatty", None)
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and bool(isatty and isatty())

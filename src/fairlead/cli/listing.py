@@ -1,0 +1,31 @@
+"""Every verb, in the order in which help shows them: what it does, and the module that knows how."""
+
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    module: str
+    group: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {
+    "init": Verb("init", "Start", "Write a first project file to begin with."),
+    "up": Verb("up", "Start", "Serve the pages, the API and every endpoint from one process."),
+    "status": Verb("status", "Start", "How things stand, and what to do next."),
+    "doctor": Verb("doctor", "Start", "Check settings, database, blobs and ledger."),
+    "plan": Verb("plan", "Build", "Say what would change; nothing happens yet."),
+    "apply": Verb("apply", "Build", "Make it so: validate, build features, train, evaluate, register."),
+    "run": Verb("run", "Build", "Do one step now: a source, a view or a model."),
+    "data": Verb("data", "Build", "Look into snapshots: rows, profiles, rows set aside."),
+    "serve": Verb("serve", "Ship", "Put a version behind an endpoint and serve it."),
+    "predict": Verb("predict", "Ship", "Ask an endpoint for a decision."),
+    "approve": Verb("approve", "Govern", "Approve a version, which releases it."),
+    "reject": Verb("approve", "Govern", "Reject a version."),
+    "why": Verb("why", "Govern", "Explain one decision: row, features, model, data, code, who approved it."),
+    "verify": Verb("verify", "Govern", "Prove that nothing in the ledger was altered."),
+    "token": Verb("token", "Govern", "Issue, list and revoke API tokens."),
+    "get": Verb("get", "Look", "List or show anything: sources, runs, models, decisions, ..."),
+    "logs": Verb("logs", "Look", "Read the log of a pipeline run or of the server."),
+    "completion": Verb("completion", "Look", "Print the completion script for bash, zsh or fish."),
+}

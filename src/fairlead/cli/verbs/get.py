@@ -1,0 +1,80 @@
+"""``fairlead get``: list and show everything."""
+
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+import click
+
+from fairlead.cli.nouns.noun import Asked, Noun
+from fairlead.cli.output import output_option, show_list, show_one
+from fairlead.cli.session import Session, pass_session
+from fairlead.kernel import Invalid, parse_time
+
+NOUNS: dict[str, tuple[str, str]] = {
+    "sources": ("data", "where facts come from, each with its newest snapshot"),
+    "snapshots": ("data", "states of a source that are kept for ever"),
+    "views": ("features", "what models may know, and when"),
+    "runs": ("runs", "what was tried: params, metrics, artifacts"),
+    "experiments": ("runs", "runs that belong together"),
+    "pipelines": ("pipelines", "durable runs of the training path, step by step"),
+    "models": ("models", "names under which versions are numbered"),
+    "versions": ("models", "trained models, bound to what they were made from"),
+    "evaluations": ("models", "how good a version was, on which rows"),
+    "endpoints": ("serving", "who answers, and how much of the traffic"),
+    "decisions": ("serving", "what was answered, to whom, with which features"),
+    "events": ("ledger", "every change of state: who, when, why"),
+    "tokens": ("ledger", "who may call from elsewhere"),
+}
+OTHER_WORDS = {"features": "views", "pipeline-runs": "pipelines"}
+
+
+@click.command()
+@click.argument("noun", required=False)
+@click.argument("name", required=False, default="")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most this many.")
+@click.option("--filter", default="", metavar="TEXT", help="Runs: \"metrics.auc > 0.7 and params.trees = '120'\".")
+@click.option("--order-by", default="", metavar="TEXT", help='Runs: "metrics.auc desc".')
+@click.option(
+    "--type",
+    default="",
+    metavar="TYPE",
+    help="Events: registry.version-approved, or registry. for all of a room.",
+)
+@click.option("--actor", default="", metavar="NAME", help="Events: of this author.")
+@click.option("--subject", default="", metavar="KIND:ID", help="Events: about this thing, as in version:late@1.")
+@click.option("--since", default="", metavar="TIME", help="Events, decisions: from this time on.")
+@click.option("--until", default="", metavar="TIME", help="Events, decisions: before this time.")
+@output_option
+@pass_session
+def get(session: Session, /, noun: str | None, since: str, until: str, form: str, **narrowed: Any) -> None:
+    """List NOUN, or show one by its NAME. Without a noun: which nouns there are."""
+    if noun is None:
+        for word, (_, help_) in NOUNS.items():
+            click.echo(f"{word:<12} {help_}")
+        return
+    known = noun_named(noun)
+    asked = Asked(since=_time(since, "since"), until=_time(until, "until"), **narrowed)
+    found = known.find(session, asked)
+    if isinstance(found, list | tuple):
+        show_list(found, known.columns, form=form, empty=known.empty)
+    else:
+        show_one(found, form=form, lines=known.facts(found) if known.facts else ())
+
+
+def noun_named(word: str) -> Noun:
+    """Return a noun; a single thing's word (``model``) stands for its listing. Raises ``Invalid``."""
+    for candidate in (word, f"{word}s", OTHER_WORDS.get(word, ""), OTHER_WORDS.get(f"{word}s", "")):
+        if candidate in NOUNS:
+            nouns: dict[str, Noun] = import_module(f"fairlead.cli.nouns.{NOUNS[candidate][0]}").NOUNS
+            return nouns[candidate]
+    raise Invalid(
+        f"there is nothing called {word[:80]!r} to get",
+        where="fairlead get",
+        why="Each kind of thing has one name.",
+        next=f"use one of: {', '.join(NOUNS)}",
+    )
+
+
+def _time(text: str, option: str) -> datetime | None:
+    return parse_time(text, where=f"option --{option}") if text else None

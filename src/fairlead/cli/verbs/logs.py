@@ -1,0 +1,54 @@
+"""``fairlead logs``: what the server or a pipeline run had to say."""
+
+import click
+
+from fairlead.cli.session import Session, pass_session
+from fairlead.kernel import NotFound
+from fairlead.pipelines import get_pipeline_run, read_log
+
+
+@click.command()
+@click.argument("what", default="server")
+@click.argument("step", required=False)
+@click.option("-n", "--lines", type=click.IntRange(1), default=200, show_default=True, help="At most the last N lines.")
+@pass_session
+def logs(session: Session, what: str, step: str | None, lines: int) -> None:
+    """Print the log of WHAT: 'server', or the id of a pipeline run, of all its steps or of one STEP."""
+    text = _server(session) if what == "server" else _run(session, what, step)
+    for line in text.splitlines()[-lines:]:
+        click.echo(line)
+
+
+def _server(session: Session) -> str:
+    file = session.settings.home_path / "logs" / "server.log"
+    try:
+        return file.read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        raise NotFound(
+            "there is no log of a server",
+            where=f"folder {session.settings.home}",
+            why="No server has run with this home, or it had nothing to say.",
+            next="fairlead up",
+        ) from None
+
+
+def _run(session: Session, run_id: str, step: str | None) -> str:
+    run = get_pipeline_run(session.store, run_id)
+    if step is not None:
+        return _step(session, run_id, step)
+    parts = []
+    for each in run.steps:
+        if each.attempts:
+            parts.append(f"== {each.name}, attempt {each.attempts}: {each.status.value}")
+            parts.append(_step(session, run_id, each.name))
+    return "\n".join(part.rstrip("\n") for part in parts if part)
+
+
+def _step(session: Session, run_id: str, step: str) -> str:
+    pieces, offset = [], 0
+    while True:
+        piece = read_log(session.store, run_id, step, offset=offset, limit=1 << 20)
+        pieces.append(piece.text)
+        if not piece.text or piece.next_offset == offset:
+            return "".join(pieces)
+        offset = piece.next_offset

@@ -1,0 +1,109 @@
+"""``fairlead status``: how things stand, and what to do next."""
+
+from datetime import timedelta
+from typing import Any
+
+import click
+import msgspec
+
+from fairlead.cli.nouns.serving import traffic
+from fairlead.cli.output import print_facts, show_one, text_option
+from fairlead.cli.session import Session, pass_session
+from fairlead.data import list_sources
+from fairlead.features import list_views
+from fairlead.pipelines import RunStatus, list_pipeline_runs
+from fairlead.registry import Model, Status, Version, list_models, list_versions
+from fairlead.server import running_server
+from fairlead.serving import list_endpoints
+from fairlead.store import events
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a project stands, each line in words. ``next`` is the most useful next command."""
+
+    project: str
+    server: str | None
+    sources: list[str]
+    views: list[str]
+    models: list[str]
+    waiting: list[str]
+    endpoints: list[str]
+    running: list[str]
+    failed: list[str]
+    events: int
+    next: str
+
+
+@click.command()
+@text_option
+@pass_session
+def status(session: Session, form: str = "text") -> None:
+    """Say how things stand: data, models, endpoints, what waits for a person, what failed, and what to do next."""
+    standing = standing_of(session)
+    if form != "text":
+        show_one(standing, form=form)
+        return
+    print_facts([line for line in _lines(standing) if line[1]])
+    click.echo(f"\nNext: {standing.next}")
+
+
+def standing_of(session: Session) -> Standing:
+    """Read how the project stands."""
+    store = session.store
+    models = list(list_models(store).items)
+    versions = {model.name: list(list_versions(store, model.name).items) for model in models}
+    waiting = [v for model in models for v in versions[model.name] if _waits(v, model)]
+    endpoints = list_endpoints(store)
+    since = store.clock.now() - timedelta(days=1)
+    failed = [r for r in list_pipeline_runs(store, status=RunStatus.FAILED, limit=10) if r.submitted_at > since]
+    running = [
+        run for status in (RunStatus.RUNNING, RunStatus.QUEUED) for run in list_pipeline_runs(store, status=status)
+    ]
+    server = running_server(session.settings)
+    newest = events(store, limit=1, order="newest")
+    sources = list_sources(store)
+    return Standing(
+        project=session.settings.project,
+        server=server.url if server else None,
+        sources=[f"{s.source}: {s.rows:,} rows, {s.set_aside_rows:,} set aside".replace(",", " ", 1) for s in sources],
+        views=[f"{v.name}@{v.version}: {len(v.columns)} columns" for v in list_views(store)],
+        models=[_model(model, versions[model.name]) for model in models],
+        waiting=[f"{v.ref} waits for {v.approve_by or 'someone'} to approve it" for v in waiting],
+        endpoints=[f"{e.routing.endpoint}: {traffic(e.routing)}" for e in endpoints],
+        running=[f"{run.pipeline} {run.id}" for run in running],
+        failed=[f"{run.pipeline} {run.id}" for run in failed],
+        events=newest[0].position + 1 if newest else 0,
+        next=_next(session, sources=bool(sources), waiting=waiting, serving=bool(endpoints), server=server is not None),
+    )
+
+
+def _waits(version: Version, model: Model) -> bool:
+    """Say whether a candidate passed its gate and is newer than what answers."""
+    newer = version.number > model.aliases.get("champion", 0)
+    return version.status is Status.CANDIDATE and bool(version.verdict_passed) and newer
+
+
+def _model(model: Model, versions: list[Version]) -> str:
+    champion = f"@{model.aliases['champion']}" if "champion" in model.aliases else "none"
+    count = "1 version" if model.versions == 1 else f"{model.versions} versions"
+    return f"{model.name}: {count}, champion {champion}, newest {versions[0].ref if versions else 'none'}"
+
+
+def _next(session: Session, *, sources: bool, waiting: list[Version], serving: bool, server: bool) -> str:
+    if waiting:
+        return f'fairlead approve {waiting[0].ref} --because "..."'
+    if not sources:
+        return "fairlead plan" if session.project_file(None).is_file() else "fairlead init"
+    if not serving:
+        return "fairlead plan"
+    return "fairlead get decisions" if server else "fairlead up"
+
+
+def _lines(standing: Standing) -> list[tuple[str, Any]]:
+    return [
+        ("server", standing.server or "not running"), ("data", "\n".join(standing.sources)),
+        ("features", "\n".join(standing.views)), ("models", "\n".join(standing.models)),
+        ("endpoints", "\n".join(standing.endpoints)), ("waiting", "\n".join(standing.waiting)),
+        ("running", "\n".join(standing.running)), ("failed", "\n".join(standing.failed)),
+        ("ledger", f"{standing.events} events"),
+    ]  # fmt: skip

@@ -1,0 +1,82 @@
+"""``fairlead token``: who may call the server from elsewhere."""
+
+import re
+
+import click
+
+from fairlead.cli.ask import confirmed
+from fairlead.cli.output import Column, output_option, show_list, show_one
+from fairlead.cli.session import Session, because_option, pass_session
+from fairlead.kernel import Invalid, Permission
+from fairlead.server import issue_token, list_tokens, revoke_token
+
+SCOPES = [permission.value for permission in Permission if permission is not Permission.PUBLIC]
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@click.group()
+def token() -> None:
+    """Issue, list and revoke API tokens."""
+
+
+@token.command()
+@click.argument("name")
+@click.option("--scope", type=click.Choice(SCOPES), default="read", show_default=True, help="The most it may do.")
+@click.option("--as", "actor", default="", metavar="PERSON", help="Act in this person's name instead of its own.")
+@click.option("--expires", default="90d", show_default=True, metavar="TIME", help="90d, 12h, or never.")
+@because_option
+@output_option
+@pass_session
+def create(session: Session, name: str, scope: str, actor: str, expires: str, because: str, form: str) -> None:
+    """Issue a token; its secret is shown this once."""
+    life = None if expires == "never" else _seconds(expires)
+    with session.store.change(session.actor, because) as change:
+        issued = issue_token(change, name, permission=Permission(scope), actor=actor, expires_in_s=life)
+    if form == "table":
+        click.echo(issued.secret)
+        until = issued.token.expires_at
+        end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "without an end"
+        click.echo(f"{name} may {scope}, {end}. The secret above is not kept and not shown again.", err=True)
+    else:
+        show_one(issued, form=form)
+
+
+@token.command("list")
+@output_option
+@pass_session
+def list_(session: Session, form: str) -> None:
+    """List every token that was ever issued, without the secrets."""
+    now = session.store.clock.now()
+    columns = [
+        Column("ID", lambda t: t.id), Column("NAME", lambda t: t.name), Column("ACTS AS", lambda t: t.actor.id),
+        Column("SCOPE", lambda t: t.permission.value), Column("STATE", lambda t: t.state(now)),
+        Column("CREATED", lambda t: t.created_at), Column("EXPIRES", lambda t: t.expires_at),
+    ]  # fmt: skip
+    show_list(list_tokens(session.store), columns, form=form, empty="No token yet: fairlead token create NAME")
+
+
+@token.command()
+@click.argument("token_")
+@because_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_session
+def revoke(session: Session, token_: str, because: str, yes: bool) -> int:
+    """End a token, by its id or its name. Servers stop taking it within seconds."""
+    if not confirmed(f"Revoke token {token_}?", yes=yes):
+        return 1
+    with session.store.change(session.actor, because) as change:
+        revoked = revoke_token(change, token_)
+    click.echo(f"Token {revoked.name} ({revoked.id}) is revoked.")
+    return 0
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if match is None:
+        raise Invalid(
+            f"{text!r} is not a span of time",
+            where="option --expires",
+            why="A span is a whole number and a unit.",
+            next="write for example 90d, 12h or never",
+        )
+    return float(int(match[1]) * _UNITS[match[2]])

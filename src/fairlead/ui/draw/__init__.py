@@ -1,0 +1,12 @@
+"""Geometry of charts: numbers in, SVG paths and labels out. The templates turn them into marks."""
+
+from fairlead.ui.draw.chart import Chart, Series, line_chart
+from fairlead.ui.draw.graph import Graph, Node, layered_graph
+from fairlead.ui.draw.histogram import Histogram, histogram_pair, spark_bars
+from fairlead.ui.draw.marks import Share, Whisker, shares_of, whisker_of
+from fairlead.ui.draw.strip import Strip, time_strip
+
+__all__ = [
+    "Chart", "Graph", "Histogram", "Node", "Series", "Share", "Strip", "Whisker", "histogram_pair", "layered_graph",
+    "line_chart", "shares_of", "spark_bars", "time_strip", "whisker_of",
+]  # fmt: skip

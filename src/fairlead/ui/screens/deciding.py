@@ -1,0 +1,58 @@
+"""The forms on a version's page: approve, reject, serve. Each asks for a reason and writes one event."""
+
+from fairlead.kernel import Body, Call, Permission, Route
+from fairlead.loop import StageName, approve_version, serve_version
+from fairlead.registry import reject as reject_version
+from fairlead.ui.forms import form_of
+from fairlead.ui.links import version_href
+from fairlead.ui.render import see_other
+from fairlead.ui.screen import Desk, done_at
+
+VERSION = "/ui/models/{model}/{version}"
+STAGES: dict[str, StageName] = {"shadow": "shadow", "canary": "canary", "full": "full"}
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Return the forms that decide about a version."""
+    store = desk.rooms.store
+
+    def approve(call: Call, body: bytes) -> Body:
+        form, ref = form_of(body), _ref(call)
+        approve_version(
+            store, ref, actor=call.actor, because=form.get("because", ""), override=form.get("override", "")
+        )
+        return see_other(version_href(ref))
+
+    def reject(call: Call, body: bytes) -> Body:
+        form, ref = form_of(body), _ref(call)
+        with store.change(call.actor, form.get("because", "")) as change:
+            reject_version(change, ref)
+        return see_other(version_href(ref))
+
+    def serve(call: Call, body: bytes) -> Body:
+        form, ref = form_of(body), _ref(call)
+        stage = STAGES.get(form.get("stage", ""), "full")
+        endpoint = serve_version(
+            store, ref, stage=stage, percent=_percent(stage, form), actor=call.actor, because=form.get("because", "")
+        )
+        return see_other(f"/ui/endpoints/{endpoint.routing.endpoint}")
+
+    says = Permission.APPROVE
+    return [
+        done_at(f"{VERSION}/approve", approve, about="Approve a version", permission=says),
+        done_at(f"{VERSION}/reject", reject, about="Reject a version", permission=says),
+        done_at(f"{VERSION}/serve", serve, about="Give a version its place at the endpoint", permission=says),
+    ]
+
+
+def _ref(call: Call) -> str:
+    return f"{call.path['model']}@{call.path['version']}"
+
+
+def _percent(stage: StageName, form: dict[str, str]) -> float:
+    if stage != "canary":
+        return 100.0 if stage == "full" else 0.0
+    try:
+        return float(form.get("percent", "5"))
+    except ValueError:
+        return 0.0  # serving says what a share must be

@@ -1,0 +1,127 @@
+"""``/ui``: what needs a person, and the last 24 hours."""
+
+from datetime import timedelta
+
+import msgspec
+
+from fairlead.data import list_sources
+from fairlead.features import list_views
+from fairlead.kernel import Body, Call, Route
+from fairlead.pipelines import PipelineRun, list_pipeline_runs
+from fairlead.registry import Status, Version, list_models, list_versions
+from fairlead.serving import list_endpoints
+from fairlead.store import events
+from fairlead.ui.draw import time_strip
+from fairlead.ui.links import link_of, version_href
+from fairlead.ui.screen import Desk, shown_at
+from fairlead.ui.screens.audit import EventLine
+from fairlead.ui.screens.endpoints import EndpointLine, traffic_of
+
+AT = "/ui"
+DAY = timedelta(hours=24)
+
+
+class Need(msgspec.Struct, frozen=True):
+    """One thing that wants a person: a state, a sentence, and where to act."""
+
+    tone: str
+    word: str
+    text: str
+    href: str
+    action: str
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Return the first page."""
+    store = desk.rooms.store
+
+    def home(call: Call) -> Body:
+        now = store.clock.now()
+        runs = list_pipeline_runs(store, limit=50)
+        models = list_models(store).items
+        versions = {model.name: list_versions(store, model.name).items for model in models}
+        known = {status.endpoint: status for status in desk.rooms.gateway.status()}
+        endpoints = [
+            EndpointLine(endpoint, traffic_of(endpoint.routing), known.get(endpoint.routing.endpoint))
+            for endpoint in list_endpoints(store)
+        ]
+        needs = [*_endpoint_needs(endpoints), *_run_needs(desk, runs)]
+        for model in models:
+            needs += _version_needs(versions[model.name], champion=model.aliases.get("champion", 0))
+        sources = list_sources(store)
+        needs += [
+            Need(
+                "warn", "set aside", f"{s.set_aside_rows} of {s.source}'s rows broke their contract",
+                f"/ui/data/{s.source}#aside", "Look",
+            )
+            for s in sources if s.set_aside_rows
+        ]  # fmt: skip
+        recent = events(store, since=now - DAY, limit=5000, order="newest")
+        strip = time_strip(
+            [event.at for event in recent], bad=[event.at for event in recent if event.type.endswith("-failed")],
+            start=now - DAY, end=now, slices=96, noun="events",
+        )  # fmt: skip
+        latest = events(store, limit=12, order="newest")
+        return desk.pages.page(
+            call, "home.html", at=AT, needs=needs, strip=strip, endpoints=endpoints, runs=runs[:6], models=models,
+            sources=sources, views=list_views(store), size=desk.rooms.events(),
+            events=[EventLine(event, tuple(link_of(subject) for subject in event.subjects)) for event in latest],
+        )  # fmt: skip
+
+    return [shown_at(AT, home, about="What needs a person, and the last 24 hours")]
+
+
+def _endpoint_needs(lines: list[EndpointLine]) -> list[Need]:
+    needs = []
+    for line in lines:
+        routing = line.endpoint.routing
+        href = f"/ui/endpoints/{routing.endpoint}"
+        if line.status is not None and not line.status.ready:
+            needs.append(Need("bad", "not ready", f"endpoint {routing.endpoint} does not answer", href, "Look"))
+        elif line.status is not None and line.status.problems:
+            needs.append(Need("warn", "not as routed", line.status.problems[0], href, "Look"))
+        needs += [
+            Need(
+                "go",
+                "canary",
+                f"{routing.model}@{c.version} answers {c.percent:g} % of {routing.endpoint}",
+                href,
+                "Look",
+            )
+            for c in routing.canary
+        ]
+        needs += [
+            Need("wait", "shadow", f"{routing.model}@{v} watches {routing.endpoint}", href, "Look")
+            for v in routing.shadow
+        ]
+    return needs
+
+
+def _run_needs(desk: Desk, runs: list[PipelineRun]) -> list[Need]:
+    since = desk.rooms.store.clock.now() - DAY
+    needs = []
+    for run in runs:
+        href = f"/ui/pipelines/{run.id}"
+        if run.status.value == "failed" and run.submitted_at > since:
+            wrong = next((step.error.what for step in run.steps if step.error), "a step failed")
+            needs.append(Need("bad", "failed", f"{run.pipeline}: {wrong}", href, "Look"))
+        elif not run.status.is_final:
+            done = sum(step.status.is_final for step in run.steps)
+            needs.append(
+                Need("go", run.status.value, f"{run.pipeline}: {done} of {len(run.steps)} steps", href, "Watch")
+            )
+    return needs
+
+
+def _version_needs(versions: tuple[Version, ...], *, champion: int) -> list[Need]:
+    """Return the candidates that are newer than what answers, the newest first."""
+    return [
+        Need(
+            "wait", "waiting",
+            f"{version.ref} {'passed its gate and' if version.verdict_passed else 'did not pass its gate, and'} waits "
+            f"for {version.approve_by or 'someone'} to say yes or no",
+            version_href(version.ref), "Decide",
+        )
+        for version in versions
+        if version.status is Status.CANDIDATE and version.number > champion
+    ]  # fmt: skip

@@ -1,0 +1,46 @@
+"""What the command line's tests share: a way to type, and a seeded home."""
+
+import io
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tests.seeded import Seeded
+
+from fairlead.cli.main import run
+
+Type = Callable[..., "Typed"]
+
+
+class Typed(NamedTuple):
+    """What one command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def fairlead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Type a command line in an empty folder, as somebody without a terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FAIRLEAD_CLOCK", "2013-03-01")
+
+    def type_(*words: str) -> Typed:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            code = run(list(words))
+        return Typed(code, out.getvalue(), err.getvalue())
+
+    return type_
+
+
+@pytest.fixture
+def at_seeded(fairlead: Type, seeded: Seeded, monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Type a command line where much has happened."""
+    monkeypatch.setenv("FAIRLEAD_HOME", str(seeded.home))
+    monkeypatch.setenv("FAIRLEAD_PROJECT", str(seeded.project))
+    monkeypatch.setenv("FAIRLEAD_CLOCK", seeded.settings.clock)
+    return fairlead

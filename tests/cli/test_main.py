@@ -1,0 +1,193 @@
+"""The command itself: verbs, help, options before and after the verb, errors, exit codes."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Type
+
+import fairlead.cli.listing as listing
+from fairlead.cli.listing import VERBS
+from fairlead.cli.verbs.get import NOUNS, OTHER_WORDS
+from fairlead.kernel import VERSION
+
+SOURCE = Path(listing.__file__).parent.parent
+
+
+def test_help_lists_every_verb(fairlead: Type) -> None:
+    typed = fairlead("--help")
+    assert typed.code == 0
+    for verb in VERBS:
+        assert re.search(rf"^  {verb} ", typed.out, re.MULTILINE)
+    assert "plan    0 nothing to do, 2 changes, 1 any error" in typed.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(fairlead: Type, verb: str) -> None:
+    typed = fairlead(verb, "--help")
+    assert typed.code == 0
+    assert "Usage: fairlead" in typed.out
+    if verb not in {"token", "data"}:
+        assert "--home" in typed.out
+
+
+def test_help_imports_no_room() -> None:
+    code = "import sys; from fairlead.cli.main import run; run(['--help']); print(sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("sqlalchemy", "duckdb", "pyarrow", "numpy", "starlette", "rich", "jinja2", "fairlead.store"):
+        assert f"'{heavy}'" not in done.stderr
+
+
+def test_the_version_is_the_packages(fairlead: Type) -> None:
+    assert fairlead("--version").out == f"fairlead {VERSION}\n"
+    text = (SOURCE.parent.parent / "pyproject.toml").read_text("utf-8")
+    assert f'\nversion = "{VERSION}"\n' in text
+
+
+def test_without_a_verb_it_says_how_things_stand_and_what_to_do_next(fairlead: Type) -> None:
+    typed = fairlead()
+    assert typed.code == 0
+    assert typed.out.endswith("Next: fairlead init\n")
+    Path("fairlead_project.py").write_text("import fairlead as fl\n")
+    assert fairlead("status").out.endswith("Next: fairlead plan\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["paln"], 2, "Did you mean 'plan'?"),
+        (["wibble"], 2, "There is no verb 'wibble'"),
+        (["up", "--port", "x"], 2, "Invalid value for '--port'"),
+        (["get", "--odd"], 2, "No such option"),
+        (["plan", "--odd"], 1, "No such option"),
+        (["verify", "--odd"], 3, "No such option"),
+        (["verify", "a", "b"], 3, "unexpected extra argument"),
+        (["approve"], 2, "Missing argument"),
+        (["verify", "--checkpoint", "none.txt"], 3, "the checkpoint none.txt cannot be read"),
+        (["verify", "none.log"], 3, "none.log cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_command_line_has_its_code(fairlead: Type, words: list[str], code: int, says: str) -> None:
+    typed = fairlead(*words)
+    assert (typed.code, typed.out) == (code, "")
+    assert says in typed.err
+    assert "Traceback" not in typed.err
+    assert "  next  fairlead" in typed.err or "  next  name" in typed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["plan"], "there is no project file"),
+        (["plan", "nothing.py"], "there is no project file"),
+        (["apply", "nothing.py"], "there is no project file"),
+        (["run", "late"], "there is no project file"),
+        (["get", "wibbles"], "there is nothing called 'wibbles' to get"),
+        (["get", "models", "late"], "there is no model 'late'"),
+        (["get", "versions", "late@1"], "late"),
+        (["get", "decisions", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "there is no decision"),
+        (["get", "sources", "late"], "there is no source"),
+        (["get", "views", "late"], "there is no feature view"),
+        (["get", "endpoints", "late"], "there is no endpoint"),
+        (["get", "events", "7"], "there is no event 7"),
+        (["get", "events", "--since", "yesterday"], "is not a time"),
+        (["get", "events", "--subject", "x"], "names no subject"),
+        (["get", "runs", "--filter", "metrics.auc >"], "filter"),
+        (["get", "pipelines", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "there is no pipeline run"),
+        (["data", "show", "late"], "there is no source"),
+        (["approve", "late@1", "--because", "x"], "there is no model"),
+        (["reject", "late@1", "--because", "x"], "there is no model"),
+        (["serve", "late"], "late"),
+        (["predict", "late"], "it is not clear which row is meant"),
+        (["predict", "late", "--example"], "there is no endpoint"),
+        (["predict", "late", "distance"], "gives no value"),
+        (["why", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "there is no decision"),
+        (["logs"], "there is no log of a server"),
+        (["logs", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "there is no pipeline run"),
+        (["token", "revoke", "late", "--yes"], "there is no token"),
+        (["token", "create", "a b"], "cannot be the name of a token"),
+        (["token", "create", "ci", "--expires", "soon"], "is not a span of time"),
+        (["init", "project.txt"], "is not the name of a Python file"),
+        (["--clock", "later", "status"], "is not a time"),
+        (["status", "--clock", "later"], "is not a time"),
+        (["up", "--host", "0.0.0.0", "--port", "0"], "the server would be open to everyone"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_told_in_four_parts(fairlead: Type, words: list[str], says: str) -> None:
+    typed = fairlead(*words)
+    assert typed.code == 1
+    first, why, next_ = typed.err.strip().splitlines()[-3:]
+    assert first.startswith("error: ")
+    assert says in first
+    assert why.startswith("  why   ")
+    assert next_.startswith("  next  ")
+
+
+def test_options_stand_before_or_after_the_verb(fairlead: Type, tmp_path: Path) -> None:
+    for words in (["--home", "one", "doctor", "-o", "json"], ["doctor", "--home", "two", "-o", "json"]):
+        typed = fairlead(*words)
+        assert typed.code == 0
+        assert '"option --home"' in typed.out
+    assert {path.name for path in tmp_path.iterdir()} >= {"one", "two"}
+
+
+def test_a_mistake_of_ours_is_told_without_a_stack_trace(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fairlead.cli.verbs.doctor as doctor
+
+    monkeypatch.setattr(doctor, "_settings", lambda _session: 1 / 0)
+    typed = fairlead("doctor")
+    assert typed.code == 1
+    assert "ZeroDivisionError" in typed.err
+    assert "Traceback" not in typed.err
+    assert "ZeroDivisionError" in Path(".fairlead/logs/fault.txt").read_text()
+
+
+def test_no_colour_where_nobody_sees_it(fairlead: Type) -> None:
+    assert "\x1b[" not in fairlead("plan").err
+
+
+def test_completion_is_printed_for_each_shell(fairlead: Type) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        assert "_FAIRLEAD_COMPLETE" in fairlead("completion", shell).out
+
+
+def test_completion_knows_verbs_and_options() -> None:
+    environment = {"_FAIRLEAD_COMPLETE": "bash_complete", "COMP_WORDS": "fairlead pl", "COMP_CWORD": "1", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", "from fairlead.cli import main; main()"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "plain,plan\n"
+
+
+def _told_commands() -> list[tuple[str, str, str]]:
+    """Every command that a text of the program tells people to type: (file, verb, next word)."""
+    found = []
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for verb, word in re.findall(r"\bfairlead ([a-z]+)(?: ([a-z-]+))?", node.value):
+                    found.append((f"{file.relative_to(SOURCE)}:{node.lineno}", verb, word))
+    return found
+
+
+def test_every_command_that_an_error_tells_exists() -> None:
+    texts = {"fairlead as"}
+    wrong = []
+    for place, verb, word in _told_commands():
+        if verb in VERBS:
+            plural = word if word in NOUNS or word in OTHER_WORDS else f"{word}s"
+            if verb == "get" and word and plural not in NOUNS and plural not in OTHER_WORDS:
+                wrong.append(f"{place} fairlead get {word}")
+            if verb in {"token", "data"} and word not in {"", "create", "list", "revoke", "show"}:
+                wrong.append(f"{place} fairlead {verb} {word}")
+        elif f"fairlead {verb}" not in texts:
+            wrong.append(f"{place} fairlead {verb} {word}")
+    assert wrong == []

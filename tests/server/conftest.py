@@ -1,0 +1,111 @@
+"""What the server's tests share: an application over a store, as a local or as a far caller."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from fairlead.kernel import Actor, Call, Conflict, Permission, Refused, Route
+from fairlead.server import Access, Doors, create_app
+from fairlead.server.receipts import NoticingStore
+from fairlead.store import Event, Store, Subject
+
+with warnings.catch_warnings():
+    # Starlette would rather have httpx2; httpx is what our other tests use.
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+LOCAL = Access(actor=Actor("alice"), permission=Permission.ADMIN)
+
+
+class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    text: str
+    times: int = 1
+
+
+class Told(msgspec.Struct, frozen=True):
+    text: str
+    by: str
+    because: str
+
+
+class Noted(Event, frozen=True, kw_only=True):
+    type = "test.noted"
+    text: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("note", self.text),)
+
+
+def note_routes(store: Store) -> list[Route]:
+    """A small room: it reads, changes, refuses and breaks."""
+
+    def read(call: Call) -> Told:
+        return Told(call.path["text"], call.actor.id, call.query.get("because", ""))
+
+    def write(call: Call, note: Note) -> Told:
+        with store.change(call.actor, call.because) as change:
+            change.record(Noted(text=note.text))
+        return Told(note.text * note.times, call.actor.id, call.because)
+
+    async def raw(call: Call, body: bytes) -> Told:
+        return Told(str(len(body)), call.actor.id, call.because)
+
+    def refuse(call: Call) -> Told:
+        raise Refused("no", where="note", why="A rule says so.", next="ask someone else")
+
+    def clash(call: Call) -> Told:
+        raise Conflict("already there", where="note", why="There is one.", next="take the other")
+
+    def crash(call: Call) -> Told:
+        raise RuntimeError("secret detail of /home/alice")
+
+    route = _route(Permission.READ)
+    return [
+        route("GET", "/api/v1/notes/{text}", read, response=Told),
+        route("POST", "/api/v1/notes", write, permission=Permission.WRITE, request=Note, response=Told, status=201),
+        route("PUT", "/api/v1/raw", raw, permission=Permission.PREDICT, request=bytes, response=Told, limit_bytes=100),
+        route("POST", "/api/v1/refuse", refuse, response=Told),
+        route("POST", "/api/v1/clash", clash, response=Told),
+        route("GET", "/api/v1/crash", crash, response=Told),
+    ]
+
+
+def _route(default: Permission) -> Callable[..., Route]:
+    def make(method: str, path: str, handler: Any, *, permission: Permission = default, **more: Any) -> Route:
+        return Route(
+            method=method, path=path, permission=permission, handler=handler, summary=f"{method} {path}", **more
+        )
+
+    return make
+
+
+def client_of(store: Store, routes: Sequence[Route], *, local: Access | None = LOCAL) -> TestClient:
+    doors = Doors(store=store, clock=store.clock, hosts=frozenset({"testserver"}), local=local)
+    app = create_app(routes, doors=doors, ids=store.ids)
+    return TestClient(app, raise_server_exceptions=True)
+
+
+@pytest.fixture
+def client_for() -> Callable[..., TestClient]:
+    """Make a client of any routes."""
+    return client_of
+
+
+@pytest.fixture
+def notes(sqlite_store: Store) -> list[Route]:
+    return note_routes(sqlite_store)
+
+
+@pytest.fixture
+def client(sqlite_store: Store) -> TestClient:
+    """A local caller of the small room."""
+    return client_of(sqlite_store, note_routes(NoticingStore.around(sqlite_store)))
+
+
+@pytest.fixture
+def far_client(sqlite_store: Store) -> TestClient:
+    """A caller from elsewhere, who has to show a token."""
+    return client_of(sqlite_store, note_routes(NoticingStore.around(sqlite_store)), local=None)

@@ -1,0 +1,112 @@
+"""The application: decode, permission, change, receipt, error."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+import pytest
+
+from fairlead.kernel import Permission, Route
+from fairlead.server import BadRoute
+from fairlead.store import Store
+
+PARTS = {"error", "code", "what", "where", "why", "next"}
+
+
+def test_an_answer_is_the_handlers_value(client: httpx.Client) -> None:
+    answer = client.get("/api/v1/notes/hello?because=x")
+    assert answer.status_code == 200
+    assert answer.json() == {"text": "hello", "by": "alice", "because": "x"}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_change_carries_its_reason_in_and_its_receipt_out(client: httpx.Client, sqlite_store: Store) -> None:
+    answer = client.post("/api/v1/notes", json={"text": "a"}, headers={"Fairlead-Because": "f%C3%BCr uns"})
+    assert (answer.status_code, answer.json()["because"]) == (201, "für uns")
+    assert answer.headers["fairlead-position"] == "0"
+    sqlite_store.checkpoint()
+    again = client.post("/api/v1/notes", json={"text": "b"})
+    assert again.headers["fairlead-position"] == "1"
+    checkpoint = unquote(again.headers["fairlead-checkpoint"])
+    assert checkpoint.startswith(sqlite_store.origin)
+    assert unquote(again.headers["fairlead-key"]).startswith(sqlite_store.origin)
+
+
+def test_a_reading_has_no_receipt(client: httpx.Client) -> None:
+    assert "fairlead-position" not in client.get("/api/v1/notes/hello").headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status", "code"),
+    [
+        ("GET", "/api/v1/nothing", {}, 404, "server.no-such-path"),
+        ("GET", "/api/v1/notes/", {}, 404, "server.no-such-path"),
+        ("DELETE", "/api/v1/notes", {}, 405, "server.wrong-method"),
+        ("POST", "/api/v1/notes", {"content": b""}, 400, "invalid"),
+        ("POST", "/api/v1/notes", {"content": b"{"}, 400, "invalid"),
+        ("POST", "/api/v1/notes", {"content": b"\xff\xfe"}, 400, "invalid"),
+        ("POST", "/api/v1/notes", {"json": {"text": 7}}, 400, "invalid"),
+        ("POST", "/api/v1/notes", {"json": {"text": "a", "txet": "b"}}, 400, "invalid"),
+        ("POST", "/api/v1/notes", {"content": b"x" * (1 << 20) + b"x"}, 413, "server.too-large"),
+        ("PUT", "/api/v1/raw", {"content": b"x" * 101}, 413, "server.too-large"),
+        ("PUT", "/api/v1/raw", {"content": iter([b"x" * 60] * 2)}, 413, "server.too-large"),
+        ("POST", "/api/v1/refuse", {}, 403, "refused"),
+        ("POST", "/api/v1/clash", {}, 409, "conflict"),
+        ("GET", "/api/v1/notes/a?x=1&x=2", {}, 400, "invalid"),
+        ("GET", "/api/v1/crash", {}, 500, "fault"),
+    ],
+)
+def test_every_mistake_is_answered_in_four_parts(
+    client: httpx.Client, method: str, path: str, sent: dict[str, Any], status: int, code: str
+) -> None:
+    answer = client.request(method, path, **sent)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert set(answer.json()) == PARTS
+    assert all(answer.json().values())
+
+
+def test_a_mistake_of_ours_is_logged_and_not_told(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, logger="fairlead.server"):
+        answer = client.get("/api/v1/crash")
+    assert "alice" not in answer.text
+    assert "Traceback" not in answer.text
+    id_ = answer.json()["next"].split()[2]
+    assert id_ in caplog.text
+    assert "secret detail" in caplog.text
+
+
+def test_a_large_answer_is_compressed_for_who_takes_it(client: httpx.Client) -> None:
+    packed = client.post("/api/v1/notes", json={"text": "a", "times": 5000})
+    assert packed.headers["content-encoding"] == "gzip"
+    plain = client.post("/api/v1/notes", json={"text": "a", "times": 5000}, headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+
+
+def test_head_answers_like_get_without_a_body(client: httpx.Client) -> None:
+    answer = client.head("/api/v1/notes/a")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"permission": None},
+        {"permission": "read"},
+        {"method": "BREW"},
+        {"path": "x"},
+        {"path": "/x/"},
+        {"summary": ""},
+        {"request": dict},
+        {"path": "/api/v1/crash"},
+    ],
+)
+def test_a_bad_route_keeps_the_server_from_starting(
+    sqlite_store: Store, notes: list[Route], client_for: Callable[..., httpx.Client], changed: dict[str, Any]
+) -> None:
+    good = {"method": "GET", "path": "/api/v1/x", "permission": Permission.READ, "handler": print, "summary": "x"}
+    client_for(sqlite_store, [*notes, Route(**good)])
+    with pytest.raises(BadRoute):
+        client_for(sqlite_store, [*notes, Route(**(good | changed))])

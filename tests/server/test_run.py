@@ -1,0 +1,160 @@
+"""A real process: it starts, answers, streams, refuses to be open to everyone, and stops without losing anything."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Started = subprocess.Popen[str]
+Start = Callable[..., Started]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start `fairlead up` on a home of the test's own."""
+    running: list[Started] = []
+    environment = {**os.environ, "FAIRLEAD_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
+
+    def up(*words: str, **more: str) -> Started:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from fairlead.cli import main; main()", "up", "--port", "0", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment | more, cwd=tmp_path,
+        )  # fmt: skip
+        running.append(process)
+        return process
+
+    yield up
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _port(process: Started) -> int:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line.startswith("Fairlead serves at "):
+        process.kill()
+        pytest.fail(line + process.communicate()[1])
+    return int(line.split()[3].rpartition(":")[2])
+
+
+def _ask(port: int, path: str, *, method: str = "GET", body: Any = None, **headers: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    data = None if body is None else json.dumps(body)
+    connection.request(method, path, data, {name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    is_json = "json" in answer.headers.get("content-type", "")
+    return answer.status, json.loads(text) if is_json else text
+
+
+def _until(port: int, path: str, status: int) -> Any:
+    for _ in range(300):
+        found, answer = _ask(port, path)
+        if found == status:
+            return answer
+        time.sleep(0.1)
+    pytest.fail(f"{path} did not answer {status}: {answer}")
+
+
+def _ended(process: Started) -> tuple[int, str]:
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+def test_a_server_answers_and_stops_cleanly(start: Start, tmp_path: Path) -> None:
+    process = start()
+    port = _port(process)
+    address = tmp_path / "home" / "server.json"
+    assert json.loads(address.read_text()) == {"url": f"http://127.0.0.1:{port}", "pid": process.pid}
+    assert _ask(port, "/healthz")[1]["status"] == "ok"
+    _until(port, "/readyz", 200)
+    _until(port, "/v2/health/ready", 200)
+    assert _ask(port, "/ui")[0] == 200
+    assert _ask(port, "/api/v1/me")[1]["permission"] == "admin"
+    status, run = _ask(port, "/api/v1/runs", method="POST", body={"name": "x"}, Fairlead_Because="to see")
+    assert status in (200, 201), run
+    assert _ended(process) == (0, "")
+    assert not address.exists()
+    assert (tmp_path / "home" / "logs" / "server.log").read_text() == ""
+
+
+def test_an_open_stream_does_not_keep_the_server_from_stopping(start: Start) -> None:
+    process = start()
+    port = _port(process)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/api/v1/live")
+    answer = connection.getresponse()
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    before = int(answer.readline().removeprefix(b"data: "))
+    _ask(port, "/api/v1/tokens", method="POST", body={"name": "ci"})
+    answer.readline()
+    assert int(answer.readline().removeprefix(b"data: ")) == before + 1
+    began = time.monotonic()
+    assert _ended(process)[0] == 0
+    assert time.monotonic() - began < 8
+    answer.close()
+    connection.close()
+
+
+def test_a_killed_server_leaves_a_home_that_serves_again(start: Start) -> None:
+    process = start()
+    port = _port(process)
+    secret = _ask(port, "/api/v1/tokens", method="POST", body={"name": "ci"})[1]["secret"]
+    process.kill()
+    process.wait()
+    again = _port(start())
+    assert _ask(again, "/api/v1/me", Authorization=f"Bearer {secret}")[1]["actor"]["id"] == "ci"
+    assert _ask(again, "/api/v1/ledger/verification")[1]["kind"] == "intact"
+
+
+def test_a_server_that_others_can_reach_needs_a_token(start: Start, tmp_path: Path) -> None:
+    process = start("--host", "0.0.0.0")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the server would be open to everyone" in err
+    subprocess.run(
+        [sys.executable, "-c", "from fairlead.cli import main; main()", "token", "create", "me", "--scope", "admin"],
+        env={**os.environ, "FAIRLEAD_HOME": str(tmp_path / "home")}, check=True, capture_output=True,
+    )  # fmt: skip
+    port = _port(start("--host", "0.0.0.0"))
+    assert _ask(port, "/healthz")[0] == 200
+    assert _ask(port, "/api/v1/runs")[0] == 401
+    assert _ask(port, "/v2")[0] == 401
+    assert _ask(port, "/v2/models/x/infer", method="POST", body={})[0] == 401
+
+
+def test_other_names_are_refused_on_this_machine_and_inference_is_behind_the_same_doors(start: Start) -> None:
+    port = _port(start())
+    assert _ask(port, "/v2", Host="evil.example")[0] == 403
+    assert _ask(port, "/v2/models/x/infer", method="POST", body={}, Sec_Fetch_Site="cross-site")[0] == 403
+    assert _ask(port, "/v2/models/x", method="GET")[0] == 404
+
+
+def test_a_taken_port_is_told(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = start("--port", str(taken.getsockname()[1]))
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "cannot listen at 127.0.0.1" in err
+    assert "--port" in err
+
+
+def test_names_that_are_set_are_answered(start: Start, tmp_path: Path) -> None:
+    process = start(FAIRLEAD_HOSTS="fairlead.example")
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "open to everyone" in err) == (1, True)

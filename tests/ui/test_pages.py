@@ -1,0 +1,144 @@
+"""Every page, without a browser: it answers, keeps its budget, escapes what people wrote, and says how to go on."""
+
+import gzip
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+from tests.seeded import Seeded
+
+Address = Callable[[Seeded], str]
+PAGES: dict[str, Address] = {
+    "home": lambda _: "/ui",
+    "data": lambda _: "/ui/data",
+    "source": lambda _: "/ui/data/parcels?column=weight",
+    "features": lambda _: "/ui/features",
+    "view": lambda _: "/ui/features/parcel",
+    "runs": lambda _: "/ui/runs",
+    "runs filtered": lambda _: "/ui/runs?filter=metrics.auc+%3E+0.7&order=metrics.auc+desc&columns=auc,params.rate",
+    "run": lambda s: f"/ui/runs/{s.runs[0]}",
+    "compare": lambda s: f"/ui/compare?run:{s.runs[0]}=1&run:{s.runs[1]}=1",
+    "pipelines": lambda _: "/ui/pipelines",
+    "pipelines filtered": lambda _: "/ui/pipelines?status=failed",
+    "pipeline": lambda s: f"/ui/pipelines/{s.applied}",
+    "pipeline step": lambda s: f"/ui/pipelines/{s.applied}?step=train-slow",
+    "pipeline failed": lambda s: f"/ui/pipelines/{s.failed}",
+    "models": lambda _: "/ui/models",
+    "model": lambda _: "/ui/models/slow",
+    "version": lambda _: "/ui/models/slow/1",
+    "challenger": lambda _: "/ui/models/slow/2",
+    "candidate": lambda _: "/ui/models/slow/3",
+    "endpoints": lambda _: "/ui/endpoints",
+    "endpoint": lambda _: "/ui/endpoints/slow",
+    "decisions": lambda _: "/ui/decisions?endpoint=slow",
+    "decision": lambda s: f"/ui/decisions/{s.decisions[0]}",
+    "audit": lambda _: "/ui/audit",
+    "audit filtered": lambda _: "/ui/audit?type=registry.&actor=ben&since=2013-01-01",
+    "event": lambda _: "/ui/audit/3",
+    "api": lambda _: "/ui/api",
+    "sign in": lambda _: "/ui/sign-in",
+    "kit": lambda _: "/ui/kit",
+}
+EMPTY = ("/ui", "/ui/data", "/ui/features", "/ui/runs", "/ui/pipelines", "/ui/models", "/ui/endpoints", "/ui/decisions",
+         "/ui/audit")  # fmt: skip
+BYTES_AT_MOST = 60_000
+ELEMENTS_AT_MOST = 2000
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_answers_within_its_budget(client: httpx.Client, seeded: Seeded, name: str) -> None:
+    answer = client.get(PAGES[name](seeded))
+    assert answer.status_code == 200, answer.text[-2000:]
+    page = answer.text
+    assert page.count("<h1") == 1
+    assert "Undefined" not in page
+    assert not re.search(r'<[^>]+ (style|onclick|onload)="', page), "the policy forbids inline styles and handlers"
+    assert "<script>" not in page
+    assert len(re.findall(r"<[a-zA-Z]", page)) <= ELEMENTS_AT_MOST
+    assets = [client.get(url).content for url in set(re.findall(r'"(/ui/static/[^"]+\.(?:css|js))"', page))]
+    sent = len(gzip.compress(page.encode(), 4)) + sum(len(gzip.compress(asset)) for asset in assets)
+    assert sent <= BYTES_AT_MOST
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    if name not in {"sign in", "compare"}:
+        assert 'class="same"' in page, "each screen offers itself as a command and in Python"
+
+
+@pytest.mark.parametrize("path", EMPTY)
+def test_an_empty_screen_shows_the_two_lines_that_fill_it(empty_client: httpx.Client, path: str) -> None:
+    answer = empty_client.get(path)
+    assert answer.status_code == 200
+    empty = re.search(r'<div class="empty">.*?<pre>(.*?)</pre>', answer.text, re.DOTALL)
+    assert empty is not None
+    assert len(empty[1].strip().splitlines()) == 2
+
+
+def test_what_people_wrote_is_text(client: httpx.Client, seeded: Seeded) -> None:
+    page = client.get("/ui/runs").text
+    assert "slower &lt;b&gt;" in page
+    run = client.get(f"/ui/runs/{seeded.runs[0]}").text
+    (href,) = re.findall(r'href="(/ui/artifacts/[^"]+)"', run)
+    file = client.get(href)
+    assert file.headers["content-disposition"] == 'attachment; filename="first.html"'
+    assert file.headers["content-type"] == "application/octet-stream"
+
+
+def test_the_pages_lead_to_each_other(client: httpx.Client, seeded: Seeded) -> None:
+    """Follow every link of every page once: none leads nowhere."""
+    seen: set[str] = set()
+    for address in PAGES.values():
+        page = client.get(address(seeded))
+        for href in re.findall(r'href="(/[^"#]*)', page.text):
+            seen.add(href.replace("&amp;", "&"))
+    broken = {href: client.get(href).status_code for href in sorted(seen)}
+    assert {href: status for href, status in broken.items() if status not in (200, 303)} == {}
+
+
+def test_the_first_address_leads_to_the_pages(client: httpx.Client) -> None:
+    answer = client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/ui/nothing", 404, "there is nothing at"),
+        ("/ui/models/nothing", 404, "there is no model"),
+        ("/ui/models/slow/99", 404, "slow@99"),
+        ("/ui/models/slow/1.5", 400, "names no version"),
+        ("/ui/data/nothing", 404, "no such state"),
+        ("/ui/data/parcels?page=0", 400, "is not a page"),
+        ("/ui/runs?filter=metrics.auc+%3E", 400, "filter"),
+        ("/ui/compare?run:x=1", 400, "1 runs are chosen"),
+        ("/ui/pipelines?status=odd", 400, "odd"),
+        ("/ui/audit?since=yesterday", 400, "is not a time"),
+        ("/ui/audit/first", 400, "is not a position"),
+        ("/ui/audit/999999", 404, "there is no event"),
+        ("/ui/decisions/01JX", 404, "there is no decision"),
+        ("/ui/endpoints/none", 404, "there is no endpoint"),
+        ("/ui/artifacts/none", 404, "artifact"),
+        ("/ui/static/x/none.css", 404, "there is no file"),
+    ],
+)
+def test_a_mistake_is_told_on_a_page_with_what_to_do_next(
+    client: httpx.Client, path: str, status: int, says: str
+) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8"), answer.text
+    assert says in answer.text
+    assert "What to do next" in answer.text
+
+
+def test_assets_are_kept_by_their_content(client: httpx.Client) -> None:
+    (url,) = re.findall(r'href="(/ui/static/[^"]+kit.css)"', client.get("/ui/kit").text)
+    answer = client.get(url)
+    assert "immutable" in answer.headers["cache-control"]
+    assert client.get(url.replace(url.split("/")[3], "old")).headers["cache-control"] == "no-store"
+
+
+def test_all_scripts_together_are_small(client: httpx.Client) -> None:
+    from importlib.resources import files
+
+    scripts = [file for file in files("fairlead.ui").joinpath("static").iterdir() if file.name.endswith(".js")]
+    assert sum(len(script.read_bytes()) for script in scripts) <= 20_000
+    assert all("http" not in script.read_text("utf-8") for script in scripts), "nothing is asked from a foreign host"
