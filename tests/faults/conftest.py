@@ -1,0 +1,5 @@
+"""The shells of the journeys, for tests that kill what runs in them."""
+
+from tests.journeys.conftest import approved, shell, tidy
+
+__all__ = ["approved", "shell", "tidy"]

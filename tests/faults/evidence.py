@@ -1,0 +1,45 @@
+"""What must hold after any fault, read from the project itself."""
+
+import os
+from collections import Counter
+from typing import Any
+
+from tests.journeys.shell import Shell
+
+MODEL = "slow"
+
+
+class Outcome:
+    """What a path ended with: things that do not depend on when it ran, or how often it was killed on the way."""
+
+    def __init__(self, shell: Shell) -> None:
+        versions = [one for one in shell.json("get", "versions") if one["model"] == MODEL]
+        self.versions = [(one["number"], one["status"], one["covered"]) for one in versions]
+        self.snapshots = [one["id"] for one in shell.json("get", "snapshots")]
+
+
+def check_each_step_finished_once(shell: Shell, run: dict[str, Any]) -> None:
+    """Hold one pipeline run's events against its steps."""
+    assert run["status"] == "succeeded", run["steps"]
+    mine = [event for event in shell.events("pipelines.") if event["data"]["run"] == run["id"]]
+    done = [event["data"]["step"] for event in mine if event["type"].split("-")[-1] in ("finished", "cached")
+            and "step" in event["data"]]  # fmt: skip
+    assert sorted(done) == sorted(step["name"] for step in run["steps"])
+    assert [event["type"] for event in mine].count("pipelines.run-finished") == 1
+
+
+def check_tracking(shell: Shell, *, finished: int) -> None:
+    """Every training run has ended: those of killed workers as lost."""
+    states = Counter(run["status"] for run in shell.json("get", "runs"))
+    assert states.pop("lost", 0) >= 0
+    assert states == {"finished": finished}
+
+
+def check_nothing_lies_about(shell: Shell) -> None:
+    """No process runs, and no file that somebody wrote half stays for ever."""
+    assert shell.processes() == {}
+    for half in (shell.home / "blobs").glob(".*"):
+        os.utime(half, (0, 0))
+    shell.run("status")
+    assert list((shell.home / "blobs").glob(".*")) == []
+    assert list((shell.home / "decisions").rglob("*.log")) == []

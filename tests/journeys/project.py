@@ -1,0 +1,64 @@
+"""The project that the journeys share: parcels, two models on the same view, prepared once for a test session."""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.journeys.shell import Shell
+from tests.loop.parcels import SMALL
+
+FILE = "fairlead_project.py"
+SECOND = """
+
+@fl.model(parcel, label=Parcel.delay > 30, train="all history", test="last 7 days")
+def late(X, y, trees=8):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    return HistGradientBoostingClassifier(max_iter=trees, categorical_features="from_dtype").fit(X, y)
+
+
+late.accept_if(fl.auc >= 0.6)
+late.serve(rollout=fl.shadow("1d") >> fl.full)
+"""
+"""A model that runs through skops; ``slow``, the first, runs through ONNX."""
+
+
+def write(folder: Path, *, models: int = 2, **replacements: str) -> Path:
+    """Write the project with one model or two, and with other text in it."""
+    text = SMALL.replace("ACCEPT", "0.7") + (SECOND if models == 2 else "")
+    for old, new in replacements.items():
+        assert old in text
+        text = text.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    path.write_text(text, "utf-8")
+    return path
+
+
+def copy_of_approved(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Shell:
+    """Return a shell in a copy of a project on SQLite whose two models are approved and routed."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # the workers of a session share one
+    made = root / "approved-parcels"
+    with (root / "approved-parcels.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "done").exists():
+            shutil.rmtree(made, ignore_errors=True)
+            _prepare(made)
+            (made / "done").touch()
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return Shell(folder)
+
+
+def _prepare(folder: Path) -> None:
+    write(folder)
+    shell = Shell(folder)
+    try:
+        shell.run("apply", "--yes", "--because", "the parcels of early 2013")
+        shell.run("approve", "slow@1", "--because", "first model")
+        shell.run("approve", "late@1", "--because", "first model")
+    finally:
+        left = shell.close()
+    assert not left, left

@@ -1,0 +1,81 @@
+"""Somebody changes a byte behind Fairlead's back: it is named, and what it touches is not served."""
+
+import sqlite3
+from pathlib import Path
+
+from tests.journeys.asking import body_of
+from tests.journeys.shell import Shell, ask, get
+
+KEY = body_of({"parcel_id": "p2995"})
+
+
+def test_one_changed_byte_of_an_event_is_found_and_named(approved: Shell) -> None:
+    assert approved.run("verify").out.startswith("intact")
+    database = sqlite3.connect(approved.home / "fairlead.db")
+    (position, body) = database.execute(
+        "SELECT position, body FROM ledger_events WHERE type = 'registry.version-approved' AND body LIKE '%slow%'"
+    ).fetchone()
+    changed = body.replace('"number":1', '"number":2')
+    assert sum(a != b for a, b in zip(body, changed, strict=True)) == 1
+    with database:
+        database.execute("UPDATE ledger_events SET body = ? WHERE position = ?", [changed, position])
+    database.close()
+
+    said = approved.run("verify", code=1).out
+    assert said.startswith("tampered")
+    assert f" {position}" in said.splitlines()[0]
+    found = approved.json("verify", code=1)
+    assert (found["kind"], found["first_bad"]) == ("tampered", position)
+    assert "bad" in approved.run("doctor", code=1).out
+
+
+def test_a_changed_model_is_not_served_and_others_are(approved: Shell) -> None:
+    version = approved.json("get", "versions", "slow@1")
+    blob = blob_of(approved, version["artifacts"]["model"])
+    with approved.up() as server:
+        server.wait_until_ready()
+        assert ask(server.url + "/v2/models/slow/infer", KEY)[0] == 200
+        damage(blob)
+        # What is in memory was verified when it was loaded, and answers on.
+        status, before = ask(server.url + "/v2/models/slow/infer", KEY)
+        assert status == 200
+    with approved.up() as server:
+        status, refused = ask_when_loaded(server.url, "slow")
+        assert (status, refused["code"]) == (503, "serving.not-ready")
+        assert "slow@1" in refused["what"]
+        assert "damaged" in refused["why"] or "not what its digest says" in refused["why"], refused
+        assert get(server.url + "/v2/models/slow/ready")[0] == 503
+        status, answer = ask(server.url + "/v2/models/late/infer", KEY)
+        assert (status, answer["model_version"]) == (200, "1")
+        status, health = get(server.url + "/readyz")
+        assert (status, "slow" in health["what"]) == (503, True)
+        assert get(server.url + "/healthz")[0] == 200
+    why = approved.json("why", before["parameters"]["decision_ids"])
+    assert any("approval of slow@1 does not hold" in missing for missing in why["missing"])
+    assert approved.run("verify").out.startswith("intact"), "the ledger itself is untouched"
+
+
+def blob_of(shell: Shell, digest: str) -> Path:
+    name = digest.removeprefix("sha256:")
+    return shell.home / "blobs" / name[:2] / name[2:]
+
+
+def damage(blob: Path) -> None:
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+
+
+def ask_when_loaded(url: str, endpoint: str) -> tuple[int, dict[str, str]]:
+    """Ask an endpoint once the server has tried to load its model: before, it only says that it is loading."""
+    from tests.journeys.shell import wait_until
+
+    found: list[tuple[int, dict[str, str]]] = []
+
+    def tried() -> bool:
+        found[:] = [ask(f"{url}/v2/models/{endpoint}/infer", KEY)]
+        return found[0][1] is not None and found[0][1].get("code") != "serving.no-endpoint"
+
+    wait_until(tried, "the models were tried")
+    return found[0]
