@@ -1,6 +1,7 @@
 """The nouns of the loop: what a plan would change, and what an apply did."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
@@ -77,3 +78,89 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ref(self) -> str:
         return f"{self.model}@{self.version}"
+
+
+# --- turns of the loop -----------------------------------------------------------------------------------------------
+
+
+class TriggerKind(StrEnum):
+    SCHEDULE = "schedule"
+    DATA = "data"
+    DRIFT = "drift"
+    PERFORMANCE = "performance"
+    HAND = "hand"
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a turn began: in one sentence, with one line of evidence for each condition that was looked at."""
+
+    kind: TriggerKind
+    text: str
+    evidence: tuple[str, ...] = ()
+
+
+class TurnState(StrEnum):
+    """Where a turn of the loop stands. The last six are its ends."""
+
+    TRAINING = "training"
+    WAITING = "waiting"
+    """Trained, judged and good enough; a person has to say yes."""
+    SHADOW = "shadow"
+    CANARY = "canary"
+    FULL = "full"
+    """It answers all traffic; late labels still have to confirm it."""
+    KEPT = "kept"
+    ROLLED_BACK = "rolled back"
+    REFUSED = "refused"
+    """Its gate did not pass."""
+    REJECTED = "rejected"
+    """A person said no."""
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_open(self) -> bool:
+        return self in _OPEN
+
+    @property
+    def rolls_out(self) -> bool:
+        return self in (TurnState.SHADOW, TurnState.CANARY, TurnState.FULL)
+
+
+_OPEN = (TurnState.TRAINING, TurnState.WAITING, TurnState.SHADOW, TurnState.CANARY, TurnState.FULL)
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a turn: when it entered which state, and why, with the lines of evidence that were looked at."""
+
+    at: datetime
+    state: TurnState
+    text: str
+    evidence: tuple[str, ...] = ()
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of the loop, from its trigger to its verdict. One id, one state machine.
+
+    ``run`` is the pipeline run that trains, ``version`` what it registered, ``champion`` the version that answered
+    when the rollout began (None: it is the first). ``stage`` counts the declared stages of the rollout from 0. ``since``
+    is when the present state (or stage) was entered.
+    """
+
+    id: str
+    model: str
+    trigger: Trigger
+    state: TurnState
+    opened_at: datetime
+    since: datetime
+    run: str | None = None
+    version: int | None = None
+    champion: int | None = None
+    stage: int = 0
+    moves: tuple[Move, ...] = ()
+    ended_at: datetime | None = None
+
+    @property
+    def ref(self) -> str | None:
+        """The version that it is about, as ``model@n``."""
+        return None if self.version is None else f"{self.model}@{self.version}"

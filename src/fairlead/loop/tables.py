@@ -1,6 +1,6 @@
-"""How the applied declarations lie in SQL."""
+"""How the applied declarations and the turns of the loop lie in SQL."""
 
-from sqlalchemy import Column, String, Table, Text
+from sqlalchemy import Column, Index, Integer, String, Table, Text
 
 from fairlead.store import metadata
 
@@ -16,3 +16,17 @@ declarations = Table(
     Column("applied_at", String(32), nullable=False),
 )
 """One row for each declared thing of each project, as it was last applied; ``file`` is where it was declared."""
+
+turns = Table(
+    "loop_turns",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("model", String(200), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("open_of", String(200), unique=True),
+    Column("revision", Integer, nullable=False),
+    Column("turn", Text, nullable=False),
+    Index("ix_loop_turns_model_id", "model", "id"),
+)
+"""One row for each turn: a ``Turn`` as JSON. ``open_of`` is the model while the turn is open, so that a model has one
+open turn at most; ``revision`` rises with each move, so that two controllers never both make it."""
