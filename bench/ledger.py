@@ -1,6 +1,6 @@
 """How fast the ledger is, beside the physical limit: the same insert in its own transaction with no event at all.
 
-    python bench/ledger.py [--changes 5000] [--durable 1000] [--writers 8] [--events 200000] [--postgres URL]
+    python bench/ledger.py [--changes 5000] [--durable 4000] [--writers 8] [--events 200000] [--postgres URL]
 
 Prints JSON. A change is one row and one event; ``verify`` recomputes every leaf, column, tile and root of a ledger.
 PostgreSQL: the server at FAIRLEAD_TEST_POSTGRES or 127.0.0.1:5432, in a schema of its own; without one it is left out.
@@ -188,7 +188,7 @@ def measure_postgres(folder: Path, options: argparse.Namespace) -> dict[str, obj
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the ledger.")
     parser.add_argument("--changes", type=int, default=5000)
-    parser.add_argument("--durable", type=int, default=1000)
+    parser.add_argument("--durable", type=int, default=4000)
     parser.add_argument("--writers", type=int, default=8)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--postgres", default=POSTGRES)
