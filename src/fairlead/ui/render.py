@@ -64,7 +64,7 @@ class Pages:
             lstrip_blocks=True,
         )  # fmt: skip
         self._environment.filters.update(
-            ago=self._ago, when=when, num=number, short=short, brief=brief, percent=percent, span=span,
+            ago=self._ago, when=when, num=number, short=short, brief=brief, percent=percent, span=span, signed=signed,
         )  # fmt: skip
         self._environment.globals.update(
             asset=assets.url,
@@ -113,6 +113,15 @@ def number(value: float | None) -> str:
 
 def percent(value: float | None) -> str:
     return "–" if value is None else f"{value * 100:.3g} %"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference with its sign, zero without one."""
+    if not value:
+        return short(value)
+    size = abs(value)
+    text = f"{size:.6f}".rstrip("0") if 1e-6 <= size < 1e-3 else short(size)
+    return ("+" if value > 0 else "\u2212") + text
 
 
 def brief(text: str | None) -> str:

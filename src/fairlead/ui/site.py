@@ -15,6 +15,7 @@ from fairlead.ui.screens import (
     deciding,
     decisions,
     endpoints,
+    evaluation,
     features,
     home,
     kit,
@@ -27,7 +28,8 @@ from fairlead.ui.screens import (
 
 SCREENS = (
     home.routes, data.routes, features.routes, runs.routes, pipelines.routes, models.routes, version.routes,
-    deciding.routes,     endpoints.routes, decisions.routes, audit.routes, sign_in.routes, kit.routes,
+    evaluation.routes,
+    deciding.routes, endpoints.routes, decisions.routes, audit.routes, sign_in.routes, kit.routes,
 )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     y_ticks: tuple[Tick, ...]
     hits: tuple[Hit, ...]
     mark: str
+    guide: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -70,18 +71,21 @@ def line_chart(
     x_name: str = "step",
     mark: float | None = None,
     include: Sequence[float] = (),
+    guide: Sequence[tuple[float, float]] = (),
     tell_last: bool = True,
 ) -> Chart | None:
     """Draw curves over numbers, or over UTC timestamps in seconds; None when there is nothing to draw.
 
     ``mark`` draws a dashed level, such as a threshold; ``include`` are values that the scale must show, such as 0;
-    ``tell_last`` writes each curve's last value into the legend.
+    ``guide`` is a dotted line to compare with, such as the diagonal; ``tell_last`` writes each curve's last value into
+    the legend.
     """
     drawn = [s for s in map(_finite, series) if s.points]
     if not drawn:
         return None
-    xs = [point[0] for s in drawn for point in s.points]
-    ys = [point[1] for s in drawn for point in s.points] + [v for s in drawn for v in (*s.low, *s.high)]
+    xs = [point[0] for points in (guide, *(s.points for s in drawn)) for point in points]
+    ys = [point[1] for points in (guide, *(s.points for s in drawn)) for point in points]
+    ys += [v for s in drawn for v in (*s.low, *s.high)]
     ticks = nice_ticks(min([*ys, *include]), max([*ys, *include]))
     x_low, x_high = min(xs), max(xs)
     if x_high == x_low:
@@ -113,6 +117,7 @@ def line_chart(
         y_ticks=tuple(Tick(f"{at_y(t):.4g}%", short(t)) for t in ticks),
         hits=_hits(drawn, at_x, x),
         mark="" if mark is None or not ticks[0] <= mark <= ticks[-1] else f"{at_y(mark):.4g}",
+        guide=_path([(at_x(a), at_y(b)) for a, b in guide]) if guide else "",
         heads=(x_name, *(s.name for s in drawn)),
         rows=rows,
     )
@@ -172,8 +177,9 @@ def _x_texts(kind: str, low: float, high: float, *, whole: bool) -> list[str]:
     if whole:
         count = 5 if high - low >= 4 else max(2, int(high - low) + 1)
         return [short(round(low + (high - low) * i / (count - 1))) for i in range(count)]
-    decimals = max(0, 1 - math.floor(math.log10(high - low)))
-    return [f"{low + (high - low) * i / 4:.{decimals}f}" for i in range(5)]
+    decimals = max(0, 2 - math.floor(math.log10(high - low)))
+    texts = (f"{low + (high - low) * i / 4:.{decimals}f}" for i in range(5))
+    return [text.rstrip("0").rstrip(".") if "." in text else text for text in texts]
 
 
 def _text_of_x(value: float, kind: str) -> str:

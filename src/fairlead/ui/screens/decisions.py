@@ -4,6 +4,7 @@ from fairlead.governance import why
 from fairlead.kernel import Body, Call, Route
 from fairlead.serving import decisions, list_endpoints
 from fairlead.ui.screen import Desk, shown_at
+from fairlead.ui.screens.evaluation import gate_lines
 
 AT = "/ui/decisions"
 DECISIONS_A_PAGE = 50
@@ -31,7 +32,8 @@ def routes(desk: Desk) -> list[Route]:
 
     def one(call: Call) -> Body:
         found = why(store, call.path["id"])
-        return desk.pages.page(call, "decision.html", at=AT, why=found, decision=found.decision)
+        gate = gate_lines(found.evaluation.report.verdict if found.evaluation else None)
+        return desk.pages.page(call, "decision.html", at=AT, why=found, decision=found.decision, gate=gate)
 
     return [
         shown_at(AT, all_of_them, about="Decisions"),

@@ -3,6 +3,7 @@
 import math
 from datetime import timedelta
 
+from fairlead.evaluation import EvidenceLine, Verdict
 from fairlead.kernel import Body, Call, Route
 from fairlead.ui.draw import (
     Node,
@@ -16,6 +17,15 @@ from fairlead.ui.draw import (
     whisker_of,
 )
 from fairlead.ui.screen import Desk, shown_at
+from fairlead.ui.screens.evaluation import gate_lines
+
+INVENTED = Verdict(passed=False, policy="", lines=(
+    EvidenceLine(text="AUC is 0.731 (0.718 to 0.744, 12,006 rows), at least 0.65", condition="AUC is at least 0.65",
+                 observed=0.731, low=0.718, high=0.744, threshold=0.65, passed=True),
+    EvidenceLine(text="the gap of recall by origin is 0.31 (0.2 to 0.4), more than 0.25", threshold=0.25,
+                 condition="the gap of recall by origin is at most 0.25", observed=0.31, low=0.2, high=0.4,
+                 passed=False),
+))  # fmt: skip
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -53,6 +63,7 @@ def routes(desk: Desk) -> list[Route]:
             strip=time_strip(times, bad=times[4:9], start=now - timedelta(hours=24), end=now, slices=48, noun="steps"),
             graph=layered_graph(graph), shares=shares_of([("late@3 champion", 75), ("late@4 canary", 25)]),
             whisker=whisker_of(0.73, 0.71, 0.745, scale=(0.6, 0.8), mark=0.65), spark=spark_bars(normal), when=now,
+            gate=gate_lines(INVENTED),
         )  # fmt: skip
 
     return [shown_at("/ui/kit", show, about="Every component of the pages")]

@@ -1,0 +1,74 @@
+"""The page of an evaluation: what is better stands right, what is worst stands first."""
+
+import re
+
+import httpx
+import pytest
+
+from fairlead.evaluation import Difference, EvidenceLine, MetricValue, Verdict, get_evaluation
+from fairlead.registry import get_version
+from fairlead.store import Store
+from fairlead.ui.screens.evaluation import _difference, gate_lines, metric_lines
+
+
+def _against(difference: float, better: str) -> Difference:
+    value = MetricValue(value=difference, low=difference - 0.01, high=difference + 0.01, n=100)
+    return Difference(champion=0.5, challenger=0.5 + difference, difference=value, better=better)
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "right"),
+    [("auc", 0.02, True), ("auc", -0.02, False), ("log_loss", 0.02, False), ("log_loss", -0.02, True)],
+)
+def test_the_right_side_of_the_middle_is_better(metric: str, difference: float, right: bool) -> None:
+    drawn = _difference(metric, _against(difference, "challenger" if right else "champion"))
+    assert drawn is not None
+    assert float(drawn.mark) == 500
+    assert (float(drawn.at) > 500) is right
+
+
+def test_a_share_of_which_no_side_is_better_has_no_side() -> None:
+    assert _difference("selection_rate", _against(0.1, "undecided")) is None
+
+
+def test_a_threshold_lies_where_it_is_beside_the_value() -> None:
+    line = EvidenceLine(text="", condition="", observed=0.7, low=0.6, high=0.8, threshold=0.65, passed=True)
+    (drawn,) = gate_lines(Verdict(passed=True, lines=(line,), policy=""))
+    assert drawn.whisker is not None
+    assert float(drawn.whisker.low) < float(drawn.whisker.mark) < float(drawn.whisker.at)
+
+
+def test_the_champion_is_told_for_what_both_were_measured_on(seeded_store: Store) -> None:
+    version = get_version(seeded_store, "slow@2")
+    assert version.evaluation_id is not None
+    report = get_evaluation(seeded_store, version.evaluation_id).report
+    assert report.comparison is not None
+    lines = {line.name: line for line in metric_lines(report.evaluation, report.comparison)}
+    assert set(lines) == set(report.evaluation.metrics)
+    for name, difference in report.comparison.metrics.items():
+        said = {"challenger": "better", "champion": "worse", "undecided": "undecided"}[difference.better]
+        assert lines[name].word == ("" if name == "selection_rate" else said)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "auc", "recall"])
+def test_the_worst_slice_stands_first(client: httpx.Client, seeded_store: Store, metric: str) -> None:
+    version = get_version(seeded_store, "slow@2")
+    assert version.evaluation_id is not None
+    slices = get_evaluation(seeded_store, version.evaluation_id).report.evaluation.slices["depot"]
+    values = {one.value: one.metrics[metric].value or 0.0 for one in slices}
+    page = client.get(f"/ui/models/slow/2/evaluation?metric={metric}").text
+    panel = page[page.index('id="by-depot"') :]
+    first = re.search(r'<th scope="row">(\w+)</th>', panel)
+    assert first is not None
+    assert first[1] == (max if metric == "log_loss" else min)(values, key=values.__getitem__)
+
+
+def test_every_line_of_the_gate_is_told(client: httpx.Client, seeded_store: Store) -> None:
+    version = get_version(seeded_store, "slow@2")
+    assert version.evaluation_id is not None
+    verdict = get_evaluation(seeded_store, version.evaluation_id).report.verdict
+    assert verdict is not None
+    page = client.get("/ui/models/slow/2/evaluation").text
+    assert len(verdict.lines) == 2
+    for line in verdict.lines:
+        assert line.text.replace("'", "&#39;") in page
