@@ -1,5 +1,6 @@
 """Turn a template and its values into a page: one environment, the security headers, the words for time and numbers."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,9 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cross-origin-opener-policy": "same-origin",
 }
+
+
+_HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?")
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -79,7 +83,9 @@ class Pages:
 
     def page(self, call: Call, template: str, /, *, at: str, status: int = 200, **values: Any) -> Body:
         """Return the page that a template makes of these values; ``at`` is the address of its entry in the side bar."""
-        text = self._environment.get_template(template).render(at=at, actor=call.actor, now=self._clock.now(), **values)
+        text = self._environment.get_template(template).render(
+            at=at, actor=call.actor, address=address_of(call), now=self._clock.now(), **values
+        )
         return Body(data=text.encode(), media_type="text/html; charset=utf-8", headers=HEADERS, status=status)
 
     def error(self, call: Call, error: FairleadError, *, status: int) -> Body:
@@ -93,6 +99,16 @@ class Pages:
         if passed < timedelta(0):
             return "in " + span(-passed.total_seconds(), most=1)
         return "just now" if passed < timedelta(seconds=5) else span(passed.total_seconds(), most=1) + " ago"
+
+
+def address_of(call: Call) -> str:
+    """Return the address at which this page was asked for, as its reader would write it; behind a proxy, the proxy's.
+
+    A host that no shell would take as one word is not repeated: the line is there to be copied.
+    """
+    host = call.headers.get("host", "")
+    scheme = "https" if call.headers.get("x-forwarded-proto") == "https" else "http"
+    return f"{scheme}://{host if _HOST.fullmatch(host) else '127.0.0.1'}"
 
 
 def see_other(where: str) -> Body:

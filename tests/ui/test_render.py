@@ -1,0 +1,37 @@
+"""What templates say of time, numbers and addresses."""
+
+import httpx
+import pytest
+
+from fairlead.kernel import Actor, Call
+from fairlead.ui.render import address_of, signed
+
+
+@pytest.mark.parametrize(
+    ("headers", "address"),
+    [
+        ({"host": "127.0.0.1:8411"}, "http://127.0.0.1:8411"),
+        ({"host": "[::1]:8411"}, "http://[::1]:8411"),
+        ({"host": "models.example", "x-forwarded-proto": "https"}, "https://models.example"),
+        ({"host": "models.example", "x-forwarded-proto": "gopher"}, "http://models.example"),
+        ({"host": "a;rm -rf /"}, "http://127.0.0.1"),
+        ({}, "http://127.0.0.1"),
+    ],
+)
+def test_an_address_is_the_one_that_was_asked(headers: dict[str, str], address: str) -> None:
+    assert address_of(Call(actor=Actor("ann"), headers=headers)) == address
+
+
+@pytest.mark.parametrize("path", ["/ui/endpoints/slow", "/ui/api"])
+def test_a_line_to_copy_names_the_address_of_its_page(client: httpx.Client, path: str) -> None:
+    page = client.get(path, headers={"host": "127.0.0.1:9123"}).text
+    assert "http://127.0.0.1:9123/" in page
+    assert ":8400" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.0, "0"), (0.02, "+0.02"), (-0.02, "−0.02"), (0.000123, "+0.000123"), (-5e-9, "−5.00e-09")],
+)
+def test_a_difference_carries_its_sign(value: float | None, text: str) -> None:
+    assert signed(value) == text
