@@ -6,9 +6,10 @@ Declarations are here at once and need no other package; verbs that touch data, 
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fairlead.declare import (
+    Answers,
     Bool,
     Category,
     Contract,
@@ -25,6 +26,7 @@ from fairlead.declare import (
     at_approval,
     auc,
     between,
+    bind,
     brier,
     by,
     calibration_error,
@@ -65,21 +67,25 @@ from fairlead.declare import (
 from fairlead.kernel import FairleadError
 
 if TYPE_CHECKING:
+    from fairlead.notebook import why as why
     from fairlead.tracking import run as run
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "run": "fairlead.tracking",
+    "why": "fairlead.notebook",
 }
-"""Verbs that load with first use: the word, and the room whose ``__init__`` names it."""
+"""Verbs that load with first use: the word, and the module that names it."""
+
+bind(lambda: cast("Answers", import_module("fairlead.notebook")))
 
 __all__ = [
     "Bool", "Category", "Contract", "EventTime", "FairleadError", "Float", "Int", "Key", "Text", "Time", "accuracy",
     "all_of", "any_of", "at_approval", "auc", "between", "brier", "by", "calibration_error", "canary", "champion",
     "column", "days", "drift", "equalised_odds", "errors", "every", "f1", "false_positive_rate", "features", "full",
     "hours", "known_at", "latency", "log_loss", "mae", "minutes", "missing", "model", "one_of", "pinball", "pr_auc",
-    "precision", "r2", "recall", "rmse", "run", "selection_rate", "shadow", "source", "true_positive_rate",
+    "precision", "r2", "recall", "rmse", "run", "selection_rate", "shadow", "source", "true_positive_rate", "why",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ rooms read, their digests, their texts for people, and errors that name the user
 """
 
 from fairlead.declare.aloud import describe
+from fairlead.declare.asking import Answers, bind
 from fairlead.declare.columns import CategoryColumn, FieldColumn, LatestColumns, Moment, NumberColumn, TimeColumn
 from fairlead.declare.conditions import Policy as PolicyExpression
 from fairlead.declare.conditions import all_of, any_of, every
@@ -101,16 +102,16 @@ from fairlead.declare.spelling import closest
 from fairlead.declare.views import FeatureView, features
 
 __all__ = [
-    "RESERVED", "AllOf", "AnyOf", "Approver", "Arithmetic", "AtApproval", "BadColumn", "BadContract", "BadDuration",
-    "BadModel", "BadPolicy", "BadProject", "BadPromise", "BadRollout", "BadSource", "BadView", "Bool", "Category",
-    "CategoryColumn", "Column", "ColumnExpression", "Comparison", "Condition", "Constant", "Contract", "ContractSpec",
-    "Derived", "Duration", "EventTime", "Every", "FeatureView", "FeatureViewSpec", "Field", "FieldColumn",
-    "FieldKind", "FieldSpec", "Float", "Int", "Key", "Label", "Latest", "LatestColumns", "Metric", "Model",
-    "ModelSpec", "Moment", "NotYesOrNo", "NumberColumn", "Operand", "Policy", "PolicyExpression", "Project",
+    "RESERVED", "AllOf", "Answers", "AnyOf", "Approver", "Arithmetic", "AtApproval", "BadColumn", "BadContract",
+    "BadDuration", "BadModel", "BadPolicy", "BadProject", "BadPromise", "BadRollout", "BadSource", "BadView", "Bool",
+    "Category", "CategoryColumn", "Column", "ColumnExpression", "Comparison", "Condition", "Constant", "Contract",
+    "ContractSpec", "Derived", "Duration", "EventTime", "Every", "FeatureView", "FeatureViewSpec", "Field",
+    "FieldColumn", "FieldKind", "FieldSpec", "Float", "Int", "Key", "Label", "Latest", "LatestColumns", "Metric",
+    "Model", "ModelSpec", "Moment", "NotYesOrNo", "NumberColumn", "Operand", "Policy", "PolicyExpression", "Project",
     "ProjectNotFound", "ProjectSpec", "Quantity", "RetrainingSpec", "Rolling", "Rollout", "Scaled", "ServingSpec",
     "Source", "SourceSpec", "Span", "Spec", "Stage", "Text", "Threshold", "Time", "TimeColumn", "TimePart",
-    "UnknownField", "UnknownWord", "accuracy", "all_of", "any_of", "at_approval", "auc", "between", "brier", "by",
-    "calibration_error", "canary", "champion", "closest", "column", "column_names", "contract_of", "days",
+    "UnknownField", "UnknownWord", "accuracy", "all_of", "any_of", "at_approval", "auc", "between", "bind", "brier",
+    "by", "calibration_error", "canary", "champion", "closest", "column", "column_names", "contract_of", "days",
     "declaration_digest", "describe", "drift", "duration_text", "equalised_odds", "errors", "every", "f1",
     "false_positive_rate", "features", "full", "here", "hours", "known_at", "latency", "load_project", "log_loss",
     "mae", "minutes", "missing", "model", "one_of", "parse_duration", "pinball", "pr_auc", "precision", "r2",

@@ -1,12 +1,13 @@
 """Models: how to learn from a view, what is good enough, how it reaches people, and when to learn again."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
+from fairlead.declare.asking import answers
 from fairlead.declare.code import code_digest
 from fairlead.declare.columns import NumberColumn, field_named
 from fairlead.declare.conditions import Policy
@@ -69,6 +70,15 @@ class Model(Generic[P, R]):
     def spec(self) -> ModelSpec:
         """The model, with all that was said about it so far, as a frozen value."""
         return msgspec.structs.replace(self._spec, code=code_digest(self._function))
+
+    @property
+    def versions(self) -> Mapping[int | str, Any]:
+        """The registered versions as they stand now, by number or alias: ``late.versions["champion"]``.
+
+        Empty before the first one is registered. A number or an alias that names none raises ``VersionMissing``, which
+        is also a ``KeyError``.
+        """
+        return answers().versions(self.name)
 
     def accept_if(self, *conditions: Policy) -> "Model[P, R]":
         """Say what is good enough: a version that fails a condition is approved only with a reason of its own.

@@ -1,10 +1,14 @@
 """Feature views: what a model may know about a row, and at which moment."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from fairlead.declare.columns import Moment, TimeColumn
+from fairlead.declare.asking import answers
+from fairlead.declare.columns import Moment, NumberColumn, TimeColumn
 from fairlead.declare.contracts import Contract, contract_of
-from fairlead.declare.expressions import Column, kind_of
+from fairlead.declare.expressions import Column, Test, kind_of
+from fairlead.declare.labels import label_of
 from fairlead.declare.mistakes import BadView
 from fairlead.declare.names import RESERVED, column_names
 from fairlead.declare.places import here
@@ -28,6 +32,9 @@ from fairlead.declare.registry import note
 from fairlead.declare.render import quoted, show, show_moment
 from fairlead.declare.spelling import closest, is_name
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class FeatureView:
     """A declared feature view. Made by ``fl.features``."""
@@ -44,6 +51,33 @@ class FeatureView:
     def spec(self) -> FeatureViewSpec:
         """The view as a frozen value."""
         return self._spec
+
+    def training(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        known_by: datetime | str | None = None,
+        label: Test | NumberColumn | None = None,
+    ) -> "pd.DataFrame":
+        """Return the training frame, from the newest snapshot of each source: ``delay.training(since="2013-01-01")``.
+
+        One row for each row of the view's own contract that is decided in ``[since, until)``, in its order:
+        ``key_<key>``, ``decided_at``, the features as a train function gets them, and with a ``label``
+        (``Flight.arr_delay > 15``) also ``label`` and ``label_known_at``. What became known after ``known_by`` (now)
+        does not exist. Times without an offset are UTC. Needs pandas and a store; raises ``NotFound`` when a source
+        has no snapshot yet.
+        """
+        wanted = None if label is None else label_of(label, self._spec)
+        return answers().training(self._spec, label=wanted, since=since, until=until, known_by=known_by)
+
+    def online(self, **keys: Any) -> "pd.DataFrame":
+        """Return the one row that these keys name, as a served decision reads it: ``delay.online(flight_id=...)``.
+
+        The columns are those of ``training``. The moment is the row's own moment of decision, and never later than
+        now. Raises ``UnknownRow``, ``NotMaterialised``, ``BeforeHorizon``, and ``Invalid`` for a missing or wrong key.
+        """
+        return answers().online(self._spec, keys)
 
     def __repr__(self) -> str:
         spec = self._spec

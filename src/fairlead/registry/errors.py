@@ -25,7 +25,9 @@ class ModelMissing(NotFound):
     default_next = "fairlead get models"
 
 
-class VersionMissing(NotFound):
+class VersionMissing(NotFound, KeyError):
+    """A model has no version of this number or alias. Also a ``KeyError``, as Python expects of a missing item."""
+
     code = "registry.version-missing"
     default_why = "The model has the versions {versions} and the aliases {aliases}."
     default_next = "fairlead get models {model}"

@@ -1,0 +1,213 @@
+"""The verbs in Python: what declared objects and ``fl.why`` answer in the folder of a project, and how they refuse."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.loop.parcels import write_project
+
+import fairlead as fl
+from fairlead.data import take_snapshot
+from fairlead.declare import FeatureView, Model, Project, load_project
+from fairlead.features import BeforeHorizon, UnknownRow
+from fairlead.kernel import Actor, Conflict, Invalid, NotFound, Settings, Unavailable
+from fairlead.loop import apply_project, approve_version, run_one
+from fairlead.notebook import NoSnapshot
+from fairlead.registry import VersionMissing
+from fairlead.server import Rooms
+from fairlead.serving import Ask, DecisionUnknown
+from fairlead.store import Store, open_store
+
+ME = Actor("ann")
+FLIGHTS = Path(__file__).parents[1] / "examples" / "flights.py"
+Here = pytest.MonkeyPatch
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The parcels, applied, approved and asked once, in a project that lives on 2013-03-04."""
+    folder = tmp_path_factory.mktemp("parcels")
+    project = load_project(write_project(folder / "parcels.py"))
+    store = open_store(Settings(home=str(folder / ".fairlead"), clock="2013-03-04"))
+    try:
+        apply_project(store, project, actor=ME, because="the parcels of early 2013")
+        approve_version(store, "slow@1", actor=ME, because="first model")
+        (folder / "decision").write_text(asyncio.run(ask_once(store)), "utf-8")
+    finally:
+        store.close()
+    return folder
+
+
+async def ask_once(store: Store) -> str:
+    rooms = Rooms(store)
+    await rooms.gateway.start()
+    try:
+        answer = await rooms.gateway.infer("slow", Ask(columns={"parcel_id": ["p2900"]}))
+    finally:
+        await rooms.gateway.stop()
+    return answer.decision_ids[0]
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """Work in that folder, as a notebook would."""
+    live_in(monkeypatch, folder, clock="2013-03-04")
+    return monkeypatch
+
+
+def live_in(monkeypatch: pytest.MonkeyPatch, folder: Path, *, clock: str) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("FAIRLEAD_CLOCK", clock)
+    for name in ("FAIRLEAD_HOME", "FAIRLEAD_SERVER", "FAIRLEAD_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def declared(folder: Path) -> tuple[FeatureView, "Model[..., Any]", Any]:
+    names = load_project(folder / "parcels.py").namespace
+    return names["parcel"], names["slow"], names["Parcel"]
+
+
+def assert_same_rows(view: FeatureView, key: str, *, since: str, until: str, rows: int) -> None:
+    """Draw training rows and ask for each online: the same columns, and the same values to the last bit."""
+    frame = view.training(since=since, until=until)
+    drawn = frame.iloc[np.random.default_rng(5).choice(len(frame), rows, replace=False)]
+    assert rows == len(drawn)
+    for number in range(rows):
+        offline = drawn.iloc[[number]].reset_index(drop=True)
+        online = view.online(**{key: offline[f"key_{key}"][0]})
+        # A single row cannot know whether its column has a gap elsewhere, nor which other categories there are.
+        pd.testing.assert_frame_equal(
+            online, offline, check_exact=True, check_dtype=False, check_categorical=False, obj=f"row {number}"
+        )
+
+
+@pytest.mark.usefixtures("here")
+def test_a_training_row_and_an_online_row_of_the_parcels_are_equal(folder: Path) -> None:
+    view, _, _ = declared(folder)
+    assert_same_rows(view, "parcel_id", since="2013-03-02T12:00", until="2013-03-04", rows=60)
+
+
+def test_a_training_row_and_an_online_row_of_the_flights_are_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = load_project(FLIGHTS)
+    live_in(monkeypatch, tmp_path, clock="2013-06-20")
+    store = open_store(Settings(home=str(tmp_path / ".fairlead"), clock="2013-06-20"))
+    try:
+        run_one(store, project, "delay", actor=ME, because="bring it online")
+    finally:
+        store.close()
+    view = project.namespace["delay"]
+    assert_same_rows(view, "flight_id", since="2013-06-19", until="2013-06-20", rows=100)
+    year = view.training()
+    assert len(year) == 336_776
+    assert list(year.columns[:4]) == ["key_flight_id", "decided_at", "origin", "carrier"]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_training_frame_fits_the_train_function(folder: Path) -> None:
+    view, slow, contract = declared(folder)
+    frame = view.training(since="2013-01-10", until=datetime(2013, 2, 1, tzinfo=UTC), label=contract.delay > 50)
+    assert list(frame.columns) == [
+        "key_parcel_id", "decided_at", "weight", "depot", "sent_hour", "depot_delay_mean_24h", "label",
+        "label_known_at",
+    ]  # fmt: skip
+    assert frame["decided_at"].min() == pd.Timestamp("2013-01-10", tz="UTC")
+    assert frame["decided_at"].max() < pd.Timestamp("2013-02-01", tz="UTC")
+    fitted = slow(frame[["weight", "depot", "sent_hour", "depot_delay_mean_24h"]], frame["label"].astype(int))
+    row = view.online(parcel_id="p2900").drop(columns=["key_parcel_id", "decided_at"])
+    assert 0 < fitted.predict_proba(row)[0, 1] < 1
+
+
+@pytest.mark.usefixtures("here")
+def test_what_became_known_later_does_not_exist(folder: Path) -> None:
+    view, _, contract = declared(folder)
+    late = view.training(since="2013-02-28", until="2013-03-01", label=contract.delay > 50, known_by="2013-02-28T12:00")
+    known = late["label"].notna()
+    assert late.loc[known, "decided_at"].max() == pd.Timestamp("2013-02-28T10:00", tz="UTC")
+    assert known.sum() == 21
+    now = view.training(since="2013-03-03", label=contract.delay > 50)
+    assert now.loc[now["label"].notna(), "label_known_at"].max() <= pd.Timestamp("2013-03-04", tz="UTC")
+
+
+@pytest.mark.usefixtures("here")
+def test_versions_go_by_number_and_by_alias(folder: Path) -> None:
+    _, slow, _ = declared(folder)
+    versions = slow.versions
+    assert list(versions) == [1]
+    assert versions[1].ref == versions["champion"].ref == versions["latest"].ref == "slow@1"
+    assert "champion" in versions
+    assert 2 not in versions
+    assert versions.get("mine") is None
+    assert repr(versions).splitlines()[1].split() == ["1", "approved,", "challenger,", "champion"]
+    with pytest.raises(KeyError) as caught:
+        versions["mine"]
+    assert isinstance(caught.value, VersionMissing)
+    assert "champion" in caught.value.why
+
+
+@pytest.mark.usefixtures("here")
+def test_why_explains_a_decision(folder: Path) -> None:
+    found = fl.why((folder / "decision").read_text("utf-8"))
+    assert found.version is not None
+    assert found.version.ref == "slow@1"
+    assert found.approval is not None
+    assert found.missing == ()
+    assert {used.name for used in found.features} == {"weight", "depot", "sent_hour", "depot_delay_mean_24h"}
+    with pytest.raises(DecisionUnknown):
+        fl.why("01JX0000000000000000000000")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_wrong_question_is_refused_in_words(folder: Path) -> None:
+    view, _, _ = declared(folder)
+    with pytest.raises(Invalid, match="is no key of Parcel") as wrong:
+        view.online(parcel="p1")
+    assert wrong.value.next == "write parcel.online(parcel_id=...)"
+    with pytest.raises(Invalid):
+        view.online()
+    with pytest.raises(UnknownRow):
+        view.online(parcel_id="p99999")
+    with pytest.raises(BeforeHorizon):
+        view.online(parcel_id="p0")
+    with pytest.raises(Invalid, match="is not a time"):
+        view.training(since="last week")
+
+
+def test_a_server_is_not_asked_for_what_lies_in_a_store(here: Here, folder: Path) -> None:
+    here.setenv("FAIRLEAD_SERVER", "http://127.0.0.1:1")
+    with pytest.raises(Unavailable, match="the settings name a server"):
+        fl.why("01JX0000000000000000000000")
+
+
+def test_a_new_folder_has_no_rows_and_no_versions(folder: Path, tmp_path: Path, monkeypatch: Here) -> None:
+    view, slow, _ = declared(folder)
+    live_in(monkeypatch, tmp_path, clock="2013-03-04")
+    with pytest.raises(NoSnapshot) as nothing:
+        view.training()
+    assert isinstance(nothing.value, NotFound)
+    assert "fairlead apply" in nothing.value.next
+    assert len(slow.versions) == 0
+    with pytest.raises(VersionMissing, match="has no version yet"):
+        slow.versions[1]
+
+
+def test_two_sources_of_one_contract_are_not_confused(tmp_path: Path, monkeypatch: Here) -> None:
+    live_in(monkeypatch, tmp_path, clock="2013-03-04")
+    store = open_store(Settings(home=str(tmp_path / ".fairlead"), clock="2013-03-04"))
+    try:
+        project: Project | None = None
+        for name in ("parcels", "letters"):
+            file = write_project(tmp_path / f"{name}.py")
+            file.write_text(file.read_text("utf-8").replace("def parcels", f"def {name}"), "utf-8")
+            project = load_project(file)
+            take_snapshot(store, project.spec.sources[0], project.namespace, actor=ME)
+    finally:
+        store.close()
+    assert project is not None
+    with pytest.raises(Conflict, match="letters, parcels"):
+        project.namespace["parcel"].training()
