@@ -11,7 +11,7 @@ from fairlead.declare.asking import answers
 from fairlead.declare.code import code_digest
 from fairlead.declare.columns import NumberColumn, field_named
 from fairlead.declare.conditions import Policy
-from fairlead.declare.durations import DurationLike, frequency_of, span_of
+from fairlead.declare.durations import DurationLike, frequency_of, seconds_of, span_of
 from fairlead.declare.expressions import Test
 from fairlead.declare.judging import accepted, checked
 from fairlead.declare.labels import label_of
@@ -104,9 +104,26 @@ class Model(Generic[P, R]):
         return self._say("serve", serving=serving)
 
     def retrain_when(
-        self, policy: Policy, *, at_most: DurationLike | None = None, approve: Approver | None = None
+        self,
+        policy: Policy,
+        *,
+        at_most: DurationLike | None = None,
+        steady: DurationLike | None = None,
+        budget: int | None = None,
+        approve: Approver | None = None,
     ) -> "Model[P, R]":
-        """Say when to learn again, how often ``at_most`` (``"once a week"``), and who approves what comes of it."""
+        """Say when to learn again, how often ``at_most`` (``"once a week"``), and who approves what comes of it.
+
+        ``steady`` is how long the policy has to hold without a break (``"12h"``), ``budget`` how many turns of the loop
+        may begin within 365 days.
+        """
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
+            raise BadModel(
+                f"budget={budget!r} is no number of turns",
+                where=here(),
+                why="It is how many turns of the loop may begin within 365 days.",
+                next="write for example budget=12",
+            )
         if approve is not None and not isinstance(approve, Approver):
             raise BadModel(
                 f"approve={approve!r} names nobody",
@@ -119,6 +136,8 @@ class Model(Generic[P, R]):
         retraining = RetrainingSpec(
             when=checked(policy, "retrain", view=self._spec.view, label=self._spec.label),
             at_most_s=None if at_most is None else frequency_of(at_most, what="at_most"),
+            steady_s=None if steady is None else seconds_of(steady, what="steady"),
+            budget=budget,
             approve_by=None if approve is None else approve.name,
         )
         return self._say("retrain_when", retraining=retraining)

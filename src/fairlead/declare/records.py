@@ -263,11 +263,15 @@ class Label(Spec, frozen=True, tag="label"):
 
 
 class Stage(Spec, frozen=True, tag="stage"):
-    """A stage of a rollout: share of traffic in percent and how long it holds, in seconds (0 for the last)."""
+    """A stage of a rollout: share of traffic in percent, and what it takes to pass it.
+
+    It holds for ``hold_s`` seconds (0 for the last), and longer until the version has seen ``decisions`` requests.
+    """
 
     kind: Literal["shadow", "canary", "full"]
     percent: float
     hold_s: float = 0.0
+    decisions: int = 0
 
 
 class ServingSpec(Spec, frozen=True, tag="serving"):
@@ -277,8 +281,14 @@ class ServingSpec(Spec, frozen=True, tag="serving"):
 
 
 class RetrainingSpec(Spec, frozen=True, tag="retraining"):
+    """When to learn again: ``when`` holds without a break for ``steady_s`` seconds, the last turn began at least
+    ``at_most_s`` seconds ago, and fewer than ``budget`` turns began in the last 365 days.
+    """
+
     when: Policy
     at_most_s: float | None = None
+    steady_s: float | None = None
+    budget: int | None = None
     approve_by: str | None = None
 
 

@@ -87,14 +87,15 @@ def show_policy(spec: Policy | Metric | Scaled | AtApproval | Threshold) -> str:
 def show_rollout(stages: Iterable[Stage]) -> str:
     """Write a rollout: ``fl.shadow("1d") >> fl.canary(5, 25, 50, each="12h") >> fl.full``."""
     parts = []
-    for (kind, hold_s), group in groupby(stages, key=lambda stage: (stage.kind, stage.hold_s)):
+    for (kind, hold_s, least), group in groupby(stages, key=lambda one: (one.kind, one.hold_s, one.decisions)):
+        also = f", decisions={least}" if least else ""
         if kind == "full":
             parts.append("fl.full")
         elif kind == "shadow":
-            parts.append(f'fl.shadow("{duration_text(hold_s)}")')
+            parts.append(f'fl.shadow("{duration_text(hold_s)}"{also})')
         else:
             shares = ", ".join(f"{stage.percent:g}" for stage in group)
-            parts.append(f'fl.canary({shares}, each="{duration_text(hold_s)}")')
+            parts.append(f'fl.canary({shares}, each="{duration_text(hold_s)}"{also})')
     return " >> ".join(parts)
 
 

@@ -58,13 +58,20 @@ class Rollout:
             )
 
 
-def shadow(duration: DurationLike) -> Rollout:
-    """Send it a copy of the traffic for a while; its answers are compared and never given to anyone."""
-    return Rollout((Stage(kind="shadow", percent=0.0, hold_s=seconds_of(duration, what="shadow")),))
+def shadow(duration: DurationLike, *, decisions: int = 0) -> Rollout:
+    """Send it a copy of the traffic for a while; its answers are compared and never given to anyone.
+
+    With ``decisions`` it stays longer, until it has seen so many. Raises ``BadRollout``.
+    """
+    hold_s = seconds_of(duration, what="shadow")
+    return Rollout((Stage(kind="shadow", percent=0.0, hold_s=hold_s, decisions=_count(decisions, "shadow")),))
 
 
-def canary(*percents: float, each: DurationLike) -> Rollout:
-    """Let it answer a share of the traffic, in percent, ``each`` share for a while. Raises ``BadRollout``."""
+def canary(*percents: float, each: DurationLike, decisions: int = 0) -> Rollout:
+    """Let it answer a share of the traffic, in percent, ``each`` share for a while, and until it took ``decisions``.
+
+    Raises ``BadRollout``.
+    """
     if not percents:
         raise BadRollout(
             "canary names no share of the traffic",
@@ -82,7 +89,8 @@ def canary(*percents: float, each: DurationLike) -> Rollout:
                 next='write for example fl.canary(5, 25, 50, each="12h") >> fl.full',
             )
     hold_s = seconds_of(each, what="each")
-    stages = tuple(Stage(kind="canary", percent=float(percent), hold_s=hold_s) for percent in percents)
+    least = _count(decisions, "canary")
+    stages = tuple(Stage(kind="canary", percent=float(percent), hold_s=hold_s, decisions=least) for percent in percents)
     _check_order(stages)
     return Rollout(stages)
 
@@ -120,6 +128,17 @@ def _check_order(stages: tuple[Stage, ...]) -> None:
                 why="Each stage reaches more people than the one before; shadow is first and full is last.",
                 next=f"write for example {_WHOLE}",
             )
+
+
+def _count(decisions: object, word: str) -> int:
+    if isinstance(decisions, bool) or not isinstance(decisions, int) or decisions < 0:
+        raise BadRollout(
+            f"{word}(decisions={decisions!r}) is no number of decisions",
+            where=here(),
+            why="A stage can wait until its version has seen so many requests.",
+            next="write a whole number, for example decisions=500",
+        )
+    return decisions
 
 
 def _share(stage: Stage) -> str:

@@ -28,6 +28,11 @@ class Ids:
         self._lock = threading.Lock()
         self._last = 0
 
+    def reseed(self, seed: int) -> None:
+        """Go on from another seed: what follows is a function of the clock and this seed, whatever was made before."""
+        with self._lock:
+            self._bits = random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
+
     def new(self) -> str:
         millis = (self._clock.now() - _EPOCH) // _MILLISECOND
         with self._lock:

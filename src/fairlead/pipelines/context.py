@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fairlead.kernel import Actor
+from fairlead.kernel import Actor, Clock, SystemClock
 from fairlead.pipelines import frames
 from fairlead.pipelines.protocol import Advanced, Said
 from fairlead.store import Store
@@ -20,7 +20,8 @@ class StepContext:
     """The world of one attempt. A step's function takes it as its only argument and returns a dict that JSON can hold.
 
     ``params`` are those that the step may see, ``inputs[step]`` the outputs of the steps that it needs. ``store`` is
-    this process's own. ``actor`` and ``because`` are the run's: pass them to ``store.change``. ``fence`` grows with
+    this process's own. ``stopwatch`` measures durations; in a replay, which nothing must make differ, it stands still.
+    ``actor`` and ``because`` are the run's: pass them to ``store.change``. ``fence`` grows with
     every start, so a system outside can refuse an attempt that was overtaken. In a test a context may be made by hand.
     """
 
@@ -37,6 +38,7 @@ class StepContext:
         attempt: int = 1,
         fence: int = 1,
         tell: Callable[[Said | Advanced], None] = _silent,
+        stopwatch: Clock | None = None,
     ) -> None:
         self.params = dict(params or {})
         self.inputs = dict(inputs or {})
@@ -46,6 +48,7 @@ class StepContext:
         self.step = step
         self.attempt = attempt
         self.fence = fence
+        self.stopwatch = stopwatch or SystemClock()
         self._store = store
         self._tell = tell
         self._kept: dict[str, None] = {}

@@ -35,6 +35,7 @@ from fairlead.kernel import (
     SystemClock,
     VirtualClock,
     canonical,
+    digest_of,
 )  # fmt: skip
 from fairlead.pipelines.context import StepContext
 from fairlead.pipelines.protocol import Advanced, Do, Done, Failed, Hello, Ready, Said, Stale, receive_in_worker, send
@@ -97,6 +98,9 @@ class Worker:
 
     def _do(self, do: Do) -> None:
         self._clock.inner = _clock_of(do)
+        if isinstance(self._clock.inner, VirtualClock):
+            # A replay repeats its ids, whichever worker does the step.
+            self.open_store().ids.reseed(int(digest_of([do.run_id, do.step, do.attempt])[7:23], 16))
         self._advanced_at = -PROGRESS_EVERY_S
         began = self._clock.machine.monotonic()
         with _output_to(Path(do.log)):
@@ -107,6 +111,7 @@ class Worker:
         context = StepContext(
             store=self.open_store, params=do.params, inputs=do.inputs, actor=do.actor, because=do.because,
             run_id=do.run_id, step=do.step, attempt=do.attempt, fence=do.fence, tell=self._tell,
+            stopwatch=self._clock.inner if isinstance(self._clock.inner, VirtualClock) else self._clock.machine,
         )  # fmt: skip
         where = f"step {do.step}, {do.function}"
         try:

@@ -118,13 +118,17 @@ class Gateway:
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
                 await task
-        for shadow in [one for shadows in self._shadows.values() for one in shadows]:
-            await shadow.finished()
+        await self.settled()
         try:
             await asyncio.to_thread(self.log.close)
         except FairleadError as error:
             _log.warning("the decision log is sealed at the next start: %s", error)
         self._pool.shutdown()
+
+    async def settled(self) -> None:
+        """Wait until the shadows have seen every request that was answered so far."""
+        for shadow in [one for shadows in self._shadows.values() for one in shadows]:
+            await shadow.finished()
 
     async def refresh(self) -> None:
         """Take up what is routed now. Requests under way end on the routes that they began with."""
