@@ -5,8 +5,10 @@ from fairlead.ui.draw.graph import Graph, Node, layered_graph
 from fairlead.ui.draw.histogram import Histogram, histogram_pair, spark_bars
 from fairlead.ui.draw.marks import Share, Whisker, shares_of, whisker_of
 from fairlead.ui.draw.strip import Strip, time_strip
+from fairlead.ui.draw.tracks import Lane, Stretch, Tracks, time_tracks
 
 __all__ = [
-    "Chart", "Graph", "Histogram", "Node", "Series", "Share", "Strip", "Whisker", "histogram_pair", "layered_graph",
-    "line_chart", "shares_of", "spark_bars", "time_strip", "whisker_of",
+    "Chart", "Graph", "Histogram", "Lane", "Node", "Series", "Share", "Stretch", "Strip", "Tracks", "Whisker",
+    "histogram_pair", "layered_graph", "line_chart", "shares_of", "spark_bars", "time_strip", "time_tracks",
+    "whisker_of",
 ]  # fmt: skip

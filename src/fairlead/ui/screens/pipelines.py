@@ -1,11 +1,10 @@
 """``/ui/pipelines``: runs on a time axis, and one run as a graph with its steps, logs and errors."""
 
-from datetime import timedelta
-
 import msgspec
 
 from fairlead.kernel import Body, Call, Invalid, Permission, Route
 from fairlead.pipelines import (
+    Attempt,
     PipelineRun,
     RunStatus,
     StepRun,
@@ -17,7 +16,8 @@ from fairlead.pipelines import (
     read_log,
     retry,
 )
-from fairlead.ui.draw import Node, layered_graph, time_strip
+from fairlead.store import Store
+from fairlead.ui.draw import Graph, Lane, Node, Stretch, Tracks, layered_graph, time_tracks
 from fairlead.ui.forms import form_of
 from fairlead.ui.render import see_other, span
 from fairlead.ui.screen import Desk, done_at, shown_at
@@ -26,6 +26,15 @@ from fairlead.ui.tones import tone_of
 AT = "/ui/pipelines"
 LOG_BYTES = 20_000
 RUNS_A_PAGE = 50
+LANES_AT_MOST = 12
+
+
+class Log(msgspec.Struct, frozen=True):
+    """The end of what an attempt printed; ``cut`` when more stands before it."""
+
+    attempt: int
+    text: str
+    cut: bool
 
 
 class RunLine(msgspec.Struct, frozen=True):
@@ -48,25 +57,22 @@ def routes(desk: Desk) -> list[Route]:
             limit=RUNS_A_PAGE + 1, before=call.query.get("before") or None,
         )  # fmt: skip
         lines = [run_line(run) for run in found[:RUNS_A_PAGE]]
-        now = store.clock.now()
-        strip = time_strip(
-            [line.run.submitted_at for line in lines],
-            bad=[line.run.submitted_at for line in lines if line.run.status.value == "failed"],
-            start=now - timedelta(hours=24), end=now, slices=48, noun="runs",
-        )  # fmt: skip
+        chosen = _run_asked(store, call.query.get("run", ""), lines)
         return desk.pages.page(
-            call, "pipelines.html", at=AT, lines=lines, strip=strip, query_values=dict(call.query),
+            call, "pipelines.html", at=AT, lines=lines, tracks=_axis(store, lines), query_values=dict(call.query),
             after=lines[-1].run.id if len(found) > RUNS_A_PAGE else "", statuses=[status.value for status in RunStatus],
+            chosen=chosen, graph=_graph(chosen) if chosen else None,
         )  # fmt: skip
 
     def run(call: Call) -> Body:
         found = get_pipeline_run(store, call.path["run"])
         chosen = _chosen(found, call.query.get("step", ""))
-        log = read_log(store, found.id, chosen.name, limit=1 << 20).text if chosen and chosen.attempts else ""
+        attempts = list_attempts(store, found.id)
         return desk.pages.page(
-            call, "pipeline.html", at=AT, line=run_line(found), run=found, step=chosen, log=log[-LOG_BYTES:],
-            graph=layered_graph([_node(found, step) for step in found.steps]),
-            attempts=list_attempts(store, found.id, step=chosen.name) if chosen else [],
+            call, "pipeline.html", at=AT, line=run_line(found), run=found, step=chosen,
+            log=_log(store, found, chosen, call.query.get("attempt", "")) if chosen else None,
+            graph=_graph(found), tracks=_steps_axis(store, found, attempts),
+            attempts=[attempt for attempt in attempts if chosen and attempt.step == chosen.name],
         )  # fmt: skip
 
     def again(call: Call, body: bytes) -> Body:
@@ -121,6 +127,78 @@ def _chosen(run: PipelineRun, name: str) -> StepRun | None:
         if found is not None:
             return found
     return run.steps[0] if run.steps else None
+
+
+def _run_asked(store: Store, id_: str, lines: list[RunLine]) -> PipelineRun | None:
+    """Return the run whose graph is wanted: the one that was asked for, else one that goes on, else the newest."""
+    if id_:
+        return get_pipeline_run(store, id_)
+    going = (line.run for line in lines if not line.run.status.is_final)
+    return next(going, lines[0].run if lines else None)
+
+
+def _log(store: Store, run: PipelineRun, step: StepRun, asked: str) -> Log | None:
+    """Return the end of an attempt's log: the one that was asked for, else the last."""
+    if not step.attempts:
+        return None
+    if asked and not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= step.attempts):
+        raise Invalid(
+            f"step {step.name} has no attempt {asked[:10]!r}", where="query attempt",
+            why=f"It was started {step.attempts} times.", next="leave attempt out for the last one",
+        )  # fmt: skip
+    attempt = int(asked) if asked else step.attempts
+    text = read_log(store, run.id, step.name, attempt=attempt, limit=1 << 20).text
+    return Log(attempt, text[-LOG_BYTES:], len(text) > LOG_BYTES)
+
+
+def _axis(store: Store, lines: list[RunLine]) -> Tracks | None:
+    """Draw the runs of this page of the list on a time axis, a lane for each pipeline."""
+    now = store.clock.now()
+    lanes: dict[str, list[Stretch]] = {}
+    for line in reversed(lines):
+        run = line.run
+        took = span(line.seconds) if line.seconds is not None else "not over"
+        lanes.setdefault(run.pipeline, []).append(
+            Stretch(
+                start=run.submitted_at, end=run.finished_at or max(now, run.submitted_at), href=f"{AT}/{run.id}",
+                tone=tone_of(run.status.value),
+                text=f"{run.submitted_at:%d %b %H:%M}: {run.status.value}, {took}",
+            )
+        )  # fmt: skip
+    drawn = [
+        Lane(name=name, stretches=found, href=f"{AT}?pipeline={name}", said=str(len(found)))
+        for name, found in sorted(lanes.items(), key=lambda item: item[1][-1].start, reverse=True)
+    ]
+    return time_tracks(drawn[:LANES_AT_MOST])
+
+
+def _steps_axis(store: Store, run: PipelineRun, attempts: list[Attempt]) -> Tracks | None:
+    """Draw every start of every step on a time axis, a lane for each step; None when all took no time."""
+    now = store.clock.now()
+    lanes = []
+    for step in run.steps:
+        found = [attempt for attempt in attempts if attempt.step == step.name]
+        lanes.append(
+            Lane(
+                name=step.name, href=f"{AT}/{run.id}?step={step.name}",
+                stretches=[
+                    Stretch(
+                        start=a.started_at, end=a.finished_at or max(now, a.started_at),
+                        tone=tone_of(a.outcome.value if a.outcome else "running"),
+                        text=f"attempt {a.attempt}: {a.outcome.value if a.outcome else 'running'}, {span(a.seconds)}",
+                        href=f"{AT}/{run.id}?step={step.name}&attempt={a.attempt}",
+                    )
+                    for a in found
+                ],
+            )
+        )  # fmt: skip
+    drawn = time_tracks(lanes)
+    lasted = any(a.finished_at is None or a.finished_at > a.started_at for a in attempts)
+    return drawn if lasted else None
+
+
+def _graph(run: PipelineRun) -> Graph:
+    return layered_graph([_node(run, step) for step in run.steps])
 
 
 def _node(run: PipelineRun, step: StepRun) -> Node:

@@ -1,8 +1,12 @@
-// Parts marked data-live are fetched again when the ledger has grown, and swapped one by one.
+// Parts marked data-live are fetched again when the ledger has grown, and swapped one by one; those marked
+// data-live="often" every two seconds as well, since the progress of a step is no event.
+const OFTEN_MS = 2000;
+
 export function live() {
   if (!document.querySelector("[data-live]") || !window.EventSource) return;
   let known = null;
   let source = null;
+  let timer = null;
 
   async function refresh() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -11,8 +15,20 @@ export function live() {
     for (const old of document.querySelectorAll("[data-live]")) {
       const fresh = page.getElementById(old.id);
       const busy = old.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
-      if (fresh && !busy && fresh.innerHTML !== old.innerHTML) old.replaceWith(document.importNode(fresh, true));
+      if (fresh && !busy && fresh.innerHTML !== old.innerHTML) old.replaceWith(follow(old, document.importNode(fresh, true)));
     }
+  }
+
+  // A log that was read to its end goes on showing its end; one that was scrolled back stays where it is.
+  function follow(old, fresh) {
+    const before = old.querySelector(".log");
+    const after = fresh.querySelector(".log");
+    if (before && after) {
+      const atEnd = before.scrollHeight - before.scrollTop - before.clientHeight < 8;
+      const at = before.scrollTop;
+      requestAnimationFrame(() => { after.scrollTop = atEnd ? after.scrollHeight : at; });
+    }
+    return fresh;
   }
 
   function listen() {
@@ -21,12 +37,17 @@ export function live() {
       if (known !== null && message.data !== known) refresh();
       known = message.data;
     };
+    timer = setInterval(() => { if (document.querySelector('[data-live="often"]')) refresh(); }, OFTEN_MS);
+  }
+  function rest() {
+    source?.close();
+    clearInterval(timer);
   }
   // A page that nobody looks at holds no connection.
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) source?.close();
+    if (document.hidden) rest();
     else { known = known === null ? null : ""; listen(); }
   });
-  addEventListener("pagehide", () => source?.close());
+  addEventListener("pagehide", rest);
   if (!document.hidden) listen();
 }
