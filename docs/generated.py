@@ -145,10 +145,11 @@ def metrics() -> Iterator[str]:
 
 def routes() -> Iterator[str]:
     """Yield a row for each operation of the HTTP API."""
-    yield "| Operation | Permission | |"
-    yield "|---|---|---|"
+    yield "| Operation | Permission | Parameters | |"
+    yield "|---|---|---|---|"
     for route in sorted(api_routes(), key=lambda route: (route.path, route.method)):
-        yield f"| `{route.method} {route.path}` | {route.permission.value} | {cell(route.summary)} |"
+        asked = ", ".join(f"`{parameter.name}`" for parameter in route.query)
+        yield f"| `{route.method} {route.path}` | {route.permission.value} | {asked} | {cell(route.summary)} |"
 
 
 def permissions() -> Iterator[str]:

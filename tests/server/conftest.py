@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.kernel import Actor, Call, Conflict, Permission, Refused, Route
+from fairlead.kernel import Actor, Call, Conflict, Permission, Query, Refused, Route
 from fairlead.server import Access, Doors, create_app
 from fairlead.server.receipts import NoticingStore
 from fairlead.store import Event, Store, Subject
@@ -64,7 +64,7 @@ def note_routes(store: Store) -> list[Route]:
 
     route = _route(Permission.READ)
     return [
-        route("GET", "/api/v1/notes/{text}", read, response=Told),
+        route("GET", "/api/v1/notes/{text}", read, response=Told, query=(Query(name="because", meaning="Why."),)),
         route("POST", "/api/v1/notes", write, permission=Permission.WRITE, request=Note, response=Told, status=201),
         route("PUT", "/api/v1/raw", raw, permission=Permission.PREDICT, request=bytes, response=Told, limit_bytes=100),
         route("POST", "/api/v1/refuse", refuse, response=Told),

@@ -54,7 +54,8 @@ def test_a_reading_has_no_receipt(client: httpx.Client) -> None:
         ("PUT", "/api/v1/raw", {"content": iter([b"x" * 60] * 2)}, 413, "server.too-large"),
         ("POST", "/api/v1/refuse", {}, 403, "refused"),
         ("POST", "/api/v1/clash", {}, 409, "conflict"),
-        ("GET", "/api/v1/notes/a?x=1&x=2", {}, 400, "invalid"),
+        ("GET", "/api/v1/notes/a?because=1&because=2", {}, 400, "invalid"),
+        ("GET", "/api/v1/notes/a?becuase=1", {}, 400, "server.unknown-parameter"),
         ("GET", "/api/v1/crash", {}, 500, "fault"),
     ],
 )

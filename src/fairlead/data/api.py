@@ -6,11 +6,12 @@ import msgspec
 
 from fairlead.data.records import Snapshot
 from fairlead.data.snapshot import Page, get_snapshot, list_snapshots, set_aside_rows
-from fairlead.kernel import Call, Invalid, Permission, Route
+from fairlead.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
 from fairlead.store import Store
 
 LIMIT = 50
 MOST = 500
+_SOURCE = Query(name="source", meaning="Only snapshots of this source.")
 
 
 class SetAsidePage(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,8 @@ def routes(store: Store) -> list[Route]:
     return [
         Route(
             method="GET", path="/api/v1/snapshots", permission=Permission.READ, handler=list_, response=Page,
-            summary="List snapshots, newest first; ?source= keeps one source's",
+            query=(_SOURCE, limit_query(LIMIT, most=MOST), CURSOR),
+            summary="List snapshots, newest first",
         ),
         Route(
             method="GET", path="/api/v1/snapshots/{id}", permission=Permission.READ, handler=get, response=Snapshot,
@@ -51,7 +53,8 @@ def routes(store: Store) -> list[Route]:
         ),
         Route(
             method="GET", path="/api/v1/snapshots/{id}/set-aside", permission=Permission.READ, handler=set_aside,
-            response=SetAsidePage, summary="List the rows that broke the contract, with the reasons",
+            response=SetAsidePage, query=(limit_query(LIMIT, most=MOST), CURSOR),
+            summary="List the rows that broke the contract, with the reasons",
         ),
     ]  # fmt: skip
 

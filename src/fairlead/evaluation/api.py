@@ -2,9 +2,10 @@
 
 from fairlead.evaluation.records import SavedEvaluation
 from fairlead.evaluation.save import EvaluationPage, get_evaluation, list_evaluations
-from fairlead.kernel import Call, Invalid, Permission, Route
+from fairlead.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
 from fairlead.store import Store
 
+LIMIT = 50
 MOST_ITEMS = 500
 
 
@@ -15,7 +16,7 @@ def routes(store: Store) -> list[Route]:
         return list_evaluations(
             store,
             model_digest=call.query.get("model_digest"),
-            limit=_limit(call.query.get("limit", "50")),
+            limit=_limit(call.query.get("limit", str(LIMIT))),
             cursor=call.id_cursor(),
         )
 
@@ -25,8 +26,11 @@ def routes(store: Store) -> list[Route]:
     return [
         Route(
             method="GET", path="/api/v1/evaluations", permission=Permission.READ, handler=evaluations,
-            summary="List evaluations, newest first; model_digest keeps those of one model's bytes.",
-            response=EvaluationPage,
+            summary="List evaluations, newest first.", response=EvaluationPage,
+            query=(
+                Query(name="model_digest", meaning="Only evaluations of the model with these bytes: sha256:..."),
+                limit_query(LIMIT, most=MOST_ITEMS), CURSOR,
+            ),
         ),
         Route(
             method="GET", path="/api/v1/evaluations/{id}", permission=Permission.READ, handler=evaluation,

@@ -1,7 +1,7 @@
 """Routes of the features room: registered views, and one row of features at a time."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -9,10 +9,11 @@ from fairlead.features.compile import compile_view
 from fairlead.features.online import OnlineStore
 from fairlead.features.records import CompiledView, RegisteredView, Scalar
 from fairlead.features.register import get_view, list_views
-from fairlead.kernel import Call, Invalid, Permission, Route
+from fairlead.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
 from fairlead.store import Store
 
 _PAGE = 100
+_VERSION = Annotated[int, msgspec.Meta(ge=1, le=999_999_999)]
 
 
 class ViewColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,11 +87,12 @@ def routes(store: Store, online: OnlineStore) -> list[Route]:
     return [
         Route(
             method="GET", path="/api/v1/features", permission=Permission.READ, handler=list_, response=ViewList,
-            summary="List the newest version of each feature view",
+            query=(limit_query(_PAGE, most=1000), CURSOR), summary="List the newest version of each feature view",
         ),
         Route(
             method="GET", path="/api/v1/features/{name}", permission=Permission.READ, handler=get, response=ViewAnswer,
-            summary="Show a feature view, the newest version or ?version=",
+            query=(Query(name="version", meaning="Which version; without it the newest.", kind=_VERSION),),
+            summary="Show a feature view",
         ),
         Route(
             method="POST", path="/api/v1/features/{name}/online", permission=Permission.PREDICT, handler=read,

@@ -89,14 +89,14 @@ def parse_time(text: str, *, where: str) -> datetime:
     """Read an ISO 8601 date or time as aware UTC; a time without an offset is UTC. Raises ``Invalid``."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Invalid(
             f"{text!r} is not a time",
             where=where,
             why="Times are written as in ISO 8601.",
             next="write for example 2013-03-01 or 2013-03-01T12:00:00Z",
         ) from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _aware(at: datetime) -> datetime:

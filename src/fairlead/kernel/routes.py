@@ -1,14 +1,17 @@
 """HTTP routes as data: each room lists its own, the server turns the lists into an app and an OpenAPI page."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from fairlead.kernel.actor import Actor
 from fairlead.kernel.errors import Invalid
 from fairlead.kernel.ids import is_id
+
+_MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Permission(StrEnum):
@@ -44,6 +47,34 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return cursor
 
 
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """One query parameter of a route, after the ``?``. A request with a name that is not declared is refused.
+
+    ``kind`` is the msgspec type of its values, used for OpenAPI; ``default`` is what a handler takes without it.
+    """
+
+    name: str
+    meaning: str
+    kind: Any = str
+    default: Any = None
+    required: bool = False
+
+
+def limit_query(default: int, *, most: int) -> Query:
+    """Return the parameter that says how many items a page holds."""
+    kind = Annotated[int, msgspec.Meta(ge=1, le=most)]
+    return Query(name="limit", meaning="How many items a page holds.", kind=kind, default=default)
+
+
+def time_query(name: str, meaning: str) -> Query:
+    """Return a parameter that is a moment, read by ``parse_time``."""
+    return Query(name=name, meaning=f"{meaning} ISO 8601; without an offset UTC.", kind=_MOMENT)
+
+
+CURSOR = Query(name="cursor", meaning="Where to go on: the `next` of the page before, unchanged.")
+"""The parameter that goes on with a listing."""
+
+
 class Body(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is not JSON: bytes with a media type and headers."""
 
@@ -57,8 +88,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. ``handler(call)`` or, when ``request`` is given, ``handler(call, request)``.
 
     ``request`` is the msgspec type of the JSON body, or ``bytes`` for the raw body. ``response`` is the type
-    of the answer, used for OpenAPI. A handler runs on a thread unless it is a coroutine function, which runs on
-    the event loop and must not block. Raises nothing but ``FairleadError`` for a caller's mistake.
+    of the answer, used for OpenAPI. ``query`` declares every parameter that the handler reads. A handler runs on a
+    thread unless it is a coroutine function, which runs on the event loop and must not block. Raises nothing but
+    ``FairleadError`` for a caller's mistake.
     """
 
     method: str
@@ -68,5 +100,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     request: Any = None
     response: Any = None
+    query: tuple[Query, ...] = ()
     status: int = 200
     limit_bytes: int = 1 << 20

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from fairlead.kernel import Call, Permission, Route
+from fairlead.kernel import Call, Permission, Query, Route
 from fairlead.loop.declarations import applied, projects
 from fairlead.loop.records import Declaration
 from fairlead.loop.rollout import Approved, approve_version, serve_version
@@ -56,6 +56,7 @@ def routes(store: Store) -> list[Route]:
         Route(
             method="GET", path="/api/v1/declarations", permission=Permission.READ, handler=declared,
             summary="What is declared and in force, by project.", response=DeclarationList,
+            query=(Query(name="project", meaning="Only what this project declares."),),
         ),
         Route(
             method="POST", path="/api/v1/models/{model}/versions/{number}/rollout", permission=Permission.APPROVE,

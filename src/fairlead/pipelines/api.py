@@ -4,20 +4,24 @@ There is no route that submits: a step names code to run, and only declared proj
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
-from fairlead.kernel import Call, Invalid, Permission, Route
+from fairlead.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
 from fairlead.pipelines.cancel import cancel
 from fairlead.pipelines.find import get_pipeline_run, list_attempts, list_pipeline_runs, status_named, step_named
 from fairlead.pipelines.logs import PIECE_BYTES, LogPiece, read_log
-from fairlead.pipelines.records import Attempt, PipelineRun, StepRun
+from fairlead.pipelines.records import Attempt, PipelineRun, RunStatus, StepRun
 from fairlead.pipelines.retry import retry
 from fairlead.store import Store
 
 LIMIT = 50
 MOST = 500
 MOST_LOG_BYTES = 1 << 20
+_FROM_ONE = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
+_FROM_ZERO = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+_BYTES = Annotated[int, msgspec.Meta(ge=4, le=MOST_LOG_BYTES)]
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +95,12 @@ def routes(store: Store, wake: Callable[[], None] = lambda: None) -> list[Route]
     return [
         Route(
             method="GET", path="/api/v1/pipeline-runs", permission=Permission.READ, handler=list_, response=RunPage,
-            summary="List pipeline runs, newest first; ?pipeline= and ?status= keep some",
+            query=(
+                Query(name="pipeline", meaning="Only runs of this pipeline."),
+                Query(name="status", meaning="Only runs that stand so.", kind=RunStatus),
+                limit_query(LIMIT, most=MOST), CURSOR,
+            ),
+            summary="List pipeline runs, newest first",
         ),
         Route(
             method="GET", path=one, permission=Permission.READ, handler=get, response=PipelineRun,
@@ -107,7 +116,12 @@ def routes(store: Store, wake: Callable[[], None] = lambda: None) -> list[Route]
         ),
         Route(
             method="GET", path=f"{one}/steps/{{step}}/log", permission=Permission.READ, handler=log, response=LogPiece,
-            summary="Read a step's log from ?offset= on, also while it runs",
+            query=(
+                Query(name="attempt", meaning="Which start of the step; without it the newest.", kind=_FROM_ONE),
+                Query(name="offset", meaning="Where to begin, in bytes.", kind=_FROM_ZERO, default=0),
+                Query(name="limit", meaning="How many bytes at most.", kind=_BYTES, default=PIECE_BYTES),
+            ),
+            summary="Read a step's log from an offset on, also while it runs",
         ),
         Route(
             method="POST", path=f"{one}/cancel", permission=Permission.WRITE, handler=stop, response=PipelineRun,

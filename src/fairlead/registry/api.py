@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fairlead.kernel import Call, Invalid, Permission, Route
+from fairlead.kernel import CURSOR, Call, Invalid, Permission, Route, limit_query
 from fairlead.registry.alias import drop_alias, set_alias
 from fairlead.registry.approve import approval_state, approve, reject, retire
 from fairlead.registry.find import (
@@ -21,6 +21,7 @@ from fairlead.registry.revoke import revoke_release
 from fairlead.registry.statement import Release
 from fairlead.store import Store
 
+LIMIT = 100
 MOST_ITEMS = 500
 VERSION = "/api/v1/models/{model}/versions/{version}"
 
@@ -93,7 +94,7 @@ def _reading(store: Store) -> list[Route]:
     return [
         Route(
             method="GET", path="/api/v1/models", permission=read, handler=models, response=ModelPage,
-            summary="List models by name",
+            query=(limit_query(LIMIT, most=MOST_ITEMS), CURSOR), summary="List models by name",
         ),
         Route(
             method="GET", path="/api/v1/models/{model}", permission=read, handler=model, response=Model,
@@ -101,7 +102,8 @@ def _reading(store: Store) -> list[Route]:
         ),
         Route(
             method="GET", path="/api/v1/models/{model}/versions", permission=read, handler=versions,
-            response=VersionPage, summary="List a model's versions, newest first",
+            response=VersionPage, query=(limit_query(LIMIT, most=MOST_ITEMS), CURSOR),
+            summary="List a model's versions, newest first",
         ),
         Route(
             method="GET", path=VERSION, permission=read, handler=version, response=VersionAnswer,
@@ -184,7 +186,7 @@ def _ref(call: Call) -> VersionRef:
 
 
 def _limit(call: Call) -> int:
-    return _number(call.query.get("limit", "100"), "limit", most=MOST_ITEMS)
+    return _number(call.query.get("limit", str(LIMIT)), "limit", most=MOST_ITEMS)
 
 
 def _number(text: str, name: str, *, most: int) -> int:

@@ -43,6 +43,14 @@ class TooLarge(Invalid):
     default_next = "send it in parts"
 
 
+class UnknownParameter(Invalid):
+    """A query parameter that the operation does not have. Misspelt, it would silently narrow nothing down."""
+
+    code = "server.unknown-parameter"
+    default_why = "What nobody reads would silently do nothing, and the answer would be to another question."
+    default_next = "{known}"
+
+
 class WrongMethod(Invalid):
     """The path exists, but not for this method."""
 

@@ -2,16 +2,26 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from fairlead.data import Snapshot, list_sources
-from fairlead.kernel import Call, Invalid, Permission, Route, parse_time
+from fairlead.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query, parse_time, time_query
 from fairlead.store import InclusionProof, Recorded, Signed, Store, VerificationKind, event_at, events, inclusion_proof
 from fairlead.store import verify as verify_ledger
 
 LIMIT = 100
 MOST = 1000
+_NARROWED = (
+    Query(name="type", meaning="Only events of this type; ending with a dot, of all types that begin so."),
+    Query(name="actor", meaning="Only events of this author."),
+    Query(name="about", meaning="Only events about this thing: `version:late@1`."),
+    time_query("since", "Recorded at this time or later."),
+    time_query("until", "Recorded before this time."),
+    Query(name="order", meaning="Which come first.", kind=Literal["newest", "oldest"], default="newest"),
+    limit_query(LIMIT, most=MOST), CURSOR,
+)  # fmt: skip
 
 
 class SourceList(msgspec.Struct, frozen=True):
@@ -57,12 +67,11 @@ def _ledger(store: Store) -> list[Route]:
     def recorded(call: Call) -> EventPage:
         query = call.query
         limit = _number(query, "limit", LIMIT, most=MOST)
-        kind, _, id_ = query.get("about", "").partition(":")
         found = events(
             store, type=query.get("type") or None, actor=query.get("actor") or None,
-            subject=(kind, id_) if kind and id_ else None, since=_time(query, "since"), until=_time(query, "until"),
+            subject=_subject(query), since=_time(query, "since"), until=_time(query, "until"),
             after=_number(query, "cursor", 0, most=1 << 53) if "cursor" in query else None, limit=limit + 1,
-            order="oldest" if query.get("order") == "oldest" else "newest",
+            order=_order(query),
         )  # fmt: skip
         page = found[:limit]
         return EventPage(page, str(page[-1].position) if len(found) > limit else None)
@@ -86,7 +95,7 @@ def _ledger(store: Store) -> list[Route]:
     read = Permission.READ
     return [
         Route(method="GET", path="/api/v1/events", permission=read, handler=recorded, response=EventPage,
-              summary="List events, newest first; ?type= ?actor= ?about=kind:id ?since= ?until= ?order=oldest narrow"),
+              query=_NARROWED, summary="List events, newest first"),
         Route(method="GET", path="/api/v1/events/{position}", permission=read, handler=event, response=Recorded,
               summary="Show one event"),
         Route(method="GET", path="/api/v1/events/{position}/proof", permission=read, handler=proof,
@@ -96,6 +105,34 @@ def _ledger(store: Store) -> list[Route]:
         Route(method="GET", path="/api/v1/ledger/verification", permission=read, handler=verified, response=Verified,
               summary="Verify the whole ledger now"),
     ]  # fmt: skip
+
+
+def _subject(query: Mapping[str, str]) -> tuple[str, str] | None:
+    about = query.get("about", "")
+    kind, _, id_ = about.partition(":")
+    if about and not (kind and id_):
+        raise Invalid(
+            f"{about[:100]!r} names no thing",
+            where="query about",
+            why="An event is about a kind of thing and its id.",
+            next="send for example about=version:late@1",
+        )
+    return (kind, id_) if about else None
+
+
+def _order(query: Mapping[str, str]) -> Literal["newest", "oldest"]:
+    match query.get("order", "newest"):
+        case "newest":
+            return "newest"
+        case "oldest":
+            return "oldest"
+        case other:
+            raise Invalid(
+                f"{other[:40]!r} is no order",
+                where="query order",
+                why="Events are listed newest first or oldest first.",
+                next="send order=newest or order=oldest",
+            )
 
 
 def _time(query: Mapping[str, str], name: str) -> datetime | None:

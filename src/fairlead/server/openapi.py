@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.kernel import Body, Permission, Route
+from fairlead.kernel import Body, Permission, Query, Route
 from fairlead.server.answers import Failure
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -71,6 +71,7 @@ def _operation(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(route.path)
     ]
+    parameters += [_parameter(query) for query in route.query]
     if route.method != "GET" and route.permission is not Permission.PREDICT:
         parameters.append(
             {
@@ -88,6 +89,17 @@ def _operation(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
     if route.permission is Permission.PUBLIC:
         operation["security"] = []
     return operation
+
+
+def _parameter(query: Query) -> dict[str, Any]:
+    schema = msgspec.json.schema(query.kind, ref_template="{name}")
+    if "$ref" in schema:  # an enumeration is described as a component; here it stands in its place
+        schema = schema["$defs"][schema["$ref"]]
+    default = {} if query.default is None else {"default": query.default}
+    return {
+        "name": query.name, "in": "query", "required": query.required, "description": query.meaning,
+        "schema": schema | default,
+    }  # fmt: skip
 
 
 def _content(kind: Any, schema_of: dict[Any, Any]) -> dict[str, Any]:

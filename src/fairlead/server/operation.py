@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fairlead.kernel import Call, FairleadError, Ids, Invalid, Permission, Route
 from fairlead.server.answers import answer_of, error_answer, fault_of
 from fairlead.server.doors import SAFE_METHODS, Doors, reason_in
-from fairlead.server.errors import TooLarge, WrongMethod
+from fairlead.server.errors import TooLarge, UnknownParameter, WrongMethod
 from fairlead.server.faces import ErrorPage
+from fairlead.server.openapi import is_described
 from fairlead.server.receipts import noticing
 
 
@@ -92,7 +93,7 @@ class PathApp:
             actor=access.actor,
             because=_text(because, "because"),
             path={name: _text(value, f"path {name}") for name, value in request.path_params.items()},
-            query=_query(request),
+            query=_query(request, operation.route),
             headers=dict(headers),
         )
         with noticing() as receipts:
@@ -170,9 +171,16 @@ def _reason_of(decoded: Any, body: bytes) -> str:
         return ""
 
 
-def _query(request: Request) -> Mapping[str, str]:
+def _query(request: Request, route: Route) -> Mapping[str, str]:
     found: dict[str, str] = {}
+    known = [parameter.name for parameter in route.query] if is_described(route) else None
     for name, value in request.query_params.multi_items():
+        if known is not None and name not in known:
+            raise UnknownParameter(
+                f"there is no parameter {name[:100]!r} here",
+                where=f"{route.method} {route.path}: query {name[:100]}",
+                known=f"use {', '.join(known)}" if known else f"leave out {name[:100]!r}: this operation has none",
+            )
         if name in found:
             # Two values for one question: whichever was taken, the caller might have meant the other.
             raise Invalid(

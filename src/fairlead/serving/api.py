@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from fairlead.kernel import Call, Invalid, Permission, Route, parse_time
+from fairlead.kernel import CURSOR, Call, Invalid, Permission, Route, limit_query, parse_time, time_query
 from fairlead.serving.decisions import Segment, decisions, find_decision, sealed_segments
 from fairlead.serving.gateway import EndpointStatus, Gateway
 from fairlead.serving.records import Canary, Decision, Routing
@@ -12,8 +12,13 @@ from fairlead.serving.released import Releases
 from fairlead.serving.routing import Endpoint, get_endpoint, list_endpoints, remove_endpoint, set_routing
 from fairlead.store import Store
 
+LIMIT = 100
 MOST_ITEMS = 500
 ENDPOINT = "/api/v1/endpoints/{endpoint}"
+_BETWEEN = (
+    time_query("since", "Decided at this time or later."),
+    time_query("until", "Decided before this time."),
+)
 
 
 class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,11 +110,12 @@ def _reading(store: Store, gateway: Gateway) -> list[Route]:
         ),
         Route(
             method="GET", path=f"{ENDPOINT}/decisions", permission=read, handler=logged, response=DecisionPage,
-            summary="List an endpoint's decisions, newest first, between ?since and ?until",
+            query=(*_BETWEEN, limit_query(LIMIT, most=MOST_ITEMS), CURSOR),
+            summary="List an endpoint's decisions, newest first",
         ),
         Route(
             method="GET", path=f"{ENDPOINT}/segments", permission=read, handler=segments, response=SegmentPage,
-            summary="List the sealed segments of an endpoint's decision log",
+            query=_BETWEEN, summary="List the sealed segments of an endpoint's decision log",
         ),
         Route(
             method="GET", path="/api/v1/decisions/{id}", permission=read, handler=decision, response=Decision,
@@ -154,7 +160,7 @@ def _answer(store: Store, gateway: Gateway, name: str) -> EndpointAnswer:
 
 
 def _limit(call: Call) -> int:
-    text = call.query.get("limit", "100")
+    text = call.query.get("limit", str(LIMIT))
     if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_ITEMS:
         raise Invalid(
             f"limit is {text[:20]!r}", where="query limit", why=f"It is a whole number from 1 to {MOST_ITEMS}.",

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from fairlead.kernel import Body, Call, Invalid, Permission, Route
+from fairlead.kernel import CURSOR, Body, Call, Invalid, Permission, Query, Route, limit_query
 from fairlead.store import Store
 from fairlead.tracking.journal import log_artifact, log_batch, log_model
 from fairlead.tracking.keeping import media_type_of
@@ -40,6 +40,16 @@ BATCH_LIMIT_BYTES = 64 << 20
 LARGEST_PAGE = 1_000
 _SHOWN = frozenset({"text/plain", "application/json", "image/png", "image/jpeg", "image/gif", "image/webp"})
 """Types that a browser may show. Anything else, HTML and SVG above all, is only for saving."""
+
+_LISTED = (
+    Query(name="filter", meaning="Only runs for which this holds: `metrics.auc > 0.7 and params.trees = '120'`."),
+    Query(name="order_by", meaning="What to sort by, separated by commas: `metrics.auc desc, started`."),
+    Query(name="experiment", meaning="Only runs of this experiment."),
+    limit_query(LIMIT, most=LARGEST_PAGE), CURSOR,
+)  # fmt: skip
+_KEY = Query(name="key", meaning="The metric's name.", required=True)
+_NAME = Query(name="name", meaning="The file's name within the run, with / between folders.", required=True)
+_TYPE = Query(name="type", meaning="Its media type; without it what the name's ending says.")
 
 
 class Experiments(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,13 +127,14 @@ def _reading(store: Store) -> list[Route]:
         Route(method="GET", path="/api/v1/experiments", permission=read, handler=experiments, response=Experiments,
               summary="List experiments by name"),
         Route(method="GET", path="/api/v1/runs", permission=read, handler=listed, response=RunPage,
-              summary="List runs, newest first; ?filter=, ?order_by=, ?experiment= narrow and sort"),
+              query=_LISTED, summary="List runs, newest first, or as asked for"),
         Route(method="POST", path="/api/v1/runs/search", permission=read, handler=search, request=Search,
               response=RunPage, summary="Search runs with a filter too long for an address"),
         Route(method="GET", path="/api/v1/runs/{id}", permission=read, handler=get, response=Run,
               summary="Show one run"),
         Route(method="GET", path="/api/v1/runs/{id}/points", permission=read, handler=points, response=PointPage,
-              summary="List the points of one metric: ?key="),
+              query=(_KEY, limit_query(POINTS_LIMIT, most=POINTS_LIMIT), CURSOR),
+              summary="List the points of one metric"),
     ]  # fmt: skip
 
 
@@ -193,12 +204,12 @@ def _files(store: Store) -> list[Route]:
     read = Permission.READ
     return [
         Route(method="POST", path="/api/v1/runs/{id}/artifacts", permission=Permission.WRITE, handler=put,
-              request=bytes, response=Artifact, summary="Keep a file of a run: ?name=, and the bytes as the body",
-              limit_bytes=ARTIFACT_LIMIT_BYTES, status=201),
+              request=bytes, response=Artifact, query=(_NAME, _TYPE),
+              summary="Keep a file of a run: its bytes as the body", limit_bytes=ARTIFACT_LIMIT_BYTES, status=201),
         Route(method="GET", path="/api/v1/runs/{id}/artifacts", permission=read, handler=listed, response=Artifacts,
               summary="List a run's files by name"),
         Route(method="GET", path="/api/v1/runs/{id}/file", permission=read, handler=by_name,
-              summary="Download a run's file by its name: ?name="),
+              query=(_NAME,), summary="Download a run's file by its name"),
         Route(method="GET", path="/api/v1/runs/{id}/models", permission=read, handler=models, response=Models,
               summary="List the models that a run has logged"),
         Route(method="GET", path="/api/v1/runs/{id}/console", permission=read, handler=console,
