@@ -12,8 +12,18 @@ from fairlead.evaluation.evaluate import evaluate
 from fairlead.evaluation.events import EvaluationSaved
 from fairlead.evaluation.fairness import fairness_gap
 from fairlead.evaluation.gate import judge, refused_conditions
+from fairlead.evaluation.intervals import auc_interval, wilson, z_of
 from fairlead.evaluation.latency import Latency, latency_of
-from fairlead.evaluation.metrics import CLASSIFICATION, LOWER_IS_BETTER, NEITHER_IS_BETTER, REGRESSION, Task, metrics_of
+from fairlead.evaluation.metrics import (
+    CLASSIFICATION,
+    LOWER_IS_BETTER,
+    NEITHER_IS_BETTER,
+    REGRESSION,
+    Task,
+    auc,
+    log_losses,
+    metrics_of,
+)
 from fairlead.evaluation.records import (
     Comparison,
     Difference,
@@ -47,7 +57,8 @@ __all__ = [
     "CLASSIFICATION", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "REGRESSION", "Comparison", "Difference", "Evaluation",
     "EvaluationMissing", "EvaluationPage", "EvaluationRecord", "EvaluationSaved", "EvidenceLine", "Fairness",
     "Histogram", "Latency", "MetricValue", "NotMeasurable", "OtherRows", "ReliabilityBin", "Report", "RocPoint",
-    "SavedEvaluation", "Slice", "SliceFinding", "Task", "Verdict", "compare", "evaluate", "fairness_gap",
-    "find_evaluation", "gap", "get_evaluation", "judge", "latency_of", "list_evaluations", "metrics_of", "read_report",
-    "refused_conditions", "routes", "rows_digest", "save_evaluation", "worst",
+    "SavedEvaluation", "Slice", "SliceFinding", "Task", "Verdict", "auc", "auc_interval", "compare", "evaluate",
+    "fairness_gap", "find_evaluation", "gap", "get_evaluation", "judge", "latency_of", "list_evaluations", "log_losses",
+    "metrics_of", "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation", "wilson", "worst",
+    "z_of",
 ]  # fmt: skip

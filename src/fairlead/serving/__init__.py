@@ -25,20 +25,21 @@ from fairlead.serving.gateway import EndpointStatus, Gateway
 from fairlead.serving.latency import measure_latency
 from fairlead.serving.loader import LoadedModel, Loader
 from fairlead.serving.log import DecisionLog
-from fairlead.serving.records import Answer, Ask, Canary, Decision, Input, Output, Released, Routing
+from fairlead.serving.records import Answer, Ask, Canary, Decision, Input, Output, Released, Routing, Stage
 from fairlead.serving.registered import RegisteredReleases, inputs_of
 from fairlead.serving.released import Releases
 from fairlead.serving.router import Route, RoutingSnapshot, Target
 from fairlead.serving.routing import Endpoint, get_endpoint, list_endpoints, remove_endpoint, set_routing
 from fairlead.serving.runtimes import Rows, Runtime
 from fairlead.serving.statistics import Figures
+from fairlead.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
     "Answer", "Ask", "Canary", "Decision", "DecisionLog", "DecisionUnknown", "DecisionsSealed", "Endpoint",
     "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused", "LoadedModel", "Loader",
-    "LogDamaged", "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "Output", "OutputProblem",
-    "PredictionFailed", "RegisteredReleases", "Released", "Releases", "Route", "Routing", "RoutingChanged",
-    "RoutingSnapshot", "Rows", "Runtime", "Segment", "Target", "TooBusy", "decision_tables", "decisions",
-    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "remove_endpoint", "routes",
-    "sealed_segments", "set_routing",
+    "LogDamaged", "LoggedRows", "Mark", "Marks", "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "Output",
+    "OutputProblem", "PredictionFailed", "RegisteredReleases", "Released", "Releases", "Route", "Routing",
+    "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "Stage", "Target", "TooBusy", "Unread",
+    "decision_tables", "decisions", "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency",
+    "read_unread", "remove_endpoint", "routes", "sealed_segments", "set_routing",
 ]  # fmt: skip

@@ -1,0 +1,52 @@
+"""What the ledger hears of monitoring."""
+
+from typing import ClassVar
+
+from fairlead.store import Event, Subject
+
+
+class ReferenceKept(Event, frozen=True, kw_only=True):
+    """From now on a version is compared with this reference."""
+
+    type: ClassVar[str] = "monitoring.reference-kept"
+
+    model: str
+    version_number: int
+    digest: str
+    rows: int
+    columns: tuple[str, ...]
+    was: str | None = None
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (
+            Subject("version", f"{self.model}@{self.version_number}"),
+            Subject("reference", self.digest, self.digest),
+        )
+
+    def before(self) -> str | None:
+        return self.was
+
+    def after(self) -> str:
+        return self.digest
+
+
+class OutcomesRecorded(Event, frozen=True, kw_only=True):
+    """Outcomes became known: so many of an endpoint's decisions, under the digest of exactly what was said of each.
+
+    The digest is over the lines ``decision value known_at_us``, sorted, each ended by a newline.
+    """
+
+    type: ClassVar[str] = "monitoring.outcomes-recorded"
+
+    endpoint: str
+    new: int
+    corrected: int
+    digest: str
+    first_known_at: str
+    last_known_at: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("endpoint", self.endpoint), Subject("outcomes", self.digest, self.digest))
+
+    def after(self) -> str:
+        return self.digest

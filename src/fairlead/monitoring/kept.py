@@ -1,0 +1,75 @@
+"""Keep the reference of each version: a blob, named by the version, with its event in the ledger."""
+
+import msgspec
+from sqlalchemy import delete, insert, select, tuple_
+
+from fairlead.kernel import digest_of_bytes
+from fairlead.monitoring.events import ReferenceKept
+from fairlead.monitoring.reference import Reference, reference_of, to_bytes
+from fairlead.monitoring.tables import monitoring_references
+from fairlead.store import Blobs, Change, Store
+
+_REMEMBERED = 32
+_read: dict[str, Reference] = {}
+"""By digest, so that what is remembered cannot be wrong: references are large, and asked for every hour."""
+
+
+class Kept(msgspec.Struct, frozen=True, eq=False):
+    """A reference, and its digest."""
+
+    digest: str
+    reference: Reference
+
+
+def keep_reference(change: Change, *, model: str, version: int, reference: Reference, blobs: Blobs) -> str:
+    """Keep what a version is compared with; return its digest. A second one replaces the first from then on."""
+    data = to_bytes(reference)
+    digest = digest_of_bytes(data)
+    table = monitoring_references
+    mine = (table.c.model == model, table.c.version == version)
+    was = change.connection.execute(select(table.c.digest).where(*mine)).scalar()
+    if was == digest:
+        return digest
+    blobs.put(data)
+    if was is not None:
+        change.execute(delete(table).where(*mine))
+    change.execute(
+        insert(table).values(
+            model=model, version=version, digest=digest, rows=reference.rows, kept_at=change.at.isoformat()
+        )
+    )
+    change.record(
+        ReferenceKept(
+            model=model, version_number=version, digest=digest, rows=reference.rows,
+            columns=tuple(cells.name for cells in reference.columns), was=was,
+        )
+    )  # fmt: skip
+    return digest
+
+
+def get_reference(store: Store, model: str, version: int) -> Reference | None:
+    """Return what a version is compared with; None when nothing was kept. Raises ``Damaged``."""
+    found = kept_references(store, {(model, version)}).get((model, version))
+    return found.reference if found else None
+
+
+def kept_references(store: Store, versions: set[tuple[str, int]]) -> dict[tuple[str, int], Kept]:
+    """Return the references of some versions, by model and version."""
+    if not versions:
+        return {}
+    table = monitoring_references.c
+    query = select(table.model, table.version, table.digest)
+    query = query.where(tuple_(table.model, table.version).in_(sorted(versions)))
+    with store.read() as connection:
+        rows = connection.execute(query).all()
+    return {(row.model, row.version): Kept(row.digest, _reference(store, row.digest)) for row in rows}
+
+
+def _reference(store: Store, digest: str) -> Reference:
+    found = _read.get(digest)
+    if found is None:
+        found = reference_of(store.blobs.get(digest))
+        while len(_read) >= _REMEMBERED:
+            _read.pop(next(iter(_read)))
+        _read[digest] = found
+    return found

@@ -1,0 +1,208 @@
+"""Record what came of decisions: late, single or in bulk, once or corrected; each outcome counts once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from fairlead.evaluation import Task
+from fairlead.kernel import Actor, digest_of_bytes
+from fairlead.monitoring.errors import OutcomeRefused, OutcomeUnknown
+from fairlead.monitoring.events import OutcomesRecorded
+from fairlead.monitoring.moments import moment_of
+from fairlead.monitoring.records import Outcome, Recorded
+from fairlead.monitoring.said import Said, outcomes_in, read_outcomes
+from fairlead.monitoring.sums import of_outcomes, read
+from fairlead.monitoring.tables import monitoring_hours, monitoring_outcomes, monitoring_scores
+from fairlead.monitoring.taking import Place, Window, add_windows, chunks, locked, take
+from fairlead.store import Change, Store
+
+_SHOWN = 3
+
+
+class _Scored(msgspec.Struct):
+    """A decision's score, in its place, with the outcome that was known of it."""
+
+    place: Place
+    score: float | None
+    task: Task
+
+
+class _Known(msgspec.Struct):
+    value: float
+    known_us: int
+
+
+def record_outcomes(
+    store: Store, endpoint: str, outcomes: Sequence[Outcome] | pa.Table, *, actor: Actor, because: str = ""
+) -> Recorded:
+    """Record what came of an endpoint's decisions, all of it or, when one outcome is wrong, nothing.
+
+    A table has the columns ``value`` and ``decision``, or else one for each key column (and ``at``, if you like), and
+    perhaps ``known_at``. Of several outcomes of one decision the one with the latest ``known_at`` counts, a later call
+    winning a tie; sending the same again changes nothing. An outcome counts for the answered decision and for every
+    shadow that mirrored it, whenever these come to be watched. Raises ``OutcomeRefused``, ``OutcomeUnknown``,
+    ``TooManyOutcomes``.
+    """
+    said = read_outcomes(outcomes_in(outcomes), now=store.clock.now())
+    if not said:
+        return Recorded(new=0, corrected=0, unchanged=0)
+    subjects = _subjects(store, endpoint, said)
+    with store.change(actor, because, durable=False) as change:
+        locked(change.connection, endpoint)
+        return _record(change, endpoint, subjects)
+
+
+def _subjects(store: Store, endpoint: str, said: Sequence[Said]) -> dict[str, _Known]:
+    """Return the latest outcome of each decision that is meant. Raises ``OutcomeUnknown``."""
+    with store.read() as connection:
+        found, missing = _resolved(connection, endpoint, said)
+    if missing:
+        take(store, endpoint)
+        with store.read() as connection:
+            found, missing = _resolved(connection, endpoint, said)
+    if missing:
+        shown = ", ".join(one.name for one in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise OutcomeUnknown(
+            f"{endpoint[:100]} has made no decision {shown}{more}", where=f"outcomes, row {missing[0].row}",
+            endpoint=endpoint[:100], rows=[one.row for one in missing[:100]],
+        )  # fmt: skip
+    latest: dict[str, _Known] = {}
+    for one, subjects in zip(said, found, strict=True):
+        for subject in subjects:
+            was = latest.get(subject)
+            if was is None or was.known_us <= one.known_us:
+                latest[subject] = _Known(one.value, one.known_us)
+    return latest
+
+
+def _resolved(connection: Connection, endpoint: str, said: Sequence[Said]) -> tuple[list[list[str]], list[Said]]:
+    """Return the answered decisions that each outcome is of, and the outcomes that are of none."""
+    table = monitoring_scores.c
+    by_id: dict[str, str] = {}
+    for some in chunks(dict.fromkeys(one.decision for one in said if one.decision is not None)):
+        query = select(table.id, table.subject).where(table.endpoint == endpoint, table.id.in_(some))
+        by_id.update(connection.execute(query).tuples().all())
+    by_key: dict[str, list[tuple[str, int]]] = {}
+    for some in chunks(dict.fromkeys(one.key for one in said if one.key is not None)):
+        query = (
+            select(table.key, table.subject, table.as_of_us)
+            .where(table.endpoint == endpoint, table.key.in_(some), table.subject == table.id)
+            .order_by(table.id)
+        )
+        for row in connection.execute(query):
+            by_key.setdefault(row.key, []).append((row.subject, row.as_of_us))
+    found, missing = [], []
+    for one in said:
+        if one.decision is not None:
+            subjects = [by_id[one.decision]] if one.decision in by_id else []
+        else:
+            about = by_key.get(one.key or "", [])
+            subjects = [subject for subject, us in about if one.at_us in (None, us)]
+        found.append(subjects)
+        if not subjects:
+            missing.append(one)
+    return found, missing
+
+
+def _record(change: Change, endpoint: str, said: Mapping[str, _Known]) -> Recorded:
+    known = _known(change.connection, said)
+    news = {subject: now for subject, now in said.items() if _is_news(known.get(subject), now)}
+    if not news:
+        return Recorded(new=0, corrected=0, unchanged=len(said))
+    new = [
+        {"subject": subject, "endpoint": endpoint, "value": now.value, "known_us": now.known_us, "corrections": 0}
+        for subject, now in sorted(news.items())
+        if subject not in known
+    ]
+    corrected = [
+        {"of": subject, "value": now.value, "known_us": now.known_us}
+        for subject, now in sorted(news.items())
+        if subject in known
+    ]
+    if new:
+        change.execute(insert(monitoring_outcomes), new)
+    if corrected:
+        change.execute(_CORRECT, corrected)
+    add_windows(change, endpoint, _gained(change.connection, endpoint, news, known))
+    event = change.record(_event(endpoint, news, len(new), len(corrected)))
+    return Recorded(new=len(new), corrected=len(corrected), unchanged=len(said) - len(news), event=event)
+
+
+_CORRECT = (
+    update(monitoring_outcomes)
+    .where(monitoring_outcomes.c.subject == bindparam("of"))
+    .values(value=bindparam("value"), known_us=bindparam("known_us"), corrections=monitoring_outcomes.c.corrections + 1)
+)
+
+
+def _known(connection: Connection, subjects: Mapping[str, _Known]) -> dict[str, _Known]:
+    table = monitoring_outcomes.c
+    found: dict[str, _Known] = {}
+    for some in chunks(subjects):
+        query = select(table.subject, table.value, table.known_us).where(table.subject.in_(some))
+        found.update((row.subject, _Known(row.value, row.known_us)) for row in connection.execute(query))
+    return found
+
+
+def _is_news(was: _Known | None, now: _Known) -> bool:
+    return was is None or (now.known_us >= was.known_us and now != was)
+
+
+def _gained(
+    connection: Connection, endpoint: str, news: Mapping[str, _Known], known: Mapping[str, _Known]
+) -> dict[Place, Window]:
+    """Return what the hours' sums gain: what is known now, less what was known before."""
+    scored = _scored(connection, endpoint, news)
+    gained: dict[Place, Window] = {}
+    for sign, values in ((1, news), (-1, {subject: known[subject] for subject in news if subject in known})):
+        rows = [(one, values[subject].value) for subject, one in scored if subject in values and one.score is not None]
+        for task in ("classification", "regression"):
+            mine = [(one, value) for one, value in rows if one.task == task]
+            sums = of_outcomes(task, [value for _, value in mine], [one.score or 0.0 for one, _ in mine])
+            for (one, _), more in zip(mine, sums, strict=True):
+                window = gained.setdefault(one.place, Window(one.task))
+                window.labelled += sign
+                window.sums = window.sums + more if sign > 0 else window.sums - more
+    return gained
+
+
+def _scored(connection: Connection, endpoint: str, subjects: Mapping[str, Any]) -> list[tuple[str, _Scored]]:
+    """Return every decision about some subjects, shadows too. Raises ``OutcomeRefused`` for an impossible outcome."""
+    table, hours = monitoring_scores.c, monitoring_hours.c
+    tasks: dict[int, Task] = {}
+    rows: list[Any] = []
+    for some in chunks(subjects):
+        query = select(table.subject, table.version, table.stage, table.hour, table.score)
+        rows += connection.execute(query.where(table.subject.in_(some))).all()
+    for version in sorted({row.version for row in rows}):
+        text = connection.execute(
+            select(hours.sums).where(hours.endpoint == endpoint, hours.version == version).limit(1)
+        ).scalar_one()
+        tasks[version] = read(text)[0]
+    found = []
+    for row in rows:
+        task = tasks[row.version]
+        if task == "classification" and subjects[row.subject].value not in (0.0, 1.0):
+            raise not_a_class(row.subject, subjects[row.subject].value)
+        found.append((row.subject, _Scored((row.version, row.stage, row.hour), row.score, task)))
+    return found
+
+
+def not_a_class(subject: str, value: float) -> OutcomeRefused:
+    return OutcomeRefused(
+        f"the outcome of decision {subject} is {value:g}", where="outcomes",
+        why="A classifier's decision turns out 1 (its positive class) or 0, and nothing of this call was kept.",
+    )  # fmt: skip
+
+
+def _event(endpoint: str, news: Mapping[str, _Known], new: int, corrected: int) -> OutcomesRecorded:
+    lines = "".join(f"{subject} {now.value!r} {now.known_us}\n" for subject, now in sorted(news.items()))
+    known = [now.known_us for now in news.values()]
+    return OutcomesRecorded(
+        endpoint=endpoint, new=new, corrected=corrected, digest=digest_of_bytes(lines.encode()),
+        first_known_at=moment_of(min(known)).isoformat(), last_known_at=moment_of(max(known)).isoformat(),
+    )  # fmt: skip

@@ -1,0 +1,217 @@
+"""Take what the decision log has gained: scores, hourly sums and cell counts, each decision once and all in one step.
+
+Everything is written in one transaction together with the place in the log up to which it was read, so that a process
+killed at any point has either taken a decision in full or not at all.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from fairlead.evaluation import Task
+from fairlead.monitoring.keys import key_columns
+from fairlead.monitoring.moments import HOUR_US
+from fairlead.monitoring.sums import Sums, of_outcomes, of_scores, read, text_of, usable
+from fairlead.monitoring.tables import (
+    monitoring_hours,
+    monitoring_outcomes,
+    monitoring_scores,
+    monitoring_watches,
+)
+from fairlead.monitoring.windows import add_cells, counted
+from fairlead.serving import LoggedRows, Marks, read_unread
+from fairlead.store import Change, Journal, Store
+
+AT_ONCE = 500
+"""Ids in one query: a database takes only so many parameters."""
+TRIES = 5
+
+Place = tuple[int, str, int]
+"""A row of ``monitoring_hours`` of an endpoint: version, stage, hour."""
+
+
+class Window(msgspec.Struct):
+    """What a version gained in one stage and hour."""
+
+    task: Task
+    n: int = 0
+    labelled: int = 0
+    sums: Sums = Sums()
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """How far an endpoint was watched. ``until`` is the hour up to which its windows were handed out; "" at first."""
+
+    revision: int = 0
+    until: str = ""
+    marks: Marks = Marks()
+
+
+def take(store: Store, endpoint: str, *, until: str = "") -> Watched:
+    """Take everything new of an endpoint's log, and note ``until`` when given; return how far it was watched before."""
+    for left in reversed(range(TRIES)):
+        with store.read() as connection:
+            before = watched(connection, endpoint)
+        unread = read_unread(store, endpoint, marks=before.marks, known=_known(store))
+        if not unread.rows and unread.marks == before.marks and until <= before.until:
+            return before
+        cells = counted(store, unread.rows)
+        keys = {(one.model, one.version): key_columns(store, one.model, one.version) for one in unread.rows}
+        try:
+            with store.journal() as journal:
+                if locked(journal.connection, endpoint).revision == before.revision:
+                    _enter(journal, endpoint, unread.rows, keys)
+                    add_cells(journal, endpoint, cells)
+                    _note(
+                        journal, endpoint, before, Watched(before.revision + 1, max(until, before.until), unread.marks)
+                    )
+                    return before
+        except IntegrityError:
+            if not left:
+                raise
+        # Someone else took it meanwhile: look again.
+    return before
+
+
+def watched(connection: Connection, endpoint: str) -> Watched:
+    """Return how far an endpoint was watched."""
+    return _watched(connection, endpoint, lock=False)
+
+
+def locked(connection: Connection, endpoint: str) -> Watched:
+    """Return the same, and keep others from changing sums of the endpoint until the end of the transaction."""
+    return _watched(connection, endpoint, lock=True)
+
+
+def _watched(connection: Connection, endpoint: str, *, lock: bool) -> Watched:
+    table = monitoring_watches.c
+    query = select(table.revision, table.until, table.marks).where(table.endpoint == endpoint)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    return Watched() if row is None else Watched(row.revision, row.until, msgspec.msgpack.decode(row.marks, type=Marks))
+
+
+def _note(journal: Journal, endpoint: str, before: Watched, now: Watched) -> None:
+    values = {"revision": now.revision, "until": now.until, "marks": msgspec.msgpack.encode(now.marks)}
+    if before.revision:
+        journal.execute(update(monitoring_watches).where(monitoring_watches.c.endpoint == endpoint).values(values))
+    else:
+        journal.execute(insert(monitoring_watches).values(endpoint=endpoint, **values))
+
+
+def _known(store: Store) -> Any:
+    def known(ids: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        table = monitoring_scores.c
+        with store.read() as connection:
+            for some in chunks(ids):
+                found.update(connection.execute(select(table.id).where(table.id.in_(some))).scalars())
+        return found
+
+    return known
+
+
+def _enter(
+    journal: Journal, endpoint: str, rows: Sequence[LoggedRows], keys: Mapping[tuple[str, int], tuple[str, ...] | None]
+) -> None:
+    entered: list[dict[str, Any]] = []
+    windows: dict[Place, Window] = {}
+    for one in rows:
+        task, scores = scores_of(one)
+        columns = keys[one.model, one.version]
+        for place, (id_, us) in enumerate(zip(one.ids, one.as_of_us, strict=True)):
+            hour, key = us // HOUR_US, one.keys[place]
+            entered.append(
+                {
+                    "id": id_, "endpoint": endpoint, "version": one.version, "stage": one.stage, "hour": hour,
+                    "as_of_us": us, "subject": one.mirrors[place] or id_, "score": scores[place],
+                    "key": key_text(key, columns),
+                }
+            )  # fmt: skip
+            window = windows.setdefault((one.version, one.stage, hour), Window(task))
+            window.n += 1
+            window.sums += of_scores((scores[place],))
+    if entered:
+        journal.execute(insert(monitoring_scores), entered)
+        _add_known(journal.connection, entered, windows)
+        add_windows(journal, endpoint, windows)
+
+
+def _add_known(connection: Connection, entered: Sequence[Mapping[str, Any]], windows: Mapping[Place, Window]) -> None:
+    """Count the outcomes that were known before a decision was taken: of a shadow that came late."""
+    mirrored = [row for row in entered if row["subject"] != row["id"] and row["score"] is not None]
+    table = monitoring_outcomes.c
+    for some in chunks(mirrored):
+        query = select(table.subject, table.value).where(table.subject.in_({row["subject"] for row in some}))
+        known = dict(connection.execute(query).tuples().all())
+        for row in some:
+            if row["subject"] in known:
+                window = windows[row["version"], row["stage"], row["hour"]]
+                window.labelled += 1
+                window.sums += of_outcomes(window.task, [known[row["subject"]]], [row["score"]])[0]
+
+
+def add_windows(writer: Change | Journal, endpoint: str, windows: Mapping[Place, Window]) -> None:
+    """Add to the hourly sums. The endpoint's row of ``monitoring_watches`` must be locked."""
+    if not windows:
+        return
+    table = monitoring_hours.c
+    hours = {hour for _, _, hour in windows}
+    query = select(table.version, table.stage, table.hour, table.n, table.labelled, table.sums).where(
+        table.endpoint == endpoint, table.hour >= min(hours), table.hour <= max(hours)
+    )
+    if len(hours) <= AT_ONCE:
+        query = query.where(table.hour.in_(hours))
+    found = {(row.version, row.stage, row.hour): row for row in writer.connection.execute(query)}
+    new, changed = [], []
+    for (version, stage, hour), window in sorted(windows.items()):
+        was = found.get((version, stage, hour))
+        n, labelled, sums = window.n, window.labelled, window.sums
+        if was is not None:
+            n, labelled, sums = n + was.n, labelled + was.labelled, sums + read(was.sums)[1]
+        values = {"n": n, "labelled": labelled, "sums": text_of(window.task, sums)}
+        if was is None:
+            new.append({"endpoint": endpoint, "version": version, "stage": stage, "hour": hour, **values})
+        else:
+            changed.append({"e": endpoint, "v": version, "s": stage, "h": hour, **values})
+    if new:
+        writer.execute(insert(monitoring_hours), new)
+    if changed:
+        writer.execute(_UPDATE, changed)
+
+
+_UPDATE = update(monitoring_hours).where(
+    monitoring_hours.c.endpoint == bindparam("e"), monitoring_hours.c.version == bindparam("v"),
+    monitoring_hours.c.stage == bindparam("s"), monitoring_hours.c.hour == bindparam("h"),
+).values(n=bindparam("n"), labelled=bindparam("labelled"), sums=bindparam("sums"))  # fmt: skip
+
+
+def scores_of(rows: LoggedRows) -> tuple[Task, list[float | None]]:
+    """Return the task and one number for each decision: the probability of True, or the predicted number."""
+    for name in ("probability", "prediction"):
+        if name in rows.results:
+            task: Task = "classification" if name == "probability" else "regression"
+            return task, [usable(value) for value in rows.results[name]]
+    first = next(iter(rows.results.values()), [None] * len(rows.ids))
+    return "regression", [usable(value) for value in first]
+
+
+def key_text(key: Mapping[str, Any] | None, columns: Sequence[str] | None) -> str | None:
+    """Return what stands for a key in the table, however its columns are ordered; None when it is not whole.
+
+    A logged key may hold more than its ``columns``: the moment of decision, when the request named it.
+    """
+    if key is None or (columns is not None and not all(name in key for name in columns)):
+        return None
+    key = key if columns is None else {name: key[name] for name in columns}
+    return hashlib.blake2b(msgspec.json.encode(key, order="deterministic"), digest_size=16).hexdigest()
+
+
+def chunks(values: Iterable[Any]) -> Iterable[list[Any]]:
+    """Yield values in lists that one query can take."""
+    listed = list(values)
+    for start in range(0, len(listed), AT_ONCE):
+        yield listed[start : start + AT_ONCE]

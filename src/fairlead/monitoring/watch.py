@@ -1,0 +1,51 @@
+"""Watch an endpoint: take what its decision log has gained, and hand out the hours that are over."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from fairlead.monitoring.moments import hour_of, start_of
+from fairlead.monitoring.records import WindowRow
+from fairlead.monitoring.tables import monitoring_hours
+from fairlead.monitoring.taking import take
+from fairlead.store import Store
+
+
+def watch(store: Store, endpoint: str, *, until: datetime) -> tuple[WindowRow, ...]:
+    """Take an endpoint's new decisions into its hourly figures; return the hours that ended since the last watch.
+
+    Hours [h, h+1) go by ``Decision.as_of`` and end at ``until`` at the latest, and never in the future. A decision that
+    comes to the log late (a shadow's, or one about a moment long past) is added to its hour whenever it comes, so that
+    figures never depend on when, or how often, or after how many crashes an endpoint was watched.
+    """
+    end = hour_of(min(until, store.clock.now()))
+    before = take(store, endpoint, until=start_of(end).isoformat())
+    if before.until and hour_of(datetime.fromisoformat(before.until)) >= end:
+        return ()
+    return _windows(store, endpoint, before.until and hour_of(datetime.fromisoformat(before.until)), end)
+
+
+def windows(store: Store, endpoint: str, *, since: datetime, until: datetime) -> tuple[WindowRow, ...]:
+    """Return the hours of [since, until) that were watched, oldest first, one row for each version and stage."""
+    return _windows(store, endpoint, hour_of(since), hour_of(until - timedelta(microseconds=1)) + 1)
+
+
+def _windows(store: Store, endpoint: str, since: Any, until: int) -> tuple[WindowRow, ...]:
+    table = monitoring_hours.c
+    query = (
+        select(table.version, table.stage, table.hour, table.n, table.labelled)
+        .where(table.endpoint == endpoint, table.hour < until)
+        .order_by(table.hour, table.version, table.stage)
+    )
+    if since != "":
+        query = query.where(table.hour >= since)
+    with store.read() as connection:
+        rows = connection.execute(query).all()
+    return tuple(
+        WindowRow(
+            endpoint=endpoint, version=row.version, stage=row.stage, since=start_of(row.hour),
+            until=start_of(row.hour + 1), n=row.n, labelled=row.labelled,
+        )
+        for row in rows
+    )  # fmt: skip
