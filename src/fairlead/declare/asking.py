@@ -46,5 +46,5 @@ def bind(find: Callable[[], Answers]) -> None:
 
 def answers() -> Answers:
     """Return who answers."""
-    assert _find is not None, "import fairlead binds who answers"
+    assert _find is not None, "the package binds who answers"
     return _find()

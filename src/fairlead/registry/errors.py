@@ -28,6 +28,7 @@ class ModelMissing(NotFound):
 class VersionMissing(NotFound, KeyError):
     """A model has no version of this number or alias. Also a ``KeyError``, as Python expects of a missing item."""
 
+    __str__ = Exception.__str__  # a KeyError shows itself in quotation marks
     code = "registry.version-missing"
     default_why = "The model has the versions {versions} and the aliases {aliases}."
     default_next = "fairlead get models {model}"
