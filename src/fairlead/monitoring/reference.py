@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fairlead.declare import parse_duration
 from fairlead.kernel import Invalid
 from fairlead.monitoring.cells import KINDS, Array, Cells, Counts, cells_for, numbers, place
+from fairlead.monitoring.influence import association_influence
 
 PREDICTION = "prediction"
 Width = Literal[1, 2, 4, 8]
@@ -108,7 +109,7 @@ def build_reference(
     column's is measured by association. Raises ``NoReference`` and ``NotCountable``.
     """
     moments_us = _microseconds(at)
-    predictions = numbers(prediction, PREDICTION)
+    predictions = numbers(prediction, PREDICTION).astype(np.float64, copy=False)
     if not frame.num_rows or {frame.num_rows} != {moments_us.size, predictions.size}:
         raise NoReference(
             f"{frame.num_rows} rows, {predictions.size} predictions and {moments_us.size} moments",
@@ -118,17 +119,19 @@ def build_reference(
         )
     block_s = _seconds(block)
     starts, blocks = np.unique(moments_us // round(block_s * 1e6), return_inverse=True)
-    known = influence or {}
-    counted = [
-        _counted(name, kind, frame.column(name), blocks, known.get(name, 1.0))
-        for name, kind in kinds.items()
-        if kind in KINDS
-    ]
-    cells, predicted = _counted(PREDICTION, "float", predictions, blocks, 1.0)
+    counted = []
+    for name, kind in kinds.items():
+        if kind in KINDS:
+            cells, places, tally = _counted(name, kind, frame.column(name), blocks)
+            measured = (influence or {}).get(name)
+            if measured is None:
+                measured = association_influence(cells, places, predictions)
+            counted.append((cells, msgspec.structs.replace(tally, influence=measured)))
+    prediction_cells, _, predicted = _counted(PREDICTION, "float", predictions, blocks)
     return Reference(
         columns=tuple(cells for cells, _ in counted),
         tallies=tuple(tally for _, tally in counted),
-        prediction=cells,
+        prediction=prediction_cells,
         predicted=predicted,
         rows=frame.num_rows,
         block_s=block_s,
@@ -148,14 +151,15 @@ def reference_of(data: bytes) -> Reference:
     return msgspec.msgpack.decode(data, type=Reference)
 
 
-def _counted(name: str, kind: Any, values: Any, blocks: NDArray[np.intp], influence: float) -> tuple[Cells, Tally]:
+def _counted(name: str, kind: Any, values: Any, blocks: NDArray[np.intp]) -> tuple[Cells, NDArray[np.intp], Tally]:
     cells = cells_for(name, kind, values)
+    places = place(cells, values)
     n = int(blocks.max()) + 1
-    flat = np.bincount(blocks * cells.size + place(cells, values), minlength=n * cells.size)
+    flat = np.bincount(blocks * cells.size + places, minlength=n * cells.size)
     width = next(w for w in _WIDTHS if int(flat.max()) < 1 << 8 * w)
     data = flat.astype(f"<u{width}").tobytes()
     moments = _moments_of(numbers(values, name).astype(np.float64, copy=False)) if cells.numeric else None
-    return cells, Tally(width=width, cells=cells.size, data=data, moments=moments, influence=influence)
+    return cells, places, Tally(width=width, cells=cells.size, data=data, moments=moments)
 
 
 def _moments_of(values: Array) -> Moments | None:

@@ -1,0 +1,189 @@
+"""How much a column varies from block to block when nothing is wrong: what a window's counts are measured by.
+
+A column is watched by a few scores, each a mean over rows. Of a number: where it lies, how widely, and its shape
+(Legendre polynomials of its rank in the reference, as in Neyman's smooth test). Of a category: the share of each
+frequent value and of unseen ones. Of both: the share of nulls. The variance of such a mean over a window has two
+parts, estimated apart: what differs between blocks, which longer windows average out only as far as blocks are
+independent, and the chance of drawing rows, which falls with their number.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from fairlead.monitoring.cells import Array, Cells, Counts
+
+SHAPES = ("location", "spread", "skew", "tails")
+MOST_CATEGORIES = 20
+_SMALL_BLOCK = 0.2
+_LEAST_PART = 4
+
+
+class Scores(NamedTuple):
+    """What is watched of a column: for each score its name, its value in each cell, and which rows it is over."""
+
+    names: tuple[str, ...]
+    values: Array
+    """Shape: (scores, cells)."""
+    over: Array
+    """1 for the cells whose rows the mean is taken over. Shape: (scores, cells)."""
+    is_share: tuple[bool, ...]
+
+
+class Spread(NamedTuple):
+    """The scores of a column, and how they vary between blocks. Arrays have one entry for each score."""
+
+    scores: Scores
+    mean: Array
+    variance: Array
+    """Of one row."""
+    between: Array
+    """Variance between windows of ``span`` blocks, without that of drawing rows."""
+    rows: Array
+    """Rows of the reference that each score is over."""
+    blocks: int
+    freedom: float
+
+
+class Standing(NamedTuple):
+    """How a window's scores stand against their spread. One entry for each score."""
+
+    names: tuple[str, ...]
+    change: Array
+    z: Array
+    share: Array
+    """The window's share, for the scores that are shares."""
+    expected: Array
+    n: Array
+    is_share: tuple[bool, ...]
+
+
+def scores_of(total: Counts, cells: Cells) -> Scores:
+    """Choose what to watch of a column from its counts in the whole reference."""
+    valid = np.ones(cells.size)
+    valid[-1] = 0.0
+    parts: list[tuple[str, Array, Array, bool]] = []
+    if cells.numeric:
+        parts += [(name, values, valid, False) for name, values in _shapes(total)]
+    else:
+        named = total[: len(cells.categories)]
+        for at in np.argsort(-named, kind="stable")[:MOST_CATEGORIES]:
+            parts.append((cells.categories[at], _only(cells.size, int(at)), valid, True))
+        parts.append(("unseen", _only(cells.size, cells.size - 2), valid, True))
+        if cells.kind == "bool":
+            parts = parts[:1]
+    parts.append(("nulls", _only(cells.size, cells.size - 1), np.ones(cells.size), True))
+    return Scores(
+        names=tuple(name for name, *_ in parts),
+        values=np.array([values for _, values, _, _ in parts]),
+        over=np.array([over for _, _, over, _ in parts]),
+        is_share=tuple(is_share for *_, is_share in parts),
+    )
+
+
+def spread_of(blocks: Counts, cells: Cells, *, span: float) -> Spread:
+    """Measure how the scores vary between windows of ``span`` blocks. Shape of ``blocks``: (blocks, cells)."""
+    total = blocks.sum(axis=0)
+    scores = scores_of(total, cells)
+    sums, rows = blocks @ (scores.values * scores.over).T, blocks @ scores.over.T
+    whole = rows.sum(axis=0)
+    mean = _ratio(sums.sum(axis=0), whole)
+    squares = total @ (scores.values**2 * scores.over).T
+    # Half a row of each kind keeps a share that was always 0 from having no variance at all.
+    variance = np.maximum(_ratio(squares, whole) - mean**2, 0.5 / np.maximum(whole, 1.0))
+    usable = _usable(blocks.sum(axis=1))
+    sums, rows = sums[usable], rows[usable]
+    n, length = int(usable.sum()), max(1, min(math.ceil(span), int(usable.sum()) // _LEAST_PART))
+    between = _between(sums, rows, mean, variance, 1) / max(span, 1.0)
+    if length > 1:
+        between = np.maximum(between, _between(sums, rows, mean, variance, length))
+    return Spread(
+        scores=scores,
+        mean=mean,
+        variance=variance,
+        between=between,
+        rows=whole,
+        blocks=n,
+        freedom=n / length - 1,
+    )
+
+
+def stand(spread: Spread, window: Counts) -> Standing:
+    """Return how a window's counts stand: ``z`` is the change in units of its standard deviation; NaN without rows."""
+    scores = spread.scores
+    n = scores.over @ window
+    found = _ratio((scores.values * scores.over) @ window, n)
+    return Standing(
+        names=scores.names,
+        change=found - spread.mean,
+        z=(found - spread.mean) / np.sqrt(variance_of_window(spread, n)),
+        share=found,
+        expected=(spread.mean * spread.rows + 0.5) / (spread.rows + 1.0),
+        n=n,
+        is_share=scores.is_share,
+    )
+
+
+def variance_of_window(spread: Spread, n: Array) -> Array:
+    """Return the variance of each score's change for a window of ``n`` rows, the reference's own doubt included."""
+    doubt = spread.between / max(spread.blocks, 1) + spread.variance / np.maximum(spread.rows, 1.0)
+    found: Array = spread.between + spread.variance / np.maximum(n, 1.0) + doubt
+    return found
+
+
+def _shapes(total: Counts) -> list[tuple[str, Array]]:
+    """Return polynomials of rank with mean 0 and variance 1 over the reference, and orthogonal; 0 for nulls."""
+    counts = total[:-1].astype(np.float64)
+    if not counts.sum():
+        return []
+    p = counts / counts.sum()
+    rank = np.cumsum(p) - p / 2
+    basis = legendre.legvander(2 * rank - 1, len(SHAPES))
+    # Few different values leave few shapes: a polynomial that the values cannot tell from the others is left out.
+    kept = min(len(SHAPES), int(np.count_nonzero(p)) - 1)
+    if kept < 1:
+        return []
+    basis = basis[:, : kept + 1]
+    upper = np.linalg.qr(np.sqrt(p)[:, None] * basis, mode="r")
+    solved = np.linalg.solve((upper * np.sign(np.diag(upper))[:, None]).T, basis.T)
+    return [(name, np.append(values, 0.0)) for name, values in zip(SHAPES, solved[1:], strict=False)]
+
+
+def _between(sums: Array, rows: Array, mean: Array, variance: Array, length: int) -> Array:
+    """Return the variance between windows of ``length`` neighbouring blocks, less what drawing rows explains."""
+    if length > 1:
+        sums, rows = _moving(sums, length), _moving(rows, length)
+    filled = rows > 0
+    windows = filled.sum(axis=0)
+    apart = np.where(filled, _ratio(sums, rows) - mean, 0.0)
+    drawn = np.where(filled, variance / np.maximum(rows, 1.0), 0.0)
+    independent = np.maximum(windows / length, 1.0 + 1e-9)
+    observed = _ratio((apart**2).sum(axis=0), windows) / (1 - 1 / independent)
+    found: Array = np.maximum(np.nan_to_num(observed - _ratio(drawn.sum(axis=0), windows)), 0.0)
+    return found
+
+
+def _moving(values: Array, length: int) -> Array:
+    summed = np.concatenate((np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)))
+    found: Array = summed[length:] - summed[:-length]
+    return found
+
+
+def _usable(rows: Counts) -> NDArray[np.bool_]:
+    """Leave out blocks cut short, such as the first and last day: they would add the noise of their few rows."""
+    found: NDArray[np.bool_] = rows >= _SMALL_BLOCK * np.median(rows)
+    return found
+
+
+def _only(size: int, at: int) -> Array:
+    found = np.zeros(size)
+    found[at] = 1.0
+    return found
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    found: Array = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+    return found
