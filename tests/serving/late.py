@@ -176,12 +176,14 @@ def route(
     model: str = "late",
     shadow: tuple[int, ...] = (),
     sticky_by: str | None = None,
+    paired: bool = False,
 ) -> None:
     """Put versions in their places at an endpoint."""
     canaries = tuple(Canary(version=version, percent=percent) for version, percent in (canary or {}).items())
     routing = Routing(
-        endpoint=endpoint, model=model, champion=champion, canary=canaries, shadow=shadow, sticky_by=sticky_by
-    )
+        endpoint=endpoint, model=model, champion=champion, canary=canaries, shadow=shadow, sticky_by=sticky_by,
+        paired=paired,
+    )  # fmt: skip
     with store.change(ACTOR, "try it") as change:
         set_routing(change, routing, releases=releases)
 

@@ -6,6 +6,7 @@ bytes are not the released ones, and nothing is answered that is not in the log.
 """
 
 from fairlead.serving.api import routes
+from fairlead.serving.counting import Counts, counts_between
 from fairlead.serving.decisions import Segment, decision_tables, decisions, find_decision, sealed_segments
 from fairlead.serving.errors import (
     DecisionUnknown,
@@ -35,11 +36,11 @@ from fairlead.serving.statistics import Figures
 from fairlead.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
-    "Answer", "Ask", "Canary", "Decision", "DecisionLog", "DecisionUnknown", "DecisionsSealed", "Endpoint",
+    "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionLog", "DecisionUnknown", "DecisionsSealed", "Endpoint",
     "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused", "LoadedModel", "Loader",
     "LogDamaged", "LoggedRows", "Mark", "Marks", "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "Output",
     "OutputProblem", "PredictionFailed", "RegisteredReleases", "Released", "Releases", "Route", "Routing",
     "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "Stage", "Target", "TooBusy", "Unread",
-    "decision_tables", "decisions", "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency",
-    "read_unread", "remove_endpoint", "routes", "sealed_segments", "set_routing",
+    "counts_between", "decision_tables", "decisions", "find_decision", "get_endpoint", "inputs_of", "list_endpoints",
+    "measure_latency", "read_unread", "remove_endpoint", "routes", "sealed_segments", "set_routing",
 ]  # fmt: skip

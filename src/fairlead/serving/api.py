@@ -41,6 +41,7 @@ class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     canary: tuple[Canary, ...] = ()
     shadow: tuple[int, ...] = ()
     sticky_by: str | None = None
+    paired: bool = False
     because: str = ""
 
 
@@ -129,7 +130,7 @@ def _deciding(store: Store, gateway: Gateway, releases: Releases) -> list[Route]
         name = call.path["endpoint"]
         routing = Routing(
             endpoint=name, model=request.model or name, champion=request.champion, canary=request.canary,
-            shadow=request.shadow, sticky_by=request.sticky_by,
+            shadow=request.shadow, sticky_by=request.sticky_by, paired=request.paired,
         )  # fmt: skip
         with store.change(call.actor, request.because or call.because) as change:
             set_routing(change, routing, releases=releases)

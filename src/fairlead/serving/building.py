@@ -17,7 +17,7 @@ from fairlead.serving.log import DecisionLog
 from fairlead.serving.records import Routing, Stage
 from fairlead.serving.router import Route, Target
 from fairlead.serving.shadow import Shadow
-from fairlead.serving.statistics import Tally
+from fairlead.serving.statistics import MIRROR, Tallies, Tally
 
 WARM_UP_CALLS = 5
 
@@ -32,7 +32,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ids: Ids
     online: OnlineStore | None
     parallel: int
-    tallies: dict[tuple[str, int], Tally]
+    tallies: Tallies
     """By endpoint and version, so that figures go on over a change of routing."""
 
 
@@ -68,20 +68,32 @@ def build_route(
                 raise
             problems.append(error)
     shadows = tuple(target for target in others if target.stage == "shadow")
+    canaries = tuple(target for target in others if target.stage == "canary")
+    mirrors = [_mirror(parts, routing, target) for target in (champion, *canaries)] if routing.paired else []
     return Built(
         route=Route(
             routing=routing,
             champion=champion,
-            canaries=tuple(target for target in others if target.stage == "canary"),
+            canaries=canaries,
             shadows=shadows,
         ),
-        shadows=tuple(
-            Shadow(target, _recorder(parts, routing, target.layout, "shadow", target.tally), pool=parts.pool,
-                   clock=parts.clock, ids=parts.ids)
-            for target in shadows
+        shadows=(
+            *(_shadow(parts, routing, target) for target in shadows),
+            *(_shadow(parts, routing, target, answers=True) for target in (mirrors if canaries else ())),
         ),
         problems=tuple(problems),
-    )  # fmt: skip
+    )
+
+
+def _mirror(parts: Parts, routing: Routing, target: Target) -> Target:
+    """Return a version that answers, in its second place: what it mirrors is no part of its figures as an answerer."""
+    tally = parts.tallies.setdefault((routing.endpoint, target.version, MIRROR), Tally("shadow"))
+    return msgspec.structs.replace(target, stage="shadow", percent=None, tally=tally)
+
+
+def _shadow(parts: Parts, routing: Routing, target: Target, *, answers: bool = False) -> Shadow:
+    recorder = _recorder(parts, routing, target.layout, "shadow", target.tally)
+    return Shadow(target, recorder, pool=parts.pool, clock=parts.clock, ids=parts.ids, answers=answers)
 
 
 def _target(
@@ -99,7 +111,8 @@ def _target(
         columns=tuple((column.name, column.kind) for column in released.inputs),
         outputs=tuple((output.name, output.kind) for output in runtime.outputs),
     )  # fmt: skip
-    tally = parts.tallies.setdefault((routing.endpoint, version), Tally())
+    tally = parts.tallies.setdefault((routing.endpoint, version, ""), Tally())
+    tally.stage = stage
     recorder = _recorder(parts, routing, layout, stage, tally)
     batcher = Batcher(
         runtime,

@@ -15,6 +15,7 @@ from fairlead.registry import ApprovalVoid
 from fairlead.serving.answering import Turn
 from fairlead.serving.batching import Job
 from fairlead.serving.building import Built, Parts, build_route
+from fairlead.serving.counting import Counting
 from fairlead.serving.errors import LoadRefused, NoEndpoint, NotReady, NotServable
 from fairlead.serving.inputs import Given, rows_in
 from fairlead.serving.loader import LoadedModel, Loader
@@ -25,7 +26,7 @@ from fairlead.serving.router import Choice, Route, RoutingSnapshot, Target
 from fairlead.serving.routing import list_endpoints, revisions
 from fairlead.serving.segments import micros
 from fairlead.serving.shadow import Mirrored, Shadow
-from fairlead.serving.statistics import Figures
+from fairlead.serving.statistics import Figures, Tallies
 from fairlead.serving.threads import limit_threads
 from fairlead.store import Store
 
@@ -35,6 +36,8 @@ RECHECK_S = 30.0
 RETRY_S = 30.0
 """How long a routing that could not be taken up is left alone before it is tried again unchanged."""
 SYNC_S = 0.05
+FLUSH_S = 10.0
+"""How often requests, errors and latencies are written to the database."""
 ON_LOOP_ROWS = 16
 """Rows whose features are read on the event loop; more are read on a thread."""
 _log = logging.getLogger(__name__)
@@ -77,6 +80,8 @@ class Gateway:
         self._pool = ThreadPoolExecutor(threads, "fairlead-model", initializer=limit_threads)
         loader = Loader(store, releases, allowed=allowed)
         self._releases = releases
+        tallies: Tallies = {}
+        self._counting = Counting(store, tallies)
         self._parts = Parts(
             loader=loader,
             log=self.log,
@@ -85,7 +90,7 @@ class Gateway:
             ids=store.ids,
             online=online,
             parallel=threads,
-            tallies={},
+            tallies=tallies,
         )
         self._shadows: dict[str, tuple[Shadow, ...]] = {}
         self._seen: dict[str, tuple[int, str]] = {}
@@ -107,6 +112,7 @@ class Gateway:
             asyncio.create_task(self._every(SYNC_S, self._sync)),
             asyncio.create_task(self._every(1.0, self._seal)),
             asyncio.create_task(self._every(RECHECK_S, self.recheck)),
+            asyncio.create_task(self._every(FLUSH_S, self.flush_figures)),
         ]
         self.started = True
 
@@ -120,6 +126,7 @@ class Gateway:
                 await task
         await self.settled()
         try:
+            await self.flush_figures()
             await asyncio.to_thread(self.log.close)
         except FairleadError as error:
             _log.warning("the decision log is sealed at the next start: %s", error)
@@ -130,6 +137,10 @@ class Gateway:
         for shadow in [one for shadows in self._shadows.values() for one in shadows]:
             await shadow.finished()
 
+    async def flush_figures(self) -> None:
+        """Write what was counted since the last time to the database, where a kill cannot lose it."""
+        await asyncio.to_thread(self._counting.flush)
+
     async def refresh(self) -> None:
         """Take up what is routed now. Requests under way end on the routes that they began with."""
         async with self._refreshing:
@@ -137,6 +148,8 @@ class Gateway:
             due = {name for name, at in self._retry_at.items() if at <= self._clock.monotonic()}
             if now == self._seen and not due:
                 return
+            # What a version did until now, it did in its old place.
+            await self.flush_figures()
             routed = {one.routing.endpoint: one for one in await asyncio.to_thread(list_endpoints, self._store)}
             routes = {name: route for name, route in self.snapshot.routes.items() if name in routed}
             for name, endpoint in routed.items():
@@ -268,9 +281,11 @@ class Gateway:
             )
         else:
             answer = await self._infer_many(route, ask, count, started)
-        if route.shadows:
-            mirrored = Mirrored(ask, at, answer.decision_ids, answer.outputs)
-            for shadow in self._shadows.get(endpoint, ()):
+        shadows = self._shadows.get(endpoint)
+        if shadows:
+            versions = answer.versions or [answer.version] * len(answer.decision_ids)
+            mirrored = Mirrored(ask, at, answer.decision_ids, answer.outputs, versions)
+            for shadow in shadows:
                 shadow.offer(mirrored)
         return answer
 

@@ -35,7 +35,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
 
     ``champion`` gets what the canaries leave. ``shadow`` versions see every request after it was answered and
     never answer. With ``sticky_by`` (a field of the request) equal values always meet the same version; without it
-    each decision is drawn by its own id.
+    each decision is drawn by its own id. ``paired``: while a canary runs, the champion and every canary also see, as
+    shadows do, the rows that another of them answered, so that they can be compared on the same rows.
     """
 
     endpoint: str
@@ -44,6 +45,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     canary: tuple[Canary, ...] = ()
     shadow: tuple[int, ...] = ()
     sticky_by: str | None = None
+    paired: bool = False
 
     @property
     def versions(self) -> tuple[int, ...]:

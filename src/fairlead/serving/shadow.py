@@ -29,13 +29,36 @@ class Mirrored(msgspec.Struct, eq=False):
     at: datetime
     ids: list[str]
     outputs: dict[str, list[Any]]
+    versions: list[int]
+    """Who answered each row."""
+
+    def without(self, version: int) -> "Mirrored | None":
+        """Return the rows that another version answered; None when there are none."""
+        places = [place for place, one in enumerate(self.versions) if one != version]
+        if len(places) == len(self.versions):
+            return self
+        if not places:
+            return None
+        columns = {name: [values[i] for i in places] for name, values in self.ask.columns.items()}
+        matrix = None if self.ask.matrix is None else self.ask.matrix[places]
+        return Mirrored(
+            msgspec.structs.replace(self.ask, columns=columns, matrix=matrix), self.at, [self.ids[i] for i in places],
+            {name: [values[i] for i in places] for name, values in self.outputs.items()},
+            [self.versions[i] for i in places],
+        )  # fmt: skip
 
 
 class Shadow:
-    """The queue of one shadow. ``offer`` never waits; the work runs on the pool."""
+    """The queue of one shadow. ``offer`` never waits; the work runs on the pool.
 
-    def __init__(self, target: Target, recorder: Recorder, *, pool: Executor, clock: Clock, ids: Ids) -> None:
+    ``answers``: the version answers requests too, and mirrors only those rows that another one answered.
+    """
+
+    def __init__(
+        self, target: Target, recorder: Recorder, *, pool: Executor, clock: Clock, ids: Ids, answers: bool = False
+    ) -> None:
         self.target = target
+        self._answers = answers
         self._recorder = recorder
         self._pool = pool
         self._clock = clock
@@ -51,6 +74,11 @@ class Shadow:
 
     def offer(self, mirrored: Mirrored) -> None:
         """Take a request if there is room for it."""
+        if self._answers:
+            part = mirrored.without(self.target.version)
+            if part is None:
+                return
+            mirrored = part
         if self._rows + len(mirrored.ids) > WAITING or not self.target.intake.takes(mirrored.ask):
             self.target.tally.dropped += len(mirrored.ids)
             return

@@ -1,8 +1,11 @@
 """What pages show of a version at work: counts, errors and latencies, in constant memory."""
 
 import math
+from collections.abc import Sequence
 
 import msgspec
+
+from fairlead.serving.records import Stage
 
 BUCKETS_A_DECADE = 40
 _LOWEST_S = 1e-6
@@ -25,6 +28,18 @@ class Histogram:
         self.n += 1
         self.sum_s += seconds
         self.max_s = max(self.max_s, seconds)
+
+    @property
+    def counts(self) -> list[int]:
+        """How many durations lie in each bucket."""
+        return list(self._counts)
+
+    def merge(self, counts: Sequence[int], *, sum_s: float, max_s: float) -> None:
+        """Add what another histogram has counted."""
+        self._counts = [a + b for a, b in zip(self._counts, counts, strict=True)]
+        self.n += sum(counts)
+        self.sum_s += sum_s
+        self.max_s = max(self.max_s, max_s)
 
     def quantile(self, share: float) -> float | None:
         """Return the duration in seconds below which this share lies; None when nothing was added."""
@@ -62,9 +77,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """The running figures of one version at one endpoint."""
+    """The running figures of one version at one endpoint, in the stage that it is in now."""
 
-    def __init__(self) -> None:
+    def __init__(self, stage: Stage = "full") -> None:
+        self.stage: Stage = stage
         self.rows = 0
         self.errors = 0
         self.latency = Histogram()
@@ -87,3 +103,8 @@ class Tally:
             mean_difference=self.difference / self.compared if self.compared else None,
             same_label=self.same / self.labelled if self.labelled else None, dropped=self.dropped,
         )  # fmt: skip
+
+
+MIRROR = "mirror"
+Tallies = dict[tuple[str, int, str], Tally]
+"""By endpoint, version and part: "" for what a version is routed for, ``MIRROR`` for what it sees beside that."""
