@@ -28,7 +28,8 @@ MATTERS_MISSING = 0.01
 """The same for rows that became null or unseen."""
 USED = 0.05
 """The influence from which on a column can page."""
-_KOLMOGOROV = 0.8687  # mean of Kolmogorov's distribution: the KS statistic that chance shows, times the root of n
+KOLMOGOROV = 0.8687
+"""Mean of Kolmogorov's distribution: the KS statistic that chance shows, times the root of n."""
 Level = Literal["none", "shown", "page"]
 
 
@@ -193,7 +194,7 @@ def _effect(reference: Counts, window: Counts, cells: Cells) -> float:
         return 0.0
     p, q = shares(before), shares(counts)
     if cells.numeric:
-        return max(0.0, float(np.abs(np.cumsum(q - p)).max()) - _KOLMOGOROV / math.sqrt(n))
+        return max(0.0, float(np.abs(np.cumsum(q - p)).max()) - KOLMOGOROV / math.sqrt(n))
     chance = float(np.sqrt(p * (1 - p) / (2 * math.pi * n)).sum())
     return max(0.0, float(np.abs(q - p).sum() / 2) - chance)
 

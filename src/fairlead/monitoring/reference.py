@@ -151,6 +151,25 @@ def reference_of(data: bytes) -> Reference:
     return msgspec.msgpack.decode(data, type=Reference)
 
 
+def without(reference: Reference, first: int, last: int) -> Reference:
+    """Return the reference without its blocks ``first`` to ``last``, as if those rows had not been there."""
+    kept = np.ones(len(reference.starts), dtype=np.bool_)
+    kept[first:last] = False
+    predicted = _without(reference.predicted, kept)
+    return msgspec.structs.replace(
+        reference,
+        tallies=tuple(_without(tally, kept) for tally in reference.tallies),
+        predicted=predicted,
+        rows=int(predicted.total.sum()),
+        starts=tuple(start for start, keep in zip(reference.starts, kept, strict=True) if keep),
+    )
+
+
+def _without(tally: Tally, kept: NDArray[np.bool_]) -> Tally:
+    data = tally.blocks[kept].astype(f"<u{tally.width}").tobytes()
+    return msgspec.structs.replace(tally, data=data)
+
+
 def _counted(name: str, kind: Any, values: Any, blocks: NDArray[np.intp]) -> tuple[Cells, NDArray[np.intp], Tally]:
     cells = cells_for(name, kind, values)
     places = place(cells, values)
