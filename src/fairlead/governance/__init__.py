@@ -1,10 +1,18 @@
-"""Phase 9: why a decision was taken, from the answer back to rows, model, code, evaluation and approval.
+"""Phase 9: why a decision was taken, and evidence of it that others can check without us.
 
-In: the id of a decision. Out: the chain behind it, each part verified, and what is missing named. Changes nothing.
+In: the id of a decision, or a version and a position of the ledger. Out: the chain behind a decision, model cards whose
+every value names its record, and evidence packs that verify offline. Changes nothing; what is missing is named.
 """
 
 from fairlead.governance.api import routes
-from fairlead.governance.records import Used, Why
+from fairlead.governance.card import model_card
+from fairlead.governance.check import is_evidence, verify_evidence
+from fairlead.governance.pack import Evidence, evidence_pack
+from fairlead.governance.records import Card, CardRecord, CardTable, Fact, Row, Section, Used, Why
+from fairlead.governance.render import as_html, as_json, as_markdown
 from fairlead.governance.why import why
 
-__all__ = ["Used", "Why", "routes", "why"]
+__all__ = [
+    "Card", "CardRecord", "CardTable", "Evidence", "Fact", "Row", "Section", "Used", "Why", "as_html", "as_json",
+    "as_markdown", "evidence_pack", "is_evidence", "model_card", "routes", "verify_evidence", "why",
+]  # fmt: skip

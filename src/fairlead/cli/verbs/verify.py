@@ -8,6 +8,7 @@ import click
 from fairlead.cli.errors import print_error
 from fairlead.cli.output import show_one, text_option
 from fairlead.cli.session import Session, pass_session
+from fairlead.governance import is_evidence, verify_evidence
 from fairlead.kernel import FairleadError, Invalid
 from fairlead.store import Verification, VerificationKind, export_log
 from fairlead.store import verify as verify_ledger
@@ -29,7 +30,7 @@ _NOT_PROVABLE, _USAGE = 2, 3
 def verify(
     session: Session, file: Path | None, keys: tuple[str, ...], notes: tuple[Path, ...], export: Path | None, form: str
 ) -> int:
-    """Verify this project's ledger, or FILE, an exported one (which needs no store).
+    """Verify this project's ledger, or FILE: an evidence pack or an exported ledger (which need no store).
 
     Ends with 0 for intact, 1 for tampered, 2 for not provable, 3 for a mistake in the command line.
     """
@@ -45,7 +46,10 @@ def verify(
             click.echo(
                 f"Wrote {header.size} events to {export}; verify them anywhere: fairlead verify {export}", err=True
             )
-        found = verify_ledger(file or session.store, keys=keys, checkpoints=checkpoints, progress=_told)
+        if file is not None and is_evidence(file):
+            found = verify_evidence(file, keys=keys, checkpoints=checkpoints, home=session.settings.home_path)
+        else:
+            found = verify_ledger(file or session.store, keys=keys, checkpoints=checkpoints, progress=_told)
     except FairleadError as error:
         # What cannot be opened is not proved to be tampered with.
         print_error(error)
@@ -53,13 +57,13 @@ def verify(
     if found.kind is VerificationKind.USAGE:
         print_error(_mistake(found))
     elif form == "text":
-        _say(found)
+        _say(found, file)
     else:
         show_one(_plain(found), form=form)
     return found.exit_code
 
 
-def _say(found: Verification) -> None:
+def _say(found: Verification, file: Path | None) -> None:
     click.echo(f"{found.kind.value}: {found.what}")
     if found.origin:
         click.echo(f"  ledger    {found.origin}")
@@ -70,7 +74,9 @@ def _say(found: Verification) -> None:
         click.echo(f"  proved    {line}")
     for line in found.unproved:
         click.echo(f"  unproved  {line}")
-    if found.kind is VerificationKind.TAMPERED:
+    if found.kind is VerificationKind.TAMPERED and file is not None:
+        click.echo("  next      do not rely on it; ask whoever sent it for another copy")
+    elif found.kind is VerificationKind.TAMPERED:
         click.echo("  next      stop what writes to it, and restore the database from a backup; then verify again")
 
 
