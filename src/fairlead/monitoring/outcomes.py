@@ -47,29 +47,57 @@ def record_outcomes(
     ``TooManyOutcomes``.
     """
     said = read_outcomes(outcomes_in(outcomes), now=store.clock.now())
-    if not said:
+    found, missing = _found(store, endpoint, said)
+    if missing:
+        raise _unknown(endpoint, missing)
+    return _kept(store, endpoint, said, found, actor=actor, because=because)
+
+
+def bring_outcomes(
+    store: Store, endpoint: str, outcomes: pa.Table, *, actor: Actor, because: str = ""
+) -> Recorded:  # fmt: skip
+    """Record what a source tells about an endpoint's decisions, and pass over what nobody was asked about.
+
+    Like ``record_outcomes`` otherwise. The decisions that are meant must have been watched.
+    """
+    said = read_outcomes(outcomes_in(outcomes), now=store.clock.now())
+    found, _ = _found(store, endpoint, said)
+    return _kept(store, endpoint, said, found, actor=actor, because=because)
+
+
+def _kept(
+    store: Store, endpoint: str, said: Sequence[Said], found: Sequence[Sequence[str]], *, actor: Actor, because: str
+) -> Recorded:
+    subjects = _latest(said, found)
+    if not subjects:
         return Recorded(new=0, corrected=0, unchanged=0)
-    subjects = _subjects(store, endpoint, said)
     with store.change(actor, because, durable=False) as change:
         locked(change.connection, endpoint)
         return _record(change, endpoint, subjects)
 
 
-def _subjects(store: Store, endpoint: str, said: Sequence[Said]) -> dict[str, _Known]:
-    """Return the latest outcome of each decision that is meant. Raises ``OutcomeUnknown``."""
+def _found(store: Store, endpoint: str, said: Sequence[Said]) -> tuple[list[list[str]], list[Said]]:
+    """Return the decisions that each outcome is of, and the outcomes that are of none, in the newest of the log too."""
     with store.read() as connection:
         found, missing = _resolved(connection, endpoint, said)
     if missing:
         take(store, endpoint)
         with store.read() as connection:
             found, missing = _resolved(connection, endpoint, said)
-    if missing:
-        shown = ", ".join(one.name for one in missing[:_SHOWN])
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        raise OutcomeUnknown(
-            f"{endpoint[:100]} has made no decision {shown}{more}", where=f"outcomes, row {missing[0].row}",
-            endpoint=endpoint[:100], rows=[one.row for one in missing[:100]],
-        )  # fmt: skip
+    return found, missing
+
+
+def _unknown(endpoint: str, missing: Sequence[Said]) -> OutcomeUnknown:
+    shown = ", ".join(one.name for one in missing[:_SHOWN])
+    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    return OutcomeUnknown(
+        f"{endpoint[:100]} has made no decision {shown}{more}", where=f"outcomes, row {missing[0].row}",
+        endpoint=endpoint[:100], rows=[one.row for one in missing[:100]],
+    )  # fmt: skip
+
+
+def _latest(said: Sequence[Said], found: Sequence[Sequence[str]]) -> dict[str, _Known]:
+    """Return the latest outcome of each decision that is meant."""
     latest: dict[str, _Known] = {}
     for one, subjects in zip(said, found, strict=True):
         for subject in subjects:
@@ -85,7 +113,7 @@ def _resolved(connection: Connection, endpoint: str, said: Sequence[Said]) -> tu
     by_id: dict[str, str] = {}
     for some in chunks(dict.fromkeys(one.decision for one in said if one.decision is not None)):
         query = select(table.id, table.subject).where(table.endpoint == endpoint, table.id.in_(some))
-        by_id.update(connection.execute(query).tuples().all())
+        by_id.update({row.id: row.subject for row in connection.execute(query)})
     by_key: dict[str, list[tuple[str, int]]] = {}
     for some in chunks(dict.fromkeys(one.key for one in said if one.key is not None)):
         query = (

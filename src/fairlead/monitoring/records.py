@@ -112,8 +112,8 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
 class Failures(msgspec.Struct, frozen=True, kw_only=True):
     """How a version did as a service in [since, until), minute by minute as its gateways counted.
 
-    Latencies are seconds for a whole request, right to 3 %. ``error_rate`` is errors over requests with errors, None
-    without any.
+    ``requests`` are all that it was asked, ``errors`` those of them that failed, ``error_rate`` their share (None
+    without any). Latencies are seconds for a whole answered request, right to 3 %.
     """
 
     endpoint: str

@@ -72,13 +72,15 @@ monitoring_cells = Table(
     metadata,
     Column("endpoint", String(100), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("hours", Integer, primary_key=True, autoincrement=False),
     Column("hour", Integer, primary_key=True, autoincrement=False),
     Column("reference", String(71), nullable=False),
     Column("rows", Integer, nullable=False),
     Column("counts", LargeBinary, nullable=False),
     info=JOURNAL,
 )
-"""How many rows of each version and hour fell into which cell of the version's reference."""
+"""How many rows of each version fell into which cell of the version's reference, from ``hour`` on for 1 and for 24
+``hours``: a month is then thirty rows, not seven hundred."""
 
 monitoring_references = Table(
     "monitoring_references",

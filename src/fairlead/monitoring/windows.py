@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from fairlead.monitoring.cells import Cells
 from fairlead.monitoring.counting import count
@@ -20,6 +20,8 @@ from fairlead.serving import LoggedRows
 from fairlead.store import Journal, Store
 
 Counts = NDArray[np.int64]
+WIDTHS = (1, 24)
+"""Each hour is kept, and each day."""
 _LEVEL = 1
 
 
@@ -89,49 +91,102 @@ def _count(reference: Reference, columns: Mapping[str, Any], places: NDArray[np.
 
 
 def add_cells(journal: Journal, endpoint: str, found: Mapping[tuple[int, int], Counted]) -> None:
-    """Add counts to the hours' rows; hours that were counted for another reference begin anew."""
+    """Add counts to the rows of their hours and days; rows that were counted for another reference begin anew."""
     if not found:
         return
-    table = monitoring_cells.c
-    hours = [hour for _, hour in found]
-    query = select(table.version, table.hour, table.reference, table.rows, table.counts).where(
-        table.endpoint == endpoint, table.version.in_({version for version, _ in found}),
-        table.hour >= min(hours), table.hour <= max(hours),
-    )  # fmt: skip
-    was = {(row.version, row.hour): row for row in journal.connection.execute(query)}
+    gained = _gained(found)
+    was = _rows(journal, endpoint, gained)
     new, changed = [], []
-    for (version, hour), one in sorted(found.items()):
-        old = was.get((version, hour))
+    for (version, hours, hour), one in sorted(gained.items()):
+        old = was.get((version, hours, hour))
         rows, counts = one.rows, one.counts
         if old is not None and old.reference == one.reference:
             rows, counts = rows + old.rows, counts + unpacked([old.counts], counts.size)
         values = {"reference": one.reference, "rows": rows, "counts": packed(counts)}
         if old is None:
-            new.append({"endpoint": endpoint, "version": version, "hour": hour, **values})
+            new.append({"endpoint": endpoint, "version": version, "hours": hours, "hour": hour, **values})
         else:
-            changed.append({"e": endpoint, "v": version, "h": hour, **values})
+            changed.append({"e": endpoint, "v": version, "w": hours, "h": hour, **values})
     if new:
         journal.execute(insert(monitoring_cells), new)
     if changed:
         journal.execute(_UPDATE, changed)
 
 
+def _gained(found: Mapping[tuple[int, int], Counted]) -> dict[tuple[int, int, int], Counted]:
+    """Return what each row gains, by version, hours and hour."""
+    gained: dict[tuple[int, int, int], Counted] = {}
+    for (version, hour), one in found.items():
+        for hours in WIDTHS:
+            place = (version, hours, hour // hours * hours)
+            was = gained.get(place)
+            gained[place] = one if was is None else Counted(one.reference, was.rows + one.rows, was.counts + one.counts)
+    return gained
+
+
+def _rows(journal: Journal, endpoint: str, gained: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int, int], Any]:
+    table = monitoring_cells.c
+    found = {}
+    for hours in WIDTHS:
+        mine = [(version, hour) for version, width, hour in gained if width == hours]
+        starts = [hour for _, hour in mine]
+        query = select(table.version, table.hour, table.reference, table.rows, table.counts).where(
+            table.endpoint == endpoint, table.version.in_({version for version, _ in mine}), table.hours == hours,
+            table.hour >= min(starts), table.hour <= max(starts),
+        )  # fmt: skip
+        found.update({(row.version, hours, row.hour): row for row in journal.connection.execute(query)})
+    return found
+
+
 _UPDATE = update(monitoring_cells).where(
     monitoring_cells.c.endpoint == bindparam("e"), monitoring_cells.c.version == bindparam("v"),
-    monitoring_cells.c.hour == bindparam("h"),
+    monitoring_cells.c.hours == bindparam("w"), monitoring_cells.c.hour == bindparam("h"),
 ).values(reference=bindparam("reference"), rows=bindparam("rows"), counts=bindparam("counts"))  # fmt: skip
+
+
+def merged(store: Store, endpoint: str, *, version: int, reference: str, hours: range, size: int) -> tuple[int, Counts]:
+    """Return the rows and the counts of some hours, as far as they were counted for this reference."""
+    day = WIDTHS[-1]
+    first, last = -(-hours.start // day) * day, hours.stop // day * day
+    table = monitoring_cells.c
+    if first < last:
+        within = or_(
+            and_(table.hours == day, table.hour >= first, table.hour < last),
+            and_(table.hours == 1, table.hour >= hours.start, table.hour < first),
+            and_(table.hours == 1, table.hour >= last, table.hour < hours.stop),
+        )
+    else:
+        within = and_(table.hours == 1, table.hour >= hours.start, table.hour < hours.stop)
+    query = select(table.rows, table.counts).where(
+        table.endpoint == endpoint, table.version == version, table.reference == reference, within
+    )
+    with store.read() as connection:
+        rows: Sequence[Any] = connection.execute(query).all()
+    return sum(row[0] for row in rows), unpacked((row[1] for row in rows), size)
 
 
 def packed(counts: Counts) -> bytes:
     """Return counts as bytes: most cells of an hour are empty, so only the others are kept, and compressed."""
     places = np.flatnonzero(counts)
-    return zlib.compress(np.concatenate((places, counts[places])).astype("<i8").tobytes(), _LEVEL)
+    gaps, filled = _narrow(np.diff(places, prepend=0)), _narrow(counts[places])
+    head = bytes((gaps.itemsize, filled.itemsize))
+    return head + zlib.compress(gaps.tobytes() + filled.tobytes(), _LEVEL)
 
 
 def unpacked(blobs: Iterable[bytes], size: int) -> Counts:
     """Return the sum of packed counts."""
     total = np.zeros(size, np.int64)
     for blob in blobs:
-        places, counts = np.frombuffer(zlib.decompress(blob), "<i8").reshape(2, -1)
-        total[places] += counts  # each place stands once
+        gap, filled = blob[0], blob[1]
+        data = zlib.decompress(blob[2:])
+        n = len(data) // (gap + filled)
+        places = np.frombuffer(data, f"<u{gap}", n).astype(np.int64).cumsum()
+        total[places] += np.frombuffer(data, f"<u{filled}", n, n * gap)  # each place stands once
     return total
+
+
+def _narrow(values: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers from 0 on in the narrowest type that holds them."""
+    largest = int(values.max()) if values.size else 0
+    width = next(width for width in (1, 2, 4, 8) if largest < 1 << 8 * width)
+    return values.astype(f"<u{width}")

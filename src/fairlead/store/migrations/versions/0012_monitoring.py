@@ -81,6 +81,7 @@ def _windows() -> None:
         "monitoring_cells",
         sa.Column("endpoint", sa.String(100), primary_key=True),
         sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("hours", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("reference", sa.String(71), nullable=False),
         sa.Column("rows", sa.Integer, nullable=False),
