@@ -27,6 +27,8 @@ MOST_CELLS = 1024
 TENTHS = 10
 LATTICE_STEPS = 1 << 15
 _BOOLS = ("false", "true")
+_GREATEST = 1e300  # beyond it, differences of values overflow
+_FEWEST_CELLS = 64
 _COARSEST = 0.02  # a cell that holds more of the reference than this (and not one value) is too wide
 
 
@@ -70,14 +72,15 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 def cells_for(name: str, kind: Kind, values: Values, *, at_most: int = MOST_CELLS) -> Cells:
     """Choose the cells of a column from its values in the reference; ``at_most`` cells before unseen and null.
 
-    A category with more values keeps the most frequent; the others are counted as unseen, in the reference too.
+    A numeric column may have 64 in any case. A category with more values keeps the most frequent; the others are
+    counted as unseen, in the reference too. Numbers beyond 1e300 are no edges.
     """
     if kind == "bool":
         return Cells(name=name, kind=kind, categories=_BOOLS)
     if kind == "category":
         return Cells(name=name, kind=kind, categories=_frequent(texts(values, name), at_most))
     found = numbers(values, name).astype(np.float64, copy=False)
-    ordered = np.sort(found[np.isfinite(found)])
+    ordered = np.sort(np.clip(found[np.isfinite(found)], -_GREATEST, _GREATEST))
     if not ordered.size:
         return Cells(name=name, kind=kind)
     distinct = ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
@@ -85,7 +88,7 @@ def cells_for(name: str, kind: Kind, values: Values, *, at_most: int = MOST_CELL
         deciles = _deciles(ordered)
         inner = np.unique(np.searchsorted(distinct, deciles[deciles > distinct[0]]))
         return Cells(name=name, kind=kind, edges=tuple(distinct.tolist()), tenths=tuple(inner.tolist()), points=True)
-    edges = _spread(ordered, at_most)
+    edges = _spread(ordered, max(at_most, _FEWEST_CELLS))
     deciles = _snapped(_deciles(ordered), edges)
     places = np.unique(np.searchsorted(edges, deciles[deciles > edges[0]]))
     return Cells(name=name, kind=kind, edges=tuple(edges.tolist()), tenths=tuple(places.tolist()))
@@ -95,11 +98,19 @@ def place(cells: Cells, values: Values) -> NDArray[np.intp]:
     """Return the cell of each row."""
     if cells.numeric:
         found = numbers(values, cells.name)
-        # Rounding keeps order, so a float32 that was an edge still is one when the edges are rounded too.
-        at = np.searchsorted(np.array(cells.edges, dtype=found.dtype), found, side="right")
+        at = np.searchsorted(edges_as(cells.edges, found.dtype), found, side="right")
         at[np.isnan(found)] = cells.size - 1
         return at
     return _codes(cells, texts(values, cells.name))
+
+
+def edges_as(edges: tuple[float, ...], width: Any) -> NDArray[Any]:
+    """Return edges in the width of the values that they are compared with.
+
+    Rounding keeps order, so a float32 that was an edge still is one when the edges are rounded too.
+    """
+    with np.errstate(over="ignore"):
+        return np.array(edges, dtype=np.float64).astype(width)
 
 
 def numbers(values: Values, name: str) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Count columns in their cells: one pass, chunk by chunk, on two threads; memory does not grow with the rows.
 
 Few rows are placed by binary search. Many go through a table over equal steps: a step is a power of two, so dividing
-by it is exact, and the counts are the same to the last row.
+by it is exact, and the counts are the same to the last row (but for numbers so near 0 that a division underflows).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fairlead.monitoring.cells import Cells, Counts, Values, lattice_step, numbers, place
+from fairlead.monitoring.cells import Cells, Counts, Values, edges_as, lattice_step, numbers, place
 
 CHUNK = 1 << 17
 THREADS = 2
 _FEW = 1 << 14
+_NARROWEST, _WIDEST = 1e-30, 1e30  # the steps of anything else are no ordinary numbers in 32 bits
 
 
 class _Lattice(NamedTuple):
@@ -85,15 +86,15 @@ def _corrected(cells: Cells, lattice: _Lattice, steps: NDArray[np.intp], found: 
     at += found >= lattice.upper[steps]
     if lattice.crowded is not None:
         rows = np.flatnonzero(lattice.crowded[steps])
-        at[rows] = np.searchsorted(np.array(cells.edges, dtype=found.dtype), found[rows], side="right")
+        at[rows] = np.searchsorted(edges_as(cells.edges, found.dtype), found[rows], side="right")
     return at
 
 
 @lru_cache(maxsize=512)
 def _lattice(edges: tuple[float, ...], dtype: str) -> _Lattice | None:
     """Return the steps over edges as they are in this width; None where equal steps cannot hold them."""
-    rounded = np.array(edges, dtype=dtype).astype(np.float64)
-    if rounded.size < 2 or not rounded[-1] > rounded[0]:
+    rounded = edges_as(edges, dtype).astype(np.float64)
+    if rounded.size < 2 or not _NARROWEST < rounded[-1] - rounded[0] < _WIDEST:
         return None
     step = lattice_step(float(rounded[0]), float(rounded[-1]))
     low, high = np.floor(rounded[[0, -1]] / step)

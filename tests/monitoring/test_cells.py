@@ -1,0 +1,131 @@
+"""Cells hold every value exactly once, whatever the kind, the width and the library that the values come from."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairlead.monitoring.cells import Cells, NotCountable, cells_for, place
+from fairlead.monitoring.counting import count
+
+numbers = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, -0.0, 1.0, 0.1, 1e300]))
+
+
+def test_few_values_have_an_edge_each() -> None:
+    cells = cells_for("hour", "int", np.array([3, 1, 2, 3, 3]))
+    assert cells.points
+    assert cells.edges == (1.0, 2.0, 3.0)
+    assert count(cells, np.array([0, 1, 2, 2, 3, 9])).tolist() == [1, 1, 2, 2, 0]
+
+
+def test_many_values_have_at_most_so_many_cells_and_none_holds_much() -> None:
+    random = np.random.default_rng(0)
+    for values in (random.normal(size=50_000), random.exponential(size=50_000), np.exp(2 * random.normal(size=50_000))):
+        cells = cells_for("x", "float", values)
+        assert not cells.points
+        assert 500 < len(cells.edges) < 1024
+        assert count(cells, values).max() < 0.01 * values.size
+
+
+def test_edges_hold_the_deciles() -> None:
+    values = np.random.default_rng(0).normal(size=50_000)
+    cells = cells_for("x", "float", values)
+    deciles = np.array(cells.edges)[list(cells.tenths)]
+    assert deciles == pytest.approx(np.quantile(values, np.arange(1, 10) / 10), abs=1e-3)
+
+
+def test_a_window_may_leave_the_range_of_the_reference() -> None:
+    values = np.random.default_rng(0).normal(size=50_000)
+    cells = cells_for("x", "float", values)
+    shifted = count(cells, values + 2.0)
+    assert shifted[-2] < 0.02 * values.size  # the grid goes on beyond the reference; what is above it is one cell
+    assert count(cells, np.array([math.inf, -math.inf, math.nan])).nonzero()[0].tolist() == [
+        0, len(cells.edges), len(cells.edges) + 1,
+    ]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(numbers, min_size=1, max_size=50), st.lists(numbers, max_size=50))
+def test_a_cell_is_the_number_of_edges_at_or_below(reference: list[float], window: list[float]) -> None:
+    cells = cells_for("x", "float", np.array(reference))
+    expected = [cells.size - 1 if math.isnan(value) else sum(edge <= value for edge in cells.edges) for value in window]
+    assert place(cells, np.array(window, dtype=float)).tolist() == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(numbers, min_size=1, max_size=200), st.lists(numbers, max_size=50), st.lists(numbers, max_size=50))
+def test_merging_is_addition(reference: list[float], first: list[float], second: list[float]) -> None:
+    cells = cells_for("x", "float", np.array(reference), at_most=64)
+    together = count(cells, np.array(first + second, dtype=float))
+    assert (together == count(cells, np.array(first, dtype=float)) + count(cells, np.array(second, dtype=float))).all()
+
+
+def test_a_value_is_in_the_same_cell_in_either_width() -> None:
+    values = np.array([0.1, 0.3, 0.7, 19.99, 1e-9])
+    cells = cells_for("price", "float", values)
+    assert (count(cells, values.astype(np.float32)) == count(cells, values)).all()
+    assert (count(cells, pa.array(values, pa.float32())) == count(cells, values)).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(["b", "a", None, "b", "c"]),
+        pa.array(["b", "a", None, "b", "c"]).dictionary_encode(),
+        pa.chunked_array([["b", "a"], [None, "b", "c"]]),
+        pa.chunked_array([["b", "a"], [None, "b", "c"]]).dictionary_encode(),
+        np.array(["b", "a", None, "b", "c"], dtype=object),
+        np.array(["b", "a", math.nan, "b", "c"], dtype=object),
+    ],
+)
+def test_categories_are_counted_from_any_library(values: object) -> None:
+    cells = cells_for("carrier", "category", pa.array(["a", "b", "b", None]))
+    assert cells.categories == ("b", "a")
+    assert count(cells, values).tolist() == [2, 1, 1, 1]
+
+
+def test_categories_beyond_the_most_frequent_are_unseen_in_the_reference_too() -> None:
+    values = pa.array([f"v{i}" for i in range(30) for _ in range(i + 1)])
+    cells = cells_for("tail", "category", values, at_most=10)
+    assert cells.categories[0] == "v29"
+    assert cells.unseen == 10
+    assert count(cells, values)[cells.unseen] == sum(range(1, 21))
+
+
+@pytest.mark.parametrize("values", [[True, False, True, None], ["true", "false", "true", None]])
+def test_bools_are_false_true_unseen_null(values: list[object]) -> None:
+    cells = cells_for("paid", "bool", pa.array([True]))
+    assert count(cells, pa.array(values)).tolist() == [1, 2, 0, 1]
+
+
+def test_numbers_as_categories_keep_their_spelling() -> None:
+    cells = cells_for("gate", "category", np.array([7, 7, 8]))
+    assert cells.categories == ("7", "8")
+    assert count(cells, pa.array([7, 8, 9])).tolist() == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["float", "int", "category", "bool"])
+def test_a_column_of_nulls_has_cells(kind: str) -> None:
+    empty = pa.array([None, None], pa.float64() if kind in ("float", "int") else pa.string())
+    cells = cells_for("x", kind, empty)
+    assert count(cells, empty).tolist() == [0] * (cells.size - 1) + [2]
+    assert isinstance(cells, Cells)
+
+
+def test_decimals_and_integers_with_nulls_are_numbers() -> None:
+    cells = cells_for("n", "int", pa.array([1, None, 2]))
+    assert count(cells, pa.array([1, None, 2, 2])).tolist() == [0, 1, 2, 1]
+    assert count(cells, [1, 2]).tolist() == [0, 1, 1, 0]
+
+
+def test_text_in_a_number_is_refused() -> None:
+    cells = cells_for("n", "int", pa.array([1, 2]))
+    with pytest.raises(NotCountable, match="column n holds values that are no numbers"):
+        count(cells, pa.array(["one"]))
+    with pytest.raises(NotCountable):
+        count(cells, np.array(["one"]))
+    with pytest.raises(NotCountable, match="no categories"):
+        cells_for("c", "category", pa.array([[1], [2]]))

@@ -1,0 +1,119 @@
+"""Distances equal scipy's to 1e-9 where every value is an edge, and stay within their bound where it is not."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial import distance
+
+from fairlead.monitoring.cells import Cells, cells_for
+from fairlead.monitoring.counting import count
+from fairlead.monitoring.distances import Distances, bins, distances, js, ks, psi, shares, valid, wasserstein
+
+RELATIVE = 1e-9
+exact = st.lists(st.sampled_from([-7.5, -1.0, 0.0, 0.1, 0.3, 2.0, 1e4]), min_size=1, max_size=60)
+
+
+def counted(reference: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, np.ndarray, Cells]:
+    cells = cells_for("x", "float", reference)
+    return count(cells, reference), count(cells, window), cells
+
+
+@settings(max_examples=200, deadline=None)
+@given(exact, exact)
+def test_exact_data_equal_scipy(reference: list[float], window: list[float]) -> None:
+    known = np.array([*reference, -7.5, -1.0, 0.0, 0.1, 0.3, 2.0, 1e4])
+    before, after, cells = counted(known, np.array(window))
+    assert ks(before, after, cells) == pytest.approx(stats.ks_2samp(known, window).statistic, rel=RELATIVE)
+    expected = stats.wasserstein_distance(known, window)
+    assert wasserstein(before, after, cells) == pytest.approx(expected, rel=RELATIVE, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=5, max_size=5), st.lists(st.integers(0, 50), min_size=5, max_size=5))
+def test_jensen_shannon_equals_scipy(before: list[int], after: list[int]) -> None:
+    cells = Cells(name="c", kind="category", categories=("a", "b", "c", "d"))
+    reference, window = np.array([*before, 3]), np.array([*after, 0])
+    if not sum(before) or not sum(after):
+        assert math.isnan(js(reference, window, cells))
+        return
+    expected = distance.jensenshannon(before, after, base=2)
+    assert js(reference, window, cells) == pytest.approx(expected, rel=1e-7, abs=1e-7)  # roots of rounding near 0
+    assert js(reference, window, cells) ** 2 == pytest.approx(expected**2, rel=RELATIVE, abs=1e-15)
+
+
+def test_psi_is_that_of_ten_quantile_bins() -> None:
+    random = np.random.default_rng(0)
+    # Multiples of 1/256 in less than 1,024 steps: edges are values, deciles are exact.
+    reference = np.floor(random.normal(size=20_000).clip(-1.9, 1.9) * 256) / 256
+    window = np.floor(random.normal(0.3, 1.2, 5_000).clip(-1.9, 1.9) * 256) / 256
+    before, after, cells = counted(reference, window)
+    edges = np.quantile(reference, np.arange(1, 10) / 10, method="inverted_cdf")
+    assert cells.points
+    assert np.array(cells.edges)[list(cells.tenths)] == pytest.approx(edges)
+    p, q = (
+        np.bincount(np.searchsorted(edges, x, side="right"), minlength=10) / x.size + 1e-4 for x in (reference, window)
+    )
+    assert psi(before, after, cells) == pytest.approx(((q - p) * np.log(q / p)).sum(), rel=RELATIVE)
+    assert bins(before, cells).shape == (10,)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 1.0, 3.0])
+def test_from_cells_distances_stay_within_their_bound(shift: float) -> None:
+    random = np.random.default_rng(1)
+    reference, window = random.normal(size=30_000), random.normal(shift, 1.0, 5_000)
+    before, after, cells = counted(reference, window)
+    assert not cells.points
+    p, q = shares(valid(before, cells)), shares(valid(after, cells))
+    found, true = ks(before, after, cells), stats.ks_2samp(reference, window).statistic
+    assert true - max(p.max(), q.max()) <= found <= true + 1e-12
+    widths = np.diff(np.array(cells.edges))
+    beyond = np.abs(window[window > cells.edges[-1]] - cells.edges[-1]).sum() / window.size
+    bound = (widths * (p + q)[1:-1]).sum() + beyond + np.abs(reference).max() * (p[0] + p[-1] + q[0])
+    assert wasserstein(before, after, cells) == pytest.approx(stats.wasserstein_distance(reference, window), abs=bound)
+    assert bound < 0.05
+
+
+def test_deciles_from_cells_give_the_psi_of_exact_deciles() -> None:
+    random = np.random.default_rng(2)
+    reference, window = random.beta(2, 6, 50_000), random.beta(2.4, 6, 8_000)
+    before, after, cells = counted(reference, window)
+    edges = np.quantile(reference, np.arange(1, 10) / 10)
+    p, q = (np.bincount(np.searchsorted(edges, x), minlength=10) / x.size + 1e-4 for x in (reference, window))
+    assert psi(before, after, cells) == pytest.approx(((q - p) * np.log(q / p)).sum(), rel=0.02)
+
+
+def test_the_same_rows_have_no_distance() -> None:
+    for values in (np.arange(5.0), np.random.default_rng(0).normal(size=5_000)):
+        before, after, cells = counted(values, values)
+        found = distances(before, after, cells)
+        assert (found.psi, found.js, found.ks, found.w1) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_shift_beyond_the_grid_is_the_largest_distance() -> None:
+    values = np.random.default_rng(0).normal(size=5_000)
+    before, after, cells = counted(values, values + 1e6)
+    assert ks(before, after, cells) == pytest.approx(1.0)
+    assert js(before, after, cells) > 0.85  # all rows in the last of ten bins
+    assert wasserstein(before, after, cells) > 2.5  # the last edge is as far as the cells see
+
+
+def test_nulls_and_unseen_values_have_shares_of_their_own() -> None:
+    cells = cells_for("carrier", "category", pa.array(["a", "b"]))
+    before, after = count(cells, pa.array(["a", "b"])), count(cells, pa.array(["a", "b", None, "z"]))
+    found = distances(before, after, cells)
+    assert (found.n, found.null_share, found.unseen_share) == (4, 0.25, 0.25)
+    assert found.ks == pytest.approx(1 / 3)  # of three valid rows one lies elsewhere
+    assert math.isnan(found.w1)
+
+
+def test_without_rows_there_is_no_distance() -> None:
+    before, after, cells = counted(np.arange(5.0), np.array([]))
+    found = distances(before, after, cells)
+    assert isinstance(found, Distances)
+    assert found.n == 0
+    assert all(math.isnan(value) for value in (found.psi, found.js, found.ks, found.w1, found.null_share))
