@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fairlead.cli.nouns import past
 from fairlead.cli.nouns.noun import Asked, Noun, missing
 from fairlead.cli.output import Column
 from fairlead.cli.session import Session
@@ -47,6 +48,6 @@ def _facts(snapshot: Snapshot) -> list[tuple[str, Any]]:
 
 
 NOUNS = {
-    "sources": Noun(find=_sources, columns=_COLUMNS, empty=_EMPTY, facts=_facts),
-    "snapshots": Noun(find=_snapshots, columns=_COLUMNS, empty=_EMPTY, facts=_facts),
+    "sources": Noun(find=_sources, columns=_COLUMNS, empty=_EMPTY, facts=_facts, past=past.sources),
+    "snapshots": Noun(find=_snapshots, columns=_COLUMNS, empty=_EMPTY, facts=_facts, past=past.snapshots),
 }

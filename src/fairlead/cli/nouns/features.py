@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fairlead.cli.nouns import past
 from fairlead.cli.nouns.noun import Asked, Noun
 from fairlead.cli.output import Column
 from fairlead.cli.session import Session
@@ -44,6 +45,7 @@ _VIEWS = Noun(
     ],
     empty="No feature view yet. Declare one and apply it:\n  fairlead init\n  fairlead apply",
     facts=_facts,
+    past=past.views,
 )  # fmt: skip
 
 NOUNS = {"views": _VIEWS, "features": _VIEWS}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fairlead.cli.nouns import past
 from fairlead.cli.nouns.noun import Asked, Noun, missing
 from fairlead.cli.output import Column
 from fairlead.cli.session import Session
@@ -30,6 +31,15 @@ def _events(session: Session, asked: Asked) -> Any:
     )  # fmt: skip
 
 
+def _events_then(session: Session, asked: Asked) -> Any:
+    """Events never change: those that had been recorded."""
+    assert asked.at is not None
+    if asked.name.isdigit():
+        found = event_at(session.store, int(asked.name))
+        return past.then(found, lambda e: e.at, noun="events", asked=asked)
+    return _events(session, past.until_then(asked))
+
+
 def _tokens(session: Session, asked: Asked) -> Any:
     found = [token for token in list_tokens(session.store) if asked.name in ("", token.name, token.id)]
     if asked.name and not found:
@@ -47,6 +57,7 @@ NOUNS = {
             Column("BECAUSE", lambda e: e.because or None),
         ],
         empty="Nothing was recorded, or nothing that matches.",
+        past=_events_then,
     ),
     "tokens": Noun(
         find=_tokens,
@@ -56,5 +67,6 @@ NOUNS = {
             Column("EXPIRES", lambda t: t.expires_at), Column("REVOKED", lambda t: t.revoked_at),
         ],
         empty="No token yet:\n  fairlead token create NAME",
+        past=past.tokens,
     ),
 }  # fmt: skip

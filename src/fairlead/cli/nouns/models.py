@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fairlead.cli.nouns import past
 from fairlead.cli.nouns.noun import Asked, Noun
 from fairlead.cli.output import Column
 from fairlead.cli.session import Session
@@ -73,6 +74,7 @@ NOUNS = {
         ],
         empty=_NO_MODEL,
         facts=_model_facts,
+        past=past.models,
     ),
     "versions": Noun(
         find=_versions,
@@ -83,6 +85,7 @@ NOUNS = {
         ],
         empty=_NO_MODEL,
         facts=_version_facts,
+        past=past.versions,
     ),
     "evaluations": Noun(
         find=_evaluations,
@@ -93,5 +96,6 @@ NOUNS = {
             Column("MODEL DIGEST", lambda e: e.model_digest[:19]),
         ],
         empty="No evaluation yet:\n  fairlead apply",
+        past=past.evaluations,
     ),
 }  # fmt: skip

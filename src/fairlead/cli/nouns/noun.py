@@ -23,6 +23,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    at: datetime | None = None
 
 
 def missing(noun: str, name: str, *, why: str) -> NotFound:
@@ -38,11 +39,13 @@ def missing(noun: str, name: str, *, why: str) -> NotFound:
 class Noun(msgspec.Struct, frozen=True, kw_only=True):
     """How to list and to show one kind of thing.
 
-    ``find`` returns a list of records, or one record when ``asked.name`` names one. ``facts`` are the lines that a
-    single record is shown by in a table; without it all its fields are.
+    ``find`` returns a list of records, or one record when ``asked.name`` names one; ``past`` does so for the moment
+    ``asked.at``, and without it a past state cannot be told. ``facts`` are the lines that a single record is shown by
+    in a table; without it all its fields are.
     """
 
     find: Callable[[Session, Asked], Any]
     columns: Sequence[Column]
     empty: str
     facts: Callable[[Any], list[tuple[str, Any]]] | None = None
+    past: Callable[[Session, Asked], Any] | None = None

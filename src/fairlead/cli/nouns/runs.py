@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fairlead.cli.nouns import past
 from fairlead.cli.nouns.noun import Asked, Noun, missing
 from fairlead.cli.output import Column
 from fairlead.cli.session import Session
@@ -67,5 +68,6 @@ NOUNS = {
             Column("BY", lambda e: e.created_by), Column("ID", lambda e: e.id),
         ],
         empty="No experiment yet; the first run makes one.",
+        past=past.experiments,
     ),
 }  # fmt: skip

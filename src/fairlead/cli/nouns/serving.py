@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fairlead.cli.nouns import past
 from fairlead.cli.nouns.noun import Asked, Noun
 from fairlead.cli.output import Column
 from fairlead.cli.session import Session
@@ -14,19 +15,29 @@ def _endpoints(session: Session, asked: Asked) -> Any:
 
 
 def _decisions(session: Session, asked: Asked) -> Any:
-    store = session.store
     if is_id(asked.name):
-        return find_decision(store, asked.name)
-    names = (
-        [get_endpoint(store, asked.name).routing.endpoint]
-        if asked.name
-        else [endpoint.routing.endpoint for endpoint in list_endpoints(store)]
-    )
+        return find_decision(session.store, asked.name)
+    return _given(session, asked, _endpoints(session, asked))
+
+
+def _given(session: Session, asked: Asked, at: Endpoint | list[Endpoint]) -> list[Decision]:
+    """Return the decisions of one endpoint or of several, newest first."""
     found = [
-        decision for name in names
-        for decision in decisions(store, name, since=asked.since, until=asked.until, limit=asked.limit)
-    ]  # fmt: skip
+        decision
+        for endpoint in (at if isinstance(at, list) else [at])
+        for decision in decisions(
+            session.store, endpoint.routing.endpoint, since=asked.since, until=asked.until, limit=asked.limit
+        )
+    ]
     return sorted(found, key=lambda decision: decision.id, reverse=True)[: asked.limit]
+
+
+def _decisions_then(session: Session, asked: Asked) -> Any:
+    """Decisions never change: those that had been given."""
+    assert asked.at is not None
+    if is_id(asked.name):
+        return past.then(find_decision(session.store, asked.name), lambda d: d.at, noun="decisions", asked=asked)
+    return _given(session, past.until_then(asked), past.endpoints(session, asked))
 
 
 def traffic(routing: Routing) -> str:
@@ -68,6 +79,7 @@ NOUNS = {
         ],
         empty="Nothing is served yet:\n  fairlead approve MODEL@1 --because '...'",
         facts=_endpoint_facts,
+        past=past.endpoints,
     ),
     "decisions": Noun(
         find=_decisions,
@@ -78,5 +90,6 @@ NOUNS = {
         ],
         empty="No decision yet:\n  fairlead predict ENDPOINT --example",
         facts=_decision_facts,
+        past=_decisions_then,
     ),
 }  # fmt: skip

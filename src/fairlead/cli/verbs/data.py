@@ -8,6 +8,9 @@ import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fairlead.cli.looking import at_option, look, moment_of, watch_option
+from fairlead.cli.nouns import past
+from fairlead.cli.nouns.noun import Asked
 from fairlead.cli.output import Column, output_option, show_list
 from fairlead.cli.session import Session, pass_session
 from fairlead.data import Snapshot, get_snapshot, latest_snapshot, load_snapshot, set_aside_rows
@@ -27,11 +30,19 @@ def data() -> None:
 @click.option(
     "-n", "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="At most this many rows."
 )
+@at_option
+@watch_option
 @output_option
 @pass_session
-def show(session: Session, source: str, aside: bool, profile: bool, month: str, limit: int, form: str) -> None:
+def show(session: Session, /, source: str, at: str, watch: bool, every: float, **how: Any) -> None:
     """Show SOURCE (or a snapshot, by its id): its newest rows, its profile, or the rows set aside."""
-    snapshot = _snapshot(session, source)
+    moment = moment_of(session, at)
+    look(lambda: _show(session, _snapshot(session, source, moment), **how), watch=watch, every=every)
+
+
+def _show(
+    session: Session, snapshot: Snapshot, *, aside: bool, profile: bool, month: str, limit: int, form: str
+) -> None:
     if profile:
         show_list(snapshot.profile.columns, _PROFILE, form=form)
         return
@@ -61,18 +72,22 @@ def _value(column: Any, value: float | None) -> Any:
     return value
 
 
-def _snapshot(session: Session, source: str) -> Snapshot:
+def _snapshot(session: Session, source: str, moment: datetime | None) -> Snapshot:
+    if moment is not None:
+        asked = Asked(name=source, at=moment)
+        found: Snapshot = (past.snapshots if source.startswith("snap_") else past.sources)(session, asked)
+        return found
     if source.startswith("snap_"):
         return get_snapshot(session.store, source)
-    found = latest_snapshot(session.store, source)
-    if found is None:
+    newest = latest_snapshot(session.store, source)
+    if newest is None:
         raise NotFound(
             f"there is no source {source[:100]!r}",
             where="fairlead data show",
             why="No snapshot was ever taken of a source with this name.",
             next="fairlead get sources",
         )
-    return found
+    return newest
 
 
 def _of_month(table: pa.Table, snapshot: Snapshot, month: str) -> pa.Table:

@@ -1,11 +1,13 @@
 """``fairlead get``: list and show everything."""
 
+from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 import click
 
+from fairlead.cli.looking import at_option, look, moment_of, watch_option
 from fairlead.cli.nouns.noun import Asked, Noun
 from fairlead.cli.output import output_option, show_list, show_one
 from fairlead.cli.session import Session, pass_session
@@ -45,21 +47,52 @@ OTHER_WORDS = {"features": "views", "pipeline-runs": "pipelines"}
 @click.option("--subject", default="", metavar="KIND:ID", help="Events: about this thing, as in version:late@1.")
 @click.option("--since", default="", metavar="TIME", help="Events, decisions: from this time on.")
 @click.option("--until", default="", metavar="TIME", help="Events, decisions: before this time.")
+@at_option
+@watch_option
 @output_option
 @pass_session
-def get(session: Session, /, noun: str | None, since: str, until: str, form: str, **narrowed: Any) -> None:
-    """List NOUN, or show one by its NAME. Without a noun: which nouns there are."""
+def get(
+    session: Session,
+    /,
+    noun: str | None,
+    since: str,
+    until: str,
+    at: str,
+    watch: bool,
+    every: float,
+    form: str,
+    **narrowed: Any,
+) -> None:
+    """List NOUN, or show one by its NAME. Without a noun: which nouns there are.
+
+    --at tells how things stood then, from what never changes and from the ledger.
+    """
     if noun is None:
         for word, (_, help_) in NOUNS.items():
             click.echo(f"{word:<12} {help_}")
         return
     known = noun_named(noun)
-    asked = Asked(since=_time(since, "since"), until=_time(until, "until"), **narrowed)
-    found = known.find(session, asked)
-    if isinstance(found, list | tuple):
-        show_list(found, known.columns, form=form, empty=known.empty)
-    else:
-        show_one(found, form=form, lines=known.facts(found) if known.facts else ())
+    moment = moment_of(session, at)
+    asked = Asked(since=_time(since, "since"), until=_time(until, "until"), at=moment, **narrowed)
+    find = known.find if moment is None else _past_of(known, noun)
+
+    def show() -> None:
+        found = find(session, asked)
+        if isinstance(found, list | tuple):
+            show_list(
+                found, known.columns, form=form, empty=known.empty if moment is None else "Nothing was there yet."
+            )
+        else:
+            show_one(found, form=form, lines=known.facts(found) if known.facts else ())
+
+    if watch and moment is not None:
+        raise Invalid(
+            "the past cannot be watched",
+            where="options --watch and --at",
+            why="What has been does not change any more.",
+            next="leave one of them out",
+        )
+    look(show, watch=watch, every=every)
 
 
 def noun_named(word: str) -> Noun:
@@ -73,6 +106,18 @@ def noun_named(word: str) -> Noun:
         where="fairlead get",
         why="Each kind of thing has one name.",
         next=f"use one of: {', '.join(NOUNS)}",
+    )
+
+
+def _past_of(known: Noun, word: str) -> Callable[[Session, Asked], Any]:
+    """Return how a noun tells of the past. Raises ``Invalid`` for one that cannot."""
+    if known.past is not None:
+        return known.past
+    raise Invalid(
+        f"how {word[:80]} stood at another time cannot be told",
+        where=f"fairlead get {word[:80]}, option --at",
+        why="They are written on in place, and what they held before is not kept.",
+        next="leave --at out; what happened up to a time is told by: fairlead get events --at TIME",
     )
 
 

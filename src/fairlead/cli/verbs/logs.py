@@ -1,7 +1,11 @@
 """``fairlead logs``: what the server or a pipeline run had to say."""
 
+import sys
+from pathlib import Path
+
 import click
 
+from fairlead.cli.following import follow_run, follow_server
 from fairlead.cli.session import Session, pass_session
 from fairlead.kernel import NotFound
 from fairlead.pipelines import get_pipeline_run, read_log
@@ -10,19 +14,31 @@ from fairlead.pipelines import get_pipeline_run, read_log
 @click.command()
 @click.argument("what", default="server")
 @click.argument("step", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on as it grows, until the run is over or Ctrl C.")
 @click.option("-n", "--lines", type=click.IntRange(1), default=200, show_default=True, help="At most the last N lines.")
 @pass_session
-def logs(session: Session, what: str, step: str | None, lines: int) -> None:
+def logs(session: Session, what: str, step: str | None, follow: bool, lines: int) -> None:
     """Print the log of WHAT: 'server', or the id of a pipeline run, of all its steps or of one STEP."""
+    if follow:
+        try:
+            for piece in follow_server(_file(session), lines) if what == "server" else follow_run(session, what, step):
+                click.echo(piece, nl=False)
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            pass
+        return
     text = _server(session) if what == "server" else _run(session, what, step)
     for line in text.splitlines()[-lines:]:
         click.echo(line)
 
 
+def _file(session: Session) -> Path:
+    return session.settings.home_path / "logs" / "server.log"
+
+
 def _server(session: Session) -> str:
-    file = session.settings.home_path / "logs" / "server.log"
     try:
-        return file.read_text("utf-8", errors="replace")
+        return _file(session).read_text("utf-8", errors="replace")
     except FileNotFoundError:
         raise NotFound(
             "there is no log of a server",

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from fairlead.cli.looking import look, watch_option
 from fairlead.cli.nouns.serving import traffic
 from fairlead.cli.output import print_facts, show_one, text_option
 from fairlead.cli.session import Session, pass_session
@@ -35,11 +36,15 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command()
+@watch_option
 @text_option
 @pass_session
-def status(session: Session, form: str = "text") -> None:
+def status(session: Session, watch: bool = False, every: float = 2.0, form: str = "text") -> None:
     """Say how things stand: data, models, endpoints, what waits for a person, what failed, and what to do next."""
-    standing = standing_of(session)
+    look(lambda: _show(standing_of(session), form), watch=watch, every=every)
+
+
+def _show(standing: Standing, form: str) -> None:
     if form != "text":
         show_one(standing, form=form)
         return

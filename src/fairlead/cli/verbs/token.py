@@ -1,10 +1,14 @@
 """``fairlead token``: who may call the server from elsewhere."""
 
 import re
+from datetime import datetime
 
 import click
 
 from fairlead.cli.ask import confirmed
+from fairlead.cli.looking import at_option, look, moment_of, watch_option
+from fairlead.cli.nouns import past
+from fairlead.cli.nouns.noun import Asked
 from fairlead.cli.output import Column, output_option, show_list, show_one
 from fairlead.cli.session import Session, because_option, pass_session
 from fairlead.kernel import Invalid, Permission
@@ -42,17 +46,28 @@ def create(session: Session, name: str, scope: str, actor: str, expires: str, be
 
 
 @token.command("list")
+@at_option
+@watch_option
 @output_option
 @pass_session
-def list_(session: Session, form: str) -> None:
+def list_(session: Session, at: str, watch: bool, every: float, form: str) -> None:
     """List every token that was ever issued, without the secrets."""
-    now = session.store.clock.now()
-    columns = [
+    moment = moment_of(session, at)
+
+    def show() -> None:
+        found = list_tokens(session.store) if moment is None else past.tokens(session, Asked(at=moment))
+        columns = _columns(moment or session.store.clock.now())
+        show_list(found, columns, form=form, empty="No token yet: fairlead token create NAME")
+
+    look(show, watch=watch, every=every)
+
+
+def _columns(now: datetime) -> list[Column]:
+    return [
         Column("ID", lambda t: t.id), Column("NAME", lambda t: t.name), Column("ACTS AS", lambda t: t.actor.id),
         Column("SCOPE", lambda t: t.permission.value), Column("STATE", lambda t: t.state(now)),
         Column("CREATED", lambda t: t.created_at), Column("EXPIRES", lambda t: t.expires_at),
     ]  # fmt: skip
-    show_list(list_tokens(session.store), columns, form=form, empty="No token yet: fairlead token create NAME")
 
 
 @token.command()
