@@ -41,7 +41,7 @@ def test_each_value_stands_in_the_record_that_it_names(lived: Store, card: Card)
     for fact in facts_of(card):
         numeric = isinstance(fact.value, int | float) and not isinstance(fact.value, bool)
         assert not numeric or fact.source or fact.sum_of, f"{fact} names no source"
-        assert (fact.state == "missing") == (fact.value is None)
+        assert fact.state != "missing" or (fact.value is None and not fact.source)
 
 
 def test_what_it_says(lived: Store, card: Card) -> None:
@@ -65,6 +65,9 @@ def test_what_nobody_provided_is_missing(card: Card) -> None:
     page, text = as_html(card), as_markdown(card)
     assert '<dt>intended use</dt><dd><span class="missing">missing</span></dd>' in page
     assert "- intended use: missing" in text
+    assert "- task: [classification][" in text
+    assert "override</th>" in page
+    assert ">none</a>" in page
     assert json.loads(as_json(card))["sections"][1]["facts"][0] == {
         "name": "intended use", "source": "", "state": "missing", "sum_of": [], "value": None,
     }  # fmt: skip

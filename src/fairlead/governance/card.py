@@ -47,7 +47,7 @@ def card_of(dossier: Dossier, *, origin: str) -> Card:
     card = _Card(dossier)
     sections = (
         card.details(), card.use(), card.data(), card.features(), card.evaluation(), card.gate(), card.approvals(),
-        card.service(), card.environment(), card.limits(),
+        card.turn(), card.service(), card.environment(), card.limits(),
     )  # fmt: skip
     quoted = {source.partition("#")[0] for source in card.sources}
     records = [
@@ -75,8 +75,8 @@ class _Card:
         try:
             value = self.dossier.look(source)
         except (KeyError, IndexError, StopIteration):
-            value = None
-        if value is None or value == "":
+            return Fact(name=name)
+        if value == "":
             return Fact(name=name)
         if isinstance(value, list | dict):
             value = ", ".join(map(str, value))
@@ -261,6 +261,21 @@ class _Card:
             facts=() if rows else (Fact(name="approval"),),
             tables=_tables("Decisions about this version", columns, rows),
         )
+
+    def turn(self) -> Section:
+        """The turn of the loop that brought it about, state by state, as its events tell."""
+        rows = []
+        for event in self.dossier.events:
+            place = f"{EVENTS}#/{event.position}"
+            if event.type == "loop.turn-opened":
+                cells = self.facts(place, "at", "actor/id", "data/trigger/kind", "data/trigger/text")
+                rows.append(Row(label="opened", cells=cells))
+            elif event.type == "loop.turn-moved":
+                cells = self.facts(place, "at", "actor/id", "data/stage", "data/text")
+                rows.append(Row(label=f"{event.data['was']} > {event.data['now']}", cells=cells))
+        columns = ("move", "at", "by", "trigger or stage", "why")
+        facts = () if rows else (Fact(name="turn of the loop"),)
+        return Section(title="Turn of the loop", facts=facts, tables=_tables("Moves", columns, rows))
 
     def service(self) -> Section:
         """Releases, routings and sealed decisions, as their events tell."""

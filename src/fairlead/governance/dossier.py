@@ -121,6 +121,8 @@ class _Gathering:
         self._try("the training run", self._run)
         self._try("the pipeline run", self._pipeline)
         self._declarations()
+        for turn in sorted({str(event.data["turn"]) for event in self.history if event.type.startswith("loop.turn-")}):
+            self._about("turn", turn)
         for approval in list_approvals(self.store, version):
             if event := self._event("approval", approval.id, id=approval.event_id):
                 self._put(

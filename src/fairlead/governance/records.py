@@ -1,4 +1,4 @@
-"""The nouns of governance: why a decision was taken, and a model card whose every value names its record."""
+"""The nouns of governance: why a decision was taken, cards, differences, maturity."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -49,7 +49,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """One value of a card. ``source`` is where it was read: the record and the JSON pointer in it, ``member#/a/b``.
 
     ``sum_of`` names the sources of a number that is the sum of others. ``state``: read from a record (``auto``), typed
-    in by a person (``declared``), or provided by nobody (``missing``).
+    in by a person (``declared``), or provided by nobody (``missing``). A record may say that there is none: then the
+    value is None, and the state is not ``missing``.
     """
 
     name: str
@@ -108,3 +109,88 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     def section(self, title: str) -> Section:
         return next(section for section in self.sections if section.title == title)
+
+
+# --- differences -----------------------------------------------------------------------------------------------------
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not the same in two versions; None where one of them has no such thing."""
+
+    name: str
+    was: Value
+    now: Value
+    delta: float | None = None
+    """``now`` minus ``was``, of numbers."""
+
+
+class DiffSection(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs in one respect, of how many things that were compared; ``note`` says what limits the comparison."""
+
+    title: str
+    compared: int
+    differences: tuple[Difference, ...]
+    note: str = ""
+
+
+class Diff(msgspec.Struct, frozen=True, kw_only=True):
+    """How a version differs from another, as of a position of the ledger, respect by respect."""
+
+    was: str
+    now: str
+    position: int
+    sections: tuple[DiffSection, ...]
+    missing: tuple[str, ...] = ()
+
+    def section(self, title: str) -> DiffSection:
+        return next(section for section in self.sections if section.title == title)
+
+
+# --- maturity --------------------------------------------------------------------------------------------------------
+
+
+class ProofOf(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that shows a capability in use: its place and id in the ledger, its type, and what it is about."""
+
+    position: int
+    event: str
+    type: str
+    subject: str
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One capability: whether facts show it, which, and if none do, what is missing and what to do about it.
+
+    ``effort`` orders missing steps, the cheapest first: 1 a command, 2 a few declared lines, 3 time in operation,
+    4 a change of how people work.
+    """
+
+    level: int
+    name: str
+    met: bool
+    proof: tuple[ProofOf, ...] = ()
+    why: str = ""
+    next: str = ""
+    effort: int = 1
+
+
+class Maturity(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the operation of one model has come, by facts alone, as of a position of the ledger.
+
+    ``level`` is the highest of 0, 1 and 2 of which, and of those below it, every check is met; None before that.
+    ``version`` is the one that was looked at: the champion, or before there is one the newest.
+    """
+
+    model: str
+    level: int | None
+    version: str | None
+    position: int
+    checks: tuple[Check, ...]
+    unjudged: tuple[str, ...]
+
+    @property
+    def next(self) -> Check | None:
+        """The cheapest missing step to the next level."""
+        open_ = [check for check in self.checks if not check.met]
+        lowest = min((check.level for check in open_), default=0)
+        return min((check for check in open_ if check.level == lowest), key=lambda check: check.effort, default=None)

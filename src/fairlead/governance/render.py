@@ -3,6 +3,7 @@
 import html
 from collections.abc import Iterator
 
+from fairlead.governance.dossier import EVENTS
 from fairlead.governance.records import Card, CardRecord, Fact, Section
 from fairlead.kernel import canonical
 
@@ -50,7 +51,7 @@ def as_json(card: Card) -> str:
 
 
 def as_markdown(card: Card) -> str:
-    """Return a card as Markdown; each value carries the number of its record in the list at the end."""
+    """Return a card as Markdown; each value links to the file of its record, and names its digest."""
     return "\n".join(_markdown(card)) + "\n"
 
 
@@ -63,7 +64,7 @@ def text_of(fact: Fact) -> str:
     """Return a value as a person reads it; the exact one stands beside it in HTML, and in the JSON."""
     match fact.value:
         case None:
-            return MISSING
+            return MISSING if fact.state == "missing" else "none"
         case bool():
             return "yes" if fact.value else "no"
         case int():
@@ -96,7 +97,7 @@ def _head(card: Card) -> str:
 
 
 def _vouched(record: CardRecord) -> str:
-    return "" if record.position is None else f"event {record.position}"
+    return "" if record.position is None else str(record.position)
 
 
 def _markdown(card: Card) -> Iterator[str]:
@@ -105,7 +106,7 @@ def _markdown(card: Card) -> Iterator[str]:
     def cell(fact: Fact) -> str:
         number = numbers.of(fact)
         text = text_of(fact).replace("|", "\\|").replace("\n", " ")
-        return text if number is None else f"{text} [[{number}]](#records)"
+        return text if number is None else f"[{text}][{number}]"
 
     yield f"# Model card: {card.ref}\n\n{_head(card)}"
     for section in card.sections:
@@ -116,12 +117,18 @@ def _markdown(card: Card) -> Iterator[str]:
             for row in table.rows:
                 label = row.label.replace("|", "\\|").replace("\n", " ")
                 yield f"| {' | '.join([label, *map(cell, row.cells)])} |"
-    yield "\n## Records\n\n0. events of the ledger, each at its own position"
+    yield "\n## Records\n\nEach value links to the record that it was read from.\n"
+    yield f"| record | file | SHA-256 | event |\n|{' --- |' * 4}"
+    yield f"| events | [{EVENTS}][0] | each is proved by itself | |"
     for number, record in enumerate(card.records, 1):
-        yield f"{number}. {record.kind} {record.id}: `{record.member}`, `{record.digest}`, {_vouched(record)}"
+        said = f"{record.kind} {record.id}"
+        yield f"| {said} | [{record.member}][{number}] | `{record.digest}` | {_vouched(record)} |"
     if card.missing:
         yield "\n## Missing\n"
         yield from (f"- {line}" for line in card.missing)
+    yield f"\n[0]: {EVENTS}"
+    for number, record in enumerate(card.records, 1):
+        yield f'[{number}]: {record.member} "{record.digest}"'
 
 
 def _html(card: Card) -> Iterator[str]:
@@ -172,10 +179,9 @@ def _records(card: Card) -> Iterator[str]:
         said = f"{record.kind} {record.id}"
         name = f'<a href="{html.escape(record.href)}">{html.escape(said)}</a>' if record.href else html.escape(said)
         member = html.escape(record.member)
-        event = "" if record.position is None else str(record.position)
         yield (
             f'<tr id="r{number}"><th scope="row">{name}</th><td class="id"><a href="{member}">{member}</a></td>'
-            f'<td class="id">{html.escape(record.digest)}</td><td>{event}</td></tr>'
+            f'<td class="id">{html.escape(record.digest)}</td><td>{_vouched(record)}</td></tr>'
         )
     yield "</tbody></table></div></section>"
     if card.missing:

@@ -1,6 +1,5 @@
 """``fairlead export``: write the evidence of a version, or its model card, to a file for others."""
 
-import os
 import secrets
 from pathlib import Path
 
@@ -17,10 +16,19 @@ _CARDS = {".html": as_html, ".md": as_markdown, ".json": as_json}
 @click.command()
 @click.argument("version")
 @click.option(
-    "-o", "--output", "file", type=click.Path(path_type=Path), help="The file to write: late.zip, card.html, .md, .json."
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(path_type=Path),
+    help="The file to write: late.zip, card.html, .md, .json.",
 )
 @click.option(
-    "--as", "form", type=click.Choice(["evidence", "card"]), default="evidence", show_default=True, help="What to write."
+    "--as",
+    "form",
+    type=click.Choice(["evidence", "card"]),
+    default="evidence",
+    show_default=True,
+    help="What to write.",
 )
 @click.option("--at-position", type=click.IntRange(min=0), help="As of this position of the ledger (the newest).")
 @pass_session
@@ -59,7 +67,7 @@ def _write(file: Path, data: bytes) -> None:
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         temporary.write_bytes(data)
-        os.replace(temporary, file)
+        temporary.replace(file)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise Invalid(
