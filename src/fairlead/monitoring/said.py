@@ -87,15 +87,16 @@ def _checked(outcome: Outcome, row: int, now: datetime) -> Said:
     value = _value(outcome.value, row)
     if outcome.key is None:
         return Said(row, value, us_of(known), decision, None, None, str(decision)[:40])
+    key = _key(outcome.key, row)
     shown = ", ".join(f"{name}={value}" for name, value in list(outcome.key.items())[:3])[:80]
-    return Said(row, value, us_of(known), None, _key(outcome.key, row), at, f"about {shown}")
+    return Said(row, value, us_of(known), None, key, at, f"about {shown}")
 
 
 def _value(value: Any, row: int) -> float:
     if isinstance(value, bool | int | float) and -LARGEST <= value <= LARGEST:  # NaN compares false
         return float(value)
     if isinstance(value, float | int):
-        what = "its value is NaN" if math.isnan(value) else f"its value is {value:.3g}"[:40]
+        what = "its value is NaN" if value != value else "its value is too large"  # noqa: PLR0124
         raise _refused(row, what, f"An outcome is a finite number of at most {LARGEST:g} in size.")
     raise _refused(row, f"its value is a {type(value).__name__}", "An outcome is a number: 1 or 0 for a classifier.")
 

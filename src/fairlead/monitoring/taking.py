@@ -146,7 +146,7 @@ def _add_known(connection: Connection, entered: Sequence[Mapping[str, Any]], win
     table = monitoring_outcomes.c
     for some in chunks(mirrored):
         query = select(table.subject, table.value).where(table.subject.in_({row["subject"] for row in some}))
-        known = dict(connection.execute(query).tuples().all())
+        known = {row[0]: row[1] for row in connection.execute(query)}
         for row in some:
             if row["subject"] in known:
                 window = windows[row["version"], row["stage"], row["hour"]]

@@ -1,0 +1,194 @@
+"""Outcomes: by id or key, once or corrected, early or late; and every bad one refused with nothing half written."""
+
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from sqlalchemy import func, select
+from tests.monitoring.served import ACTOR, HOUR, START, Served, move
+
+from fairlead.kernel import FairleadError
+from fairlead.monitoring import (
+    Outcome,
+    OutcomeRefused,
+    OutcomeUnknown,
+    TooManyOutcomes,
+    performance,
+    record_outcomes,
+    watch,
+)
+from fairlead.monitoring.sums import float_of, read
+from fairlead.monitoring.tables import monitoring_hours, monitoring_outcomes
+from fairlead.store import Store, VerificationKind, events, verify
+
+
+def labelled(store: Store, version: int = 1) -> tuple[int, float]:
+    """How many decisions of a version have an outcome, and the sum of these outcomes, by the hours' sums."""
+    table = monitoring_hours.c
+    with store.read() as connection:
+        rows = connection.execute(select(table.labelled, table.sums).where(table.version == version)).all()
+    return sum(row.labelled for row in rows), sum(float_of(read(row.sums)[1].observed) for row in rows)
+
+
+def test_an_outcome_counts_once_and_a_later_one_corrects_it(store: Store) -> None:
+    (id_,) = Served(store).decide([0.5], at=START)
+    move(store, START + 3 * HOUR)
+    first = Outcome(decision=id_, value=1, known_at=START + HOUR)
+    recorded = record_outcomes(store, "late", [first], actor=ACTOR, because="it landed")
+    assert (recorded.new, recorded.corrected, recorded.unchanged) == (1, 0, 0)
+    again = record_outcomes(store, "late", [first], actor=ACTOR)
+    assert (again.new, again.corrected, again.unchanged, again.event) == (0, 0, 1, None)
+    assert labelled(store) == (1, 1.0)
+
+    corrected = record_outcomes(store, "late", [Outcome(decision=id_, value=0, known_at=START + 2 * HOUR)], actor=ACTOR)
+    assert (corrected.new, corrected.corrected) == (0, 1)
+    assert labelled(store) == (1, 0.0)
+    stale = record_outcomes(store, "late", [first], actor=ACTOR)  # what was known earlier does not come back
+    assert stale.unchanged == 1
+    assert labelled(store) == (1, 0.0)
+
+    heard = [event for event in events(store) if event.type == "monitoring.outcomes-recorded"]
+    assert sorted((one.data["new"], one.data["corrected"]) for one in heard) == [(0, 1), (1, 0)]
+    assert {one.because for one in heard} == {"it landed", ""}
+    store.checkpoint()
+    assert verify(store).kind is VerificationKind.INTACT
+
+
+def test_of_several_outcomes_in_one_call_the_last_known_counts(store: Store) -> None:
+    (id_,) = Served(store).decide([0.5], at=START)
+    move(store, START + 3 * HOUR)
+    said = [
+        Outcome(decision=id_, value=1, known_at=START + 2 * HOUR),
+        Outcome(decision=id_, value=0, known_at=START + HOUR),
+    ]
+    assert record_outcomes(store, "late", said, actor=ACTOR).new == 1
+    assert labelled(store) == (1, 1.0)
+
+
+def test_an_outcome_may_come_before_its_decision_was_watched(store: Store) -> None:
+    ids = Served(store).decide([0.2, 0.9], at=START)
+    record_outcomes(store, "late", [Outcome(decision=ids[1], value=1)], actor=ACTOR)
+    assert labelled(store) == (1, 1.0)
+    move(store, START + HOUR)
+    (row,) = watch(store, "late", until=START + HOUR)
+    assert (row.n, row.labelled) == (2, 1)
+
+
+def test_an_outcome_counts_for_the_shadows_that_mirrored_its_decision(store: Store) -> None:
+    served = Served(store)
+    ids = served.decide([0.2, 0.9], at=START)
+    mirrored = served.decide([0.3], at=START, version=2, stage="shadow", mirrors=ids[:1])
+    record_outcomes(store, "late", [Outcome(decision=id_, value=1) for id_ in ids], actor=ACTOR)
+    assert labelled(store, 2) == (1, 1.0)
+    served.decide([0.4], at=START, version=2, stage="shadow", mirrors=ids[1:])  # seen only now
+    watch(store, "late", until=START)
+    assert labelled(store, 2) == (2, 2.0)
+    again = record_outcomes(store, "late", [Outcome(decision=mirrored[0], value=0)], actor=ACTOR)  # the shadow's own id
+    assert again.corrected == 1
+    assert (labelled(store, 1), labelled(store, 2)) == ((2, 1.0), (2, 1.0))
+
+
+def test_outcomes_by_key_and_moment(store: Store) -> None:
+    served = Served(store)
+    key = {"flight_id": "F1", "leg": 2}
+    for hour in range(2):
+        served.decide([0.5], at=START + hour * HOUR, keys=[key])
+    served.decide([0.5], at=START, keys=[{"flight_id": "F2", "leg": 2}])
+    move(store, START + 3 * HOUR)
+    turned = {"leg": 2, "flight_id": "F1"}
+    one = record_outcomes(store, "late", [Outcome(key=turned, value=1, at=START)], actor=ACTOR)
+    assert (one.new, labelled(store)) == (1, (1, 1.0))
+    both = record_outcomes(store, "late", [Outcome(key=key, value=1)], actor=ACTOR)
+    assert (both.new, both.unchanged, labelled(store)) == (1, 1, (2, 2.0)) or both.corrected == 1
+    with pytest.raises(OutcomeUnknown, match="flight_id=F3"):
+        record_outcomes(store, "late", [Outcome(key={"flight_id": "F3", "leg": 1}, value=1)], actor=ACTOR)
+    with pytest.raises(OutcomeUnknown):
+        record_outcomes(store, "late", [Outcome(key={"flight_id": "F1"}, value=1)], actor=ACTOR)
+
+
+def test_outcomes_as_a_table(store: Store) -> None:
+    served = Served(store)
+    ids = served.decide([0.1, 0.9], at=START, keys=[{"flight_id": "F1"}, {"flight_id": "F2"}])
+    move(store, START + 3 * HOUR)
+    known = [START + HOUR, START + 2 * HOUR]
+    by_id = pa.table({"decision": ids, "value": [0.0, 1.0], "known_at": known})
+    assert record_outcomes(store, "late", by_id, actor=ACTOR).new == 2
+    by_key = pa.table({"flight_id": ["F1", "F2"], "value": [0.0, 1.0], "known_at": known})
+    assert record_outcomes(store, "late", by_key, actor=ACTOR).unchanged == 2
+    for wrong in (
+        {"value": [1.0]},
+        {"decision": ids},
+        {"decision": ids, "flight_id": ["F1", "F2"], "value": [0.0, 1.0]},
+    ):
+        with pytest.raises(OutcomeRefused):
+            record_outcomes(store, "late", pa.table(wrong), actor=ACTOR)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"value": float("nan")}, "NaN"),
+        ({"value": float("inf")}, "finite"),
+        ({"value": 1e200}, "finite"),
+        ({"value": 10**400}, "finite"),
+        ({"value": "late"}, "str"),
+        ({"value": None}, "NoneType"),
+        ({"value": 0.5}, "positive class"),
+        ({"value": 2}, "positive class"),
+        ({"decision": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, "no decision"),
+        ({"decision": ""}, "no id"),
+        ({"decision": "x" * 5000}, "no id"),
+        ({"decision": 7}, "no id"),
+        ({"decision": None}, "names no decision"),
+        ({"key": {"flight_id": "F1"}}, "a decision and a key"),
+        ({"decision": None, "key": {}}, "no key"),
+        ({"decision": None, "key": {"a": [1]}}, "no key"),
+        ({"decision": None, "key": {"a": float("nan")}}, "no key"),
+        ({"decision": None, "key": {f"k{i}": 1 for i in range(30)}}, "no key"),
+        ({"decision": None, "key": "F1"}, "no key"),
+        ({"known_at": START + 100 * HOUR}, "nobody knows it yet"),
+        ({"known_at": START.replace(tzinfo=None)}, "no moment"),
+        ({"known_at": "yesterday"}, "no moment"),
+        ({"at": START.replace(tzinfo=None)}, "no moment"),
+    ],
+)
+def test_a_bad_outcome_is_refused_and_nothing_is_half_written(store: Store, wrong: dict[str, Any], says: str) -> None:
+    ids = Served(store).decide([0.2, 0.8], at=START)
+    good = Outcome(decision=ids[0], value=1)
+    bad = Outcome(**({"decision": ids[1], "value": 1} | wrong))
+    before = sum(1 for _ in events(store))
+    with pytest.raises(FairleadError) as caught:
+        record_outcomes(store, "late", [good, bad], actor=ACTOR)
+    error = caught.value
+    assert isinstance(error, OutcomeRefused | OutcomeUnknown)
+    assert all(error.parts().values())
+    assert says in str(error)
+    with store.read() as connection:
+        assert connection.execute(select(func.count()).select_from(monitoring_outcomes)).scalar() == 0
+    assert labelled(store)[0] == 0
+    assert sum(1 for _ in events(store)) == before
+    assert record_outcomes(store, "late", [good], actor=ACTOR).new == 1
+
+
+def test_another_endpoints_decision_is_unknown_here(store: Store) -> None:
+    Served(store).decide([0.5], at=START)
+    (other,) = Served(store, "early").decide([0.5], at=START)
+    with pytest.raises(OutcomeUnknown):
+        record_outcomes(store, "late", [Outcome(decision=other, value=1)], actor=ACTOR)
+
+
+def test_nothing_and_too_much(sqlite_store: Store) -> None:
+    assert record_outcomes(sqlite_store, "late", [], actor=ACTOR).new == 0
+    with pytest.raises(TooManyOutcomes, match="100,000"):
+        record_outcomes(sqlite_store, "late", [Outcome(decision="x", value=1)] * 100_001, actor=ACTOR)
+
+
+def test_a_regression_takes_any_number(store: Store) -> None:
+    ids = Served(store, task="regression").decide([10.0, -5.0], at=START)
+    record_outcomes(
+        store, "late", [Outcome(decision=ids[0], value=12), Outcome(decision=ids[1], value=-5)], actor=ACTOR
+    )
+    found = performance(store, "late", version=1, since=START, until=START + timedelta(hours=1))
+    assert found.value("rmse") == pytest.approx(2**0.5)
+    assert found.value("mae") == pytest.approx(1.0)
