@@ -181,7 +181,8 @@ def unpacked(blobs: Iterable[bytes], size: int) -> Counts:
         data = zlib.decompress(blob[2:])
         n = len(data) // (gap + filled)
         places = np.frombuffer(data, f"<u{gap}", n).astype(np.int64).cumsum()
-        total[places] += np.frombuffer(data, f"<u{filled}", n, n * gap)  # each place stands once
+        counts = np.frombuffer(data, f"<u{filled}", n, n * gap)
+        total[places] += counts.astype(np.int64)  # each place stands once
     return total
 
 

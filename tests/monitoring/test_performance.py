@@ -1,0 +1,137 @@
+"""Performance: the sums say what scikit-learn says of the rows, for whole and broken hours, versions and slices."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
+
+from fairlead.kernel import FairleadError
+from fairlead.monitoring import Outcome, performance, record_outcomes, watch
+from fairlead.store import Store
+
+DAY = timedelta(days=1)
+
+
+def lived(store: Store, *, n_hours: int = 6, each: int = 30, known: float = 0.8, task: str = "classification") -> Any:
+    """Some hours of decisions of two versions, most of them with an outcome; return moments, scores, outcomes."""
+    served = Served(store, task=task)
+    random = np.random.default_rng(3)
+    rows: list[tuple[Any, ...]] = []
+    said = []
+    for hour in range(n_hours):
+        for i in range(each):
+            at = START + hour * HOUR + HOUR * (i / each)
+            move(store, at)
+            version = 1 + (i % 3 == 0)
+            score = float(random.beta(2, 4)) if task == "classification" else float(random.normal(100, 20))
+            (id_,) = served.decide([score], at=at, version=version, values=[[1.0, ORIGINS[i % 3]]])
+            y = float(random.random() < score) if task == "classification" else score + float(random.normal(0, 10))
+            has = random.random() < known
+            rows.append((at, version, score, y, has, ORIGINS[i % 3]))
+            if has:
+                said.append(Outcome(decision=id_, value=y))
+    move(store, START + n_hours * HOUR)
+    watch(store, "late", until=START + n_hours * HOUR)
+    record_outcomes(store, "late", said, actor=ACTOR)
+    return rows
+
+
+def of(rows: Any, since: Any, until: Any, version: int | None = None) -> tuple[np.ndarray, np.ndarray, int]:
+    mine = [row for row in rows if since <= row[0] < until and version in (None, row[1])]
+    y = np.array([row[3] for row in mine if row[4]])
+    return y, np.array([row[2] for row in mine if row[4]]), len(mine)
+
+
+@pytest.mark.parametrize("version", [1, 2, None])
+@pytest.mark.parametrize(("since", "until"), [(0.0, 6.0), (1.0, 3.0), (0.5, 4.25), (2.1, 2.6), (2.5, 3.0), (3.5, 4.5)])
+def test_sums_agree_with_the_rows(store: Store, version: int | None, since: float, until: float) -> None:
+    rows = lived(store)
+    span = (START + since * HOUR, START + until * HOUR)
+    y, p, n = of(rows, *span, version)
+    found = performance(store, "late", version=version, since=span[0], until=span[1])
+    assert (found.decisions, found.labelled, found.task) == (n, y.size, "classification")
+    assert found.waiting == pytest.approx((n - y.size) / n)
+    assert found.value("log_loss") == pytest.approx(sk.log_loss(y, p, labels=[0, 1]), rel=1e-12)
+    assert found.value("brier") == pytest.approx(sk.brier_score_loss(y, p), rel=1e-12)
+    assert found.value("accuracy") == pytest.approx(sk.accuracy_score(y, p >= 0.5), rel=1e-12)
+    assert found.value("predicted") == pytest.approx(p.mean(), rel=1e-12)
+    assert found.value("observed") == pytest.approx(y.mean(), rel=1e-12)
+    loss = found.metrics["log_loss"]
+    each = -np.log(np.where(y > 0, p, 1 - p))
+    half = 1.959963984540054 * each.std(ddof=1) / np.sqrt(y.size)
+    assert (loss.low, loss.high) == (pytest.approx(each.mean() - half), pytest.approx(each.mean() + half))
+
+
+def test_a_regression(store: Store) -> None:
+    rows = lived(store, task="regression")
+    y, p, n = of(rows, START, START + DAY, 1)
+    found = performance(store, "late", version=1, since=START, until=START + DAY)
+    assert (found.decisions, found.task) == (n, "regression")
+    assert found.value("rmse") == pytest.approx(sk.root_mean_squared_error(y, p), rel=1e-12)
+    assert found.value("mae") == pytest.approx(sk.mean_absolute_error(y, p), rel=1e-12)
+    assert found.value("r2") == pytest.approx(sk.r2_score(y, p), rel=1e-9)
+    low, value, high = (getattr(found.metrics["rmse"], name) for name in ("low", "value", "high"))
+    assert low < value < high
+
+
+def test_other_metrics_come_from_the_rows(store: Store) -> None:
+    rows = lived(store)
+    y, p, _ = of(rows, START, START + DAY, 1)
+    found = performance(store, "late", version=1, since=START, until=START + DAY, metrics=("auc", "recall"))
+    assert found.value("auc") == pytest.approx(sk.roc_auc_score(y, p), rel=1e-12)
+    assert found.value("recall") == pytest.approx(sk.recall_score(y, p >= 0.5), rel=1e-12)
+    assert found.metrics["auc"].method.startswith("DeLong")
+    with pytest.raises(FairleadError, match="no metric of a classification"):
+        performance(store, "late", version=1, since=START, until=START + DAY, metrics=("rmse",))
+
+
+def test_slices_by_a_feature(store: Store) -> None:
+    rows = lived(store, each=120)
+    found = performance(store, "late", version=1, since=START, until=START + DAY, slices=("origin",))
+    by = {one.value: one for one in found.slices["origin"]}
+    assert set(by) == {"JFK", "LGA"}  # every third row, with EWR, went to version 2
+    for origin, one in by.items():
+        mine = [row for row in rows if row[1] == 1 and row[4] and row[5] == origin]
+        y, p = np.array([row[3] for row in mine]), np.array([row[2] for row in mine])
+        assert one.n == y.size
+        assert one.metrics["auc"].value == pytest.approx(sk.roc_auc_score(y, p), rel=1e-12)
+    with pytest.raises(FairleadError, match="has a feature 'colour'"):
+        performance(store, "late", version=1, since=START, until=START + DAY, slices=("colour",))
+
+
+def test_a_shadow_is_measured_and_not_counted_among_what_answered(store: Store) -> None:
+    served = Served(store)
+    ids = served.decide([0.2, 0.8], at=START)
+    served.decide([0.9, 0.1], at=START, version=2, stage="shadow", mirrors=ids)
+    record_outcomes(store, "late", [Outcome(decision=id_, value=i) for i, id_ in enumerate(ids)], actor=ACTOR)
+    span: Any = {"since": START, "until": START + HOUR}
+    assert performance(store, "late", version=2, **span).value("log_loss") == pytest.approx(-np.log(0.1))
+    assert performance(store, "late", version=None, **span).decisions == 2
+    assert performance(store, "late", version=2, stages=("full",), **span).decisions == 0
+
+
+def test_nothing_is_known_yet(store: Store) -> None:
+    span: Any = {"version": 1, "since": START, "until": START + HOUR}
+    nobody = performance(store, "late", **span)
+    assert (nobody.task, nobody.decisions, nobody.waiting, nobody.metrics) == (None, 0, None, {})
+    Served(store).decide([0.5], at=START)
+    watch(store, "late", until=START)
+    waiting = performance(store, "late", metrics=("auc",), slices=("origin",), **span)
+    assert (waiting.decisions, waiting.labelled, waiting.waiting) == (1, 0, 1.0)
+    assert waiting.metrics["log_loss"].value is None
+    assert waiting.metrics["auc"].why == "no outcome is known yet"
+    assert waiting.slices == {"origin": ()}
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [(START, START), (START + HOUR, START), (START.replace(tzinfo=None), START + HOUR)],
+)
+def test_a_span_that_is_none(store: Store, since: Any, until: Any) -> None:
+    with pytest.raises(FairleadError) as caught:
+        performance(store, "late", version=1, since=since, until=until)
+    assert caught.value.code == "monitoring.bad-span"
+    assert all(caught.value.parts().values())
