@@ -1,7 +1,8 @@
 """Phase 9: why a decision was taken, and evidence of it that others can check without us.
 
-In: the id of a decision, or a version and a position of the ledger. Out: the chain behind a decision, model cards whose
-every value names its record, and evidence packs that verify offline. Changes nothing; what is missing is named.
+In: the id of a decision, or a version, a row, a source, and a position of the ledger. Out: the chain behind a decision,
+lineage in both directions, model cards whose every value names its record, evidence packs that verify offline,
+differences, and maturity by facts alone. Changes nothing; what is missing is named.
 """
 
 from fairlead.governance.api import routes
@@ -9,6 +10,7 @@ from fairlead.governance.card import model_card
 from fairlead.governance.check import is_evidence, verify_evidence
 from fairlead.governance.diff import diff
 from fairlead.governance.level import level, levels
+from fairlead.governance.lineage import dependent_decisions, lineage
 from fairlead.governance.pack import Evidence, evidence_pack
 from fairlead.governance.records import (
     Card,
@@ -19,6 +21,9 @@ from fairlead.governance.records import (
     Difference,
     DiffSection,
     Fact,
+    Graph,
+    LineageEdge,
+    LineageNode,
     Maturity,
     ProofOf,
     Row,
@@ -30,7 +35,8 @@ from fairlead.governance.render import as_html, as_json, as_markdown
 from fairlead.governance.why import why
 
 __all__ = [
-    "Card", "CardRecord", "CardTable", "Check", "Diff", "DiffSection", "Difference", "Evidence", "Fact", "Maturity",
-    "ProofOf", "Row", "Section", "Used", "Why", "as_html", "as_json", "as_markdown", "diff", "evidence_pack",
-    "is_evidence", "level", "levels", "model_card", "routes", "verify_evidence", "why",
+    "Card", "CardRecord", "CardTable", "Check", "Diff", "DiffSection", "Difference", "Evidence", "Fact", "Graph",
+    "LineageEdge", "LineageNode", "Maturity", "ProofOf", "Row", "Section", "Used", "Why", "as_html", "as_json",
+    "as_markdown", "dependent_decisions", "diff", "evidence_pack", "is_evidence", "level", "levels", "lineage",
+    "model_card", "routes", "verify_evidence", "why",
 ]  # fmt: skip

@@ -194,3 +194,49 @@ class Maturity(msgspec.Struct, frozen=True, kw_only=True):
         open_ = [check for check in self.checks if not check.met]
         lowest = min((check.level for check in open_), default=0)
         return min((check for check in open_ if check.level == lowest), key=lambda check: check.effort, default=None)
+
+
+# --- lineage ---------------------------------------------------------------------------------------------------------
+
+
+class LineageNode(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that others were made from or made into. ``id`` is ``kind:name``, as ``lineage`` takes it.
+
+    ``position`` is that of the event that brought it about, ``said`` a few words about it as of then.
+    """
+
+    id: str
+    kind: str
+    name: str
+    said: str = ""
+    position: int | None = None
+    digest: str | None = None
+
+
+class LineageEdge(msgspec.Struct, frozen=True, kw_only=True):
+    """``target`` depends on ``source``; ``how`` says in words, ``position`` which event shows it."""
+
+    source: str
+    target: str
+    how: str
+    position: int | None = None
+
+
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a subject depends on and everything that depends on it, as of a position of the ledger.
+
+    Nodes stand in the order of their dependence, sources first. ``missing`` names in words what could not be followed.
+    """
+
+    subject: str
+    position: int
+    nodes: tuple[LineageNode, ...]
+    edges: tuple[LineageEdge, ...]
+    missing: tuple[str, ...] = ()
+
+    def node(self, id: str) -> LineageNode | None:
+        return next((node for node in self.nodes if node.id == id), None)
+
+    def of(self, kind: str) -> tuple[LineageNode, ...]:
+        """Return the nodes of a kind."""
+        return tuple(node for node in self.nodes if node.kind == kind)

@@ -36,6 +36,8 @@ th:first-child { padding-left: 16px; }
 thead th { font-size: 12px; font-weight: 550; color: var(--muted); white-space: nowrap; }
 tbody th { font-weight: 400; }
 tbody tr:last-child > * { border-bottom: 0; }
+dd a, td a { color: inherit; text-decoration: underline dotted var(--muted); text-underline-offset: 3px; }
+dd a:hover, td a:hover { color: var(--accent); }
 .num { text-align: right; white-space: nowrap; }
 .missing { color: var(--warn); font-weight: 550; }
 .id { font: 400 12px/1.5 ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", Menlo, Consolas, monospace;
