@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from fairlead.kernel import Invalid
-from fairlead.monitoring.cells import Cells, Counts, Kind
+from fairlead.monitoring.cells import Array, Cells, Counts, Kind
 from fairlead.monitoring.distances import Distances, distances, null_share, shares, unseen_share, valid
 from fairlead.monitoring.reference import Reference, Tally
 from fairlead.monitoring.spread import Spread, Standing, spread_of, stand
@@ -30,6 +30,7 @@ USED = 0.05
 """The influence from which on a column can page."""
 KOLMOGOROV = 0.8687
 """Mean of Kolmogorov's distribution: the KS statistic that chance shows, times the root of n."""
+_BEYOND_DOUBT = 0.001
 Level = Literal["none", "shown", "page"]
 
 
@@ -56,11 +57,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     influence: float
     """How much the prediction depends on the column, 0 to 1."""
     statistic: str
-    """What changed most: ``location``, ``spread``, ``skew``, ``tails``, ``nulls``, ``unseen``, or a category."""
+    """What changed: ``location``, ``spread``, ``skew``, ``tails``, ``mean``, ``nulls``, ``unseen``, or a category."""
     z: float
-    """Its change in units of what differs between windows when nothing is wrong; NaN without rows."""
+    """Change of ``statistic`` in units of what differs between windows when nothing is wrong; NaN without rows."""
     p: float
-    """Of the column, all its scores considered."""
+    """Of the column: its least likely score, times the number of its scores."""
     adjusted: float
     """``p`` after the number of columns."""
     level: Level
@@ -75,13 +76,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class Calibration:
     """How a version's columns vary when nothing is wrong. Made once by ``calibrate``, used for many windows."""
 
-    def __init__(self, reference: Reference, *, span: float) -> None:
+    def __init__(self, reference: Reference, *, span: float, like: "Calibration | None" = None) -> None:
         self.reference = reference
         self.span = span
         cells = (reference.prediction, *reference.columns)
         tallies = (reference.predicted, *reference.tallies)
+        scores = [None] * len(cells) if like is None else [spread.scores for _, _, spread in like.columns]
         self.columns: tuple[tuple[Cells, Tally, Spread], ...] = tuple(
-            (one, tally, spread_of(tally.blocks, one, span=span)) for one, tally in zip(cells, tallies, strict=True)
+            (one, tally, spread_of(tally.blocks, one, span=span, scores=chosen))
+            for one, tally, chosen in zip(cells, tallies, scores, strict=True)
         )
 
     def findings(
@@ -157,7 +160,7 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, window: Counts | None) -
         )
     standing = stand(spread, counts)
     p = np.array([_p_of(standing, i, spread.freedom) for i in range(len(standing.names))])
-    first = int(np.argmin(p))
+    first = _named(standing, p)
     return Finding(
         name=cells.name,
         kind=cells.kind,
@@ -169,11 +172,21 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, window: Counts | None) -
         influence=tally.influence,
         statistic=standing.names[first],
         z=float(standing.z[first]),
-        p=min(1.0, float(p[first]) * p.size),
+        p=min(1.0, float(p.min()) * p.size),
         adjusted=1.0,
         level="none",
         text=_words(standing, first),
     )
+
+
+def _named(standing: Standing, p: Array) -> int:
+    """Return the score to tell people: of those beyond doubt the plainest of a number, the largest of a category."""
+    sure = np.flatnonzero(p * p.size <= _BEYOND_DOUBT)
+    if not sure.size:
+        return int(np.argmin(p))
+    if not all(standing.is_share):
+        return int(sure[0])
+    return int(sure[np.argmax(np.abs(standing.change[sure]))])
 
 
 def _p_of(standing: Standing, at: int, freedom: float) -> float:
@@ -228,7 +241,9 @@ def _words(standing: Standing, at: int) -> str:
     if standing.is_share[at]:
         words = {"nulls": "is missing", "unseen": "has values that the reference did not name"}.get(name, f"is {name}")
         return f"{words} in {standing.share[at]:.1%} of the rows instead of {standing.expected[at]:.1%}"
+    higher = "is higher than in the reference" if more else "is lower than in the reference"
     return {
-        "location": "is higher than in the reference" if more else "is lower than in the reference",
+        "location": higher,
+        "mean": higher,
         "spread": "lies wider than in the reference" if more else "lies closer together than in the reference",
     }.get(name, "is spread in another shape than in the reference")

@@ -29,6 +29,7 @@ LATTICE_STEPS = 1 << 15
 _BOOLS = ("false", "true")
 _GREATEST = 1e300  # beyond it, differences of values overflow
 _FEWEST_CELLS = 64
+_BEYOND = 32
 _COARSEST = 0.02  # a cell that holds more of the reference than this (and not one value) is too wide
 
 
@@ -50,7 +51,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     tenths: tuple[int, ...] = ()
     """Numeric: which edges are the reference's deciles; they bound the ten bins of PSI and Jensen-Shannon."""
     points: bool = False
-    """Numeric: whether each edge is a value of the reference, and every value of the reference is an edge."""
+    """Numeric: whether every value of the reference is an edge; other edges lie beyond its values."""
     categories: tuple[str, ...] = ()
     """Category: by frequency in the reference, then by name. Bool: false, true."""
 
@@ -72,7 +73,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 def cells_for(name: str, kind: Kind, values: Values, *, at_most: int = MOST_CELLS) -> Cells:
     """Choose the cells of a column from its values in the reference; ``at_most`` cells before unseen and null.
 
-    A numeric column may have 64 in any case. A category with more values keeps the most frequent; the others are
+    A numeric column may have a few more. A category with more values keeps the most frequent; the others are
     counted as unseen, in the reference too. Numbers beyond 1e300 are no edges.
     """
     if kind == "bool":
@@ -84,10 +85,10 @@ def cells_for(name: str, kind: Kind, values: Values, *, at_most: int = MOST_CELL
     if not ordered.size:
         return Cells(name=name, kind=kind)
     distinct = ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
-    if distinct.size < at_most:
-        deciles = _deciles(ordered)
-        inner = np.unique(np.searchsorted(distinct, deciles[deciles > distinct[0]]))
-        return Cells(name=name, kind=kind, edges=tuple(distinct.tolist()), tenths=tuple(inner.tolist()), points=True)
+    if distinct.size < max(at_most, _FEWEST_CELLS):
+        edges, deciles = _widened(distinct), _deciles(ordered)
+        inner = np.unique(np.searchsorted(edges, deciles[deciles > distinct[0]]))
+        return Cells(name=name, kind=kind, edges=tuple(edges.tolist()), tenths=tuple(inner.tolist()), points=True)
     edges = _spread(ordered, max(at_most, _FEWEST_CELLS))
     deciles = _snapped(_deciles(ordered), edges)
     places = np.unique(np.searchsorted(edges, deciles[deciles > edges[0]]))
@@ -169,6 +170,16 @@ def _frequent(encoded: pa.DictionaryArray, at_most: int) -> tuple[str, ...]:
         if n and name is not None:
             found[name] = found.get(name, 0) + n
     return tuple(sorted(found, key=lambda name: (-found[name], name))[:at_most])
+
+
+def _widened(distinct: Array) -> Array:
+    """Return values with equal steps beyond them, for half their range on each side: what comes later may lie there."""
+    if distinct.size < 2:
+        return distinct
+    half = (distinct[-1] - distinct[0]) / 2
+    step = max(half / _BEYOND, float(np.diff(distinct).min()))
+    steps = step * np.arange(1, int(half / step) + 1)
+    return np.unique(np.concatenate((distinct[0] - steps, distinct, distinct[-1] + steps)))
 
 
 def _deciles(ordered: Array) -> Array:

@@ -22,10 +22,10 @@ from fairlead.monitoring.calibration import (
     calibrate,
     rate_of,
 )
-from fairlead.monitoring.cells import Array, Cells
+from fairlead.monitoring.cells import Cells
 from fairlead.monitoring.distances import valid
 from fairlead.monitoring.reference import Reference, Tally, without
-from fairlead.monitoring.spread import Spread, variance_of_window
+from fairlead.monitoring.spread import Spread, moved, variance_of_window
 from fairlead.monitoring.tails import student
 
 POWER = 0.8
@@ -82,8 +82,9 @@ def dry_run(
     starts = range(0, len(reference.starts) - length + 1, length)
     shown: dict[int, list[str]] = {}
     paged: dict[int, list[str]] = {}
+    whole = calibrate(reference, span=span)
     for start in starts:
-        others = calibrate(without(reference, start, start + length), span=span)
+        others = Calibration(without(reference, start, start + length), span=span, like=whole)
         window = {
             cells.name: tally.blocks[start : start + length].sum(axis=0)
             for cells, tally in zip(reference.columns, reference.tallies, strict=True)
@@ -97,7 +98,7 @@ def dry_run(
     per_window = length * float(np.median(reference.predicted.blocks.sum(axis=1)))
     usual = rows or max(1, round(per_window))
     rate = rate_of(false_pages, windows_per_day)
-    columns = _columns(calibrate(reference, span=span), shown, paged, rows=usual, rate=rate, matters=matters)
+    columns = _columns(whole, shown, paged, rows=usual, rate=rate, matters=matters)
     found = DryRun(
         windows=len(starts),
         rows=usual,
@@ -135,9 +136,9 @@ def smallest_shift(
     low, high = 0.0, _WIDEST
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        moved = _moved(share, cells, middle * tally.moments.deviation)
-        found = np.abs(kept @ (moved - share)) >= wanted * deviation[:-1]
-        if found.any() and np.abs(np.cumsum(moved - share)).max() >= least:
+        change = moved(share, cells, middle * tally.moments.deviation) - share
+        found = np.abs(spread.scores.beyond_shift(kept @ change)) >= wanted * deviation[:-1]
+        if found.any() and np.abs(np.cumsum(change)).max() >= least:
             high = middle
         else:
             low = middle
@@ -178,13 +179,6 @@ def _critical(p: float, freedom: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if student(middle, freedom) > p else (low, middle)
     return high
-
-
-def _moved(share: Array, cells: Cells, by: float) -> Array:
-    """Return the shares of cells (without nulls) after every value has grown ``by`` this, even within each cell."""
-    edges, below = np.array(cells.edges), np.cumsum(share)[:-1]
-    moved = np.interp(edges - by, edges, below)
-    return np.diff(moved, prepend=0.0, append=1.0)
 
 
 def _aloud(found: DryRun, window_s: float) -> str:
