@@ -22,6 +22,10 @@ _IN_WORDS = {
 }
 
 
+_SECRET = ("token", "alerts_secret", "alerts_webhook")
+"""Settings that are never shown: a webhook's address is often all that it takes to post to it."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set. Each name is also an environment variable: ``FAIRLEAD_`` and the name in capitals."""
 
@@ -47,6 +51,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Worker processes for pipeline steps."""
     project: str = "fairlead_project.py"
     """The file that declares the loop."""
+    alerts_webhook: str = ""
+    """Web address that alerts are posted to, as signed CloudEvents."""
+    alerts_secret: str = ""
+    """Secret that the webhook's signature is made with, besides the ledger's own key."""
+    alerts_mail: str = ""
+    """E-mail addresses, separated by commas, that alerts are sent to."""
+    alerts_smtp: str = ""
+    """Mail server: ``smtp://user:password@host:587?from=address``; empty means the one of this machine."""
+    alerts_command: str = ""
+    """Command that is run for each alert, with the CloudEvent on its standard input."""
 
     @property
     def home_path(self) -> Path:
@@ -122,7 +136,7 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name == "token" and value:
+    if name in _SECRET and value:
         return "(hidden)"
     if isinstance(value, str) and "@" in value and "://" in value:
         scheme, rest = value.split("://", 1)

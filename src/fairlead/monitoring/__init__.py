@@ -4,30 +4,51 @@ In: the decision log, the outcomes, and the reference that a version carries. Ou
 alerts. Everything is counted in fixed cells, so that merging is addition and memory is constant.
 """
 
+from fairlead.monitoring.alerts import acknowledge, alerts, get_alert, silence, silences
+from fairlead.monitoring.calibration import Finding
+from fairlead.monitoring.checking import check
 from fairlead.monitoring.drift import ColumnDrift, Drift, drift, drift_findings
-from fairlead.monitoring.errors import BadSpan, OutcomeRefused, OutcomeUnknown, TooManyOutcomes
-from fairlead.monitoring.events import OutcomesRecorded, ReferenceKept
+from fairlead.monitoring.errors import AlertMissing, AlertOver, BadSpan, OutcomeRefused, OutcomeUnknown, TooManyOutcomes
+from fairlead.monitoring.events import (
+    AlertAcknowledged,
+    AlertRaised,
+    AlertResolved,
+    AlertsSilenced,
+    OutcomesRecorded,
+    ReferenceKept,
+)
 from fairlead.monitoring.figures import failures
 from fairlead.monitoring.kept import get_reference, keep_reference
+from fairlead.monitoring.levels import LevelTest, level_test
+from fairlead.monitoring.notify import deliver, deliveries
 from fairlead.monitoring.outcomes import bring_outcomes, record_outcomes
 from fairlead.monitoring.paired import paired
 from fairlead.monitoring.performance import performance
 from fairlead.monitoring.records import (
+    Alert,
+    Checked,
+    Delivery,
     Estimate,
     Failures,
     Outcome,
     Paired,
     Performance,
     Recorded,
+    Sign,
+    Silence,
     SlicePerformance,
     WindowRow,
 )
 from fairlead.monitoring.reference import Reference, build_reference
+from fairlead.monitoring.skew import Skew, measure_skew
 from fairlead.monitoring.watch import watch, windows
 
 __all__ = [
-    "BadSpan", "ColumnDrift", "Drift", "Estimate", "Failures", "Outcome", "OutcomeRefused", "OutcomeUnknown",
-    "OutcomesRecorded", "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "SlicePerformance",
-    "TooManyOutcomes", "WindowRow", "bring_outcomes", "build_reference", "drift", "drift_findings", "failures",
-    "get_reference", "keep_reference", "paired", "performance", "record_outcomes", "watch", "windows",
+    "Alert", "AlertAcknowledged", "AlertMissing", "AlertOver", "AlertRaised", "AlertResolved", "AlertsSilenced",
+    "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "Estimate", "Failures", "Finding", "LevelTest", "Outcome",
+    "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded", "Paired", "Performance", "Recorded", "Reference",
+    "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge",
+    "alerts", "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift", "drift_findings",
+    "failures", "get_alert", "get_reference", "keep_reference", "level_test", "measure_skew", "paired", "performance",
+    "record_outcomes", "silence", "silences", "watch", "windows",
 ]  # fmt: skip

@@ -50,3 +50,47 @@ class OutcomesRecorded(Event, frozen=True, kw_only=True):
 
     def after(self) -> str:
         return self.digest
+
+
+class _AlertEvent(Event, frozen=True, kw_only=True):
+    endpoint: str
+    alert: str
+    group: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("alert", self.alert), Subject("endpoint", self.endpoint))
+
+
+class AlertRaised(_AlertEvent, frozen=True, kw_only=True):
+    """A check found something wrong at an endpoint, or worse than it had found it before."""
+
+    type: ClassVar[str] = "monitoring.alert-raised"
+
+    severity: str
+    title: str
+
+
+class AlertAcknowledged(_AlertEvent, frozen=True, kw_only=True):
+    """A person has taken an alert on."""
+
+    type: ClassVar[str] = "monitoring.alert-acknowledged"
+
+
+class AlertResolved(_AlertEvent, frozen=True, kw_only=True):
+    """A check did not find any more what an alert was raised for."""
+
+    type: ClassVar[str] = "monitoring.alert-resolved"
+
+
+class AlertsSilenced(Event, frozen=True, kw_only=True):
+    """Nothing is sent for some alerts of an endpoint until a moment."""
+
+    type: ClassVar[str] = "monitoring.alerts-silenced"
+
+    endpoint: str
+    silence: str
+    groups: str
+    until: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("silence", self.silence), Subject("endpoint", self.endpoint))

@@ -127,3 +127,80 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True):
     p50_s: float | None
     p95_s: float | None
     p99_s: float | None
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+AlertKind = Literal["drift", "performance", "quality", "skew", "service"]
+Severity = Literal["page", "note"]
+"""A page asks a person to act and is sent; a note is only shown."""
+AlertState = Literal["open", "acknowledged", "resolved"]
+
+
+class Sign(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a check found. Signs of one ``group`` are one alert for as long as any check finds them."""
+
+    kind: AlertKind
+    group: str
+    severity: Severity
+    title: str
+    """One sentence."""
+    lines: tuple[str, ...] = ()
+    """What was seen, a line for each column, day or row."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is wrong at an endpoint, from the check that found it to the one that found it gone.
+
+    ``sent`` is whether its targets were told; ``silenced_until`` until when they are not.
+    """
+
+    id: str
+    endpoint: str
+    kind: AlertKind
+    group: str
+    severity: Severity
+    state: AlertState
+    title: str
+    lines: tuple[str, ...]
+    raised_at: datetime
+    sent: bool = False
+    silenced_until: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    because: str = ""
+    """What whoever acknowledged it said."""
+    resolved_at: datetime | None = None
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing is sent for alerts of these groups (``drift``, ``quality:*``, ``*``) until then; they are shown."""
+
+    id: str
+    endpoint: str
+    groups: str
+    until: datetime
+    by: str
+    because: str
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to one target: ``due_at`` is the next try, None once it is delivered or given up."""
+
+    id: str
+    alert: str
+    target: str
+    attempts: int
+    due_at: datetime | None
+    delivered_at: datetime | None
+    failure: str
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found, and which alerts it raised and resolved."""
+
+    endpoint: str
+    at: datetime
+    signs: tuple[Sign, ...] = ()
+    raised: tuple[Alert, ...] = ()
+    resolved: tuple[Alert, ...] = ()

@@ -93,17 +93,6 @@ monitoring_references = Table(
 )
 """The reference of each version: a blob."""
 
-monitoring_sequences = Table(
-    "monitoring_sequences",
-    metadata,
-    Column("endpoint", String(100), primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("state", Text, nullable=False),
-    Column("upto_us", BigInteger, nullable=False),
-    info=JOURNAL,
-)
-"""The sequential test of each version's loss against its level at approval, and up to which outcome it has come."""
-
 monitoring_skews = Table(
     "monitoring_skews",
     metadata,

@@ -11,7 +11,7 @@ from fairlead.store.events import Event, Recorded, Subject
 from fairlead.store.failures import DatabaseDamaged, RowsDamaged
 from fairlead.store.ledger.export import export_log
 from fairlead.store.ledger.listing import event_at, events
-from fairlead.store.ledger.notes import Checkpoint, PublicKey
+from fairlead.store.ledger.notes import Checkpoint, PublicKey, SigningKey
 from fairlead.store.ledger.prefix import inclusion_proofs, ledger_size, signed_prefix
 from fairlead.store.ledger.prove import (
     ConsistencyProof,
@@ -30,8 +30,8 @@ from fairlead.store.tables import Position
 __all__ = [
     "JOURNAL", "AlreadyDone", "Blobs", "Change", "Checkpoint", "ConsistencyProof", "Damaged", "Database",
     "DatabaseDamaged", "Event", "InclusionProof", "Journal", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent",
-    "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "Store", "Subject", "Verification",
-    "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at", "events", "export_log",
+    "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject",
+    "Verification", "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at", "events", "export_log",
     "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size", "metadata", "open_store", "signed_prefix",
     "verify",
 ]  # fmt: skip

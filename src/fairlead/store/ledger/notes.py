@@ -123,6 +123,10 @@ class SigningKey:
         encoded = base64.b64encode(ED25519 + self._seed).decode()
         return f"{PRIVATE}{self.public.name}+{self.public.id.hex()}+{encoded}\n"
 
+    def signature(self, data: bytes) -> bytes:
+        """Return the Ed25519 signature of other data than a note, such as a message to a webhook."""
+        return self._key.sign(data)
+
     def sign(self, text: str) -> str:
         """Return the note: the text, an empty line, and this key's signature."""
         signature = base64.b64encode(self.public.id + self._key.sign(text.encode())).decode()

@@ -96,13 +96,6 @@ def _windows() -> None:
         sa.Column("kept_at", sa.String(32), nullable=False),
     )
     op.create_table(
-        "monitoring_sequences",
-        sa.Column("endpoint", sa.String(100), primary_key=True),
-        sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("upto_us", sa.BigInteger, nullable=False),
-    )
-    op.create_table(
         "monitoring_skews",
         sa.Column("endpoint", sa.String(100), primary_key=True),
         sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),

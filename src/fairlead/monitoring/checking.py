@@ -1,0 +1,88 @@
+"""Check an endpoint: gather every sign that something is wrong, raise what is new, resolve what is over."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from fairlead.monitoring.alerts import settle
+from fairlead.monitoring.calibration import Finding
+from fairlead.monitoring.drift import drift, drift_findings
+from fairlead.monitoring.figures import failures
+from fairlead.monitoring.levels import level_signs, level_test
+from fairlead.monitoring.moments import hour_of, start_of
+from fairlead.monitoring.quality import column_signs, source_signs, volume_signs
+from fairlead.monitoring.records import AlertKind, Checked, Sign
+from fairlead.monitoring.skew import measure_skew, skew_signs
+from fairlead.serving import NoEndpoint, get_endpoint
+from fairlead.store import Store
+
+DAY = timedelta(days=1)
+LEAST_ROWS = 100
+"""Decisions of a day below which its drift is not judged."""
+ERRORS_OVER = timedelta(hours=1)
+ERROR_RATE = 0.05
+LEAST_REQUESTS = 50
+KINDS: tuple[AlertKind, ...] = ("drift", "performance", "quality", "skew", "service")
+
+
+def check(store: Store, endpoint: str, at: datetime) -> Checked:
+    """Look at the champion of an endpoint; raise alerts for what is wrong, and resolve those that are over.
+
+    Drift, missing columns, volume and skew are judged once for each whole day (UTC), the last one before ``at``, so
+    that a finding stands for a day and "one false page in 90 days" is what it says; performance over all days whose
+    outcomes had time to arrive; sources as they were found last; errors over the last hour. Safe to repeat: an alert is
+    raised once for as long as its cause lasts. An endpoint that is not routed has nothing to check, and its alerts end.
+    """
+    try:
+        routing = get_endpoint(store, endpoint).routing
+    except NoEndpoint:
+        return settle(store, endpoint, (), kinds=KINDS, at=at)
+    day = start_of(hour_of(at) // 24 * 24) - DAY
+    signs = [
+        *_drifted(store, endpoint, routing.model, routing.champion, day),
+        *level_signs(level_test(store, endpoint, version=routing.champion, at=at, model=routing.model)),
+        *source_signs(store, routing.model, routing.champion, at=at),
+        *volume_signs(store, endpoint, day=day),
+        *skew_signs(measure_skew(store, endpoint, version=routing.champion, day=day, model=routing.model)),
+        *_failing(store, endpoint, routing.champion, at),
+    ]
+    return settle(store, endpoint, signs, kinds=KINDS, at=at)
+
+
+def _drifted(store: Store, endpoint: str, model: str, version: int, day: datetime) -> list[Sign]:
+    window = drift(store, endpoint, version=version, since=day, until=day + DAY, model=model)
+    if window is None:
+        return []
+    signs = column_signs(window)
+    if window.n >= LEAST_ROWS:
+        found = drift_findings(store, endpoint, version=version, since=day, until=day + DAY, model=model)
+        signs += finding_signs(found, of=f"{model}@{version}", day=f"{day:%Y-%m-%d}")
+    return signs
+
+
+def finding_signs(found: Sequence[Finding], *, of: str, day: str) -> list[Sign]:
+    """Return findings as two signs at most: those that page together, and those that are only shown."""
+    signs = []
+    for level, severity, group in (("page", "page", "drift"), ("shown", "note", "drift:shown")):
+        mine = [one for one in found if one.level == level]
+        if mine:
+            names = ", ".join(one.name for one in mine[:5]) + (f" and {len(mine) - 5} more" if len(mine) > 5 else "")
+            signs.append(
+                Sign(
+                    kind="drift", group=group, severity=severity, lines=tuple(one.text for one in mine),  # type: ignore[arg-type]
+                    title=f"{names} of {of} {'has' if len(mine) == 1 else 'have'} drifted on {day}",
+                )
+            )  # fmt: skip
+    return signs
+
+
+def _failing(store: Store, endpoint: str, version: int, at: datetime) -> list[Sign]:
+    found = failures(store, endpoint, version=version, since=at - ERRORS_OVER, until=at)
+    if found.requests < LEAST_REQUESTS or (found.error_rate or 0.0) <= ERROR_RATE:
+        return []
+    return [
+        Sign(
+            kind="service", group="service:errors", severity="page",
+            title=f"{found.error_rate:.1%} of the requests of the last hour failed",
+            lines=(f"{found.errors:,} of {found.requests:,} requests to version {version}",),
+        )
+    ]  # fmt: skip
