@@ -75,6 +75,6 @@ late.serve(
 
 # 7. When to learn again, and who says yes -----------------------------------------------------
 late.retrain_when(
-    (fl.drift.of_prediction > 0.10) | (fl.log_loss.over("7d") > fl.at_approval * 1.10),
-    at_most="once a week", approve=fl.by("ops-lead"),
+    fl.log_loss.over("7d") > fl.at_approval * 1.10,
+    at_most="once every 3 weeks", approve=fl.by("ops-lead"),
 )

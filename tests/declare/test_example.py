@@ -71,7 +71,7 @@ def test_what_it_declares() -> None:
         ("shadow", 0.0), ("canary", 5.0), ("canary", 25.0), ("canary", 50.0), ("full", 100.0),
     ]  # fmt: skip
     assert late.retraining is not None
-    assert (late.retraining.at_most_s, late.retraining.approve_by) == (7 * 86400.0, "ops-lead")
+    assert (late.retraining.at_most_s, late.retraining.approve_by) == (21 * 86400.0, "ops-lead")
 
 
 def test_functions_stay_functions() -> None:

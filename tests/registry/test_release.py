@@ -284,3 +284,14 @@ def test_another_home_is_trusted_only_by_its_key(sqlite_store: Store, tmp_path: 
             check_release(other, release)
     finally:
         other.close()
+
+
+def test_a_repeatable_key_is_the_same_in_every_home_and_replaces_none(tmp_path: Path) -> None:
+    first, second = ReleaseKeys(tmp_path / "a"), ReleaseKeys(tmp_path / "b")
+    for keys in (first, second):
+        keys.make_repeatable(bytes(32))
+    assert list(first.trusted()) == list(second.trusted())
+    own = ReleaseKeys(tmp_path / "c")
+    before = key_id(own.signing().public_key())
+    own.make_repeatable(bytes(32))
+    assert list(own.trusted()) == [before]

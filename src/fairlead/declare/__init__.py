@@ -15,6 +15,7 @@ from fairlead.declare.expressions import Column as ColumnExpression
 from fairlead.declare.expressions import column
 from fairlead.declare.fields import Bool, Category, EventTime, Float, Int, Key, Text, Time
 from fairlead.declare.identity import declaration_digest
+from fairlead.declare.judging import retraining_policy
 from fairlead.declare.metrics import (
     accuracy,
     at_approval,
@@ -115,6 +116,6 @@ __all__ = [
     "declaration_digest", "describe", "drift", "duration_text", "equalised_odds", "errors", "every", "f1",
     "false_positive_rate", "features", "full", "here", "hours", "known_at", "latency", "load_project", "log_loss",
     "mae", "minutes", "missing", "model", "one_of", "parse_duration", "pinball", "pr_auc", "precision", "r2",
-    "recall", "rmse", "selection_rate", "shadow", "show", "show_policy", "show_rollout", "source",
+    "recall", "retraining_policy", "rmse", "selection_rate", "shadow", "show", "show_policy", "show_rollout", "source",
     "true_positive_rate",
 ]  # fmt: skip

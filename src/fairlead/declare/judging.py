@@ -84,6 +84,11 @@ def checked(policy: object, occasion: Occasion, *, view: FeatureViewSpec, label:
     return policy.spec
 
 
+def retraining_policy(policy: object, *, view: FeatureViewSpec, label: Label) -> PolicySpec:
+    """Return the spec of a policy for ``retrain_when``. Raises ``BadPolicy`` for one that could never be judged."""
+    return checked(policy, "retrain", view=view, label=label)
+
+
 def _leaves(policy: PolicySpec) -> Iterator[ConditionSpec | Every]:
     if isinstance(policy, AnyOf | AllOf):
         for term in policy.terms:

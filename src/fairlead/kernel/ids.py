@@ -32,6 +32,7 @@ class Ids:
         """Go on from another seed: what follows is a function of the clock and this seed, whatever was made before."""
         with self._lock:
             self._bits = random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
+            self._last = 0
 
     def new(self) -> str:
         millis = (self._clock.now() - _EPOCH) // _MILLISECOND

@@ -46,6 +46,18 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
             )
         return cursor
 
+    def limit(self, default: int, *, most: int) -> int:
+        """Return the query's ``limit``: how many items a page holds. Raises ``Invalid``."""
+        text = self.query.get("limit", str(default))
+        if not text.isdecimal() or not 1 <= int(text[:9]) <= most:
+            raise Invalid(
+                f"limit is {text[:20]!r}",
+                where="query limit",
+                why=f"It is a whole number from 1 to {most}.",
+                next=f"add for example ?limit={default}",
+            )
+        return int(text)
+
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """One query parameter of a route, after the ``?``. A request with a name that is not declared is refused.

@@ -4,12 +4,17 @@ from typing import Literal
 
 import msgspec
 
-from fairlead.kernel import Call, Permission, Query, Route
+from fairlead.kernel import CURSOR, Call, Permission, Query, Route, limit_query
+from fairlead.loop.cancel import cancel_turn
 from fairlead.loop.declarations import applied, projects
-from fairlead.loop.records import Declaration
+from fairlead.loop.records import Declaration, Turn
+from fairlead.loop.rollback import roll_back
 from fairlead.loop.rollout import Approved, approve_version, serve_version
+from fairlead.loop.turns import MOST, get_turn, list_turns
 from fairlead.serving import Endpoint
 from fairlead.store import Store
+
+LIMIT = 50
 
 
 class DeclarationList(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +37,63 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     because: str = ""
 
 
+class TurnPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some turns of the loop, newest first, and where the next page begins (null: it was the last)."""
+
+    items: list[Turn]
+    next: str | None = None
+
+
+class BecauseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``because`` is needed here or in the header."""
+
+    because: str = ""
+
+
 def routes(store: Store) -> list[Route]:
     """Return the room's routes over a store."""
+    return [*_deciding(store), *_turning(store)]
 
+
+def _turning(store: Store) -> list[Route]:
+    def listed(call: Call) -> TurnPage:
+        limit = call.limit(LIMIT, most=MOST)
+        found = list_turns(store, call.query.get("model"), limit=limit, before_id=call.id_cursor())
+        return TurnPage(items=found, next=found[-1].id if len(found) == limit else None)
+
+    def one(call: Call) -> Turn:
+        return get_turn(store, call.path["id"])
+
+    def cancelled(call: Call, request: BecauseRequest) -> Turn:
+        return cancel_turn(store, call.path["id"], actor=call.actor, because=request.because or call.because)
+
+    def back(call: Call, request: BecauseRequest) -> Endpoint:
+        return roll_back(store, call.path["endpoint"], actor=call.actor, because=request.because or call.because)
+
+    return [
+        Route(
+            method="GET", path="/api/v1/turns", permission=Permission.READ, handler=listed, response=TurnPage,
+            summary="List turns of the loop, newest first.",
+            query=(Query(name="model", meaning="Only turns of this model."), limit_query(LIMIT, most=MOST), CURSOR),
+        ),
+        Route(
+            method="GET", path="/api/v1/turns/{id}", permission=Permission.READ, handler=one, response=Turn,
+            summary="Show one turn of the loop: its trigger, its moves and their evidence.",
+        ),
+        Route(
+            method="POST", path="/api/v1/turns/{id}/cancel", permission=Permission.APPROVE, handler=cancelled,
+            request=BecauseRequest, response=Turn,
+            summary="Stop a turn whose version does not answer all traffic yet.",
+        ),
+        Route(
+            method="POST", path="/api/v1/endpoints/{endpoint}/rollback", permission=Permission.APPROVE, handler=back,
+            request=BecauseRequest, response=Endpoint,
+            summary="Let the version before the present one answer again: model, features and thresholds in one move.",
+        ),
+    ]  # fmt: skip
+
+
+def _deciding(store: Store) -> list[Route]:
     def declared(call: Call) -> DeclarationList:
         wanted = call.query.get("project")
         names = [name for name in projects(store) if wanted in (None, name)]

@@ -8,7 +8,7 @@ import msgspec
 from fairlead.declare import FeatureViewSpec, Project
 from fairlead.kernel import Actor, FairleadError, NotFound, Unavailable
 from fairlead.loop.conditions import check_conditions
-from fairlead.loop.path import apply_pipeline, materialise_pipeline, snapshot_pipeline, training_pipeline
+from fairlead.loop.path import Declared, apply_pipeline, materialise_pipeline, snapshot_pipeline, training_pipeline
 from fairlead.loop.plan import make_plan
 from fairlead.loop.records import Outcome, Plan
 from fairlead.loop.resume import resume_apply, resume_or_submit
@@ -73,7 +73,7 @@ def run_one(
     return _run(store, pipelines[name], actor=actor, because=because, watch=watch)
 
 
-def as_of(store: Store, project: Project) -> datetime:
+def as_of(store: Store, project: Declared) -> datetime:
     """Return the last full tick of the project's sources: what is known by then is what a run learns from.
 
     So runs within the same tick see the same facts, and find each other's results.

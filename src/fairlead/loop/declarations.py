@@ -7,7 +7,16 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, select
 
-from fairlead.declare import ModelSpec, ProjectSpec, Spec, declaration_digest
+from fairlead.declare import (
+    FeatureViewSpec,
+    ModelSpec,
+    ProjectSpec,
+    RetrainingSpec,
+    ServingSpec,
+    SourceSpec,
+    Spec,
+    declaration_digest,
+)
 from fairlead.loop.events import DeclarationApplied
 from fairlead.loop.records import Declaration
 from fairlead.loop.tables import declarations
@@ -58,6 +67,48 @@ def projects(store: Store) -> dict[str, Path]:
     query = select(declarations.c.project, declarations.c.file).distinct().order_by(declarations.c.project)
     with store.read() as connection:
         return {row.project: Path(row.file) for row in connection.execute(query)}
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """A project as it was last applied: where its file lies, and what it declared then."""
+
+    path: Path
+    spec: ProjectSpec
+
+
+def in_force(store: Store, project: str) -> InForce | None:
+    """Return a project as it was last applied, each model with its policies; None when it never was."""
+    found = applied(store, project)
+    file = projects(store).get(project)
+    if file is None:
+        return None
+    serving = {
+        name: msgspec.convert(one.spec, ServingSpec) for (kind, name), one in found.items() if kind == "endpoint"
+    }
+    policies = {name: msgspec.convert(d.spec, RetrainingSpec) for (kind, name), d in found.items() if kind == "policy"}
+    models = tuple(
+        msgspec.structs.replace(
+            msgspec.convert(one.spec, ModelSpec), serving=serving.get(name), retraining=policies.get(name)
+        )
+        for (kind, name), one in found.items()
+        if kind == "model"
+    )
+    spec = ProjectSpec(
+        name=project, models=models,
+        sources=tuple(msgspec.convert(one.spec, SourceSpec) for (kind, _), one in found.items() if kind == "source"),
+        views=tuple(msgspec.convert(d.spec, FeatureViewSpec) for (kind, _), d in found.items() if kind == "features"),
+    )  # fmt: skip
+    return InForce(file, spec)
+
+
+def model_in_force(store: Store, name: str) -> tuple[InForce, ModelSpec] | None:
+    """Return a model's declaration with the project that declares it; None when no file in force does."""
+    for project in projects(store):
+        found = in_force(store, project)
+        for model in found.spec.models if found else ():
+            if found is not None and model.name == name:
+                return found, model
+    return None
 
 
 def record_declarations(

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from fairlead.loop.records import Trigger, TurnState
 from fairlead.store import Event, Subject
 
 
@@ -23,3 +24,58 @@ class DeclarationApplied(Event, frozen=True, kw_only=True):
 
     def after(self) -> str | None:
         return self.digest
+
+
+class TurnOpened(Event, frozen=True, kw_only=True):
+    """A turn of the loop began."""
+
+    type: ClassVar[str] = "loop.turn-opened"
+    turn: str
+    model: str
+    trigger: Trigger
+    state: TurnState
+    digest: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("turn", self.turn, self.digest), Subject("model", self.model))
+
+    def after(self) -> str | None:
+        return self.digest
+
+
+class TurnMoved(Event, frozen=True, kw_only=True):
+    """A turn entered its next state, or the next stage of its rollout."""
+
+    type: ClassVar[str] = "loop.turn-moved"
+    turn: str
+    model: str
+    ref: str | None
+    was: TurnState
+    now: TurnState
+    stage: int
+    text: str
+    evidence: tuple[str, ...] = ()
+    replaced: str
+    digest: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        found = (Subject("turn", self.turn, self.digest), Subject("model", self.model))
+        return found if self.ref is None else (*found, Subject("version", self.ref))
+
+    def before(self) -> str | None:
+        return self.replaced
+
+    def after(self) -> str | None:
+        return self.digest
+
+
+class RolledBack(Event, frozen=True, kw_only=True):
+    """A version left its endpoint for the one before it: model, features, preprocessing and thresholds in one move."""
+
+    type: ClassVar[str] = "loop.rolled-back"
+    endpoint: str
+    ref: str
+    to: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("version", self.ref), Subject("version", self.to), Subject("endpoint", self.endpoint))

@@ -19,7 +19,10 @@ from fairlead.loop.fitting import fit, keep
 from fairlead.loop.frames import label_of, model_input
 from fairlead.loop.judging import champion_runtime, load_candidate, prediction_of
 from fairlead.loop.records import Outcome
+from fairlead.loop.reference import reference_of_candidate
 from fairlead.loop.steps import FileChanged, project_of
+from fairlead.loop.turns import enter_turn
+from fairlead.monitoring import keep_reference
 from fairlead.pipelines import StepContext
 from fairlead.registry import CHALLENGER, Lineage, ModelArtifacts, register_version, set_alias
 from fairlead.serving import measure_latency
@@ -45,7 +48,6 @@ def train(context: StepContext) -> dict[str, Any]:
     frame = context.frame(given["train"])
     rows, y = model_input(frame, compile_view(model.view)), label_of(frame, model.label.task)
     _check_unchanged(project, model)
-    clock = context.store.clock
     find_lost(context.store)  # such as the run of an attempt before this one, whose worker was killed
     with start_run(
         context.store, experiment=model.name, name=f"{model.name} to {given['test_from'][:10]}", actor=context.actor,
@@ -55,9 +57,9 @@ def train(context: StepContext) -> dict[str, Any]:
         # An estimator without a random_state of its own draws from these.
         np.random.seed(model.seed)  # noqa: NPY002
         random.seed(model.seed)
-        started = clock.monotonic()
+        started = context.stopwatch.monotonic()
         fitted = fit(project, model, rows, y, log=f"fairlead logs {context.run_id} {context.step}")
-        seconds = clock.monotonic() - started
+        seconds = context.stopwatch.monotonic() - started
         run.log_metrics({"train_rows": float(len(rows)), "train_seconds": seconds})
         logged = keep(run, model, fitted, rows)
         environment = run.environment
@@ -101,10 +103,14 @@ def evaluate_candidate(context: StepContext) -> dict[str, Any]:
             challenger_rows=rows, seed=model.seed,
         )  # fmt: skip
     sample = pq.read_table(io.BytesIO(context.get_bytes(logged.sample)))
-    latency = measure_latency(runtime, sample, inputs=runtime.inputs, measured_at=clock.now())
+    latency = measure_latency(
+        runtime, sample, inputs=runtime.inputs, measured_at=clock.now(), clock=context.stopwatch
+    )  # fmt: skip
     their_latency = None
     if reigning is not None and any(_is_champions_latency(metric) for metric in metrics_of(model.accept)):
-        their_latency = measure_latency(reigning, test, inputs=reigning.inputs, measured_at=clock.now())
+        their_latency = measure_latency(
+            reigning, test, inputs=reigning.inputs, measured_at=clock.now(), clock=context.stopwatch
+        )  # fmt: skip
     verdict = judge(
         model.accept, candidate=candidate, now=clock.now(), champion=champion, latency=latency,
         champion_latency=their_latency, comparison=comparison,
@@ -124,9 +130,11 @@ def register(context: StepContext) -> dict[str, Any]:
     """Enter the judged model as a candidate version, bound to the digests of all that it was made from."""
     model = msgspec.convert(context.params["model"], ModelSpec)
     trained, judged = context.inputs[f"train-{model.name}"], context.inputs[f"evaluate-{model.name}"]
+    given = context.inputs[f"features-{model.name}"]
     logged = msgspec.convert(trained["model"], LoggedModel)
     snapshots = [given for given in context.inputs.values() if "snapshot" in given]
     signature = context.put_bytes(canonical(logged.signature))
+    reference = reference_of_candidate(context, model, given, logged)
     with context.store.change(context.actor, context.because) as change:
         version = register_version(
             change,
@@ -145,6 +153,12 @@ def register(context: StepContext) -> dict[str, Any]:
             approve_by=model.retraining.approve_by if model.retraining else None, description=model.description,
         )  # fmt: skip
         set_alias(change, version, CHALLENGER)
+        keep_reference(
+            change, model=version.model, version=version.number, reference=reference, blobs=context.store.blobs
+        )
+        enter_turn(
+            context.store, change, version, passed=judged["passed"], lines=tuple(judged["lines"]), run=context.run_id
+        )
     evaluation = get_evaluation(context.store, judged["evaluation"])
     outcome = Outcome(
         model=version.model, version=version.number, passed=judged["passed"], evaluation=evaluation.record.id,

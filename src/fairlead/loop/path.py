@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
-from fairlead.declare import FeatureViewSpec, ModelSpec, Project, ProjectSpec, SourceSpec, declaration_digest
+from fairlead.declare import FeatureViewSpec, ModelSpec, ProjectSpec, SourceSpec, declaration_digest
 from fairlead.pipelines import PipelineSpec, StepSpec
 
 STEPS = "fairlead.loop.steps"
@@ -16,8 +17,18 @@ DECLARE = "declare"
 """The last step of an apply, which puts the declarations in force."""
 
 
+class Declared(Protocol):
+    """A project, loaded from its file or as it was last applied: what it declares, and where its file lies."""
+
+    @property
+    def spec(self) -> ProjectSpec: ...
+
+    @property
+    def path(self) -> Path: ...
+
+
 def apply_pipeline(
-    project: Project, *, models: Iterable[ModelSpec], views: Iterable[FeatureViewSpec], as_of: datetime
+    project: Declared, *, models: Iterable[ModelSpec], views: Iterable[FeatureViewSpec], as_of: datetime
 ) -> PipelineSpec:
     """Return the pipeline that brings models and views into being and then puts the declarations in force."""
     steps = _steps(project, models=models, views=views, as_of=as_of)
@@ -33,25 +44,26 @@ def apply_name(project: ProjectSpec) -> str:
     return f"apply-{project.name}"
 
 
-def training_pipeline(project: Project, model: ModelSpec, *, as_of: datetime) -> PipelineSpec:
-    """Return the pipeline that trains one model again and brings its features online up to date."""
-    return PipelineSpec(
-        name=f"train-{model.name}", steps=_steps(project, models=[model], views=[model.view], as_of=as_of)
-    )
+def training_pipeline(
+    project: Declared, model: ModelSpec, *, as_of: datetime, views: Iterable[FeatureViewSpec] | None = None
+) -> PipelineSpec:
+    """Return the pipeline that trains one model again and brings ``views`` (its own) online up to date."""
+    views = [model.view] if views is None else views
+    return PipelineSpec(name=f"train-{model.name}", steps=_steps(project, models=[model], views=views, as_of=as_of))
 
 
-def materialise_pipeline(project: Project, view: FeatureViewSpec, *, as_of: datetime) -> PipelineSpec:
+def materialise_pipeline(project: Declared, view: FeatureViewSpec, *, as_of: datetime) -> PipelineSpec:
     """Return the pipeline that brings one view's features online up to date."""
     return PipelineSpec(name=f"materialise-{view.name}", steps=_steps(project, models=[], views=[view], as_of=as_of))
 
 
-def snapshot_pipeline(project: Project, source: SourceSpec) -> PipelineSpec:
+def snapshot_pipeline(project: Declared, source: SourceSpec) -> PipelineSpec:
     """Return the pipeline that takes one source's snapshot."""
     return PipelineSpec(name=f"snapshot-{source.name}", steps=(_snapshot(project, source),))
 
 
 def _steps(
-    project: Project, *, models: Iterable[ModelSpec], views: Iterable[FeatureViewSpec], as_of: datetime
+    project: Declared, *, models: Iterable[ModelSpec], views: Iterable[FeatureViewSpec], as_of: datetime
 ) -> tuple[StepSpec, ...]:
     models, views = list(models), list(views)
     sources: dict[str, SourceSpec] = {}
@@ -67,7 +79,7 @@ def _steps(
     return tuple(steps)
 
 
-def _snapshot(project: Project, source: SourceSpec) -> StepSpec:
+def _snapshot(project: Declared, source: SourceSpec) -> StepSpec:
     # Never cached: only reading tells whether the data changed. The same data gives the same snapshot.
     return StepSpec(
         name=f"snapshot-{source.name}", function=f"{STEPS}:snapshot", cache=False, timeout_s=SECONDS_A_STEP,
@@ -75,19 +87,19 @@ def _snapshot(project: Project, source: SourceSpec) -> StepSpec:
     )  # fmt: skip
 
 
-def _snapshots_of(project: Project, view: FeatureViewSpec) -> tuple[str, ...]:
+def _snapshots_of(project: Declared, view: FeatureViewSpec) -> tuple[str, ...]:
     found = (project.spec.source_of(contract.name) for contract in view.contracts)
     return tuple(f"snapshot-{source.name}" for source in found if source is not None)
 
 
-def _materialise(project: Project, view: FeatureViewSpec) -> StepSpec:
+def _materialise(project: Declared, view: FeatureViewSpec) -> StepSpec:
     return StepSpec(
         name=f"materialise-{view.name}", function=f"{STEPS}:materialise_view", needs=_snapshots_of(project, view),
         params={"view": _plain(view)}, cache=False, timeout_s=SECONDS_A_STEP,
     )  # fmt: skip
 
 
-def _training(project: Project, model: ModelSpec, *, as_of: datetime) -> list[StepSpec]:
+def _training(project: Declared, model: ModelSpec, *, as_of: datetime) -> list[StepSpec]:
     learnt = msgspec.structs.replace(model, accept=(), serving=None, retraining=None)
     seen = msgspec.structs.replace(learnt, function="", params={}, seed=0, code="")
     features, train, evaluate = f"features-{model.name}", f"train-{model.name}", f"evaluate-{model.name}"

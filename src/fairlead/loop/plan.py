@@ -21,6 +21,7 @@ from fairlead.features import compile_view, decided_text, prove_blind_to
 from fairlead.loop.conditions import check_conditions
 from fairlead.loop.declarations import applied, declared_things
 from fairlead.loop.records import Plan, PlanItem, Sign
+from fairlead.loop.triggers import words_of_policy
 from fairlead.store import Store
 
 
@@ -108,18 +109,15 @@ def _roll_back(serving: ServingSpec) -> tuple[str, ...]:
 
 
 def _policy_lines(retraining: RetrainingSpec) -> tuple[str, ...]:
-    by = f", approved by {retraining.approve_by}" if retraining.approve_by else ""
-    at_most = f" at most every {duration_text(retraining.at_most_s)}" if retraining.at_most_s else ""
-    return (
-        f"retrain{at_most}{by}",
-        f"when {describe(retraining.when)}",
-        "recorded with the model; retraining is started by hand for now: fairlead run",
-    )
+    by = f"approved by {retraining.approve_by}" if retraining.approve_by else ""
+    limits = ", ".join(part for part in (words_of_policy(retraining), by) if part)
+    return (f"retrain {limits}".rstrip(), f"when {describe(retraining.when)}")
 
 
 def _stage(stage: Stage) -> str:
     share = {"shadow": "shadow", "canary": f"canary {stage.percent:g}%", "full": "full"}[stage.kind]
-    return f"{share} {duration_text(stage.hold_s)}" if stage.hold_s else share
+    least = f" and {stage.decisions} decisions" if stage.decisions else ""
+    return f"{share} {duration_text(stage.hold_s)}{least}" if stage.hold_s else share
 
 
 def count(number: int) -> str:

@@ -143,8 +143,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One turn of the loop, from its trigger to its verdict. One id, one state machine.
 
     ``run`` is the pipeline run that trains, ``version`` what it registered, ``champion`` the version that answered
-    when the rollout began (None: it is the first). ``stage`` counts the declared stages of the rollout from 0. ``since``
-    is when the present state (or stage) was entered.
+    when the rollout began (None: it is the first). ``stage`` counts the declared stages of the rollout from 0, and
+    ``since`` is when the present state or stage was entered.
     """
 
     id: str

@@ -4,9 +4,11 @@ from typing import Literal
 
 import msgspec
 
-from fairlead.declare import ServingSpec
+from fairlead.declare import ServingSpec, Stage
 from fairlead.kernel import Actor, Conflict, FairleadError, Invalid, NotFound
 from fairlead.loop.declarations import applied, projects
+from fairlead.loop.records import Trigger, TriggerKind, Turn, TurnState
+from fairlead.loop.turns import move_turn, open_turn, open_turn_of
 from fairlead.registry import (
     CHAMPION,
     Approval,
@@ -25,10 +27,13 @@ from fairlead.serving import (
     Routing,
     get_endpoint,
     set_routing,
-)  # fmt: skip
-from fairlead.store import Store
+)
+from fairlead.store import Change, Store
 
 StageName = Literal["shadow", "canary", "full"]
+FULL = Stage(kind="full", percent=100.0)
+DEFAULT_ROLLOUT = (Stage(kind="shadow", percent=0.0, hold_s=86400.0), FULL)
+"""For a model whose file says nothing: a day as a shadow, then all traffic."""
 
 
 class RolloutNotStarted(Conflict):
@@ -39,35 +44,73 @@ class RolloutNotStarted(Conflict):
 
 
 class Approved(msgspec.Struct, frozen=True, kw_only=True):
-    """An approval, and the place in the routing that it opened."""
+    """An approval, the place in the routing that it opened, and the turn of the loop that goes on with it."""
 
     approval: Approval
     endpoint: Endpoint
     stage: StageName
     percent: float
+    turn: Turn
 
 
 def approve_version(store: Store, ref: str, *, actor: Actor, because: str, override: str = "") -> Approved:
     """Approve a candidate, release it, and start its rollout.
 
     The first version of a model gets all traffic, since there is nothing to compare it with. A later one takes the
-    first declared stage (a shadow, unless the rollout says otherwise); ``serve_version`` moves it on. Raises what
-    approving raises; killed between approval and routing, the version is approved and ``serve_version`` goes on.
+    first declared stage (a shadow, unless the rollout says otherwise) and is moved on by the controller. Raises what
+    approving raises; killed between approval and routing, the version is approved and the controller goes on.
     """
     version = get_version(store, ref)
     version.may_be_approved(override=override)
     _check_releasable(store, version)
     with store.change(actor, because) as change:
         approval = approve(change, version, because=because, override=override)
-    stage, percent = _first_stage(store, version)
+        turn = _waiting_turn(store, change, version)
     try:
-        endpoint = serve_version(store, version.ref, stage=stage, percent=percent, actor=actor, because=because)
+        turn, endpoint = start_rollout(store, turn, actor=actor, because=because)
     except FairleadError as error:
         raise RolloutNotStarted(
             f"{version.ref} is approved, but its rollout did not start: {error.what}",
             where=error.where, why=error.why, version=version.ref,
         ) from error  # fmt: skip
-    return Approved(approval=approval, endpoint=endpoint, stage=stage, percent=percent)
+    stage = FULL if turn.champion is None else stages_of(store, version.model)[turn.stage]
+    return Approved(approval=approval, endpoint=endpoint, stage=stage.kind, percent=stage.percent, turn=turn)
+
+
+def start_rollout(store: Store, turn: Turn, *, actor: Actor, because: str) -> tuple[Turn, Endpoint]:
+    """Give the approved version of a waiting turn its first place: a stage beside the champion, or all traffic."""
+    assert turn.ref is not None
+    now = routing_of(store, turn.model)
+    champion = now.champion if now is not None and now.champion != turn.version else None
+    release_for(store, turn.ref, actor=actor)
+    with store.change(actor, because) as change:
+        if champion is None:
+            turn = move_turn(change, turn, TurnState.FULL, "the first version: all traffic", champion=None)
+            stage = FULL
+        else:
+            stage = stages_of(store, turn.model)[0]
+            turn = move_turn(change, turn, state_of(stage), words_of(stage), champion=champion, stage=0)
+        return turn, place(store, change, turn, stage)
+
+
+def place(store: Store, change: Change, turn: Turn, stage: Stage) -> Endpoint:
+    """Route the version of a turn as a stage says; with ``full`` it becomes the champion.
+
+    The version that it replaces stays beside it as a shadow, until late labels have confirmed the new one.
+    """
+    assert turn.version is not None
+    sticky_by = _sticky(store, turn.model)
+    champion, routing = turn.champion, Routing(endpoint=turn.model, model=turn.model, champion=turn.version)
+    if stage.kind == "full":
+        routing = msgspec.structs.replace(routing, shadow=() if champion is None else (champion,))
+        set_alias(change, VersionRef.parse(f"{turn.model}@{turn.version}"), CHAMPION)
+    elif champion is not None and stage.kind == "shadow":
+        routing = msgspec.structs.replace(routing, champion=champion, shadow=(turn.version,))
+    elif champion is not None:
+        canary = Canary(version=turn.version, percent=stage.percent)
+        routing = msgspec.structs.replace(routing, champion=champion, canary=(canary,), paired=True)
+    routing = msgspec.structs.replace(routing, sticky_by=sticky_by)
+    return set_routing(change, routing, releases=RegisteredReleases(store))
 
 
 def serve_version(
@@ -75,20 +118,74 @@ def serve_version(
 ) -> Endpoint:
     """Give an approved version its place at the endpoint of its model: shadow, a share of the traffic, or all of it.
 
-    With ``full`` it becomes the champion, and every other version leaves the endpoint. Raises ``NotApproved`` for a
-    version without a valid approval, and ``Invalid`` for a shadow or canary where nothing answers yet.
+    With ``full`` it becomes the champion, and every other version leaves the endpoint. A turn of the loop that was
+    rolling out ends here: who routes by hand decides. Raises ``NotApproved`` for a version without a valid approval,
+    and ``Invalid`` for a shadow or canary where nothing answers yet.
     """
     version = get_version(store, VersionRef.parse(ref))
     routing = _routing(
-        _endpoint(store, version.model), version, stage, percent, sticky_by=_sticky(store, version.model)
+        routing_of(store, version.model), version, stage, percent, sticky_by=_sticky(store, version.model)
     )
     routing.check()
     release_for(store, version.ref, actor=actor)
+    turn = open_turn_of(store, version.model)
     with store.change(actor, because) as change:
         endpoint = set_routing(change, routing, releases=RegisteredReleases(store))
         if routing.champion == version.number:
             set_alias(change, version, CHAMPION)
+        if turn is not None and turn.state.rolls_out:
+            move_turn(change, turn, TurnState.CANCELLED, f"{version.ref} was routed by hand: {stage}")
     return endpoint
+
+
+def stages_of(store: Store, model: str) -> tuple[Stage, ...]:
+    """Return the stages of a model's rollout that are in force."""
+    serving = serving_in_force(store, model)
+    return serving.rollout if serving is not None and serving.rollout else DEFAULT_ROLLOUT
+
+
+def state_of(stage: Stage) -> TurnState:
+    """Return the state of a turn whose version has this stage's place."""
+    return TurnState(stage.kind)
+
+
+def words_of(stage: Stage) -> str:
+    """Say what a stage means for the traffic."""
+    match stage.kind:
+        case "shadow":
+            return "a shadow: sees all traffic, answers none"
+        case "canary":
+            return f"answers {stage.percent:g} % of the traffic"
+        case _:
+            return "answers all traffic; the version before it watches as a shadow"
+
+
+def routing_of(store: Store, name: str) -> Routing | None:
+    """Return who answers at an endpoint, or None."""
+    try:
+        return get_endpoint(store, name).routing
+    except NotFound:
+        return None
+
+
+def serving_in_force(store: Store, model: str) -> ServingSpec | None:
+    """Return the serving policy that is in force for a model."""
+    for project in projects(store):
+        found = applied(store, project).get(("endpoint", model))
+        if found is not None:
+            return msgspec.convert(found.spec, ServingSpec)
+    return None
+
+
+def _waiting_turn(store: Store, change: Change, version: Version) -> Turn:
+    """Return the turn that waits for this version; open one for a version that was made or chosen by hand."""
+    turn = open_turn_of(store, version.model)
+    if turn is not None and turn.version == version.number and turn.state is TurnState.WAITING:
+        return turn
+    if turn is not None:
+        move_turn(change, turn, TurnState.CANCELLED, f"{version.ref} was approved instead")
+    trigger = Trigger(kind=TriggerKind.HAND, text=f"{version.ref} was approved by hand")
+    return open_turn(change, version.model, trigger, state=TurnState.WAITING, version=version.number)
 
 
 def _check_releasable(store: Store, version: Version) -> None:
@@ -119,32 +216,6 @@ def _routing(
     return msgspec.structs.replace(now, canary=canary, shadow=shadow, sticky_by=sticky_by)
 
 
-def _first_stage(store: Store, version: Version) -> tuple[StageName, float]:
-    if _endpoint(store, version.model) is None:
-        return "full", 100.0
-    serving = _serving(store, version.model)
-    if serving is None or not serving.rollout:
-        return "shadow", 0.0
-    first = serving.rollout[0]
-    return first.kind, first.percent
-
-
-def _endpoint(store: Store, name: str) -> Routing | None:
-    try:
-        return get_endpoint(store, name).routing
-    except NotFound:
-        return None
-
-
 def _sticky(store: Store, model: str) -> str | None:
-    serving = _serving(store, model)
+    serving = serving_in_force(store, model)
     return serving.sticky_by if serving else None
-
-
-def _serving(store: Store, model: str) -> ServingSpec | None:
-    """Return the serving policy that is in force for a model."""
-    for project in projects(store):
-        found = applied(store, project).get(("endpoint", model))
-        if found is not None:
-            return msgspec.convert(found.spec, ServingSpec)
-    return None

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Index, Integer, String, Table, Text
 
-from fairlead.store import metadata
+from fairlead.store import JOURNAL, metadata
 
 declarations = Table(
     "loop_declarations",
@@ -30,3 +30,13 @@ turns = Table(
 )
 """One row for each turn: a ``Turn`` as JSON. ``open_of`` is the model while the turn is open, so that a model has one
 open turn at most; ``revision`` rises with each move, so that two controllers never both make it."""
+
+marks = Table(
+    "loop_marks",
+    metadata,
+    Column("model", String(200), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("at", String(32), nullable=False),
+    info=JOURNAL,
+)
+"""Moments that the loop remembers for a model: up to when outcomes were brought, since when a policy holds."""

@@ -153,7 +153,9 @@ class Pool:
     def _environment(self) -> dict[str, str]:
         """Share the cores among the workers: libraries that each take all of them wait for each other instead."""
         share = str(max(1, (os.cpu_count() or 1) // self.size))
-        return {**dict.fromkeys(_THREADS, share), **os.environ}
+        # Hashes of texts differ from process to process otherwise, and with them the order of sets: the same training
+        # would leave other bytes (skl2onnx names nodes in such an order).
+        return {"PYTHONHASHSEED": "0", **dict.fromkeys(_THREADS, share), **os.environ}
 
     def _start(self) -> Worker:
         ours, theirs = socket.socketpair()

@@ -34,7 +34,16 @@ class ReleaseKeys:
 
     def signing(self) -> Ed25519PrivateKey:
         """Return this home's key, made now if there is none. Raises ``Refused`` when others may read it."""
-        return self._load() or self._make()
+        return self._load() or self._make(Ed25519PrivateKey.generate())
+
+    def make_repeatable(self, seed: bytes) -> None:
+        """Make this home's key from 32 bytes that are no secret, unless it has one.
+
+        For a replay, which must come out the same each time: anybody can make this key, so it vouches for nothing
+        outside the replay's own home.
+        """
+        if self._load() is None:
+            self._make(Ed25519PrivateKey.from_private_bytes(seed))
 
     def trusted(self) -> dict[str, Ed25519PublicKey]:
         """Return the public keys whose signatures count here, by their ids."""
@@ -71,9 +80,8 @@ class ReleaseKeys:
             )
         return key
 
-    def _make(self) -> Ed25519PrivateKey:
+    def _make(self, key: Ed25519PrivateKey) -> Ed25519PrivateKey:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from fairlead.kernel import CURSOR, Call, Invalid, Permission, Route, limit_query, parse_time, time_query
+from fairlead.kernel import CURSOR, Call, Permission, Route, limit_query, parse_time, time_query
 from fairlead.serving.decisions import Segment, decisions, find_decision, sealed_segments
 from fairlead.serving.gateway import EndpointStatus, Gateway
 from fairlead.serving.records import Canary, Decision, Routing
@@ -85,7 +85,7 @@ def _reading(store: Store, gateway: Gateway) -> list[Route]:
         return _answer(store, gateway, call.path["endpoint"])
 
     def logged(call: Call) -> DecisionPage:
-        limit = _limit(call)
+        limit = call.limit(LIMIT, most=MOST_ITEMS)
         found = decisions(
             store, call.path["endpoint"], since=_time(call, "since"), until=_time(call, "until"), limit=limit,
             before_id=call.id_cursor(),
@@ -158,16 +158,6 @@ def _answer(store: Store, gateway: Gateway, name: str) -> EndpointAnswer:
     found = get_endpoint(store, name)
     status = next((one for one in gateway.status() if one.endpoint == name), None)
     return EndpointAnswer(endpoint=found, status=status)
-
-
-def _limit(call: Call) -> int:
-    text = call.query.get("limit", str(LIMIT))
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_ITEMS:
-        raise Invalid(
-            f"limit is {text[:20]!r}", where="query limit", why=f"It is a whole number from 1 to {MOST_ITEMS}.",
-            next="add for example ?limit=100",
-        )  # fmt: skip
-    return int(text)
 
 
 def _time(call: Call, name: str) -> datetime | None:

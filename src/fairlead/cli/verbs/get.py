@@ -23,8 +23,10 @@ NOUNS: dict[str, tuple[str, str]] = {
     "models": ("models", "names under which versions are numbered"),
     "versions": ("models", "trained models, bound to what they were made from"),
     "evaluations": ("models", "how good a version was, on which rows"),
+    "turns": ("loop", "turns of the loop, from trigger to verdict"),
     "endpoints": ("serving", "who answers, and how much of the traffic"),
     "decisions": ("serving", "what was answered, to whom, with which features"),
+    "lineage": ("lineage", "what something was made from, and what depends on it"),
     "events": ("ledger", "every change of state: who, when, why"),
     "tokens": ("ledger", "who may call from elsewhere"),
 }

@@ -18,3 +18,10 @@ def upgrade() -> None:
         sa.Column("turn", sa.Text, nullable=False),
     )
     op.create_index("ix_loop_turns_model_id", "loop_turns", ["model", "id"])
+    op.create_table(
+        "loop_marks",
+        sa.Column("model", sa.String(200), nullable=False),
+        sa.Column("name", sa.String(40), nullable=False),
+        sa.Column("at", sa.String(32), nullable=False),
+        sa.PrimaryKeyConstraint("model", "name", name="pk_loop_marks"),
+    )

@@ -1,0 +1,148 @@
+"""``fairlead replay``: a stretch of the past in minutes, through the code that runs in production."""
+
+import os
+import shutil
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from fairlead import declare
+from fairlead.cli.output import show_one, text_option
+from fairlead.cli.progress import Progress
+from fairlead.cli.session import Session, pass_session
+from fairlead.declare import Project, RetrainingSpec, load_project, retraining_policy
+from fairlead.kernel import FairleadError, Invalid, Settings, SystemClock, VirtualClock, digest_of, parse_time
+from fairlead.loop import (
+    Replay,
+    ReplayReport,
+    Told,
+    frontier_picture,
+    frontier_policies,
+    frontier_table,
+    report_lines,
+    report_of,
+    turn_line,
+    with_policy,
+)
+from fairlead.store import open_store
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--from", "start", required=True, metavar="TIME", help="Where it begins: 2013-03-01.")
+@click.option("--to", "end", required=True, metavar="TIME", help="The last day, or the moment, at which it ends.")
+@click.option("--policy", metavar="EXPRESSION", help="Another policy than the declared one: \"fl.every('30d')\".")
+@click.option("--compare", is_flag=True, help="Replay the usual policies too, and draw loss against turns.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Where the drawing of --compare goes (frontier.svg).")
+@click.option("--again", is_flag=True, help="Begin anew, even where a replay was left unfinished or is done.")
+@text_option
+@pass_session
+def replay(session: Session, /, form: str, **asked: Any) -> None:
+    """Replay the first model of FILE through a past period, with a virtual clock and simulated approvals.
+
+    Each replay lives in a folder of its own under the home; killed, the same command goes on with it. Its pages:
+    fairlead --home FOLDER up.
+    """
+    project = load_project(session.project_file(asked["file"]))
+    start, end = _span(asked["start"], asked["end"])
+    if asked["policy"]:
+        project = with_policy(project, _policy(project, asked["policy"]))
+    if not asked["compare"]:
+        found = _replayed(session, project, start, end, again=asked["again"], show=form == "text")
+        if form == "text":
+            click.echo("\n".join(report_lines(found)))
+        else:
+            show_one(msgspec.to_builtins(found), form=form)
+        return
+    reports = []
+    for name, policy in frontier_policies(project.spec.models[0]):
+        click.echo(f"\n{name}", err=True)
+        changed = with_policy(project, policy)
+        reports.append((name, _replayed(session, changed, start, end, again=asked["again"], show=form == "text")))
+    picture = asked["picture"] or Path("frontier.svg")
+    picture.write_text(frontier_picture(reports), "utf-8")
+    if form == "text":
+        click.echo("\n".join(["", *frontier_table(reports), f"Drawn in {picture}"]))
+    else:
+        show_one({name: msgspec.to_builtins(one) for name, one in reports}, form=form)
+
+
+def _replayed(
+    session: Session, project: Project, start: datetime, end: datetime, *, again: bool, show: bool
+) -> ReplayReport:
+    """Replay one policy in its own home, or go on with it, and sum it up."""
+    home = session.settings.home_path / "replays" / _name(project, start, end)
+    if again:
+        shutil.rmtree(home, ignore_errors=True)
+    settings = msgspec.structs.replace(session.settings, home=str(home), database="", blobs="", workers=1)
+    with closing(open_store(settings, clock=VirtualClock(start), seed=_seed(home))) as store:
+        driver = Replay(store, project, start=start, end=end, attempt=_attempt(settings))
+        with Progress(SystemClock()) as bars:
+            hours = round((end - start) / timedelta(hours=1))
+
+            def tell(told: Told) -> None:
+                if told.at.hour == 0:
+                    done = round((told.at - start) / timedelta(hours=1))
+                    bars.update("replay", done, hours, f"hours, {told.at:%Y-%m-%d}")
+                for turn in told.turns if show else ():
+                    bars.say("replay", turn_line(turn))
+
+            driver.run(tell)
+            bars.finish("replay", f"{driver.decisions} decisions in {home}")
+        return report_of(store, driver.model, start=start, end=end)
+
+
+def _span(start: str, end: str) -> tuple[datetime, datetime]:
+    first, last = parse_time(start, where="option --from"), parse_time(end, where="option --to")
+    if "T" not in end and " " not in end:
+        last += timedelta(days=1)  # a day is meant whole
+    if last <= first:
+        raise Invalid(
+            f"the replay would end at {end}, before it begins",
+            where="option --to",
+            why="It goes forward through time, hour by hour.",
+            next="fairlead replay --from 2013-03-01 --to 2013-12-31",
+        )
+    return first, last
+
+
+def _policy(project: Project, text: str) -> RetrainingSpec:
+    """Read a policy as it would stand in the file; the declared limits on how often it may act stay."""
+    model = project.spec.models[0]
+    try:
+        said = eval(text, {"__builtins__": {}, "fl": declare})  # noqa: S307  typed by the user, on their own machine
+    except FairleadError:
+        raise
+    except Exception as error:  # noqa: BLE001  the edge to what the user typed
+        raise Invalid(
+            f"{text!r} is no policy: {error}",
+            where="option --policy",
+            why="It is an expression as retrain_when takes it, written with fl.",
+            next="fairlead replay ... --policy \"fl.log_loss.over('7d') > fl.at_approval * 1.10\"",
+        ) from None
+    when = retraining_policy(said, view=model.view, label=model.label)
+    return msgspec.structs.replace(model.retraining or RetrainingSpec(when=when), when=when)
+
+
+def _name(project: Project, start: datetime, end: datetime) -> str:
+    """Name a replay's folder after what it replays, so that the same command finds it again."""
+    what = digest_of([project.spec, str(project.path)])[7:15]
+    return f"{project.spec.models[0].name}-{start:%Y%m%d}-{end:%Y%m%d}-{what}"
+
+
+def _seed(home: Path) -> int:
+    return int(digest_of(home.name)[7:23], 16)
+
+
+def _attempt(settings: Settings) -> int:
+    """Count the starts of a replay, so that one that goes on makes no id twice."""
+    file = settings.home_path / "attempts"
+    count = int(file.read_text()) if file.exists() else 0
+    temporary = file.with_suffix(f".{os.getpid()}")
+    temporary.write_text(str(count + 1))
+    temporary.replace(file)
+    return count

@@ -1,0 +1,96 @@
+"""Bring the outcomes that a source tells: what became of each decision, when anybody could first know it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fairlead.data import latest_snapshot, load_snapshot
+from fairlead.declare import ModelSpec
+from fairlead.features import training_frame
+from fairlead.kernel import Actor
+from fairlead.loop.declarations import InForce
+from fairlead.loop.frames import as_float
+from fairlead.loop.marks import get_mark, set_mark
+from fairlead.monitoring import bring_outcomes
+from fairlead.store import Store
+
+KNOWN_TO = "outcomes-until"
+
+
+class KnownOutcomes(msgspec.Struct, frozen=True):
+    """Every outcome that a model's sources hold, sorted by the moment at which it became known.
+
+    Columns: the keys of the view's own contract under their own names, ``value`` (1.0 and 0.0 for yes and no) and
+    ``known_at``.
+    """
+
+    snapshots: tuple[str, ...]
+    table: pa.Table
+
+    def between(self, since: datetime, until: datetime) -> pa.Table:
+        """Return the outcomes that became known after ``since`` and not after ``until``."""
+        at = self.table["known_at"]
+        start, upto = _count_until(at, since), _count_until(at, until)
+        return self.table.slice(start, max(0, upto - start))
+
+
+def outcomes_of(model: ModelSpec, tables: Mapping[str, pa.Table], snapshots: tuple[str, ...]) -> KnownOutcomes:
+    """Compute the label of every row that has one, with the moment at which it became known."""
+    frame = training_frame(model.view, tables, label=model.label)
+    frame = frame.filter(pc.and_(pc.is_valid(frame["label"]), pc.is_valid(frame["label_known_at"])))
+    keys = model.view.of.keys
+    columns = {key: frame[f"key_{key}"] for key in keys}
+    columns["value"] = pa.array(as_float(frame["label"].combine_chunks()))
+    columns["known_at"] = frame["label_known_at"]
+    order = [("known_at", "ascending"), *((key, "ascending") for key in keys)]
+    return KnownOutcomes(snapshots, pa.table(columns).sort_by(order))
+
+
+class OutcomeDesk:
+    """Brings what became known since it was last asked. Keeps the outcomes of one state of the sources in memory."""
+
+    def __init__(self, store: Store, *, actor: Actor) -> None:
+        self._store = store
+        self._actor = actor
+        self._known: dict[str, KnownOutcomes] = {}
+
+    def bring(self, project: InForce, model: ModelSpec, *, since: datetime, until: datetime) -> int:
+        """Record the outcomes of a model's decisions that its sources tell by ``until``; return how many they told.
+
+        ``since`` is when the endpoint began to answer: what was known then is of no decision of its. Killed in
+        between, they are brought again, and recorded once: an outcome that is there already changes nothing.
+        """
+        known = self._outcomes(project, model)
+        if known is None:
+            return 0
+        found = known.between(get_mark(self._store, model.name, KNOWN_TO) or since, until)
+        if found.num_rows:
+            bring_outcomes(
+                self._store, model.name, found, actor=self._actor, because="its sources tell what became of it"
+            )  # fmt: skip
+        set_mark(self._store, model.name, KNOWN_TO, until)
+        return int(found.num_rows)
+
+    def _outcomes(self, project: InForce, model: ModelSpec) -> KnownOutcomes | None:
+        ids, tables = [], {}
+        for contract in model.view.contracts:
+            source = project.spec.source_of(contract.name)
+            snapshot = latest_snapshot(self._store, source.name) if source is not None else None
+            if snapshot is None:
+                return None
+            ids.append(snapshot.id)
+            tables[contract.name] = snapshot.id
+        known = self._known.get(model.name)
+        if known is None or known.snapshots != tuple(ids):
+            loaded = {contract: load_snapshot(self._store, id_) for contract, id_ in tables.items()}
+            known = self._known[model.name] = outcomes_of(model, loaded, tuple(ids))
+        return known
+
+
+def _count_until(at: pa.ChunkedArray, moment: datetime) -> int:
+    """Return how many of the sorted moments are not after this one."""
+    wanted = pa.scalar(moment, at.type)
+    return int(pc.sum(pc.less_equal(at, wanted)).as_py() or 0)

@@ -1,0 +1,57 @@
+"""Bring the version before back at once, by hand: model, features, preprocessing and thresholds in one move."""
+
+from fairlead.kernel import Actor, Invalid
+from fairlead.loop.controller import roll_back_turn
+from fairlead.loop.events import RolledBack
+from fairlead.loop.records import TurnState
+from fairlead.loop.rollout import routing_of
+from fairlead.loop.turns import list_turns, open_turn_of
+from fairlead.registry import CHAMPION, VersionRef, release_for, set_alias
+from fairlead.serving import Endpoint, NoEndpoint, RegisteredReleases, Routing, get_endpoint, set_routing
+from fairlead.store import Store
+
+
+class NothingBefore(Invalid):
+    """There is no version to go back to."""
+
+    code = "loop.nothing-before"
+    default_next = "fairlead get versions {model}, then fairlead serve {model}@N --because '...'"
+
+
+def roll_back(store: Store, model: str, *, actor: Actor, because: str) -> Endpoint:
+    """Let the version before the present one answer all traffic of a model's endpoint, within a second.
+
+    During a rollout that is the champion, and the turn ends as rolled back; after it, the version that the present one
+    replaced. A version carries its own features, preprocessing and thresholds, so all of them go back together; the
+    gateway swaps its routes as a whole, so no request fails. Raises ``NoEndpoint``, and ``NothingBefore``.
+    """
+    now = routing_of(store, model)
+    if now is None:
+        raise NoEndpoint(f"there is no endpoint {model[:100]!r}", where="fairlead rollback")
+    turn = open_turn_of(store, model)
+    if turn is not None and turn.state.rolls_out and turn.champion is not None:
+        release_for(store, f"{model}@{turn.champion}", actor=actor)
+        roll_back_turn(store, turn, actor=actor, because=because)
+        return get_endpoint(store, model)
+    before = next(
+        (
+            one.champion for one in list_turns(store, model, limit=500)
+            if one.version == now.champion and one.champion is not None and one.state is not TurnState.ROLLED_BACK
+        ),
+        None,
+    )  # fmt: skip
+    if before is None:
+        raise NothingBefore(
+            f"{model}@{now.champion} replaced no version",
+            where=f"endpoint {model}",
+            why="Only what was served before can be brought back without a new approval.",
+            model=model,
+        )
+    to = f"{model}@{before}"
+    release_for(store, to, actor=actor)
+    with store.change(actor, because) as change:
+        routing = Routing(endpoint=model, model=model, champion=before, sticky_by=now.sticky_by)
+        endpoint = set_routing(change, routing, releases=RegisteredReleases(store))
+        set_alias(change, VersionRef.parse(to), CHAMPION)
+        change.record(RolledBack(endpoint=model, ref=f"{model}@{now.champion}", to=to))
+    return endpoint

@@ -1,0 +1,111 @@
+"""Do everything that is due now for the models in force: bring outcomes, watch, move the turn, look for a trigger."""
+
+from datetime import datetime, timedelta
+
+from fairlead.declare import ModelSpec
+from fairlead.kernel import SYSTEM, Actor
+from fairlead.loop.controller import advance, keep
+from fairlead.loop.declarations import InForce, in_force, projects
+from fairlead.loop.outcomes import OutcomeDesk
+from fairlead.loop.records import Turn, TurnState
+from fairlead.loop.rollout import routing_of
+from fairlead.loop.triggers import due, start_turn
+from fairlead.loop.turns import list_turns, open_turn_of
+from fairlead.monitoring import watch
+from fairlead.store import Store
+
+MOST_STEPS = 20
+WINDOW = timedelta(hours=1)
+
+
+class Loop:
+    """Turns the loop of every model in force. ``tick`` does what is due and returns; nothing else runs.
+
+    The same object turns it in production (once a minute, in the server) and in a replay (once an hour of virtual
+    time): both call ``tick``, and both read the time from the store's clock.
+    """
+
+    def __init__(self, store: Store, *, actor: Actor = SYSTEM, materialise: bool = True) -> None:
+        self._store = store
+        self._materialise = materialise
+        self._actor = actor
+        self._desk = OutcomeDesk(store, actor=actor)
+        self._looked: dict[str, datetime] = {}
+
+    def tick(self) -> tuple[Turn, ...]:
+        """Do what is due for every model, and return the turns that moved."""
+        moved: list[Turn] = []
+        for name in projects(self._store):
+            project = in_force(self._store, name)
+            for model in project.spec.models if project else ():
+                assert project is not None
+                moved += self.tick_model(project, model)
+        return tuple(moved)
+
+    def tick_model(self, project: InForce, model: ModelSpec) -> list[Turn]:
+        """Do what is due for one model."""
+        now = self._store.clock.now()
+        if routing_of(self._store, model.name) is not None and self._is_new_hour(model.name, now):
+            watch(self._store, model.name, until=now)
+            self._desk.bring(project, model, since=_answering_since(self._store, model.name), until=now)
+        moved = self._advance(project, model)
+        begun = self._begin(model)
+        return [*moved, *begun, *(self._advance(project, model) if begun else ())]
+
+    def _is_new_hour(self, model: str, now: datetime) -> bool:
+        hour = now - timedelta(seconds=now.timestamp() % WINDOW.total_seconds())
+        if self._looked.get(model) == hour:
+            return False
+        self._looked[model] = hour
+        return True
+
+    def _advance(self, project: InForce, model: ModelSpec) -> list[Turn]:
+        """Move the open turn as long as it moves."""
+        moved = []
+        turn = open_turn_of(self._store, model.name)
+        for _ in range(MOST_STEPS):
+            if turn is None or not turn.state.is_open:
+                break
+            after = advance(
+                self._store, project, model, turn, actor=self._actor, materialise=self._materialise
+            )  # fmt: skip
+            if after == turn:
+                break
+            moved.append(after)
+            turn = after
+        return moved
+
+    def _begin(self, model: ModelSpec) -> list[Turn]:
+        """Begin a new turn when the policy asks for it. A version that answers all traffic already is kept then."""
+        turn = open_turn_of(self._store, model.name)
+        routing = routing_of(self._store, model.name)
+        if routing is None or (turn is not None and turn.state is not TurnState.FULL):
+            return []
+        since = _serving_since(self._store, model.name, routing.champion)
+        if since is None:
+            return []
+        trigger = due(self._store, model, version=routing.champion, since=since)
+        if trigger is None:
+            return []
+        moved = []
+        if turn is not None:
+            moved.append(keep(self._store, turn, actor=self._actor, text="kept: the next turn begins"))
+        return [*moved, start_turn(self._store, model.name, trigger, actor=self._actor)]
+
+
+def _serving_since(store: Store, model: str, version: int) -> datetime | None:
+    """Return when a version began to answer all traffic."""
+    for turn in list_turns(store, model, limit=500):
+        if turn.version == version:
+            at = next((move.at for move in turn.moves if move.state is TurnState.FULL), None)
+            if at is not None:
+                return at
+    return None
+
+
+def _answering_since(store: Store, model: str) -> datetime:
+    """Return when the endpoint of a model began to answer: when its first version took all traffic."""
+    began = [
+        move.at for turn in list_turns(store, model, limit=500) for move in turn.moves if move.state is TurnState.FULL
+    ]
+    return min(began, default=store.clock.now())
