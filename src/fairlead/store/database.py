@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from fairlead.kernel import Conflict, Invalid, Unavailable
 from fairlead.store.disk import Disk
 from fairlead.store.failures import named
+from fairlead.store.place import Place
 
 metadata = MetaData(
     naming_convention={
@@ -65,10 +66,12 @@ class Database:
         self._thread = threading.local()
         self._kept: Connection | None = None
         self._disk: Disk | None = None
+        self._place: Place | None = None
         if self.dialect == "sqlite" and parsed.database:
             path = Path(parsed.database)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(path.with_name(path.name + "-wal"))
+            self._place = Place(path)
             self._writer = _sqlite_engine(url, writer=True, wait_s=wait_s)
             self._reader = _sqlite_engine(url, writer=False, wait_s=wait_s)
         elif self.dialect == "postgresql":
@@ -87,8 +90,10 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection that sees one consistent state and cannot write."""
-        with named(reading=True), self._reader.connect() as connection:
-            yield connection
+        with named(reading=True):
+            self._check_place()
+            with self._reader.connect() as connection:
+                yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -129,6 +134,7 @@ class Database:
     @contextmanager
     def _write_sqlite(self) -> Iterator[Connection]:
         with self._queue():
+            self._check_place()
             connection = self._kept or self._writer.connect()
             self._kept = None
             try:
@@ -139,6 +145,10 @@ class Database:
                 raise
             # The next writer takes the same connection: getting one from the pool costs as much as a small insert.
             self._kept = connection
+
+    def _check_place(self) -> None:
+        if self._place is not None:
+            self._place.check()
 
     @contextmanager
     def _queue(self) -> Iterator[None]:

@@ -5,9 +5,12 @@ checkpoint can tell. So every answer to a change carries the newest one, and the
 own; ``verify`` holds the ledger against what was kept.
 """
 
+import logging
 import os
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ import msgspec
 from fairlead.kernel import Refused
 from fairlead.store.ledger.notes import Checkpoint, PublicKey
 from fairlead.store.ledger.tree import TILE
+
+log = logging.getLogger("fairlead.store")
 
 _THIN_AFTER = 1000
 
@@ -68,20 +73,21 @@ class Witness:
             size = int(size_text)
             if size <= self._newest.get(origin, 0):
                 return
-            lines = []
-            if key not in self._seen_keys:
-                known = {str(public) for public in self.keys(origin)}
-                lines += [] if key in known else [{"key": key}]
+            with _spared(origin):
+                lines = []
+                if key not in self._seen_keys:
+                    known = {str(public) for public in self.keys(origin)}
+                    lines += [] if key in known else [{"key": key}]
+                self._append(origin, [*lines, {"note": note}])
                 self._seen_keys.add(key)
-            self._append(origin, [*lines, {"note": note}])
-            self._newest[origin], self._last_note = size, note
-            self._kept += 1
-            if self._kept % _THIN_AFTER == 0:
-                self._rewrite(origin, {c.size // TILE: c for c in self.checkpoints(origin)})
+                self._newest[origin], self._last_note = size, note
+                self._kept += 1
+                if self._kept % _THIN_AFTER == 0:
+                    self._rewrite(origin, {c.size // TILE: c for c in self.checkpoints(origin)})
 
     def settle(self, origin: str, *, size: int) -> None:
         """Forget checkpoints that were shown to be consistent with a newer one of ``size``, which stays."""
-        with self._lock:
+        with self._lock, _spared(origin):
             self._rewrite(origin, {c.size: c for c in self.checkpoints(origin) if c.size >= size})
 
     def keys(self, origin: str) -> tuple[PublicKey, ...]:
@@ -122,8 +128,20 @@ class Witness:
         if not path.exists():
             return
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        temporary.write_bytes(b"".join(b"\n" + msgspec.json.encode(line) for line in lines))
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(b"".join(b"\n" + msgspec.json.encode(line) for line in lines))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _spared(origin: str) -> Iterator[None]:
+    """Let what cannot be written be forgotten: the change or the proof that it came with stands all the same."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("a checkpoint of %s is not kept: %s", origin, error.strerror)
 
 
 def _decoded(text: bytes) -> dict[str, Any] | None:
