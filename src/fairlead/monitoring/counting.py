@@ -17,7 +17,7 @@ from fairlead.monitoring.cells import Cells, Counts, Values, edges_as, lattice_s
 
 CHUNK = 1 << 17
 THREADS = 2
-_FEW = 1 << 14
+_FEW = 1 << 11
 _NARROWEST, _WIDEST = 1e-30, 1e30  # the steps of anything else are no ordinary numbers in 32 bits
 
 

@@ -1,0 +1,155 @@
+"""The long study of the monitors' statistics: false alarms, power, delay. Seeded; the tests hold short cuts of it.
+
+    python bench/drift_study.py [--days 365] [--streams 400] [--seed 0]
+
+Prints JSON. *Drift*: 40 features, 5,000 rows a day, a natural effect of each day of 0.03 standard deviations; a
+reference of 30 and of 60 days. ``false_days`` is the share of days without drift on which anything was found,
+``found_days`` that of first days after a shift of 5 features on which at least one of them was, ``found_features`` the
+share of those five; beside them the usual test, Kolmogorov-Smirnov at p < 0.05 for each feature. ``dry_run`` compares
+what a dry run promised with what then happened. *Losses*: an error rate that rises from 10 % to 13 % after so many
+healthy decisions: how many more it took, and how many stationary streams of 20,000 were alarmed; the last with errors
+that come in stormy days, where each day's mean counts as one loss.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from fairlead.monitoring.calibration import Calibration, calibrate
+from fairlead.monitoring.dry_run import dry_run
+from fairlead.monitoring.reference import PREDICTION
+from fairlead.monitoring.sequential import LevelState, against_level, evidence, update
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.monitoring import seeded
+
+COLUMNS, ROWS, SHIFTED = 40, 5_000, 5
+STREAM = 20_000
+BATCH = 50
+RATES = {"5 % of windows": (1.0, 20.0), "one in 90 days": (1.0, 90.0)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--streams", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {}
+    for length in (30, 60):
+        random = np.random.default_rng([arguments.seed, length])
+        result[f"reference of {length} days"] = drift(random, length, arguments.days)
+    result["losses"] = losses(np.random.default_rng([arguments.seed, 1]), arguments.streams)
+    json.dump(result, sys.stdout, indent=2)
+    print()
+
+
+def drift(random: np.random.Generator, length: int, days: int) -> dict[str, Any]:
+    """Return false alarms and power of one reference, at each rate that a user might state."""
+    past = [day(random) for _ in range(length)]
+    reference = seeded.reference_of_days(past)
+    calibration = calibrate(reference)
+    healthy = [day(random) for _ in range(days)]
+    found: dict[str, Any] = {}
+    for words, rate in RATES.items():
+        marked = [names(calibration, rows, rate) for rows in healthy]
+        found[words] = {
+            "false_days": share([bool(some) for some in marked]),
+            "false_days_without_effect_gate": share([bool(names(calibration, rows, rate, 0.0)) for rows in healthy]),
+            "paged_days": share([PREDICTION in some for some in marked]),
+        }
+        for shift in (0.05, 0.1, 0.2, 0.3):
+            found[words][f"shift of {shift} sd"] = power(random, calibration, rate, shift, days // 4)
+    rows_before = np.concatenate(past)[:: max(1, length // 10)]
+    found["ks at p < 0.05"] = {"false_days": share([naive(rows_before, rows) for rows in healthy[:20]])}
+    found["dry_run"] = promised(random, calibration)
+    return found
+
+
+def power(
+    random: np.random.Generator, calibration: Calibration, rate: tuple[float, float], shift: float, days: int
+) -> dict[str, float]:
+    shifted = {f"f{i}" for i in range(SHIFTED)}
+    marked = [names(calibration, day(random, shift=shift, shifted=SHIFTED), rate) & shifted for _ in range(days)]
+    return {
+        "found_days": share([bool(some) for some in marked]),
+        "found_features": round(float(np.mean([len(some) / SHIFTED for some in marked])), 4),
+    }
+
+
+def promised(random: np.random.Generator, calibration: Calibration) -> dict[str, Any]:
+    """Return how often the smallest shift of a dry run is found: 80 % was promised."""
+    run = dry_run(calibration.reference)
+    last = run.columns[-1]
+    assert last.smallest is not None
+    hits = []
+    for _ in range(200):
+        rows = day(random)
+        rows[:, -1] += last.smallest
+        hits.append(last.name in names(calibration, rows, RATES["one in 90 days"]))
+    return {"text": run.text, "smallest_sd": round(last.smallest, 4), "promised": 0.8, "found": share(hits)}
+
+
+def losses(random: np.random.Generator, streams: int) -> dict[str, Any]:
+    """Return false alarms over stationary streams, and decisions until a rise of the error rate is found."""
+    state = against_level(0.10)
+    stationary = [first_alarm(errors(random, (STREAM, 0.10)), state) is not None for _ in range(streams)]
+    result: dict[str, Any] = {"stationary streams alarmed": share(stationary)}
+    for healthy in (0, 1_000, 5_000, 10_000):
+        delays = []
+        for _ in range(streams // 2):
+            found = first_alarm(errors(random, (healthy, 0.10), (STREAM, 0.13)), state)
+            if found is None or found > healthy:
+                delays.append((found or healthy + STREAM) - healthy)
+        low, middle, high = np.quantile(delays, (0.1, 0.5, 0.9))
+        result[f"rise after {healthy:,}"] = {
+            "mean": round(float(np.mean(delays))), "p10": round(low), "median": round(middle), "p90": round(high),
+        }  # fmt: skip
+    storms = random.beta(2, 18, (streams, 500))  # the error rate of a day: 10 % on average, 6.5 % up or down
+    daily = random.binomial(40, storms) / 40
+    by_day = against_level(0.10, deviation=float(daily.std()), horizon=250)
+    result["stormy days, one loss a day, streams alarmed"] = share([
+        evidence(update(by_day, one)).alarmed for one in daily
+    ])  # fmt: skip
+    return result
+
+
+def names(
+    calibration: Calibration, rows: np.ndarray, rate: tuple[float, float], matters: float | None = None
+) -> set[str]:
+    more = {} if matters is None else {"matters": matters}
+    return {one.name for one in seeded.judge(calibration, rows, false_pages=rate, **more) if one.level != "none"}
+
+
+def day(random: np.random.Generator, **more: Any) -> np.ndarray:
+    return seeded.day(random, rows=ROWS, columns=COLUMNS, **more)
+
+
+def naive(before: np.ndarray, rows: np.ndarray) -> bool:
+    return any(stats.ks_2samp(before[:, i], rows[:, i]).pvalue < 0.05 for i in range(COLUMNS))
+
+
+def errors(random: np.random.Generator, *parts: tuple[int, float]) -> np.ndarray:
+    return np.concatenate([random.random(n) < rate for n, rate in parts]).astype(float)
+
+
+def first_alarm(stream: np.ndarray, state: LevelState) -> int | None:
+    for start in range(0, stream.size, BATCH):
+        state = update(state, stream[start : start + BATCH])
+        if evidence(state).alarmed:
+            return start + BATCH
+    return None
+
+
+def share(flags: list[bool]) -> float:
+    return round(float(np.mean(flags)), 4)
+
+
+if __name__ == "__main__":
+    main()
