@@ -1,8 +1,9 @@
 """What the ledger tells of something as of a position: its events, and the state that follows from them alone."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
-from fairlead.kernel import Invalid
+from fairlead.kernel import Invalid, NotFound
 from fairlead.registry import (
     LATEST,
     AliasMoved,
@@ -88,3 +89,16 @@ def number_at(store: Store, ref: VersionRef | str, *, size: int) -> VersionRef:
 def status_in(history: Sequence[Recorded]) -> Status:
     """Return a version's status as its own events leave it."""
     return next((_STATUS[event.type] for event in reversed(history) if event.type in _STATUS), Status.CANDIDATE)
+
+
+def position_at(store: Store, moment: datetime) -> int:
+    """Return the position of the newest event recorded up to a moment. Raises ``NotFound`` before the first."""
+    found = events(store, until=moment + timedelta(microseconds=1), order="newest", limit=1)
+    if not found:
+        raise NotFound(
+            f"the ledger holds no event up to {moment:%Y-%m-%d %H:%M:%S}",
+            where="ledger",
+            why="It began later.",
+            next="fairlead get events",
+        )
+    return found[0].position

@@ -44,6 +44,12 @@ def lineage(store: Store, subject: str, *, position: int | None = None) -> Graph
     return Graph(subject=subject, position=size - 1, nodes=nodes, edges=tuple(edges), missing=tuple(told.missing))
 
 
+def lineage_subjects(store: Store, *, position: int | None = None) -> tuple[LineageNode, ...]:
+    """Return everything that ``lineage`` could follow by its events, the newest first."""
+    told = projection_at(store, size=size_at(store, position))
+    return tuple(sorted(told.nodes.values(), key=lambda node: node.position or 0, reverse=True))
+
+
 def projection_at(store: Store, *, size: int) -> Projection:
     """Return the projection of the first ``size`` events."""
     return Projection(lambda ref: get_version(store, ref)).apply(events_of(store, type=READ, size=size))
