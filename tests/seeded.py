@@ -1,4 +1,4 @@
-"""A home in which much has happened, made through the rooms' own verbs: for the faces' tests to look at."""
+"""Homes in which much has happened, made through the rooms' own verbs: for the faces' tests to look at."""
 
 import asyncio
 import math
@@ -10,7 +10,7 @@ from tests.loop.parcels import write_project
 
 from fairlead.declare import load_project
 from fairlead.kernel import Actor, Clock, Permission, Settings, VirtualClock
-from fairlead.loop import apply_project, approve_version, serve_version
+from fairlead.loop import Replay, apply_project, approve_version, serve_version
 from fairlead.pipelines import PipelineSpec, Runner, StepSpec, submit
 from fairlead.server import Rooms, issue_token
 from fairlead.serving import Ask
@@ -33,10 +33,11 @@ class Seeded(msgspec.Struct, frozen=True):
     runs: tuple[str, ...]
     applied: str
     failed: str
+    seen_at: datetime = LATER
 
     @property
     def settings(self) -> Settings:
-        return Settings(home=str(self.home), project=str(self.project), clock=LATER.isoformat(), port=0)
+        return Settings(home=str(self.home), project=str(self.project), clock=self.seen_at.isoformat(), port=0)
 
 
 def seed(folder: Path) -> Seeded:
@@ -51,6 +52,29 @@ def seed(folder: Path) -> Seeded:
         with store.change(ANN, "for the nightly job") as change:
             issue_token(change, "nightly", permission=Permission.PREDICT)
         return Seeded(store.settings.home_path, project, decisions, runs, applied, _failed(store))
+    finally:
+        store.close()
+
+
+POLICIES = """
+slow.retrain_when(fl.every("5d"), at_most="3d", approve=fl.by("ops-lead"))
+slow.serve(
+    roll_back_if=(fl.errors > 0.01) | (fl.log_loss > fl.champion.log_loss * 1.5),
+    rollout="""
+HEAVIER = "weight[1700:] = np.minimum(weight[1700:] * 1.6 + 4, 50)\n    "
+"""From the 5th of February on parcels are heavier than any model has seen."""
+LOOPED_FROM = datetime(2013, 2, 1, tzinfo=UTC)
+LOOPED_TO = datetime(2013, 2, 7, 15, tzinfo=UTC)
+
+
+def seed_loop(folder: Path) -> Seeded:
+    """Replay a week: a first version is kept; parcels become heavier; a second learns again and ends as a canary."""
+    words = {"\nslow.serve(rollout=": POLICIES, "delay = 2 * weight": f"{HEAVIER}delay = 2 * weight"}
+    project = write_project(folder / "parcels.py", **words)
+    store = open_store(Settings(home=str(folder / "home")), clock=VirtualClock(LOOPED_FROM))
+    try:
+        Replay(store, load_project(project), start=LOOPED_FROM, end=LOOPED_TO).run(lambda told: None)
+        return Seeded(store.settings.home_path, project, (), (), "", "", LOOPED_TO)
     finally:
         store.close()
 

@@ -1,14 +1,15 @@
-"""What the pages' tests share: a seeded home, once a session, and a client that asks the real application."""
+"""What the pages' tests share: seeded homes, once a session, and clients that ask the real application."""
 
 import threading
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
-from tests.seeded import Seeded
+from tests.seeded import Seeded, seed_loop
 
 from fairlead.server import Rooms, application, doors_of
 from fairlead.server.api import Live
@@ -35,22 +36,37 @@ def client(seeded_store: Store) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="session")
+def looped(tmp_path_factory: pytest.TempPathFactory) -> Seeded:
+    """A home in which the loop of a model has turned for a week."""
+    return seed_loop(tmp_path_factory.mktemp("looped"))
+
+
+@pytest.fixture(scope="session")
+def looped_store(looped: Seeded) -> Iterator[Store]:
+    store = open_store(looped.settings)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def looped_client(looped_store: Store) -> Iterator[TestClient]:
+    """A browser without scripts, where the loop has turned."""
+    with _client(looped_store) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def served(seeded_store: Store) -> Iterator[str]:
     """The address of a real server on the seeded home."""
-    rooms = Rooms(seeded_store)
-    app = application(seeded_store, doors_of(seeded_store, seeded_store.settings), rooms=rooms, live=Live(rooms.events))
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="served", daemon=True)
-    thread.start()
-    for _ in range(200):
-        if server.started and rooms.gateway.started:
-            break
-        time.sleep(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(20)
+    with _served(seeded_store) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def looped_served(looped_store: Store) -> Iterator[str]:
+    """The address of a real server where the loop has turned."""
+    with _served(looped_store) as address:
+        yield address
 
 
 @pytest.fixture
@@ -64,3 +80,21 @@ def _client(store: Store) -> TestClient:
     rooms = Rooms(store)
     app = application(store, doors_of(store, store.settings), rooms=rooms, live=Live(rooms.events))
     return TestClient(app, base_url="http://127.0.0.1:8400", follow_redirects=False)
+
+
+@contextmanager
+def _served(store: Store) -> Iterator[str]:
+    rooms = Rooms(store)
+    app = application(store, doors_of(store, store.settings), rooms=rooms, live=Live(rooms.events))
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="served", daemon=True)
+    thread.start()
+    for _ in range(200):
+        if server.started and rooms.gateway.started:
+            break
+        time.sleep(0.05)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(20)

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from tests.seeded import ANN, Seeded
-from tests.ui.test_pages import PAGES
+from tests.ui.test_pages import LOOP_PAGES, PAGES
 
 from fairlead.kernel import Permission
 from fairlead.server import issue_token
@@ -58,18 +58,26 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
 
 
 @pytest.fixture
-def opened(chromium: webdriver.Chrome, served: str) -> Open:
-    """Open a path at a width, in light or dark; return the browser."""
+def opened(chromium: webdriver.Chrome, request: pytest.FixtureRequest) -> Open:
+    """Open a path of the seeded home, or of the one where the loop turned, at a width, in light or dark."""
 
-    def show(path: str, *, width: int = 1280, dark: bool = False) -> webdriver.Chrome:
+    def show(path: str, *, home: str = "served", width: int = 1280, dark: bool = False) -> webdriver.Chrome:
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        chromium.get(served + path)
+        chromium.get(request.getfixturevalue(home) + path)
         return chromium
 
     return show
+
+
+def _path(seeded: Seeded, name: str) -> str:
+    return PAGES[name](seeded) if name in PAGES else LOOP_PAGES[name]
+
+
+def _home(name: str) -> str:
+    return "served" if name in PAGES else "looped_served"
 
 
 def _wait(browser: webdriver.Chrome, until: Callable[[webdriver.Chrome], Any]) -> Any:
@@ -80,11 +88,11 @@ def _type(browser: webdriver.Chrome, *keys: str) -> None:
     webdriver.ActionChains(browser).send_keys(*keys).perform()
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, *LOOP_PAGES])
 def test_a_page_fits_and_stays_quiet(opened: Open, seeded: Seeded, name: str) -> None:
     for width in (1280, 390):
         for dark in (False, True):
-            browser = opened(PAGES[name](seeded), width=width, dark=dark)
+            browser = opened(_path(seeded, name), home=_home(name), width=width, dark=dark)
             assert browser.execute_script(OVERFLOWING) == [], f"{width} px"
             ground = browser.execute_script("return getComputedStyle(document.documentElement).backgroundColor")
             assert ground == ("rgb(16, 17, 19)" if dark else "rgb(251, 251, 250)")
@@ -187,10 +195,9 @@ def test_a_page_reads_without_scripts(opened: Open, chromium: webdriver.Chrome, 
 def test_pictures_of_the_pages(opened: Open, seeded: Seeded, tmp_path: Path) -> None:
     """Where ``FAIRLEAD_SCREENSHOTS`` names a folder, every page is kept there as a picture, to be looked at."""
     folder = os.environ.get("FAIRLEAD_SCREENSHOTS")
-    names = PAGES if folder else {"home": PAGES["home"]}
-    for name, address in names.items():
-        for width in (1280, 390):
-            browser = opened(address(seeded), width=width, dark=width == 390)
+    for name in [*PAGES, *LOOP_PAGES] if folder else ["home"]:
+        for width in (1440, 390):
+            browser = opened(_path(seeded, name), home=_home(name), width=width, dark=width == 390)
             height = min(browser.execute_script("return document.documentElement.scrollHeight"), 4000)
             size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
             browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -43,15 +43,32 @@ PAGES: dict[str, Address] = {
     "sign in": lambda _: "/ui/sign-in",
     "kit": lambda _: "/ui/kit",
 }
-EMPTY = ("/ui", "/ui/data", "/ui/features", "/ui/runs", "/ui/pipelines", "/ui/models", "/ui/endpoints", "/ui/decisions",
-         "/ui/audit")  # fmt: skip
+LOOP_PAGES: dict[str, str] = {
+    "home with a turn": "/ui",
+    "loops": "/ui/loop",
+    "loop": "/ui/loop/slow",
+    "rollout": "/ui/endpoints/slow",
+    "pipelines of the loop": "/ui/pipelines",
+    "monitors": "/ui/monitor",
+    "monitor": "/ui/monitor/slow",
+    "monitor a category": "/ui/monitor/slow?column=depot&span=30d&version=1",
+    "monitor the prediction": "/ui/monitor/slow?column=prediction&span=1d&version=2",
+    "lineage": "/ui/lineage",
+    "lineage of a version": "/ui/lineage?about=version:slow@2",
+    "lineage of a source": "/ui/lineage?about=source:parcels&position=100",
+    "audit of the loop": "/ui/audit",
+}
+"""Pages of the home in which the loop has turned."""
+EMPTY = ("/ui", "/ui/data", "/ui/features", "/ui/runs", "/ui/pipelines", "/ui/models", "/ui/endpoints", "/ui/loop",
+         "/ui/monitor", "/ui/decisions", "/ui/audit", "/ui/lineage")  # fmt: skip
 BYTES_AT_MOST = 60_000
 ELEMENTS_AT_MOST = 2000
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_answers_within_its_budget(client: httpx.Client, seeded: Seeded, name: str) -> None:
-    answer = client.get(PAGES[name](seeded))
+@pytest.mark.parametrize("name", [*PAGES, *LOOP_PAGES])
+def test_a_page_answers_within_its_budget(request: pytest.FixtureRequest, seeded: Seeded, name: str) -> None:
+    client = request.getfixturevalue("client" if name in PAGES else "looped_client")
+    answer = client.get(PAGES[name](seeded) if name in PAGES else LOOP_PAGES[name])
     assert answer.status_code == 200, answer.text[-2000:]
     page = answer.text
     assert page.count("<h1") == 1
@@ -86,11 +103,13 @@ def test_what_people_wrote_is_text(client: httpx.Client, seeded: Seeded) -> None
     assert file.headers["content-type"] == "application/octet-stream"
 
 
-def test_the_pages_lead_to_each_other(client: httpx.Client, seeded: Seeded) -> None:
+@pytest.mark.parametrize("home", ["client", "looped_client"])
+def test_the_pages_lead_to_each_other(request: pytest.FixtureRequest, seeded: Seeded, home: str) -> None:
     """Follow every link of every page once: none leads nowhere."""
+    client = request.getfixturevalue(home)
     seen: set[str] = set()
-    for address in PAGES.values():
-        page = client.get(address(seeded))
+    for address in [address(seeded) for address in PAGES.values()] if home == "client" else LOOP_PAGES.values():
+        page = client.get(address)
         for href in re.findall(r'href="(/[^"#]*)', page.text):
             seen.add(href.replace("&amp;", "&"))
     broken = {href: client.get(href).status_code for href in sorted(seen)}
@@ -120,6 +139,14 @@ def test_the_first_address_leads_to_the_pages(client: httpx.Client) -> None:
         ("/ui/audit?since=yesterday", 400, "is not a time"),
         ("/ui/audit/first", 400, "is not a position"),
         ("/ui/audit/999999", 404, "there is no event"),
+        ("/ui/loop/nothing", 404, "there is no model"),
+        ("/ui/loop/slow?turn=01JX", 404, "there is no turn"),
+        ("/ui/monitor/nothing", 404, "there is no endpoint"),
+        ("/ui/monitor/slow?span=2h", 400, "is no span to look at"),
+        ("/ui/monitor/slow?version=first", 400, "is no version"),
+        ("/ui/lineage?about=luck:1", 400, "names nothing whose lineage"),
+        ("/ui/lineage?about=version:slow@9", 404, "slow@9"),
+        ("/ui/lineage?about=source:parcels&position=x", 400, "is not a position"),
         ("/ui/decisions/01JX", 404, "there is no decision"),
         ("/ui/endpoints/none", 404, "there is no endpoint"),
         ("/ui/artifacts/none", 404, "artifact"),

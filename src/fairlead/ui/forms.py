@@ -18,3 +18,16 @@ def form_of(body: bytes) -> dict[str, str]:
         ) from None
     # Browsers end lines of a text area with a carriage return, which has no place in a reason.
     return {name: value.replace("\r\n", "\n").strip() for name, value in pairs}
+
+
+def reason_in(form: dict[str, str]) -> str:
+    """Return the reason that a form gives. Raises ``Invalid`` for one without."""
+    reason = form.get("because", "")
+    if not reason:
+        raise Invalid(
+            "no reason was given",
+            where="form",
+            why="The ledger keeps who did it and why, for those who will ask.",
+            next="say in a few words why",
+        )
+    return reason

@@ -53,7 +53,9 @@ NAVIGATION: tuple[tuple[str, tuple[Link, ...]], ...] = (
         Link("/ui/pipelines", "Pipelines", "p"),
     )),
     ("Ship", (Link("/ui/models", "Models", "m"), Link("/ui/endpoints", "Endpoints", "e"))),
-    ("Watch", (Link("/ui/decisions", "Decisions", "i"),)),
+    ("Watch", (
+        Link("/ui/loop", "Loop", "l"), Link("/ui/monitor", "Monitor", "w"), Link("/ui/decisions", "Decisions", "i"),
+    )),
     ("Govern", (Link("/ui/audit", "Audit", "a"), Link("/ui/api", "API", "o"))),
 )  # fmt: skip
 
@@ -152,6 +154,8 @@ def span(seconds: float | None, *, most: int = 2) -> str:
     """Return a span of time in its one or two largest units."""
     if seconds is None:
         return "–"
+    if not seconds:
+        return "0 s"
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:

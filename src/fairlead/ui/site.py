@@ -19,7 +19,10 @@ from fairlead.ui.screens import (
     features,
     home,
     kit,
+    lineage,
+    loop,
     models,
+    monitor,
     pipelines,
     runs,
     sign_in,
@@ -28,8 +31,8 @@ from fairlead.ui.screens import (
 
 SCREENS = (
     home.routes, data.routes, features.routes, runs.routes, pipelines.routes, models.routes, version.routes,
-    evaluation.routes,
-    deciding.routes, endpoints.routes, decisions.routes, audit.routes, sign_in.routes, kit.routes,
+    evaluation.routes, deciding.routes, endpoints.routes, loop.routes, monitor.routes, decisions.routes, audit.routes,
+    lineage.routes,     sign_in.routes, kit.routes,
 )  # fmt: skip
 
 

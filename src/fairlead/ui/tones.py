@@ -27,8 +27,8 @@ TONES = {
         "lost",
         "worse",
     ),
-    "warn": ("self-approved", "not provable", "set aside", "stale", "changed", "not judged"),
-    "go": ("running", "canary"),
+    "warn": ("self-approved", "not provable", "set aside", "stale", "changed", "not judged", "refused"),
+    "go": ("running", "canary", "training", "full"),
     "wait": ("waiting", "queued", "candidate", "shadow"),
 }
 _OF_WORD = {word: tone for tone, words in TONES.items() for word in words}

@@ -50,6 +50,13 @@ class Hit(msgspec.Struct, frozen=True):
     text: str
 
 
+class Upright(msgspec.Struct, frozen=True):
+    """A moment, or another place on the x axis, at which something happened."""
+
+    at: str
+    text: str
+
+
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """A drawn chart, its label for those who do not see it, and the table of what it shows."""
 
@@ -60,6 +67,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     hits: tuple[Hit, ...]
     mark: str
     guide: str
+    uprights: tuple[Upright, ...]
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -72,18 +80,22 @@ def line_chart(
     mark: float | None = None,
     include: Sequence[float] = (),
     guide: Sequence[tuple[float, float]] = (),
+    uprights: Sequence[tuple[float, str]] = (),
+    between: tuple[float, float] | None = None,
     tell_last: bool = True,
 ) -> Chart | None:
     """Draw curves over numbers, or over UTC timestamps in seconds; None when there is nothing to draw.
 
     ``mark`` draws a dashed level, such as a threshold; ``include`` are values that the scale must show, such as 0;
-    ``guide`` is a dotted line to compare with, such as the diagonal; ``tell_last`` writes each curve's last value into
-    the legend.
+    ``guide`` is a dotted line to compare with, such as the diagonal; ``uprights`` are places on the x axis at which
+    something happened, with a sentence each; ``between`` widens the x axis to two places; ``tell_last`` writes each
+    curve's last value into the legend.
     """
     drawn = [s for s in map(_finite, series) if s.points]
     if not drawn:
         return None
     xs = [point[0] for points in (guide, *(s.points for s in drawn)) for point in points]
+    xs += between or ()
     ys = [point[1] for points in (guide, *(s.points for s in drawn)) for point in points]
     ys += [v for s in drawn for v in (*s.low, *s.high)]
     ticks = nice_ticks(min([*ys, *include]), max([*ys, *include]))
@@ -118,6 +130,7 @@ def line_chart(
         hits=_hits(drawn, at_x, x),
         mark="" if mark is None or not ticks[0] <= mark <= ticks[-1] else f"{at_y(mark):.4g}",
         guide=_path([(at_x(a), at_y(b)) for a, b in guide]) if guide else "",
+        uprights=tuple(Upright(f"{at_x(a):.5g}", text) for a, text in uprights if x_low <= a <= x_high),
         heads=(x_name, *(s.name for s in drawn)),
         rows=rows,
     )

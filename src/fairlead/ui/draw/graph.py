@@ -14,9 +14,13 @@ SLOT_HEIGHT = 14.0
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node by name, with what it needs. ``tone`` is ok, bad, go, wait or off; ``href`` may be empty."""
+    """A node by name, with what it needs. ``tone`` is ok, bad, go, wait or off; ``href`` may be empty.
+
+    ``title`` stands on it where the name would not do.
+    """
 
     name: str
+    title: str = ""
     needs: tuple[str, ...] = ()
     said: str = ""
     tone: str = "off"
@@ -28,6 +32,7 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     x: float
     y: float
     title: str
+    said: str
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +129,10 @@ def _placed(columns: list[list[str]], chains: list[list[str]], by_name: dict[str
             path += f"{'L' if path else 'M'}{x1:g} {y1:g}C{middle:g} {y1:g} {middle:g} {y2:g} {x2:g} {y2:g}"
         edges.append(path)
     placed = tuple(
-        Placed(node=by_name[name], x=at[name][0], y=at[name][1], title=_fitted(name, 18))
+        Placed(
+            node=by_name[name], x=at[name][0], y=at[name][1], title=_fitted(by_name[name].title or name, 18),
+            said=_fitted(by_name[name].said, 21),
+        )
         for column in columns for name in column if name in by_name
     )  # fmt: skip
     said = "; ".join(f"{n.name}{' needs ' + ', '.join(n.needs) if n.needs else ''}" for n in by_name.values())

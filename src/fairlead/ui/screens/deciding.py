@@ -1,14 +1,17 @@
-"""The forms on a version's page: approve, reject, serve. Each asks for a reason and writes one event."""
+"""The forms that decide: approve, reject, serve, roll back. Each asks for a reason and writes its events."""
+
+import re
 
 from fairlead.kernel import Body, Call, Permission, Route
-from fairlead.loop import StageName, approve_version, serve_version
+from fairlead.loop import StageName, approve_version, roll_back, serve_version
 from fairlead.registry import reject as reject_version
-from fairlead.ui.forms import form_of
+from fairlead.ui.forms import form_of, reason_in
 from fairlead.ui.links import version_href
 from fairlead.ui.render import see_other
 from fairlead.ui.screen import Desk, done_at
 
 VERSION = "/ui/models/{model}/{version}"
+_PAGE = re.compile(r"/ui(/[A-Za-z0-9_@%-][A-Za-z0-9_.@%-]*)*")
 STAGES: dict[str, StageName] = {"shadow": "shadow", "canary": "canary", "full": "full"}
 
 
@@ -21,28 +24,40 @@ def routes(desk: Desk) -> list[Route]:
         approve_version(
             store, ref, actor=call.actor, because=form.get("because", ""), override=form.get("override", "")
         )
-        return see_other(version_href(ref))
+        return see_other(_back(form) or version_href(ref))
 
     def reject(call: Call, body: bytes) -> Body:
         form, ref = form_of(body), _ref(call)
         with store.change(call.actor, form.get("because", "")) as change:
             reject_version(change, ref)
-        return see_other(version_href(ref))
+        return see_other(_back(form) or version_href(ref))
 
     def serve(call: Call, body: bytes) -> Body:
         form, ref = form_of(body), _ref(call)
         stage = STAGES.get(form.get("stage", ""), "full")
         endpoint = serve_version(
-            store, ref, stage=stage, percent=_percent(stage, form), actor=call.actor, because=form.get("because", "")
+            store, ref, stage=stage, percent=_percent(stage, form), actor=call.actor, because=reason_in(form)
         )
+        return see_other(f"/ui/endpoints/{endpoint.routing.endpoint}")
+
+    def back(call: Call, body: bytes) -> Body:
+        because = reason_in(form_of(body))
+        endpoint = roll_back(store, call.path["endpoint"], actor=call.actor, because=because)
         return see_other(f"/ui/endpoints/{endpoint.routing.endpoint}")
 
     says = Permission.APPROVE
     return [
+        done_at("/ui/endpoints/{endpoint}/rollback", back, about="Bring the version before back", permission=says),
         done_at(f"{VERSION}/approve", approve, about="Approve a version", permission=says),
         done_at(f"{VERSION}/reject", reject, about="Reject a version", permission=says),
         done_at(f"{VERSION}/serve", serve, about="Give a version its place at the endpoint", permission=says),
     ]
+
+
+def _back(form: dict[str, str]) -> str:
+    """Return the page that the form stood on, if it is one of ours: an address of another site would be a trap."""
+    back = form.get("back", "")
+    return back if _PAGE.fullmatch(back) else ""
 
 
 def _ref(call: Call) -> str:

@@ -2,15 +2,39 @@
 
 import msgspec
 
+from fairlead.declare import describe
 from fairlead.kernel import Body, Call, Route
-from fairlead.registry import list_versions
+from fairlead.loop import Turn, TurnState, list_turns, open_turn_of, stages_of
+from fairlead.monitoring import Paired, paired
 from fairlead.serving import Decision, Endpoint, EndpointStatus, Routing, decisions, get_endpoint, list_endpoints
-from fairlead.store import events
-from fairlead.ui.draw import Series, Share, Strip, histogram_pair, line_chart, shares_of, time_strip
+from fairlead.store import Recorded, Store, events
+from fairlead.ui.declared import declared_model
+from fairlead.ui.draw import (
+    Series,
+    Share,
+    Strip,
+    Whisker,
+    histogram_pair,
+    line_chart,
+    shares_of,
+    time_strip,
+    whisker_of,
+)
 from fairlead.ui.screen import Desk, shown_at
+from fairlead.ui.stages import steps_of
 
 AT = "/ui/endpoints"
 LOOKED_AT = 500
+DECISIONS_SHOWN = 12
+CHANGES_SHOWN = 8
+TURNS_LOOKED_AT = 500
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Challenger against champion on the same rows, and their difference around zero: less loss is right."""
+
+    found: Paired
+    whisker: Whisker | None
 
 
 class EndpointLine(msgspec.Struct, frozen=True):
@@ -34,20 +58,60 @@ def routes(desk: Desk) -> list[Route]:
         found = get_endpoint(store, call.path["endpoint"])
         routing = found.routing
         recent = decisions(store, routing.endpoint, limit=LOOKED_AT)
-        approved = [v for v in list_versions(store, routing.model).items if v.status.value == "approved"]
+        turn = open_turn_of(store, routing.model)
+        rolling = turn if turn is not None and turn.state.rolls_out else None
         return desk.pages.page(
             call, "endpoint.html", at=AT, line=line(found), routing=routing, endpoint=found,
-            decisions=recent[:20], strip=_strip(recent), latency=_latency(recent), outputs=_outputs(recent),
-            changes=events(
-                store, type="serving.routing-changed", subject=("endpoint", routing.endpoint), limit=20, order="newest"
-            ),
-            back_to=next((v for v in approved if v.number < routing.champion), None), looked_at=len(recent),
+            decisions=recent[:DECISIONS_SHOWN], strip=_strip(recent), latency=_latency(recent),
+            outputs=_outputs(recent), changes=_changes(store, routing.endpoint),
+            back_to=_before(store, routing, rolling), looked_at=len(recent), turn=turn,
+            steps=steps_of(rolling, stages_of(store, routing.model), now=store.clock.now()) if rolling else (),
+            rule=_rule(store, routing.model), pair=_pair(store, routing, rolling),
         )  # fmt: skip
 
     return [
         shown_at(AT, endpoints, about="Endpoints"),
         shown_at(f"{AT}/{{endpoint}}", endpoint, about="One endpoint: traffic, latency, decisions"),
     ]
+
+
+def _changes(store: Store, endpoint: str) -> list[Recorded]:
+    subject = ("endpoint", endpoint)
+    return events(store, type="serving.routing-changed", subject=subject, limit=CHANGES_SHOWN, order="newest")
+
+
+def _before(store: Store, routing: Routing, rolling: Turn | None) -> str:
+    """Return the version that rolling back brings: the champion of the rollout, or what the present one replaced."""
+    if rolling is not None and rolling.champion is not None:
+        return f"{routing.model}@{rolling.champion}"
+    for turn in list_turns(store, routing.model, limit=TURNS_LOOKED_AT):
+        served = turn.version == routing.champion and turn.state is not TurnState.ROLLED_BACK
+        if served and turn.champion is not None:
+            return f"{routing.model}@{turn.champion}"
+    return ""
+
+
+def _rule(store: Store, model: str) -> str:
+    """Say when a rollout comes back by itself."""
+    declared = declared_model(store, model)
+    rule = declared.serving.roll_back_if if declared and declared.serving else None
+    return describe(rule) if rule is not None else ""
+
+
+def _pair(store: Store, routing: Routing, rolling: Turn | None) -> Pair | None:
+    """Compare both versions of a rollout on the rows that both have seen since it began."""
+    if rolling is None or rolling.champion is None or rolling.version is None:
+        return None
+    began = next(move.at for move in rolling.moves if move.state.rolls_out)
+    found = paired(
+        store, routing.endpoint, challenger=rolling.version, champion=rolling.champion, since=began,
+        until=store.clock.now(),
+    )  # fmt: skip
+    value = found.difference
+    if value.value is None:
+        return Pair(found, None)
+    most = max(abs(v) for v in (value.value, value.low, value.high) if v is not None) * 1.1 or 1.0
+    return Pair(found, whisker_of(value.value, value.low, value.high, scale=(most, -most), mark=0.0))
 
 
 def traffic_of(routing: Routing) -> tuple[Share, ...]:

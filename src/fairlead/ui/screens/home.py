@@ -7,18 +7,22 @@ import msgspec
 from fairlead.data import list_sources
 from fairlead.features import list_views
 from fairlead.kernel import Body, Call, Route
+from fairlead.loop import Turn, open_turn_of
 from fairlead.pipelines import PipelineRun, list_pipeline_runs
 from fairlead.registry import Status, Version, list_models, list_versions
 from fairlead.serving import list_endpoints
 from fairlead.store import events
 from fairlead.ui.draw import time_strip
-from fairlead.ui.links import link_of, version_href
+from fairlead.ui.links import link_of
 from fairlead.ui.screen import Desk, shown_at
 from fairlead.ui.screens.audit import EventLine
 from fairlead.ui.screens.endpoints import EndpointLine, traffic_of
+from fairlead.ui.screens.loop import steps_of_turn
+from fairlead.ui.stages import Step
 
 AT = "/ui"
 DAY = timedelta(hours=24)
+WAITING_AT_MOST = 5
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -29,6 +33,13 @@ class Need(msgspec.Struct, frozen=True):
     text: str
     href: str
     action: str
+
+
+class OpenTurn(msgspec.Struct, frozen=True):
+    """A turn of the loop that has not ended, and its steps."""
+
+    turn: Turn
+    steps: tuple[Step, ...]
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -45,9 +56,12 @@ def routes(desk: Desk) -> list[Route]:
             EndpointLine(endpoint, traffic_of(endpoint.routing), known.get(endpoint.routing.endpoint))
             for endpoint in list_endpoints(store)
         ]
-        needs = [*_endpoint_needs(endpoints), *_run_needs(desk, runs)]
-        for model in models:
-            needs += _version_needs(versions[model.name], champion=model.aliases.get("champion", 0))
+        open_turns = [turn for model in models if (turn := open_turn_of(store, model.name)) is not None]
+        waiting = [
+            version for model in models
+            for version in _waiting(versions[model.name], champion=model.aliases.get("champion", 0))
+        ]  # fmt: skip
+        needs = [*_endpoint_needs(endpoints, open_turns), *_run_needs(desk, runs)]
         sources = list_sources(store)
         needs += [
             Need(
@@ -64,6 +78,9 @@ def routes(desk: Desk) -> list[Route]:
         latest = events(store, limit=12, order="newest")
         return desk.pages.page(
             call, "home.html", at=AT, needs=needs, strip=strip, endpoints=endpoints, runs=runs[:6], models=models,
+            waiting=[(version, _waits_for(version)) for version in waiting[:WAITING_AT_MOST]],
+            waiting_more=max(0, len(waiting) - WAITING_AT_MOST),
+            turns=[OpenTurn(turn, steps_of_turn(store, turn)) for turn in open_turns],
             sources=sources, views=list_views(store), size=desk.rooms.events(),
             events=[EventLine(event, tuple(link_of(subject) for subject in event.subjects)) for event in latest],
         )  # fmt: skip
@@ -71,7 +88,9 @@ def routes(desk: Desk) -> list[Route]:
     return [shown_at(AT, home, about="What needs a person, and the last 24 hours")]
 
 
-def _endpoint_needs(lines: list[EndpointLine]) -> list[Need]:
+def _endpoint_needs(lines: list[EndpointLine], open_turns: list[Turn]) -> list[Need]:
+    """Return what is wrong with the endpoints, and canaries and shadows that no turn of the loop leads."""
+    led = {turn.model for turn in open_turns if turn.state.rolls_out}
     needs = []
     for line in lines:
         routing = line.endpoint.routing
@@ -80,6 +99,8 @@ def _endpoint_needs(lines: list[EndpointLine]) -> list[Need]:
             needs.append(Need("bad", "not ready", f"endpoint {routing.endpoint} does not answer", href, "Look"))
         elif line.status is not None and line.status.problems:
             needs.append(Need("warn", "not as routed", line.status.problems[0], href, "Look"))
+        if routing.model in led:
+            continue
         needs += [
             Need(
                 "go",
@@ -113,15 +134,11 @@ def _run_needs(desk: Desk, runs: list[PipelineRun]) -> list[Need]:
     return needs
 
 
-def _version_needs(versions: tuple[Version, ...], *, champion: int) -> list[Need]:
+def _waiting(versions: tuple[Version, ...], *, champion: int) -> list[Version]:
     """Return the candidates that are newer than what answers, the newest first."""
-    return [
-        Need(
-            "wait", "waiting",
-            f"{version.ref} {'passed its gate and' if version.verdict_passed else 'did not pass its gate, and'} waits "
-            f"for {version.approve_by or 'someone'} to say yes or no",
-            version_href(version.ref), "Decide",
-        )
-        for version in versions
-        if version.status is Status.CANDIDATE and version.number > champion
-    ]  # fmt: skip
+    return [v for v in versions if v.status is Status.CANDIDATE and v.number > champion]
+
+
+def _waits_for(version: Version) -> str:
+    gate = "passed its gate" if version.verdict_passed else "did not pass its gate"
+    return f"{gate}, and waits for {version.approve_by or 'someone'} to say yes or no"

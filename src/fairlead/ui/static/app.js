@@ -1,5 +1,6 @@
 // What every page gets: each module adds one convenience; without scripts everything still works.
 import { copyButtons } from "./copy.js";
+import { countdowns } from "./countdown.js";
 import { dialogs } from "./dialog.js";
 import { keys } from "./keys.js";
 import { live } from "./live.js";
@@ -14,6 +15,7 @@ wide.addEventListener("change", fit);
 fit();
 
 copyButtons();
+countdowns();
 dialogs();
 themes();
 const openPalette = palette();

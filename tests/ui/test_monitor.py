@@ -1,0 +1,81 @@
+"""The monitor's page, where parcels became heavier: what drifted stands first, what waits for labels is unfilled."""
+
+import re
+
+import httpx
+import pytest
+from tests.seeded import LOOPED_TO
+
+from fairlead.monitoring import drift, performance
+from fairlead.store import Store
+from fairlead.ui.screens.monitor import SPANS
+
+
+def _features(page: str) -> list[tuple[str, str]]:
+    """Return the columns in their order with the words about each."""
+    part = page[page.index('id="features"') :]
+    part = part[: part.index("</table>")]
+    return re.findall(r'<th scope="row"><a [^>]*>([^<]+)</a></th><td><span class="status \w+">([^<]+)</span>', part)
+
+
+def test_what_drifted_most_stands_first(looped_client: httpx.Client) -> None:
+    found = _features(looped_client.get("/ui/monitor/slow?version=1&span=1d").text)
+    names = [name for name, _ in found]
+    assert names[0] == "the prediction"
+    assert names[1] == "weight"
+    assert set(names[1:]) == {"weight", "depot", "sent_hour", "depot_delay_mean_24h"}
+    assert dict(found)["depot"] == "as usual"
+
+
+def test_the_column_that_drifted_most_is_drawn_beside_its_reference(looped_client: httpx.Client) -> None:
+    page = looped_client.get("/ui/monitor/slow?version=1&span=1d").text
+    panel = page[page.index('id="column"') :]
+    assert ">weight<" in panel[:200]
+    assert re.search(r'aria-label="Histogram of now', panel)
+    assert "reference" in panel
+
+
+def test_a_category_is_compared_value_by_value(looped_client: httpx.Client) -> None:
+    page = looped_client.get("/ui/monitor/slow?version=1&column=depot").text
+    panel = page[page.index('id="column"') :]
+    for value in ("north", "south", "never seen before"):
+        assert f'<th scope="row">{value}</th>' in panel
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_figures_are_those_of_the_room(looped_client: httpx.Client, looped_store: Store, span: str) -> None:
+    until = looped_store.clock.now()
+    page = looped_client.get(f"/ui/monitor/slow?version=1&span={span}").text
+    found = performance(looped_store, "slow", version=1, since=until - SPANS[span], until=until)
+    drifted = drift(looped_store, "slow", version=1, since=until - SPANS[span], until=until)
+    assert drifted is not None
+    assert f"<dt>Decisions</dt><dd>{found.decisions}" in page
+    assert f"<dt>Prediction drift</dt><dd>{drifted.of_prediction.psi:.4g}" in page
+
+
+def test_what_waits_for_its_label_is_left_unfilled(looped_client: httpx.Client, looped_store: Store) -> None:
+    page = looped_client.get("/ui/monitor/slow?version=1&span=1d").text
+    until = looped_store.clock.now()
+    found = performance(looped_store, "slow", version=1, since=until - SPANS["1d"], until=until)
+    assert 0 < found.labelled < found.decisions
+    assert 'class="waits"' in page
+    waiting = [int(n) for n in re.findall(r"decisions, (\d+) wait for their label", page)]
+    assert sum(waiting) == found.decisions - found.labelled
+    assert waiting[0] == 0, "parcels arrive within two hours"
+    assert f"{LOOPED_TO:%Y-%m-%d}" in page
+
+
+def test_a_span_with_nothing_in_it_says_so(client: httpx.Client) -> None:
+    page = client.get("/ui/monitor/slow").text
+    assert "Too few labels are known to draw a line." in page
+
+
+def test_the_list_shows_each_endpoint(looped_client: httpx.Client) -> None:
+    page = looped_client.get("/ui/monitor").text
+    assert re.search(r'<a href="/ui/monitor/slow">slow</a></th><td><a href="/ui/models/slow/1">slow@1</a>', page)
+    assert "log loss <b>" in page
+
+
+def test_a_column_that_the_reference_does_not_hold_is_refused(looped_client: httpx.Client) -> None:
+    answer = looped_client.get("/ui/monitor/slow?column=luck")
+    assert (answer.status_code, "holds no column" in answer.text) == (400, True)
