@@ -293,7 +293,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_flipped_bit_of_an_export_is_found(filled: Path, tmp_path: Path, data: st.DataObject) -> None:
     exported = filled / "ledger.jsonl"
     content = bytearray(exported.read_bytes())
@@ -318,7 +318,7 @@ CELLS = {
 
 
 @given(st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_flipped_bit_of_the_database_is_found(filled: Path, tmp_path: Path, data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(list(CELLS)))
     column = data.draw(st.sampled_from(CELLS[table]))
@@ -343,4 +343,7 @@ def flipped(data: st.DataObject, value: int | str | bytes) -> int | str | bytes:
     raw = bytearray(value.encode() if isinstance(value, str) else value)
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] ^= 1 << data.draw(st.integers(0, 6))
-    return raw.decode() if isinstance(value, str) else bytes(raw)
+    try:
+        return raw.decode() if isinstance(value, str) else bytes(raw)
+    except UnicodeDecodeError:
+        return bytes(raw)  # half a character: no text any more

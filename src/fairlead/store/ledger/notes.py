@@ -61,7 +61,7 @@ class PublicKey(msgspec.Struct, frozen=True):
         name, _, rest = text.strip().partition("+")
         id_, _, encoded = rest.partition("+")
         key = _decoded(encoded)
-        if not name or len(key) != 33 or key[:1] != ED25519 or id_.lower() != key_id(name, key[1:]).hex():
+        if not name or len(key) != 33 or key[:1] != ED25519 or id_ != key_id(name, key[1:]).hex():
             raise Invalid(
                 f"{text[:80]!r} is not a ledger's public key",
                 where="public key",
