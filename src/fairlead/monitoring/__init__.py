@@ -5,6 +5,7 @@ alerts. Everything is counted in fixed cells, so that merging is addition and me
 """
 
 from fairlead.monitoring.alerts import acknowledge, alerts, get_alert, silence, silences
+from fairlead.monitoring.api import routes
 from fairlead.monitoring.calibration import Finding
 from fairlead.monitoring.checking import check
 from fairlead.monitoring.drift import ColumnDrift, Drift, drift, drift_findings
@@ -17,9 +18,11 @@ from fairlead.monitoring.events import (
     OutcomesRecorded,
     ReferenceKept,
 )
+from fairlead.monitoring.exposition import exposition
 from fairlead.monitoring.figures import failures
 from fairlead.monitoring.kept import get_reference, keep_reference
 from fairlead.monitoring.levels import LevelTest, level_test
+from fairlead.monitoring.minding import mind
 from fairlead.monitoring.notify import deliver, deliveries
 from fairlead.monitoring.outcomes import bring_outcomes, record_outcomes
 from fairlead.monitoring.paired import paired
@@ -40,7 +43,7 @@ from fairlead.monitoring.records import (
     WindowRow,
 )
 from fairlead.monitoring.reference import Reference, build_reference
-from fairlead.monitoring.skew import Skew, measure_skew
+from fairlead.monitoring.skew import Skew, measure_skew, measured_skew
 from fairlead.monitoring.watch import watch, windows
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded", "Paired", "Performance", "Recorded", "Reference",
     "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge",
     "alerts", "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift", "drift_findings",
-    "failures", "get_alert", "get_reference", "keep_reference", "level_test", "measure_skew", "paired", "performance",
-    "record_outcomes", "silence", "silences", "watch", "windows",
+    "exposition", "failures", "get_alert", "get_reference", "keep_reference", "level_test", "measure_skew",
+    "measured_skew", "mind", "paired", "performance", "record_outcomes", "routes", "silence", "silences", "watch",
+    "windows",
 ]  # fmt: skip

@@ -23,13 +23,13 @@ def alerts(
     store: Store,
     *,
     endpoint: str | None = None,
-    only_open: Collection[str] = ("open", "acknowledged", "resolved"),
+    states: Collection[str] = ("open", "acknowledged", "resolved"),
     limit: int = 100,
     before_id: str | None = None,
 ) -> list[Alert]:
-    """Return alerts, the newest first; ``only_open`` names the states that are wanted."""
+    """Return alerts, the newest first; ``states`` are those that are wanted."""
     table = monitoring_alerts.c
-    query = select(table.alert).where(table.state.in_(sorted(only_open))).order_by(table.id.desc()).limit(limit)
+    query = select(table.alert).where(table.state.in_(sorted(states))).order_by(table.id.desc()).limit(limit)
     if endpoint is not None:
         query = query.where(table.endpoint == endpoint)
     if before_id is not None:

@@ -56,21 +56,25 @@ def enqueue(change: Change, alert: Alert, what: str, *, targets: tuple[str, ...]
 
 
 def deliver(store: Store) -> int:
-    """Send every message that is due; return how many were taken. A target that is away delays only its own."""
+    """Send every message that is due; return how many were taken.
+
+    A target that is away delays only its own messages, and is tried once in a call.
+    """
     now = store.clock.now()
     table = monitoring_deliveries.c
     query = select(monitoring_deliveries).where(table.due_us <= us_of(now)).order_by(table.due_us).limit(AT_ONCE)
     with store.read() as connection:
         due = connection.execute(query).all()
-    taken = 0
+    taken, away = 0, set[str]()
     for row in due:
-        if not _claimed(store, row, now):
+        if row.target in away or not _claimed(store, row, now):
             continue
         try:
             _send(store, row.target, row.body)
             failure = ""
         except (FairleadError, OSError) as error:
             failure = str(error)[:500] or type(error).__name__
+            away.add(row.target)
             _log.warning("alert %s is not delivered by %s yet: %s", row.alert, row.target, failure)
         _note(store, row, failure)
         taken += not failure

@@ -88,6 +88,15 @@ def measure_skew(
     return found
 
 
+def measured_skew(store: Store, endpoint: str, *, version: int) -> Skew | None:
+    """Return what was found on the last day that was measured."""
+    table = monitoring_skews.c
+    query = select(table.day).where(table.endpoint == endpoint, table.version == version)
+    with store.read() as connection:
+        day = connection.execute(query.order_by(table.day.desc()).limit(1)).scalar()
+    return None if day is None else _known(store, endpoint, version, day)
+
+
 def skew_signs(found: Skew | None) -> list[Sign]:
     """Return whether served rows differ from what training would see."""
     if found is None or not found.differing:

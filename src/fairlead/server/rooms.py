@@ -10,6 +10,8 @@ from fairlead.features import routes as feature_routes
 from fairlead.governance import routes as governance_routes
 from fairlead.kernel import FairleadError, Route
 from fairlead.loop import routes as loop_routes
+from fairlead.monitoring import mind
+from fairlead.monitoring import routes as monitoring_routes
 from fairlead.pipelines import Runner
 from fairlead.pipelines import routes as pipeline_routes
 from fairlead.registry import routes as registry_routes
@@ -24,6 +26,7 @@ from fairlead.tracking import routes as tracking_routes
 log = logging.getLogger("fairlead.server")
 
 LOST_EVERY_S = 60.0
+MIND_EVERY_S = 60.0
 
 
 class Rooms:
@@ -42,6 +45,7 @@ class Rooms:
         self.runner = Runner(self.store)
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._minding: asyncio.Task[None] | None = None
         self._trouble = ""
 
     def routes(self) -> list[Route]:
@@ -54,6 +58,7 @@ class Rooms:
             *registry_routes(self.store),
             *pipeline_routes(self.store, self.runner.wake),
             *serving_routes(self.store, self.gateway, self.releases),
+            *monitoring_routes(self.store, self.gateway),
             *loop_routes(self.store),
             *governance_routes(self.store),
             *listing_routes(self.store),
@@ -64,10 +69,11 @@ class Rooms:
         self.runner.start()
         self._loading = asyncio.create_task(self._load())
         self._looking = asyncio.create_task(self._look_for_lost_runs())
+        self._minding = asyncio.create_task(self._mind_endpoints())
 
     async def stop(self) -> None:
         """End background work: steps in progress are handed back, decisions are sealed."""
-        tasks = [task for task in (self._loading, self._looking) if task is not None]
+        tasks = [task for task in (self._loading, self._looking, self._minding) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -99,6 +105,17 @@ class Rooms:
             except FairleadError as error:
                 log.warning("lost runs cannot be looked for: %s", error)
             await asyncio.sleep(LOST_EVERY_S)
+
+    async def _mind_endpoints(self) -> None:
+        """Watch and check every endpoint, and send what is due, now and every minute."""
+        while True:
+            try:
+                await asyncio.to_thread(mind, self.store)
+            except FairleadError as error:
+                log.warning("endpoints cannot be watched: %s", error)
+            except Exception:  # the edge of a background task: somebody must hear of it
+                log.exception("endpoints cannot be watched")
+            await asyncio.sleep(MIND_EVERY_S)
 
     async def _load(self) -> None:
         """Start the gateway, again and again as long as something outside keeps it from starting."""
