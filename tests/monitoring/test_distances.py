@@ -12,7 +12,7 @@ from scipy.spatial import distance
 
 from fairlead.monitoring.cells import Cells, cells_for
 from fairlead.monitoring.counting import count
-from fairlead.monitoring.distances import Distances, bins, distances, js, ks, psi, shares, valid, wasserstein
+from fairlead.monitoring.distances import Distances, bins, distances, js, ks, psi, shares, usual, valid, wasserstein
 
 RELATIVE = 1e-9
 exact = st.lists(st.sampled_from([-7.5, -1.0, 0.0, 0.1, 0.3, 2.0, 1e4]), min_size=1, max_size=60)
@@ -117,3 +117,22 @@ def test_without_rows_there_is_no_distance() -> None:
     assert isinstance(found, Distances)
     assert found.n == 0
     assert all(math.isnan(value) for value in (found.psi, found.js, found.ks, found.w1, found.null_share))
+
+
+def test_usual_is_what_windows_of_the_reference_show_against_the_others() -> None:
+    random = np.random.default_rng(0)
+    for values, one_of in ((random.normal(size=6_000), "float"), (random.choice(list("abc"), 6_000), "category")):
+        cells = cells_for("x", one_of, pa.array(values))
+        blocks = np.array([count(cells, pa.array(part)) for part in np.split(values, 30)])
+        found = usual(blocks, cells, length=3)
+        windows = [blocks[at : at + 3].sum(axis=0) for at in range(28)]
+        each = [distances(blocks.sum(axis=0) - window, window, cells) for window in windows]
+        for name in ("psi", "js", "ks", "w1", "null_share", "unseen_share"):
+            expected = np.quantile([getattr(one, name) for one in each], 0.95)
+            assert getattr(found, name) == pytest.approx(expected, rel=RELATIVE, nan_ok=True), name
+        assert found.n == 600
+
+
+def test_of_one_window_nothing_is_usual() -> None:
+    cells = cells_for("x", "float", np.arange(5.0))
+    assert math.isnan(usual(count(cells, np.arange(5.0))[None], cells, length=1).psi)

@@ -16,7 +16,7 @@ import numpy as np
 
 from fairlead.kernel import Invalid
 from fairlead.monitoring.cells import Array, Cells, Counts, Kind
-from fairlead.monitoring.distances import Distances, distances, null_share, shares, unseen_share, valid
+from fairlead.monitoring.distances import Distances, distances, null_share, shares, unseen_share, usual, valid
 from fairlead.monitoring.reference import Reference, Tally
 from fairlead.monitoring.spread import Spread, Standing, spread_of, stand
 from fairlead.monitoring.tails import benjamini_hochberg, chernoff, student
@@ -49,6 +49,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     n: int
     distances: Distances
+    usual: Distances
+    """What 95 % of the reference's own windows do not exceed."""
     null_before: float
     """Share of nulls in the reference."""
     unseen_before: float
@@ -86,6 +88,11 @@ class Calibration:
             (one, tally, spread_of(tally.blocks, one, span=span, scores=chosen))
             for one, tally, chosen in zip(cells, tallies, scores, strict=True)
         )
+        self.usual: tuple[Distances, ...] = (
+            tuple(usual(tally.blocks, one, length=spread.length) for one, tally, spread in self.columns)
+            if like is None
+            else like.usual
+        )
 
     def findings(
         self,
@@ -98,7 +105,10 @@ class Calibration:
     ) -> tuple[Finding, ...]:
         """Judge one window of about ``span`` blocks: see the function ``findings``."""
         counts = [prediction, *(columns.get(cells.name) for cells in self.reference.columns)]
-        judged = [_judged(*column, window) for column, window in zip(self.columns, counts, strict=True)]
+        judged = [
+            _judged(*column, of_blocks, window)
+            for column, of_blocks, window in zip(self.columns, self.usual, counts, strict=True)
+        ]
         adjusted = benjamini_hochberg(np.array([finding.p for finding in judged]))
         rate = rate_of(false_pages, windows_per_day)
         drifted = [q <= rate and _matters(one, matters) for q, one in zip(adjusted.tolist(), judged, strict=True)]
@@ -152,7 +162,7 @@ def rate_of(false_pages: tuple[float, float], windows_per_day: float) -> float:
     return min(pages / (days * windows_per_day), 0.5)
 
 
-def _judged(cells: Cells, tally: Tally, spread: Spread, window: Counts | None) -> Finding:
+def _judged(cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, window: Counts | None) -> Finding:
     counts = np.zeros(cells.size, dtype=np.int64) if window is None else window
     if counts.shape != (cells.size,):
         raise NotAWindow(
@@ -166,6 +176,7 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, window: Counts | None) -
         kind=cells.kind,
         n=int(counts.sum()),
         distances=distances(tally.total, counts, cells),
+        usual=of_blocks,
         null_before=null_share(tally.total, cells),
         unseen_before=unseen_share(tally.total, cells),
         effect=_effect(tally.total, counts, cells),
@@ -231,6 +242,8 @@ def _settled(finding: Finding, adjusted: float, *, level: Level) -> Finding:
         text = f"{finding.name} is as usual" if finding.n else f"{finding.name} has no rows"
     else:
         text = f"{finding.name} {finding.text}; {finding.effect:.0%} of the rows lie elsewhere"
+        if math.isfinite(finding.usual.psi):
+            text += f" (PSI {finding.distances.psi:.2f}, usually below {finding.usual.psi:.2f})"
         if finding.influence < USED:
             text += f", but the model hardly uses it (influence {finding.influence:.2f})"
     return msgspec.structs.replace(finding, adjusted=adjusted, level=level, text=text)

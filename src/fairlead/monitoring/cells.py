@@ -6,6 +6,7 @@ uniform grid, both on a lattice of a power of two, which makes counting one mult
 or a bool has one cell for each value, one for values that the reference did not name, and one for nulls.
 """
 
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -41,7 +42,7 @@ class NotCountable(Invalid):
     default_next = "check the column's kind in its contract"
 
 
-class Cells(msgspec.Struct, frozen=True, kw_only=True):
+class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Where the values of one column are counted. Made by ``cells_for``."""
 
     name: str
@@ -63,6 +64,25 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """How many cells there are, with that of nulls, which is the last."""
         return len(self.edges) + 2 if self.numeric else len(self.categories) + 2
+
+    def edges_as(self, width: Any) -> NDArray[Any]:
+        """Return the edges in the width of the values that they are compared with.
+
+        Rounding keeps order, so a float32 that was an edge still is one when the edges are rounded too.
+        """
+        if width == np.float64:
+            return self._edges
+        with np.errstate(over="ignore"):
+            return self._edges.astype(width)
+
+    @cached_property
+    def _edges(self) -> Array:
+        return np.array(self.edges, dtype=np.float64)
+
+    @cached_property
+    def cell_of(self) -> dict[str | None, int]:
+        """The cell of each category, and of None."""
+        return {value: i for i, value in enumerate(self.categories)} | {None: self.size - 1}
 
     @property
     def unseen(self) -> int | None:
@@ -99,19 +119,10 @@ def place(cells: Cells, values: Values) -> NDArray[np.intp]:
     """Return the cell of each row."""
     if cells.numeric:
         found = numbers(values, cells.name)
-        at = np.searchsorted(edges_as(cells.edges, found.dtype), found, side="right")
+        at = np.searchsorted(cells.edges_as(found.dtype), found, side="right")
         at[np.isnan(found)] = cells.size - 1
         return at
     return _codes(cells, texts(values, cells.name))
-
-
-def edges_as(edges: tuple[float, ...], width: Any) -> NDArray[Any]:
-    """Return edges in the width of the values that they are compared with.
-
-    Rounding keeps order, so a float32 that was an edge still is one when the edges are rounded too.
-    """
-    with np.errstate(over="ignore"):
-        return np.array(edges, dtype=np.float64).astype(width)
 
 
 def numbers(values: Values, name: str) -> NDArray[Any]:
@@ -148,18 +159,11 @@ def texts(values: Values, name: str) -> pa.DictionaryArray:
 
 
 def _codes(cells: Cells, encoded: pa.DictionaryArray) -> NDArray[np.intp]:
-    lookup = category_lookup(cells, encoded.dictionary)
-    indices = pc.fill_null(encoded.indices.cast(pa.int64()), len(lookup) - 1).to_numpy(zero_copy_only=False)
+    entries = [cells.cell_of.get(text, len(cells.categories)) for text in encoded.dictionary.to_pylist()]
+    lookup = np.array([*entries, cells.size - 1], dtype=np.intp)
+    indices = pc.fill_null(encoded.indices.cast(pa.int64()), len(entries)).to_numpy(zero_copy_only=False)
     found: NDArray[np.intp] = lookup[indices]
     return found
-
-
-def category_lookup(cells: Cells, dictionary: pa.Array) -> NDArray[np.intp]:
-    """Return the cell of each entry of a dictionary of texts, and last that of a null."""
-    at = {value: i for i, value in enumerate(cells.categories)}
-    unseen, null = len(cells.categories), cells.size - 1
-    entries = [null if value is None else at.get(value, unseen) for value in dictionary.to_pylist()]
-    return np.array([*entries, null], dtype=np.intp)
 
 
 def _frequent(encoded: pa.DictionaryArray, at_most: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fairlead.monitoring.cells import Cells, Counts, Values, edges_as, lattice_step, numbers, place
+from fairlead.monitoring.cells import Cells, Counts, Values, lattice_step, numbers, place
 
 CHUNK = 1 << 17
 THREADS = 2
@@ -60,7 +60,7 @@ def count_table(
 
 
 def _numeric(cells: Cells, found: NDArray[Any]) -> Counts:
-    lattice = _lattice(cells.edges, found.dtype.str)
+    lattice = _lattice(cells, found.dtype.str)
     if lattice is None:
         return np.bincount(place(cells, found), minlength=cells.size)
     nulls = int(np.count_nonzero(np.isnan(found)))
@@ -86,14 +86,14 @@ def _corrected(cells: Cells, lattice: _Lattice, steps: NDArray[np.intp], found: 
     at += found >= lattice.upper[steps]
     if lattice.crowded is not None:
         rows = np.flatnonzero(lattice.crowded[steps])
-        at[rows] = np.searchsorted(edges_as(cells.edges, found.dtype), found[rows], side="right")
+        at[rows] = np.searchsorted(cells.edges_as(found.dtype), found[rows], side="right")
     return at
 
 
-@lru_cache(maxsize=512)
-def _lattice(edges: tuple[float, ...], dtype: str) -> _Lattice | None:
+@lru_cache(maxsize=128)
+def _lattice(cells: Cells, dtype: str) -> _Lattice | None:
     """Return the steps over edges as they are in this width; None where equal steps cannot hold them."""
-    rounded = edges_as(edges, dtype).astype(np.float64)
+    rounded = cells.edges_as(np.dtype(dtype)).astype(np.float64)
     if rounded.size < 2 or not _NARROWEST < rounded[-1] - rounded[0] < _WIDEST:
         return None
     step = lattice_step(float(rounded[0]), float(rounded[-1]))

@@ -3,7 +3,7 @@
 Nulls are left out of psi, js, ks and w1, and shown as a share of their own.
 """
 
-import math
+from math import nan
 
 import msgspec
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fairlead.monitoring.cells import Array, Cells, Counts
 
 PSI_FLOOR = 1e-4
+USUAL = 0.95
 
 
 class Distances(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,16 +45,12 @@ def psi(reference: Counts, window: Counts, cells: Cells) -> float:
 
     The sum of ``(q - p) ln(q / p)``, with 1e-4 added to each share of both, so that an empty bin stays finite.
     """
-    p, q = shares(bins(reference, cells)) + PSI_FLOOR, shares(bins(window, cells)) + PSI_FLOOR
-    return float(((q - p) * np.log(q / p)).sum())
+    return float(_psi(reference, window, cells))
 
 
 def js(reference: Counts, window: Counts, cells: Cells) -> float:
     """Jensen-Shannon distance (the root of the divergence, base 2: from 0 to 1) over the bins of ``psi``."""
-    p, q = shares(bins(reference, cells)), shares(bins(window, cells))
-    middle = (p + q) / 2
-    divergence = (_relative(p, middle) + _relative(q, middle)) / 2
-    return math.sqrt(max(divergence, 0.0)) if not math.isnan(divergence) else math.nan
+    return float(_js(reference, window, cells))
 
 
 def ks(reference: Counts, window: Counts, cells: Cells) -> float:
@@ -61,10 +58,7 @@ def ks(reference: Counts, window: Counts, cells: Cells) -> float:
 
     Exact when every value is an edge (``cells.points``). Otherwise at most the largest share in one cell too small.
     """
-    p, q = shares(valid(reference, cells)), shares(valid(window, cells))
-    if not cells.numeric:
-        return float(np.abs(q - p).sum() / 2)
-    return float(np.abs(np.cumsum(q - p)).max()) if p.size else math.nan
+    return float(_ks(reference, window, cells))
 
 
 def wasserstein(reference: Counts, window: Counts, cells: Cells) -> float:
@@ -74,14 +68,31 @@ def wasserstein(reference: Counts, window: Counts, cells: Cells) -> float:
     their cell, which is wrong by at most the sum over cells of width times the shares of both in it; what lies beyond
     the first and last edge is taken to lie on it.
     """
-    if not cells.numeric or not cells.edges:
-        return math.nan
-    p, q = shares(valid(reference, cells)), shares(valid(window, cells))
-    edges = np.array(cells.edges)
-    apart = np.cumsum(q - p)[:-1]  # the difference of the shares below each edge
-    if cells.points:
-        return float((np.abs(np.cumsum(q - p)[1:-1]) * np.diff(edges)).sum())
-    return float((_mean_size(apart[:-1], apart[1:]) * np.diff(edges)).sum())
+    return float(_wasserstein(reference, window, cells))
+
+
+def usual(blocks: Counts, cells: Cells, *, length: int, share: float = USUAL) -> Distances:
+    """Return the distances that this share of windows of ``length`` blocks do not exceed, each against the others.
+
+    Shape of ``blocks``: (blocks, cells). With fewer than two windows there is nothing that is usual: all are NaN.
+    """
+    summed = np.concatenate((np.zeros((1, cells.size), dtype=np.int64), np.cumsum(blocks, axis=0)))
+    windows = summed[length:] - summed[:-length]
+    windows = windows[valid(windows, cells).sum(axis=-1) > 0]
+    others = summed[-1] - windows
+    if len(windows) < 2 or not (valid(others, cells).sum(axis=-1) > 0).all():
+        return Distances(n=0, psi=nan, js=nan, ks=nan, w1=nan, null_share=nan, unseen_share=nan)
+    rows = windows.sum(axis=-1)
+    of_unseen = np.zeros(len(windows)) if cells.unseen is None else windows[:, cells.unseen] / rows
+    return Distances(
+        n=int(np.median(rows)),
+        psi=float(np.quantile(_psi(others, windows, cells), share)),
+        js=float(np.quantile(_js(others, windows, cells), share)),
+        ks=float(np.quantile(_ks(others, windows, cells), share)),
+        w1=float(np.quantile(_wasserstein(others, windows, cells), share)),
+        null_share=float(np.quantile(windows[:, -1] / rows, share)),
+        unseen_share=float(np.quantile(of_unseen, share)),
+    )
 
 
 def null_share(counts: Counts, cells: Cells) -> float:
@@ -116,11 +127,46 @@ def shares(counts: Counts) -> Array:
     return found
 
 
-def _relative(p: Array, q: Array) -> float:
-    """Return the sum of ``p log2(p / q)``."""
+def _psi(reference: Counts, window: Counts, cells: Cells) -> Array:
+    p, q = shares(bins(reference, cells)) + PSI_FLOOR, shares(bins(window, cells)) + PSI_FLOOR
+    found: Array = ((q - p) * np.log(q / p)).sum(axis=-1)
+    return found
+
+
+def _js(reference: Counts, window: Counts, cells: Cells) -> Array:
+    p, q = shares(bins(reference, cells)), shares(bins(window, cells))
+    middle = (p + q) / 2
+    found: Array = np.sqrt(np.maximum((_relative(p, middle) + _relative(q, middle)) / 2, 0.0))
+    return found
+
+
+def _ks(reference: Counts, window: Counts, cells: Cells) -> Array:
+    apart = shares(valid(window, cells)) - shares(valid(reference, cells))
+    if not cells.numeric:
+        of_categories: Array = np.abs(apart).sum(axis=-1) / 2
+        return of_categories
+    found: Array = np.abs(np.cumsum(apart, axis=-1)).max(axis=-1)
+    return found
+
+
+def _wasserstein(reference: Counts, window: Counts, cells: Cells) -> Array:
+    apart = shares(valid(window, cells)) - shares(valid(reference, cells))
+    if not cells.numeric or not cells.edges:
+        return np.full(apart.shape[:-1], nan)
+    below = np.cumsum(apart, axis=-1)[..., :-1]  # the difference of the shares below each edge
+    width = np.diff(np.array(cells.edges))
+    # Where each value is an edge, the share below stays the same from just after an edge to the next.
+    height = np.abs(below[..., 1:]) if cells.points else _mean_size(below[..., :-1], below[..., 1:])
+    found: Array = (height * width).sum(axis=-1)
+    return found
+
+
+def _relative(p: Array, q: Array) -> Array:
+    """Return the sums of ``p log2(p / q)``."""
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = np.where(p == 0, 0.0, p * np.log2(p / q))
-    return float(parts.sum())
+    found: Array = parts.sum(axis=-1)
+    return found
 
 
 def _mean_size(first: Array, last: Array) -> Array:
@@ -132,4 +178,4 @@ def _mean_size(first: Array, last: Array) -> Array:
 
 def _share(counts: Counts, at: int) -> float:
     total = int(counts.sum())
-    return int(counts[at]) / total if total else math.nan
+    return int(counts[at]) / total if total else nan

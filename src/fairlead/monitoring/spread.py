@@ -65,6 +65,8 @@ class Spread(NamedTuple):
     rows: Array
     """Rows of the reference that each score is over."""
     blocks: int
+    length: int
+    """Blocks in a window of the reference that stands for one of ``span``."""
     freedom: float
 
 
@@ -137,6 +139,7 @@ def spread_of(blocks: Counts, cells: Cells, *, span: float, scores: Scores | Non
         between=between,
         rows=whole,
         blocks=n,
+        length=length,
         freedom=n / length - 1,
     )
 
