@@ -1,0 +1,76 @@
+"""The text that Prometheus scrapes, held to its format, from a gateway that has really answered."""
+
+import asyncio
+import re
+from typing import Any
+
+from tests.monitoring.served import ACTOR
+from tests.monitoring.test_alerts import settled, sign
+from tests.serving.late import FakeReleases, ask_for, gateway_of, route, some_rows, trained
+
+from fairlead.kernel import VERSION
+from fairlead.monitoring import Outcome, exposition, record_outcomes
+from fairlead.monitoring.exposition import Metrics
+from fairlead.store import Store
+
+SAMPLE = re.compile(r'([a-z_0-9]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)*\})? (NaN|[-+0-9.e]+)')
+
+
+def parsed(text: str) -> dict[str, float]:
+    """Every sample by its name and labels; raises where a line is none, or a name comes back later."""
+    found: dict[str, float] = {}
+    kinds: dict[str, str] = {}
+    assert text.endswith("\n")
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            continue
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in kinds
+            kinds[name] = kind
+            continue
+        match = SAMPLE.fullmatch(line)
+        assert match, line
+        assert list(kinds)[-1] in (match[1], match[1].removesuffix("_sum"), match[1].removesuffix("_count"))
+        found[f"{match[1]}{match[2] or ''}"] = float(match[3])
+    return found
+
+
+def test_a_gateway_and_what_is_known_of_its_endpoint(sqlite_store: Store) -> None:
+    releases = FakeReleases()
+    releases.release(sqlite_store, 1, trained())
+    route(sqlite_store, releases)
+
+    async def served() -> tuple[str, list[str]]:
+        gateway = gateway_of(sqlite_store, releases)
+        await gateway.start()
+        answers = [await gateway.infer("late", ask_for([row])) for row in some_rows(30)]
+        ids = [id_ for answer in answers for id_ in answer.decision_ids]
+        said = [Outcome(decision=id_, value=i % 2) for i, id_ in enumerate(ids)]
+        await asyncio.to_thread(record_outcomes, sqlite_store, "late", said, actor=ACTOR)
+        settled(sqlite_store, sign(), sign("drift:shown", "note"))
+        sqlite_store.clock.sleep(60)
+        text = await asyncio.to_thread(exposition, sqlite_store, gateway.status())
+        await gateway.stop()
+        return text, ids
+
+    text, _ = asyncio.run(served())
+    found = parsed(text)
+    assert found[f'fairlead_info{{version="{VERSION}"}}'] == 1
+    where = 'endpoint="late",version="1",stage="full"'
+    assert found[f"fairlead_requests_total{{{where}}}"] == 30
+    assert found[f"fairlead_errors_total{{{where}}}"] == 0
+    assert found[f"fairlead_request_duration_seconds_count{{{where}}}"] == 30
+    assert found['fairlead_outcomes_7d{endpoint="late",version="1"}'] == 30
+    assert 0 < found['fairlead_performance_7d{endpoint="late",version="1",metric="log_loss"}'] < 5
+    assert found['fairlead_alerts{endpoint="late",kind="drift",severity="page"}'] == 1
+
+
+def test_labels_are_escaped_and_nothing_is_written_without_a_value() -> None:
+    metrics = Metrics()
+    metrics.add("a", "gauge", "An a.", None)
+    metrics.add("b", "gauge", "A b.", float("nan"), [("name", 'a"b\\c\nd')])
+    assert metrics.text() == '# HELP b A b.\n# TYPE b gauge\nb{name="a\\"b\\\\c\\nd"} NaN\n'
+    assert parsed(metrics.text())
+    odd: Any = Metrics()
+    assert odd.text() == "\n"
