@@ -59,6 +59,17 @@ def test_what_it_says(lived: Store, card: Card) -> None:
     assert sum(segment.count for segment in sealed_segments(lived, "slow")) >= counted.value
 
 
+def test_the_turn_that_brought_it_about(lived: Store) -> None:
+    moves = events(lived, type="loop.turn-moved", subject=("version", "slow@2"))
+    turn = moves[0].data["turn"]
+    (table,) = model_card(lived, "slow@2").section("Turn of the loop").tables
+    told = events(lived, subject=("turn", turn))
+    assert [row.cells[0].source for row in table.rows] == [f"ledger/events.jsonl#/{e.position}/at" for e in told]
+    assert table.rows[0].label == "opened"
+    assert table.rows[-1].label == f"{told[-1].data['was']} > {told[-1].data['now']}"
+    assert [row.cells[3].value for row in table.rows[1:]] == [event.data["text"] for event in told[1:]]
+
+
 def test_what_nobody_provided_is_missing(card: Card) -> None:
     missing = {fact.name for fact in facts_of(card) if fact.state == "missing"}
     assert {"intended use", "known limitations", "ethical considerations", "description", "owner"} <= missing

@@ -87,7 +87,9 @@ def test_a_source_on_to_every_decision(lived: Store, answered: list[Decision]) -
     graph = lineage(lived, "source:parcels")
     assert [node.name for node in graph.of("version")] == ["slow@1", "slow@2", "slow@3"]
     assert [node.said for node in graph.of("endpoint")] == ["live, revision 3"]
-    assert sorted(dependent_decisions(lived, "source:parcels")) == sorted(one.id for one in answered)
+    every = sorted(one.id for one in answered)
+    assert list(dependent_decisions(lived, "source:parcels")) == every
+    assert list(dependent_decisions(lived, "source:parcels", after=every[9])) == every[10:]
     of_second = [one.id for one in answered if one.version == 2]
     assert sorted(dependent_decisions(lived, "slow@2")) == sorted(of_second)
     assert sorted(dependent_decisions(lived, "decisions:slow@2 at slow")) == sorted(of_second)

@@ -91,6 +91,19 @@ def test_as_of_an_earlier_position(lived: Store, key: str) -> None:
             evidence_pack(lived, "slow@2", position=wrong)
 
 
+def test_it_verifies_as_of_every_position(lived: Store, key: str) -> None:
+    """Whatever a version has come to, its evidence proves the steps so far, in their order."""
+    steps = ["data check", "evaluation", "approval", "rollout"]
+    seen = set()
+    for position in range(position_of(lived, "registry.version-registered", "slow@2"), ledger_size(lived)):
+        found = verify_pack(evidence_pack(lived, "slow@2", position=position).data, [key])
+        assert found.code == INTACT, found
+        proved = [part.partition(" (event ")[0] for part in found.proved[2].split(" < ")]
+        assert proved == steps[: len(proved)]
+        seen.add(len(proved))
+    assert seen == {2, 3, 4}
+
+
 def test_every_version_verifies(lived: Store, key: str) -> None:
     for ref in ("slow@1", "slow@2", "slow@3"):
         assert verify_pack(evidence_pack(lived, ref).data, [key]).code == INTACT

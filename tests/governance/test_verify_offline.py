@@ -150,6 +150,7 @@ REWRITTEN: dict[str, Callable[[bytes], bytes]] = {
     "covered.json": lambda data: data.replace(b'"classification"', b'"regression"'),
     "params.json": lambda data: data.replace(b"{", b'{"depth":3,', 1),
     "policy.json": lambda data: data.replace(b'"seed":0', b'"seed":1'),
+    "features.json": lambda data: data.replace(b'"mean"', b'"max"'),
     "environment.json": lambda data: data.replace(b'"python":"3', b'"python":"2'),
     "environment/run.json": lambda data: data + b"\n",
     "evaluation/report.json": lambda data: data.replace(b'"passed":true', b'"passed":false'),

@@ -121,8 +121,8 @@ def _of_all(store: Store) -> list[Route]:
 
     def dependent(call: Call) -> DecisionIds:
         limit, after = _number(call.query.get("limit", str(USUAL_IDS)), "limit", most=MOST_IDS), call.id_cursor()
-        found = sorted(dependent_decisions(store, call.query.get("subject", ""), position=_position(call)))
-        page = tuple(islice((id_ for id_ in found if after is None or id_ > after), limit + 1))
+        found = dependent_decisions(store, call.query.get("subject", ""), position=_position(call), after=after or "")
+        page = tuple(islice(found, limit + 1))
         return DecisionIds(items=page[:limit], next=page[limit - 1] if len(page) > limit else None)
 
     read = Permission.READ

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from fairlead.data import get_snapshot
+from fairlead.declare import FeatureViewSpec
 from fairlead.evaluation import EvaluationSaved
 from fairlead.features import FeatureViewRegistered, digest_of_view, get_view
 from fairlead.governance.history import RUN_FINISHED, SNAPSHOT_TAKEN, events_of, number_at, status_in
@@ -117,9 +118,9 @@ class _Gathering:
             self._try(f"snapshot {id_}", lambda id_=id_: self._snapshot(id_))  # type: ignore[misc]
         if not version.lineage.snapshots:
             self.missing.append(f"data: {version.ref} names no snapshot that it was trained on")
-        self._try("the features", self._features)
         self._try("the training run", self._run)
         self._try("the pipeline run", self._pipeline)
+        self._try("the features", self._features)
         self._declarations()
         for turn in sorted({str(event.data["turn"]) for event in self.history if event.type.startswith("loop.turn-")}):
             self._about("turn", turn)
@@ -205,14 +206,23 @@ class _Gathering:
             return
         registered = list(self._about("view", name, type=FeatureViewRegistered.type))
         found = next((event for event in registered if event.data["digest"] == digest), None)
-        view = get_view(self.store, name, version=found.data["view_version"] if found else None)
-        if digest_of_view(view.spec) != digest:
+        spec = self._view(name, found.data["view_version"] if found else None)
+        if found is None or digest_of_view(spec) != digest:
             self._unlike(f"features {name}")
         else:
-            position = found.position if found else None
             self._put(
-                FEATURES, canonical(view.spec), "features", name, href=f"/api/v1/features/{name}", position=position
+                FEATURES, canonical(spec), "features", name, href=f"/api/v1/features/{name}", position=found.position
             )
+
+    def _view(self, name: str, version: int | None) -> FeatureViewSpec:
+        """Return the declaration of the features: that of the policy, which is sealed, or else the registered one.
+
+        What may be described anew at any time (owner, description) is left out of the latter.
+        """
+        if POLICY in self.members:
+            return msgspec.convert(self.members[POLICY].value["view"], FeatureViewSpec)
+        spec = get_view(self.store, name, version=version).spec
+        return msgspec.structs.replace(spec, owner="", description="", where="")
 
     def _run(self) -> None:
         id_ = self.version.lineage.run_id

@@ -1,5 +1,6 @@
 """Follow something back to what it was made from, and on to everything that depends on it, as of any position."""
 
+import heapq
 from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
@@ -55,25 +56,32 @@ def projection_at(store: Store, *, size: int) -> Projection:
     return Projection(lambda ref: get_version(store, ref)).apply(events_of(store, type=READ, size=size))
 
 
-def dependent_decisions(store: Store, subject: str, *, position: int | None = None) -> Iterator[str]:
-    """Yield the id of every sealed decision that depends on a subject, oldest segment first.
+def dependent_decisions(store: Store, subject: str, *, position: int | None = None, after: str = "") -> Iterator[str]:
+    """Yield the id of every sealed decision that depends on a subject, in their order, behind ``after``.
 
     They are those of the versions that ``lineage`` finds behind it; for a row, the decisions about that row too, and
     for one decision itself. Decisions in open segments are listed once their segment is sealed, as only then the
-    ledger vouches for them. Raises what ``lineage`` raises.
+    ledger vouches for them. Segments are read one by one as their ids are asked for. Raises what ``lineage`` raises.
     """
     graph = lineage(store, subject, position=position)
     reached = {graph.subject, *_reached(graph.edges, graph.subject, down=True)}
     versions = {id_.partition(":")[2] for id_ in reached if id_.startswith("version:")}
-    named = {id_.partition(":")[2] for id_ in reached if id_.startswith("decision:")}
     if graph.subject.startswith("decisions:"):
         versions = {graph.subject.partition(":")[2].partition(" at ")[0]}
-    for one in projection_at(store, size=graph.position + 1).sealed:
-        if versions & set(one.by_version):
-            for id_ in _ids_in(store, one.digest, versions & set(one.by_version)):
-                named.discard(id_)
+    found = sorted(id_.partition(":")[2] for id_ in reached if id_.startswith("decision:"))
+    last = after
+    for one in sorted(projection_at(store, size=graph.position + 1).sealed, key=lambda segment: segment.first_id):
+        while found and found[0] < one.first_id:
+            if (id_ := heapq.heappop(found)) > last:
+                last = id_
                 yield id_
-    yield from sorted(named)
+        chosen = versions & set(one.by_version)
+        if chosen and one.last_id > after:
+            for id_ in _ids_in(store, one.digest, chosen):
+                heapq.heappush(found, id_)
+    for id_ in sorted(set(found)):
+        if id_ > last:
+            yield id_
 
 
 def _ids_in(store: Store, digest: str, versions: set[str]) -> Iterator[str]:

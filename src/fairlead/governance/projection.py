@@ -41,6 +41,8 @@ class Sealed(msgspec.Struct, frozen=True):
     position: int
     endpoint: str
     digest: str
+    first_id: str
+    last_id: str
     by_version: dict[str, int]
 
 
@@ -177,7 +179,8 @@ class Projection:
             self._places.setdefault(endpoint, []).append((source, endpoint))
 
     def _decisions(self, event: Recorded, said: dict[str, Any]) -> None:
-        self.sealed.append(Sealed(event.position, said["endpoint"], said["digest"], said["by_version"]))
+        ids = said["first_id"], said["last_id"]
+        self.sealed.append(Sealed(event.position, said["endpoint"], said["digest"], *ids, said["by_version"]))
         for ref, count in said["by_version"].items():
             name = f"{ref} at {said['endpoint']}"
             total, segments = self._counts.get(name, (0, 0))

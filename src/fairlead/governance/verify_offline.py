@@ -327,6 +327,9 @@ def _check_record(pack: Pack, name: str, covered: dict[str, Any], bound: str) ->
             kept = {row[0]: row[1] for row in pack.json("run/artifacts.json")}
             right = kept["environment/environment.json"] == pack.digest(name)
             hold(right, f"{name} is not the file that the run kept", name)
+        case ["features.json"] if "policy.json" in pack.members:
+            right = pack.json("policy.json")["view"] == _without_places(pack.json(name))
+            hold(right, f"{name} is not the declaration that was in force", name)
         case ["pipeline.json"]:
             pack.one(name, "pipelines.run-submitted", spec=pack.digest(name))
 
