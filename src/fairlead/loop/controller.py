@@ -16,7 +16,7 @@ from fairlead.loop.records import Turn, TurnState
 from fairlead.loop.resume import resume_or_submit
 from fairlead.loop.rollout import DEFAULT_ROLLOUT, place, routing_of, start_rollout, state_of, words_of
 from fairlead.loop.turns import get_turn, move_turn
-from fairlead.monitoring import performance
+from fairlead.monitoring import windows
 from fairlead.pipelines import PipelineSpec, RunStatus, get_pipeline_run
 from fairlead.registry import CHAMPION, Status, VersionRef, get_version, set_alias
 from fairlead.serving import Endpoint, RegisteredReleases, Routing, set_routing
@@ -138,10 +138,9 @@ def _next_stage(
 
 
 def _seen(store: Store, turn: Turn, now: datetime) -> int:
-    """Return how many decisions the version has taken, or mirrored, in its present stage."""
-    assert turn.version is not None
-    found = performance(store, turn.model, version=turn.version, since=turn.since, until=now)
-    return found.decisions
+    """Return how many requests the version has answered in its present stage; as a shadow, how many it has mirrored."""
+    hours = windows(store, turn.model, since=turn.since, until=now)
+    return sum(one.n for one in hours if one.version == turn.version and one.stage == turn.state.value)
 
 
 def _judged(store: Store, serving: ServingSpec, turn: Turn, now: datetime) -> Judged | None:

@@ -150,7 +150,9 @@ def register(context: StepContext) -> dict[str, Any]:
                 pipeline_run_id=context.run_id,
             ),
             params=model.params, evaluation_id=judged["evaluation"], task=model.label.task, owner=model.owner,
-            approve_by=model.retraining.approve_by if model.retraining else None, description=model.description,
+            approve_by=model.retraining.approve_by if model.retraining else None,
+            other_than_author=model.retraining is not None and model.retraining.other_than_author,
+            description=model.description,
         )  # fmt: skip
         set_alias(change, version, CHALLENGER)
         keep_reference(

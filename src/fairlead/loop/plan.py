@@ -110,6 +110,7 @@ def _roll_back(serving: ServingSpec) -> tuple[str, ...]:
 
 def _policy_lines(retraining: RetrainingSpec) -> tuple[str, ...]:
     by = f"approved by {retraining.approve_by}" if retraining.approve_by else ""
+    by += ", other than the author" if retraining.other_than_author else ""
     limits = ", ".join(part for part in (words_of_policy(retraining), by) if part)
     return (f"retrain {limits}".rstrip(), f"when {describe(retraining.when)}")
 

@@ -32,8 +32,9 @@ from fairlead.store import Store
 from fairlead.tracking import ALLOWED_TYPES
 
 HOUR = timedelta(hours=1)
-SEAL_EVERY = timedelta(hours=12)
+SEAL_EVERY = timedelta(hours=6)
 HORIZON = timedelta(hours=72)
+CHECK_EVERY = timedelta(days=1)
 POSITION = "replayed-until"
 BECAUSE = "replay"
 MOST_ROWS = 5_000
@@ -125,7 +126,7 @@ class Replay:
     # --- hour by hour -----------------------------------------------------------------------------------------------
 
     async def _replay(self, tell: Tell, *, resumed: bool) -> None:
-        loop = Loop(self.store, materialise=False)
+        loop = Loop(self.store, materialise=False, check_every=CHECK_EVERY)
         log = DecisionLog(self.store, seal_after_s=SEAL_EVERY.total_seconds())
         online = open_online(self.store)
         gateway = Gateway(

@@ -11,7 +11,7 @@ from fairlead.loop.records import Turn, TurnState
 from fairlead.loop.rollout import routing_of
 from fairlead.loop.triggers import due, start_turn
 from fairlead.loop.turns import list_turns, open_turn_of
-from fairlead.monitoring import watch
+from fairlead.monitoring import check, watch
 from fairlead.store import Store
 
 MOST_STEPS = 20
@@ -22,15 +22,24 @@ class Loop:
     """Turns the loop of every model in force. ``tick`` does what is due and returns; nothing else runs.
 
     The same object turns it in production (once a minute, in the server) and in a replay (once an hour of virtual
-    time): both call ``tick``, and both read the time from the store's clock.
+    time): both call ``tick``, and both read the time from the store's clock. Endpoints are checked, and alerts raised
+    and resolved, ``check_every`` so long.
     """
 
-    def __init__(self, store: Store, *, actor: Actor = SYSTEM, materialise: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        actor: Actor = SYSTEM,
+        materialise: bool = True,
+        check_every: timedelta = WINDOW,
+    ) -> None:
         self._store = store
         self._materialise = materialise
         self._actor = actor
         self._desk = OutcomeDesk(store, actor=actor)
-        self._looked: dict[str, datetime] = {}
+        self._check_every = check_every
+        self._looked: dict[tuple[str, timedelta], datetime] = {}
 
     def tick(self) -> tuple[Turn, ...]:
         """Do what is due for every model, and return the turns that moved."""
@@ -45,18 +54,22 @@ class Loop:
     def tick_model(self, project: InForce, model: ModelSpec) -> list[Turn]:
         """Do what is due for one model."""
         now = self._store.clock.now()
-        if routing_of(self._store, model.name) is not None and self._is_new_hour(model.name, now):
+        answers = routing_of(self._store, model.name) is not None
+        if answers and self._is_new(model.name, WINDOW, now):
             watch(self._store, model.name, until=now)
             self._desk.bring(project, model, since=_answering_since(self._store, model.name), until=now)
+        if answers and self._is_new(model.name, self._check_every, now):
+            check(self._store, model.name, now)
         moved = self._advance(project, model)
         begun = self._begin(model)
         return [*moved, *begun, *(self._advance(project, model) if begun else ())]
 
-    def _is_new_hour(self, model: str, now: datetime) -> bool:
-        hour = now - timedelta(seconds=now.timestamp() % WINDOW.total_seconds())
-        if self._looked.get(model) == hour:
+    def _is_new(self, model: str, every: timedelta, now: datetime) -> bool:
+        """Say whether a new hour, or day, has begun since this was asked last; at the first time it has."""
+        began = now - timedelta(seconds=now.timestamp() % every.total_seconds())
+        if self._looked.get((model, every)) == began:
             return False
-        self._looked[model] = hour
+        self._looked[model, every] = began
         return True
 
     def _advance(self, project: InForce, model: ModelSpec) -> list[Turn]:

@@ -19,7 +19,7 @@ def due(store: Store, model: ModelSpec, *, version: int, since: datetime) -> Tri
     """Return why a new turn should begin now, or None.
 
     ``since`` is when ``version`` began to answer. The policy must have held for its ``steady_s`` without a break; a
-    turn began at least ``at_most_s`` ago; and fewer than ``budget`` turns began in the last 365 days.
+    turn began at least ``at_most_s`` ago; and fewer than ``budget`` turns began by themselves in the last 365 days.
     """
     policy, now = model.retraining, store.clock.now()
     if policy is None:
@@ -31,7 +31,8 @@ def due(store: Store, model: ModelSpec, *, version: int, since: datetime) -> Tri
     judged = judge_policy(policy.when, in_service(store, model.name, version, since=since, now=now), last=last, now=now)
     if not _is_steady(store, model.name, policy, judged, now):
         return None
-    if policy.budget is not None and sum(now - turn.opened_at < YEAR for turn in begun) >= policy.budget:
+    by_itself = [turn for turn in begun if turn.trigger.kind is not TriggerKind.HAND]
+    if policy.budget is not None and sum(now - turn.opened_at < YEAR for turn in by_itself) >= policy.budget:
         return None
     held = [line for line in judged.lines if " is not " not in line and ": not known" not in line]
     return Trigger(kind=_kind(judged), text="; ".join(held), evidence=judged.lines)
