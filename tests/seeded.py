@@ -57,18 +57,18 @@ def seed(folder: Path) -> Seeded:
 
 
 POLICIES = """
-slow.retrain_when(fl.every("5d"), at_most="3d", approve=fl.by("ops-lead"))
+slow.retrain_when(fl.every("3d"), at_most="2d", approve=fl.by("ops-lead"))
 slow.serve(
     roll_back_if=(fl.errors > 0.01) | (fl.log_loss > fl.champion.log_loss * 1.5),
     rollout="""
 HEAVIER = "weight[1700:] = np.minimum(weight[1700:] * 1.6 + 4, 50)\n    "
 """From the 5th of February on parcels are heavier than any model has seen."""
-LOOPED_FROM = datetime(2013, 2, 1, tzinfo=UTC)
+LOOPED_FROM = datetime(2013, 2, 3, tzinfo=UTC)
 LOOPED_TO = datetime(2013, 2, 7, 15, tzinfo=UTC)
 
 
 def seed_loop(folder: Path) -> Seeded:
-    """Replay a week: a first version is kept; parcels become heavier; a second learns again and ends as a canary."""
+    """Replay days: a first version is kept; parcels become heavier; a second learns again and ends as a canary."""
     words = {"\nslow.serve(rollout=": POLICIES, "delay = 2 * weight": f"{HEAVIER}delay = 2 * weight"}
     project = write_project(folder / "parcels.py", **words)
     store = open_store(Settings(home=str(folder / "home")), clock=VirtualClock(LOOPED_FROM))

@@ -37,7 +37,7 @@ def client(seeded_store: Store) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="session")
 def looped(tmp_path_factory: pytest.TempPathFactory) -> Seeded:
-    """A home in which the loop of a model has turned for a week."""
+    """A home in which the loop of a model has turned."""
     return seed_loop(tmp_path_factory.mktemp("looped"))
 
 

@@ -81,7 +81,7 @@ def test_turns_of_another_model_are_not_shown_as_its_own(looped_client: httpx.Cl
 
 
 def test_the_policy_leads_back_to_the_beginning(looped_client: httpx.Client, client: httpx.Client) -> None:
-    assert "Again every 5d; at most once in 3d; ops-lead says yes" in looped_client.get("/ui/loop/slow").text
+    assert "Again every 3d; at most once in 2d; ops-lead says yes" in looped_client.get("/ui/loop/slow").text
     assert "No policy says when it learns again." in client.get("/ui/loop/slow").text
 
 

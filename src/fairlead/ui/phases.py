@@ -11,7 +11,7 @@ from fairlead.evaluation import get_evaluation
 from fairlead.features import get_view
 from fairlead.kernel import FairleadError
 from fairlead.loop import Turn
-from fairlead.monitoring import performance, windows
+from fairlead.monitoring import alerts, performance, windows
 from fairlead.pipelines import PipelineRun, get_pipeline_run
 from fairlead.registry import Model, Status, Version, approval_state, get_version
 from fairlead.serving import EndpointStatus, Routing
@@ -163,6 +163,13 @@ def _monitoring(about: About) -> Phase | None:
     name = next((name for name in HEADLINE if name in week.metrics), None)
     value = week.metrics[name].value if name else None
     fact = f"{(name or '').replace('_', ' ')} {value:.4g} over 7 d" if value is not None else "no label known yet"
+    standing = alerts(about.store, endpoint=endpoint, states=("open", "acknowledged"))
+    if standing:
+        pages = sum(alert.severity == "page" for alert in standing)
+        many, what = (pages, "alarm") if pages else (len(standing), "note")
+        word = f"{many} {what}{'s' if many > 1 else ''}"
+        newest = max(alert.raised_at for alert in standing)
+        return Phase(name="Monitoring", tone="bad" if pages else "warn", word=word, fact=fact, at=newest, href=href)
     seen = windows(about.store, endpoint, since=about.now - WEEK, until=about.now)
     at = seen[-1].until if seen else None
     if not week.decisions:

@@ -137,9 +137,7 @@ def signed(value: float | None) -> str:
     """Return a difference with its sign, zero without one."""
     if not value:
         return short(value)
-    size = abs(value)
-    text = f"{size:.6f}".rstrip("0") if 1e-6 <= size < 1e-3 else short(size)
-    return ("+" if value > 0 else "\u2212") + text
+    return ("+" if value > 0 else "\u2212") + short(abs(value))
 
 
 def brief(text: str | None) -> str:

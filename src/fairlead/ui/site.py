@@ -9,6 +9,7 @@ from fairlead.ui.assets import Assets
 from fairlead.ui.render import Pages, see_other
 from fairlead.ui.screen import Desk
 from fairlead.ui.screens import (
+    alarms,
     api,
     audit,
     data,
@@ -32,7 +33,7 @@ from fairlead.ui.screens import (
 SCREENS = (
     home.routes, data.routes, features.routes, runs.routes, pipelines.routes, models.routes, version.routes,
     evaluation.routes, deciding.routes, endpoints.routes, loop.routes, monitor.routes, decisions.routes, audit.routes,
-    lineage.routes,     sign_in.routes, kit.routes,
+    lineage.routes, alarms.routes,     sign_in.routes, kit.routes,
 )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ def short(value: float | None) -> str:
         return f"{value:,.0f}".replace(",", "\u202f")
     if size == 0 or size >= 1e-3:
         return f"{value:.4g}"
+    if size >= 1e-6:
+        return f"{value:.6f}".rstrip("0")
     return f"{value:.2e}"
 
 

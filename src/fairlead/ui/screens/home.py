@@ -15,6 +15,7 @@ from fairlead.store import events
 from fairlead.ui.draw import time_strip
 from fairlead.ui.links import link_of
 from fairlead.ui.screen import Desk, shown_at
+from fairlead.ui.screens.alarms import HOURS, line_of, open_alarms
 from fairlead.ui.screens.audit import EventLine
 from fairlead.ui.screens.endpoints import EndpointLine, traffic_of
 from fairlead.ui.screens.loop import steps_of_turn
@@ -62,13 +63,15 @@ def routes(desk: Desk) -> list[Route]:
             for version in _waiting(versions[model.name], champion=model.aliases.get("champion", 0))
         ]  # fmt: skip
         needs = [*_endpoint_needs(endpoints, open_turns), *_run_needs(desk, runs)]
-        sources = list_sources(store)
+        sources, alarms = list_sources(store), open_alarms(store)
+        # What the monitors found of the data is an alarm already, and says more.
+        told = any(alarm.kind == "quality" for alarm in alarms)
         needs += [
             Need(
                 "warn", "set aside", f"{s.set_aside_rows} of {s.source}'s rows broke their contract",
                 f"/ui/data/{s.source}#aside", "Look",
             )
-            for s in sources if s.set_aside_rows
+            for s in sources if s.set_aside_rows and not told
         ]  # fmt: skip
         recent = events(store, since=now - DAY, limit=5000, order="newest")
         strip = time_strip(
@@ -79,6 +82,7 @@ def routes(desk: Desk) -> list[Route]:
         return desk.pages.page(
             call, "home.html", at=AT, needs=needs, strip=strip, endpoints=endpoints, runs=runs[:6], models=models,
             waiting=[(version, _waits_for(version)) for version in waiting[:WAITING_AT_MOST]],
+            alarms=[line_of(alert, store) for alert in alarms], hours=tuple(HOURS),
             waiting_more=max(0, len(waiting) - WAITING_AT_MOST),
             turns=[OpenTurn(turn, steps_of_turn(store, turn)) for turn in open_turns],
             sources=sources, views=list_views(store), size=desk.rooms.events(),

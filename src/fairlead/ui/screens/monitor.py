@@ -17,6 +17,8 @@ from fairlead.monitoring import (
     drift_findings,
     failures,
     get_reference,
+    level_test,
+    measured_skew,
     performance,
     windows,
 )
@@ -28,6 +30,7 @@ from fairlead.ui.declared import declared_model
 from fairlead.ui.draw import Chart, Series, line_chart
 from fairlead.ui.phases import HEADLINE
 from fairlead.ui.screen import Desk, shown_at
+from fairlead.ui.screens.alarms import HOURS, alarms_of, open_alarms
 
 AT = "/ui/monitor"
 SPANS = {"1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
@@ -65,6 +68,8 @@ class Line(msgspec.Struct, frozen=True):
     week: Performance
     metric: str
     drift: Drift | None
+    pages: int
+    notes: int
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -97,6 +102,9 @@ def routes(desk: Desk) -> list[Route]:
                 store, name, reference, column, version=version, since=since, until=until
             ) if reference is not None and column else None,
             over_time=_over_time(store, name, version, span, until, metric), reference=reference,
+            alarms=alarms_of(store, name), hours=tuple(HOURS),
+            level_test=level_test(store, name, version=version, at=until, model=found.routing.model),
+            skew=measured_skew(store, name, version=version),
             prediction=_prediction(store, found, version, span, until), query_values=dict(call.query),
         )  # fmt: skip
 
@@ -122,7 +130,9 @@ def _line(store: Store, endpoint: Endpoint, now: datetime) -> Line:
     drifted = drift(
         store, routing.endpoint, version=routing.champion, since=since, until=until, model=routing.model, columns=()
     )
-    return Line(endpoint, week, _metric(week), drifted)
+    standing = open_alarms(store, routing.endpoint)
+    pages = sum(alert.severity == "page" for alert in standing)
+    return Line(endpoint, week, _metric(week), drifted, pages, len(standing) - pages)
 
 
 def _until(store: Store, endpoint: str, now: datetime) -> datetime:
