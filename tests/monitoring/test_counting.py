@@ -24,6 +24,10 @@ def columns() -> dict[str, np.ndarray]:
         "nulls": np.where(random.random(ROWS) < 0.1, np.nan, normal),
         "infinite": np.where(random.random(ROWS) < 0.01, -np.inf, normal),
         "heavy": np.exp(2 * normal),
+        "heavy with zeros": np.where(random.random(ROWS) < 0.3, 0.0, np.exp(3 * normal)),
+        "heavy in 32 bits": np.exp(2 * normal).astype(np.float32),
+        "heavy and below zero": np.where(random.random(ROWS) < 0.1, -np.exp(2 * normal), np.exp(2 * normal)),
+        "heavy with nulls": np.where(random.random(ROWS) < 0.1, -np.nan, np.exp(2 * normal)),
         "integers": random.integers(0, 300, ROWS).astype(float),
         "prices": random.integers(0, 900, ROWS) / 100,
         "scattered": np.concatenate((normal[: ROWS // 2], 1e9 + normal[ROWS // 2 :])),
@@ -40,6 +44,10 @@ def test_the_table_counts_as_the_search_does(name: str) -> None:
     cells = cells_for(name, "float", values[: ROWS // 3])
     expected = np.bincount(place(cells, values), minlength=cells.size)
     assert (count(cells, values) == expected).all()
+    beside = np.nextafter(np.array(cells.edges, dtype=values.dtype), values.dtype.type(-1e30))
+    for some in (-values, beside, np.array(cells.edges, dtype=values.dtype)):
+        many = np.resize(some, ROWS)
+        assert (count(cells, many) == np.bincount(place(cells, many), minlength=cells.size)).all()
     assert (count(cells, pa.array(values, from_pandas=True)) == expected).all()
     halves = pa.chunked_array([pa.array(values[: ROWS // 2]), pa.array(values[ROWS // 2 :])])
     assert (count(cells, halves) == expected).all()

@@ -211,7 +211,17 @@ def _spread(ordered: Array, at_most: int) -> Array:
     step = lattice_step(low - margin, high + margin)
     inside = quantiles[(quantiles > grid[0]) & (quantiles < grid[-1])]
     edges = np.unique(np.floor(np.concatenate((inside, grid)) / step) * step)
-    return edges if _fine(edges, ordered) else np.unique(np.concatenate((quantiles, grid)))
+    if _fine(edges, ordered):
+        return edges
+    return np.unique(np.concatenate((quantiles, _geometric(ordered, grid.size) if ordered[0] >= 0 else grid)))
+
+
+def _geometric(ordered: Array, size: int) -> Array:
+    """Return edges in equal ratios, over the positive values and beyond them: for what reaches over powers of ten."""
+    low, high = np.quantile(ordered[ordered > 0], (0.001, 0.999))
+    beyond = (high / low) ** 0.25
+    found: Array = np.geomspace(low / beyond, high * beyond, size)
+    return found
 
 
 def _fine(edges: Array, ordered: Array) -> bool:

@@ -18,14 +18,21 @@ from fairlead.monitoring.cells import Cells, Counts, Values, lattice_step, numbe
 CHUNK = 1 << 17
 THREADS = 2
 _FEW = 1 << 11
+_BITS = 15
 _NARROWEST, _WIDEST = 1e-30, 1e30  # the steps of anything else are no ordinary numbers in 32 bits
 
 
 class _Lattice(NamedTuple):
-    """Equal steps over the edges of a column; step 0 is all that lies below them, the last all above."""
+    """Steps over the edges of a column; step 0 is all that lies below them, the last all above.
+
+    Steps are equal, or, where values reach over many powers of ten, equal in the logarithm: the leading bits of a
+    positive number's pattern, read as an integer, grow with it.
+    """
 
     per_step: float
-    first: float
+    shift: int | None
+    """How many bits of the pattern are left out; None where steps are equal."""
+    first: int
     cell: NDArray[np.intp]
     """The cell in which each step begins."""
     upper: NDArray[Any] | None
@@ -63,21 +70,39 @@ def _numeric(cells: Cells, found: NDArray[Any]) -> Counts:
     lattice = _lattice(cells, found.dtype.str)
     if lattice is None:
         return np.bincount(place(cells, found), minlength=cells.size)
-    nulls = int(np.count_nonzero(np.isnan(found)))
-    at = np.multiply(found, lattice.per_step)
-    np.floor(at, out=at)
-    at -= lattice.first - 1
-    np.fmax(at, 0, out=at)  # puts a NaN below everything; it is taken out again at the end
-    np.minimum(at, lattice.cell.size - 1, out=at)
-    steps = at.astype(np.intp)
+    nulls = np.isnan(found)
+    steps = _steps(lattice, found, nulls)
     if lattice.upper is None:
         each = np.bincount(steps, minlength=lattice.cell.size)
         counts = np.bincount(lattice.cell, weights=each, minlength=cells.size).astype(np.int64)
     else:
         counts = np.bincount(_corrected(cells, lattice, steps, found), minlength=cells.size)
-    counts[0] -= nulls
-    counts[-1] += nulls
+    n = int(np.count_nonzero(nulls))
+    counts[0] -= n
+    counts[-1] += n
     return counts
+
+
+def _steps(lattice: _Lattice, found: NDArray[Any], nulls: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the step of each value; a null is put below everything, to be taken out at the end."""
+    last = lattice.cell.size - 1
+    if lattice.shift is None:
+        at = np.multiply(found, lattice.per_step)
+        np.floor(at, out=at)
+        at -= lattice.first - 1
+        np.fmax(at, 0, out=at)
+        np.minimum(at, last, out=at)
+        steps: NDArray[np.intp] = at.astype(np.intp)
+        return steps
+    steps = np.right_shift(_pattern(found), lattice.shift).astype(np.intp)
+    steps -= lattice.first - 1
+    np.clip(steps, 0, last, out=steps)
+    steps[nulls] = 0
+    return steps
+
+
+def _pattern(values: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(values).view(np.int64 if values.dtype == np.float64 else np.int32)
 
 
 def _corrected(cells: Cells, lattice: _Lattice, steps: NDArray[np.intp], found: NDArray[Any]) -> NDArray[np.intp]:
@@ -85,27 +110,43 @@ def _corrected(cells: Cells, lattice: _Lattice, steps: NDArray[np.intp], found: 
     at = lattice.cell[steps]
     at += found >= lattice.upper[steps]
     if lattice.crowded is not None:
-        rows = np.flatnonzero(lattice.crowded[steps])
+        rows = np.flatnonzero(lattice.crowded[steps] & ~np.isnan(found))
         at[rows] = np.searchsorted(cells.edges_as(found.dtype), found[rows], side="right")
     return at
 
 
 @lru_cache(maxsize=128)
 def _lattice(cells: Cells, dtype: str) -> _Lattice | None:
-    """Return the steps over edges as they are in this width; None where equal steps cannot hold them."""
-    rounded = cells.edges_as(np.dtype(dtype)).astype(np.float64)
-    if rounded.size < 2 or not _NARROWEST < rounded[-1] - rounded[0] < _WIDEST:
+    """Return the steps over edges as they are in this width; None where none can hold them."""
+    edges = cells.edges_as(np.dtype(dtype))
+    if edges.size < 2 or not _NARROWEST < float(edges[-1]) - float(edges[0]) < _WIDEST:
         return None
-    step = lattice_step(float(rounded[0]), float(rounded[-1]))
-    low, high = np.floor(rounded[[0, -1]] / step)
+    step = lattice_step(float(edges[0]), float(edges[-1]))
+    low, high = np.floor(edges[[0, -1]].astype(np.float64) / step)
     starts = (low + np.arange(int(high - low) + 2)) * step
-    cell = np.searchsorted(rounded, starts[:-1], side="right")
-    inside = np.searchsorted(rounded, starts[1:], side="left") - cell
-    upper = np.where(inside > 0, rounded[np.minimum(cell, rounded.size - 1)], np.inf)
+    found = _over(edges, starts, per_step=1.0 / step, shift=None, first=int(low))
+    above = edges[edges > 0]
+    if found.crowded is None or edges.size - above.size > 1 or above.size < 2:
+        return found
+    first, last = (int(pattern) for pattern in _pattern(above[[0, -1]]))
+    shift = max(0, (last - first).bit_length() - _BITS)
+    patterns = (first >> shift) + np.arange((last >> shift) - (first >> shift) + 2)
+    kind = np.int64 if edges.dtype == np.float64 else np.int32
+    starts = (patterns << shift).astype(kind).view(edges.dtype)
+    return _over(edges, starts, per_step=0.0, shift=shift, first=first >> shift)
+
+
+def _over(edges: NDArray[Any], starts: NDArray[Any], *, per_step: float, shift: int | None, first: int) -> _Lattice:
+    """Return the lattice whose steps begin at ``starts``, the last of which is the end of the last step."""
+    begins = np.searchsorted(edges, starts, side="right")
+    cell = np.concatenate(([0], begins[:-1]))
+    inside = np.searchsorted(edges, starts, side="left") - cell
+    upper = np.where(inside > 0, edges[np.minimum(cell, edges.size - 1)], np.inf)
     return _Lattice(
-        per_step=1.0 / step,
-        first=float(low),
-        cell=np.concatenate(([0], cell, [rounded.size])),
-        upper=np.concatenate(([np.inf], upper, [np.inf])).astype(dtype) if inside.any() else None,
-        crowded=np.concatenate(([False], inside > 1, [False])) if (inside > 1).any() else None,
+        per_step=per_step,
+        shift=shift,
+        first=first,
+        cell=np.append(cell, edges.size),
+        upper=np.append(upper, np.inf).astype(edges.dtype) if inside.any() else None,
+        crowded=np.append(inside > 1, False) if (inside > 1).any() else None,
     )
