@@ -134,7 +134,17 @@ def test_policies_of_a_model() -> None:
     assert slow.spec.retraining == RetrainingSpec(
         when=(fl.drift.of("weather_temp") > 0.2).spec, at_most_s=7 * 86400.0, approve_by="ops-lead"
     )
+    assert repr(fl.by("ops-lead").other_than_author()) == 'fl.by("ops-lead").other_than_author()'
     assert hash(slow.spec)
+
+
+def test_two_persons_are_asked_for() -> None:
+    @fl.model(view(), label=Flight.arr_delay > 15)
+    def slow(X: object, y: object) -> None: ...
+
+    slow.retrain_when(fl.every("30d"), approve=fl.by("ops-lead").other_than_author())
+    assert slow.spec.retraining is not None
+    assert (slow.spec.retraining.approve_by, slow.spec.retraining.other_than_author) == ("ops-lead", True)
 
 
 def test_serving_needs_nothing_said() -> None:

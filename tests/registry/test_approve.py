@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import text
 from tests.registry.cases import ANN, BOB, approved, artifacts, lineage, registered
 
-from fairlead.kernel import SYSTEM, Actor, digest_of_bytes
+from fairlead.kernel import SYSTEM, Actor, canonical, digest_of_bytes
 from fairlead.registry import (
     ApprovalVoid,
+    AuthorApproves,
     Covered,
     GateFailed,
     InUse,
@@ -67,6 +68,66 @@ def test_judging_ones_own_work_shows(
         assert approve(change, version).self_approved is own
     assert events(sqlite_store, type="registry.version-approved")[0].data["self_approved"] is own
     assert release_for(sqlite_store, version).statement.self_approved is own
+
+
+@pytest.mark.parametrize(
+    ("trained", "registered_by", "approver", "did"),
+    [
+        (None, ANN, ANN, "ann registered it"),
+        ("ann", BOB, BOB, "bob registered it"),
+        ("bob", SYSTEM, BOB, "bob trained it"),
+        (None, SYSTEM, SYSTEM, "registered it"),
+        (None, ANN, BOB, None),
+        ("ann", SYSTEM, BOB, None),
+    ],
+)
+def test_an_author_cannot_approve_where_the_policy_asks_for_two_persons(
+    store: Store, trained: str | None, registered_by: Actor, approver: Actor, did: str | None
+) -> None:
+    version = registered(store, registered_by, lineage=lineage(store, trained_by=trained), other_than_author=True)
+    if did is None:
+        with store.change(approver, "good") as change:
+            approve(change, version)
+        assert approval_state(store, version).valid
+        return
+    for override in ("", "it is urgent"):
+        with pytest.raises(AuthorApproves, match=did), store.change(approver, "good") as change:
+            approve(change, version, override=override)
+    assert get_version(store, version).status is Status.CANDIDATE
+    assert events(store, type="registry.version-approved") == []
+
+
+def test_who_wrote_the_code_is_an_author_of_what_is_trained_with_it_later(store: Store) -> None:
+    """The loop trains by itself; the code that it trains is somebody's all the same."""
+    registered(store, ANN, other_than_author=True)
+    retrained = registered(store, SYSTEM, model=b"retrained", other_than_author=True)
+    others = lineage(store, code=digest_of_bytes(b"bob's"))
+    of_other_code = registered(store, SYSTEM, model=b"other", lineage=others, other_than_author=True)
+    said = "ann registered late@1, which has the same code"
+    with pytest.raises(AuthorApproves, match=said), store.change(ANN, "good") as change:
+        approve(change, retrained)
+    with store.change(ANN, "good") as change:
+        approve(change, of_other_code)
+    with store.change(BOB, "good") as change:
+        approve(change, retrained)
+    assert approval_state(store, retrained).valid
+    assert approval_state(store, of_other_code).valid
+
+
+def test_an_approval_by_an_author_does_not_hold_however_it_came_about(store: Store) -> None:
+    version = registered(store, ANN, other_than_author=True)
+    with store.change(BOB, "good") as change:
+        approve(change, version)
+    by_bob = msgspec.structs.replace(version, registered_by=BOB)
+    _rewrite(store, "registry_versions", record=msgspec.json.encode(by_bob).decode())
+    assert "bob approved their own work, and the policy asks for two persons" in approval_state(store, version).reasons
+
+
+def test_a_version_from_before_the_rule_keeps_its_digest(sqlite_store: Store) -> None:
+    """Approvals that were given before Fairlead knew this rule are bound to a record without it."""
+    covered = registered(sqlite_store, ANN).covers()
+    assert b"other_than_author" not in canonical(covered)
+    assert b"other_than_author" in canonical(msgspec.structs.replace(covered, other_than_author=True))
 
 
 def test_an_automatic_version_is_judged_by_one_of_several_people(sqlite_store: Store) -> None:
@@ -216,6 +277,8 @@ def _changed(version: Version, part: str) -> Version:
     renamed = {"artifact": "model", "format": "format", "signature": "signature", "sample": "sample", "also": "also"}
     if part in simple:
         return replace(version, **{part: simple[part]})
+    if part == "other_than_author":
+        return replace(version, other_than_author=True)
     if part == "params":
         return replace(version, params={"trees": 121})
     value: Any = {"data": (OTHER,), "also": (), "view": "other", "format": "onnx"}.get(part, OTHER)

@@ -32,13 +32,21 @@ class Approver(msgspec.Struct, frozen=True):
     """Who says yes. Made by ``fl.by``."""
 
     name: str
+    is_other: bool = False
+
+    def other_than_author(self) -> "Approver":
+        """Ask for two persons: who trained or registered a version, or wrote its code, cannot approve it."""
+        return msgspec.structs.replace(self, is_other=True)
 
     def __repr__(self) -> str:
-        return f"fl.by({quoted(self.name)})"
+        return f"fl.by({quoted(self.name)})" + (".other_than_author()" if self.is_other else "")
 
 
 def by(name: str) -> Approver:
-    """Name the person or group who approves: ``approve=fl.by("ops-lead")``. Raises ``BadModel``."""
+    """Name the person or group who approves: ``approve=fl.by("ops-lead")``. Raises ``BadModel``.
+
+    ``fl.by("ops-lead").other_than_author()`` asks for two persons: nobody approves their own work then.
+    """
     if not isinstance(name, str) or not name.strip():
         raise BadModel(
             f"fl.by({name!r}) names nobody",
@@ -139,6 +147,7 @@ class Model(Generic[P, R]):
             steady_s=None if steady is None else seconds_of(steady, what="steady"),
             budget=budget,
             approve_by=None if approve is None else approve.name,
+            other_than_author=approve is not None and approve.is_other,
         )
         return self._say("retrain_when", retraining=retraining)
 

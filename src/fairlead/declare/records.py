@@ -282,7 +282,8 @@ class ServingSpec(Spec, frozen=True, tag="serving"):
 
 class RetrainingSpec(Spec, frozen=True, tag="retraining"):
     """When to learn again: ``when`` holds without a break for ``steady_s`` seconds, the last turn began at least
-    ``at_most_s`` seconds ago, and fewer than ``budget`` turns began in the last 365 days.
+    ``at_most_s`` seconds ago, and fewer than ``budget`` turns began in the last 365 days. With ``other_than_author``
+    nobody approves their own work.
     """
 
     when: Policy
@@ -290,6 +291,7 @@ class RetrainingSpec(Spec, frozen=True, tag="retraining"):
     steady_s: float | None = None
     budget: int | None = None
     approve_by: str | None = None
+    other_than_author: bool = False
 
 
 class ModelSpec(Spec, frozen=True, tag="model"):

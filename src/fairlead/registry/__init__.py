@@ -10,6 +10,7 @@ from fairlead.registry.api import routes
 from fairlead.registry.approve import MEANING, approval_state, approve, reject, retire
 from fairlead.registry.errors import (
     ApprovalVoid,
+    AuthorApproves,
     GateFailed,
     InUse,
     ModelMissing,
@@ -67,10 +68,10 @@ from fairlead.registry.statement import Release, Statement
 
 __all__ = [
     "CHALLENGER", "CHAMPION", "LATEST", "MEANING", "AliasMoved", "Approval", "ApprovalState", "ApprovalVoid",
-    "Artifact", "Covered", "GateFailed", "InUse", "Limits", "Lineage", "Model", "ModelAdded", "ModelArtifacts",
-    "ModelMissing", "ModelPage", "NameNotUsable", "NotApproved", "NotRegistrable", "ReasonMissing", "Release",
-    "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "Statement", "Status",
-    "Version", "VersionApproved", "VersionMissing", "VersionPage", "VersionRef", "VersionRegistered",
+    "Artifact", "AuthorApproves", "Covered", "GateFailed", "InUse", "Limits", "Lineage", "Model", "ModelAdded",
+    "ModelArtifacts", "ModelMissing", "ModelPage", "NameNotUsable", "NotApproved", "NotRegistrable", "ReasonMissing",
+    "Release", "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "Statement",
+    "Status", "Version", "VersionApproved", "VersionMissing", "VersionPage", "VersionRef", "VersionRegistered",
     "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "approval_state", "approve", "check_release",
     "check_signature", "drop_alias", "get_model", "get_release", "get_version", "key_id", "list_approvals",
     "list_models", "list_releases", "list_versions", "public_pem", "read_public_key", "register_version", "reject",

@@ -7,11 +7,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from fairlead.evaluation import read_report
 from fairlead.kernel import SYSTEM, Actor, FairleadError, digest_of
-from fairlead.registry.errors import ReasonMissing
+from fairlead.registry.errors import AuthorApproves, ReasonMissing
 from fairlead.registry.events import VersionApproved, VersionRejected, VersionRetired
 from fairlead.registry.records import Approval, ApprovalState, Limits, Status, Version, VersionRef
 from fairlead.registry.revoke import revoke_releases_of
-from fairlead.registry.rows import find_version, locate, lock_version, names_of, text_of, yes_to
+from fairlead.registry.rows import find_version, locate, lock_version, names_of, text_of, version_of, yes_to
 from fairlead.registry.tables import registry_approvals, registry_versions
 from fairlead.store import Blobs, Change, Store, events
 
@@ -32,11 +32,12 @@ def approve(
 
     ``because`` (by default the change's) says why. A version whose gate did not pass needs ``override``, a reason of
     its own that every record of the approval shows. ``role`` is by default the one that the policy asks for. Raises
-    ``GateFailed``, ``WrongStatus`` or ``ReasonMissing``.
+    ``GateFailed``, ``WrongStatus``, ``ReasonMissing``, or ``AuthorApproves`` where the policy asks for two persons.
     """
     version = lock_version(change.connection, VersionRef.of(ref))
     reason = _reason(change, because, f"approve {version.ref}")
     version.may_be_approved(override=override)
+    _refuse_author(change, version)
     approval = _approval(
         change, version, outcome="approved", because=reason, role=role or version.approve_by, meaning=meaning,
         override=override.strip() or None if not version.verdict_passed else None, limits=limits or Limits(),
@@ -103,6 +104,7 @@ def approval_state(store: Store, ref: VersionRef | Version | str) -> ApprovalSta
     reasons = (
         *((f"the record of {place} is that of {version.ref}",) if version.ref != str(place) else ()),
         *_differences(version, approval),
+        *_own_work(version, approval),
         *_ledger_differences(store, version, approval),
         *_blob_differences(store.blobs, approval),
         *_evaluation_differences(store.blobs, approval),
@@ -129,6 +131,13 @@ def _differences(version: Version, approval: Approval) -> tuple[str, ...]:
     if then.digest != approval.bound_to or version.covered != approval.bound_to:
         reasons.append(f"the approval is bound to {approval.bound_to[:19]}…, and the records have another digest")
     return tuple(reasons)
+
+
+def _own_work(version: Version, approval: Approval) -> tuple[str, ...]:
+    """Say whether an author approved where the policy asks for two persons: no door lets that happen."""
+    if version.other_than_author and approval.by.id in (version.registered_by.id, version.lineage.trained_by):
+        return (f"{approval.by.id} approved their own work, and the policy asks for two persons",)
+    return ()
 
 
 def _ledger_differences(store: Store, version: Version, approval: Approval) -> tuple[str, ...]:
@@ -220,6 +229,39 @@ def _set_status(change: Change, version: Version, status: Status) -> None:
     table = registry_versions
     query = update(table).where(table.c.model == version.model, table.c.number == version.number)
     change.execute(query.values(status=status.value))
+
+
+def _refuse_author(change: Change, version: Version) -> None:
+    """Raise ``AuthorApproves`` when the policy asks for two persons and the change is made by an author."""
+    if not version.other_than_author:
+        return
+    did = _authors(change.connection, version).get(change.actor.id)
+    if did is not None:
+        raise AuthorApproves(
+            f"{change.actor.id} cannot approve {version.ref}",
+            where=f"version {version.ref}",
+            who=change.actor.id,
+            did=did,
+            version=version.ref,
+        )
+
+
+def _authors(connection: Connection, version: Version) -> dict[str, str]:
+    """Return who made a version, and how: trained it, registered it, or registered another one of the same code.
+
+    What the loop trains by itself has the code of a version that a person had trained.
+    """
+    query = select(registry_versions.c.status, registry_versions.c.record).where(
+        registry_versions.c.model == version.model
+    )
+    found: dict[str, str] = {}
+    for other in (version_of(row.status, row.record) for row in connection.execute(query)):
+        if other.lineage.code == version.lineage.code:
+            how = "it" if other.number == version.number else f"{other.ref}, which has the same code"
+            found.setdefault(other.registered_by.id, f"registered {how}")
+            if other.lineage.trained_by is not None:
+                found.setdefault(other.lineage.trained_by, f"trained {how}")
+    return found
 
 
 def _is_own(connection: Connection, actor: Actor, version: Version) -> bool:

@@ -56,6 +56,14 @@ class GateFailed(Refused):
     default_next = "fairlead approve {version} --because '...' --override 'why the gate does not count here'"
 
 
+class AuthorApproves(Refused):
+    """The policy asks for two persons, and the one who would approve is the author."""
+
+    code = "registry.author-approves"
+    default_why = "Its policy says fl.by(...).other_than_author(), and {who} {did}."
+    default_next = "ask somebody else to decide: fairlead approve {version} --because '...'"
+
+
 class NotApproved(Refused):
     """The version has no approval that holds."""
 

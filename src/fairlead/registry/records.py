@@ -98,8 +98,11 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     trained_by: str | None = None
 
 
-class Covered(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that an approval vouches for. Its canonical JSON is what is signed for: one byte changed voids it."""
+class Covered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything that an approval vouches for. Its canonical JSON is what is signed for: one byte changed voids it.
+
+    ``other_than_author`` came later than the rest, and is left out where it is not asked for.
+    """
 
     model: str
     task: str | None
@@ -118,6 +121,7 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: str | None
     verdict: str | None
     verdict_passed: bool | None
+    other_than_author: bool = False
 
     @property
     def digest(self) -> str:
@@ -137,7 +141,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One trained model, bound to what it was made from. ``covered`` is the digest of its ``Covered`` record.
 
     ``verdict_passed`` is None when it was registered without an evaluation or the evaluation without a gate.
-    ``approve_by`` is the role that the policy names for its approval.
+    ``approve_by`` is the role that the policy names for its approval; with ``other_than_author`` it also asks for two
+    persons.
     """
 
     model: str
@@ -157,6 +162,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     registered_at: datetime
     registered_by: Actor
     event_id: str
+    other_than_author: bool = False
 
     @property
     def ref(self) -> str:
@@ -170,7 +176,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
             params=digest_of(self.params), data=self.lineage.data, view=self.lineage.view,
             features=self.lineage.features, code=self.lineage.code, environment=self.lineage.environment,
             policy=self.lineage.policy, evaluation=self.evaluation, verdict=self.verdict,
-            verdict_passed=self.verdict_passed,
+            verdict_passed=self.verdict_passed, other_than_author=self.other_than_author,
         )  # fmt: skip
 
     def may_be_approved(self, *, override: str = "") -> None:

@@ -28,6 +28,7 @@ def register_version(
     evaluation_id: str | None = None,
     task: Literal["classification", "regression"] | None = None,
     approve_by: str | None = None,
+    other_than_author: bool = False,
     owner: str = "",
     description: str = "",
 ) -> Version:
@@ -35,7 +36,8 @@ def register_version(
 
     What was registered before, with every digest the same, is returned as it is, and no event is written.
     ``evaluation_id`` is a saved evaluation of the same model bytes; without one the version can be approved only
-    against its gate. Raises ``NotRegistrable`` for what is no digest, or for an evaluation of other bytes.
+    against its gate. ``other_than_author`` keeps whoever made it from approving it. Raises ``NotRegistrable`` for what
+    is no digest, or for an evaluation of other bytes.
     """
     check_model_name(model, where="register_version: model")
     _check_digests(artifacts, lineage)
@@ -49,7 +51,8 @@ def register_version(
         evaluation_id=evaluation.id if evaluation else None, evaluation=evaluation.digest if evaluation else None,
         verdict=evaluation.verdict_digest if evaluation else None,
         verdict_passed=evaluation.passed if evaluation else None, covered="", approve_by=approve_by,
-        description=description, registered_at=change.at, registered_by=change.actor, event_id="",
+        other_than_author=other_than_author, description=description, registered_at=change.at,
+        registered_by=change.actor, event_id="",
     )  # fmt: skip
     covered = version.covers().digest
     known = _known(change, model, covered)
