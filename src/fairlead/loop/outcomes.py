@@ -14,6 +14,8 @@ from fairlead.kernel import Actor
 from fairlead.loop.declarations import InForce
 from fairlead.loop.frames import as_float
 from fairlead.loop.marks import get_mark, set_mark
+from fairlead.loop.records import TurnState
+from fairlead.loop.turns import MOST, list_turns
 from fairlead.monitoring import bring_outcomes
 from fairlead.store import Store
 
@@ -57,16 +59,19 @@ class OutcomeDesk:
         self._actor = actor
         self._known: dict[str, KnownOutcomes] = {}
 
-    def bring(self, project: InForce, model: ModelSpec, *, since: datetime, until: datetime) -> int:
+    def bring(self, project: InForce, model: ModelSpec, *, until: datetime) -> int:
         """Record the outcomes of a model's decisions that its sources tell by ``until``; return how many they told.
 
-        ``since`` is when the endpoint began to answer: what was known then is of no decision of its. Killed in
-        between, they are brought again, and recorded once: an outcome that is there already changes nothing.
+        What was known before the endpoint began to answer is of no decision of its. Killed in between, they are brought
+        again, and recorded once: an outcome that is there already changes nothing.
         """
         known = self._outcomes(project, model)
         if known is None:
             return 0
-        found = known.between(get_mark(self._store, model.name, KNOWN_TO) or since, until)
+        since = get_mark(self._store, model.name, KNOWN_TO) or answering_since(self._store, model.name)
+        if since is None:
+            return 0
+        found = known.between(since, until)
         if found.num_rows:
             bring_outcomes(
                 self._store, model.name, found, actor=self._actor, because="its sources tell what became of it"
@@ -88,6 +93,13 @@ class OutcomeDesk:
             loaded = {contract: load_snapshot(self._store, id_) for contract, id_ in tables.items()}
             known = self._known[model.name] = outcomes_of(model, loaded, tuple(ids))
         return known
+
+
+def answering_since(store: Store, model: str) -> datetime | None:
+    """Return when the endpoint of a model began to answer, None when it does not."""
+    turns = list_turns(store, model, limit=MOST)
+    began = [move.at for turn in turns for move in turn.moves if move.state is TurnState.FULL]
+    return min(began, default=None)
 
 
 def _count_until(at: pa.ChunkedArray, moment: datetime) -> int:

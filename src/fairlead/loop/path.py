@@ -53,8 +53,17 @@ def training_pipeline(
 
 
 def materialise_pipeline(project: Declared, view: FeatureViewSpec, *, as_of: datetime) -> PipelineSpec:
-    """Return the pipeline that brings one view's features online up to date."""
-    return PipelineSpec(name=f"materialise-{view.name}", steps=_steps(project, models=[], views=[view], as_of=as_of))
+    """Return the pipeline that brings a view's features online up to date, and what became of its models' decisions."""
+    steps = _steps(project, models=[], views=[view], as_of=as_of)
+    models = [model for model in project.spec.models if model.view.name == view.name]
+    told = tuple(
+        StepSpec(
+            name=f"outcomes-{model.name}", function=f"{STEPS}:outcomes", needs=_snapshots_of(project, view),
+            params={"project": project.spec.name, "model": _plain(model)}, cache=False, timeout_s=SECONDS_A_STEP,
+        )
+        for model in models
+    )  # fmt: skip
+    return PipelineSpec(name=f"materialise-{view.name}", steps=(*steps, *told))
 
 
 def snapshot_pipeline(project: Declared, source: SourceSpec) -> PipelineSpec:

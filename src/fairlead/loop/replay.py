@@ -126,7 +126,7 @@ class Replay:
     # --- hour by hour -----------------------------------------------------------------------------------------------
 
     async def _replay(self, tell: Tell, *, resumed: bool) -> None:
-        loop = Loop(self.store, materialise=False, check_every=CHECK_EVERY)
+        loop = Loop(self.store, check_every=CHECK_EVERY)
         log = DecisionLog(self.store, seal_after_s=SEAL_EVERY.total_seconds())
         online = open_online(self.store)
         gateway = Gateway(

@@ -19,7 +19,8 @@ from fairlead.declare import (
 )
 from fairlead.features import materialise, register_view, training_frame
 from fairlead.kernel import Conflict
-from fairlead.loop.declarations import applied, record_declarations
+from fairlead.loop.declarations import applied, in_force, record_declarations
+from fairlead.loop.outcomes import OutcomeDesk
 from fairlead.loop.split import split_in_time
 from fairlead.pipelines import StepContext
 
@@ -76,6 +77,16 @@ def materialise_view(context: StepContext) -> dict[str, Any]:
     )  # fmt: skip
     plain: dict[str, Any] = msgspec.to_builtins(done)
     return plain
+
+
+def outcomes(context: StepContext) -> dict[str, Any]:
+    """Record what the newest snapshots tell about the decisions of a model's endpoint."""
+    model = msgspec.convert(context.params["model"], ModelSpec)
+    project = in_force(context.store, context.params["project"])
+    if project is None:
+        return {"told": 0}
+    desk = OutcomeDesk(context.store, actor=context.actor)
+    return {"told": desk.bring(project, model, until=context.store.clock.now())}
 
 
 def declare(context: StepContext) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fairlead.loop.declarations import InForce, in_force, projects
 from fairlead.loop.outcomes import OutcomeDesk
 from fairlead.loop.records import Turn, TurnState
 from fairlead.loop.rollout import routing_of
+from fairlead.loop.schedule import refresh
 from fairlead.loop.triggers import due, start_turn
 from fairlead.loop.turns import list_turns, open_turn_of
 from fairlead.monitoring import check, watch
@@ -22,8 +23,9 @@ class Loop:
     """Turns the loop of every model in force. ``tick`` does what is due and returns; nothing else runs.
 
     The same object turns it in production (once a minute, in the server) and in a replay (once an hour of virtual
-    time): both call ``tick``, and both read the time from the store's clock. Endpoints are checked, and alerts raised
-    and resolved, ``check_every`` so long.
+    time): both call ``tick``, and both read the time from the store's clock. In production others do part of the work:
+    ``monitoring.mind`` watches and checks the endpoints, and a scheduled pipeline brings features and outcomes, in
+    workers. With ``check_every``, as in a replay, the loop itself watches, checks that often, and brings outcomes.
     """
 
     def __init__(
@@ -31,11 +33,9 @@ class Loop:
         store: Store,
         *,
         actor: Actor = SYSTEM,
-        materialise: bool = True,
-        check_every: timedelta = WINDOW,
+        check_every: timedelta | None = None,
     ) -> None:
         self._store = store
-        self._materialise = materialise
         self._actor = actor
         self._desk = OutcomeDesk(store, actor=actor)
         self._check_every = check_every
@@ -55,10 +55,12 @@ class Loop:
         """Do what is due for one model."""
         now = self._store.clock.now()
         answers = routing_of(self._store, model.name) is not None
-        if answers and self._is_new(model.name, WINDOW, now):
+        if self._check_every is None:
+            refresh(self._store, project, model.view, actor=self._actor)
+        elif answers and self._is_new(model.name, WINDOW, now):
             watch(self._store, model.name, until=now)
-            self._desk.bring(project, model, since=_answering_since(self._store, model.name), until=now)
-        if answers and self._is_new(model.name, self._check_every, now):
+            self._desk.bring(project, model, until=now)
+        if answers and self._check_every is not None and self._is_new(model.name, self._check_every, now):
             check(self._store, model.name, now)
         moved = self._advance(project, model)
         begun = self._begin(model)
@@ -80,7 +82,7 @@ class Loop:
             if turn is None or not turn.state.is_open:
                 break
             after = advance(
-                self._store, project, model, turn, actor=self._actor, materialise=self._materialise
+                self._store, project, model, turn, actor=self._actor, materialise=self._check_every is None
             )  # fmt: skip
             if after == turn:
                 break
@@ -114,11 +116,3 @@ def _serving_since(store: Store, model: str, version: int) -> datetime | None:
             if at is not None:
                 return at
     return None
-
-
-def _answering_since(store: Store, model: str) -> datetime:
-    """Return when the endpoint of a model began to answer: when its first version took all traffic."""
-    began = [
-        move.at for turn in list_turns(store, model, limit=500) for move in turn.moves if move.state is TurnState.FULL
-    ]
-    return min(began, default=store.clock.now())

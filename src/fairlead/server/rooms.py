@@ -9,6 +9,7 @@ from fairlead.features import open_online
 from fairlead.features import routes as feature_routes
 from fairlead.governance import routes as governance_routes
 from fairlead.kernel import FairleadError, Route
+from fairlead.loop import Loop
 from fairlead.loop import routes as loop_routes
 from fairlead.monitoring import mind
 from fairlead.monitoring import routes as monitoring_routes
@@ -43,6 +44,7 @@ class Rooms:
             online=self.online,
         )
         self.runner = Runner(self.store)
+        self.loop = Loop(self.store)
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._minding: asyncio.Task[None] | None = None
@@ -107,10 +109,12 @@ class Rooms:
             await asyncio.sleep(LOST_EVERY_S)
 
     async def _mind_endpoints(self) -> None:
-        """Watch and check every endpoint, and send what is due, now and every minute."""
+        """Watch and check every endpoint, send what is due, and turn the loop, now and every minute."""
         while True:
             try:
                 await asyncio.to_thread(mind, self.store)
+                await asyncio.to_thread(self.loop.tick)
+                self.runner.wake()
             except FairleadError as error:
                 log.warning("endpoints cannot be watched: %s", error)
             except Exception:  # the edge of a background task: somebody must hear of it

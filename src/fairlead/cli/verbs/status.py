@@ -12,6 +12,8 @@ from fairlead.cli.output import print_facts, show_one, text_option
 from fairlead.cli.session import Session, pass_session
 from fairlead.data import list_sources
 from fairlead.features import list_views
+from fairlead.loop import list_turns
+from fairlead.monitoring import alerts
 from fairlead.pipelines import RunStatus, list_pipeline_runs
 from fairlead.registry import Model, Status, Version, list_models, list_versions
 from fairlead.server import running_server
@@ -29,6 +31,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     models: list[str]
     waiting: list[str]
     endpoints: list[str]
+    turns: list[str]
+    alerts: list[str]
     running: list[str]
     failed: list[str]
     events: int
@@ -64,6 +68,8 @@ def standing_of(session: Session) -> Standing:
     running = [
         run for status in (RunStatus.RUNNING, RunStatus.QUEUED) for run in list_pipeline_runs(store, status=status)
     ]
+    turning = [turn for turn in list_turns(store, limit=100) if turn.state.is_open]
+    alarms = alerts(store, states=("open",), limit=10)
     server = running_server(session.settings)
     newest = events(store, limit=1, order="newest")
     sources = list_sources(store)
@@ -75,6 +81,10 @@ def standing_of(session: Session) -> Standing:
         models=[_model(model, versions[model.name]) for model in models],
         waiting=[f"{v.ref} waits for {v.approve_by or 'someone'} to approve it" for v in waiting],
         endpoints=[f"{e.routing.endpoint}: {traffic(e.routing)}" for e in endpoints],
+        turns=[
+            f"{t.ref or t.model} {t.state.value} since {t.since:%Y-%m-%d %H:%M}: {t.moves[-1].text}" for t in turning
+        ],
+        alerts=[f"{a.severity} since {a.raised_at:%Y-%m-%d %H:%M}: {a.title}" for a in alarms],
         running=[f"{run.pipeline} {run.id}" for run in running],
         failed=[f"{run.pipeline} {run.id}" for run in failed],
         events=newest[0].position + 1 if newest else 0,
@@ -108,7 +118,8 @@ def _lines(standing: Standing) -> list[tuple[str, Any]]:
     return [
         ("server", standing.server or "not running"), ("data", "\n".join(standing.sources)),
         ("features", "\n".join(standing.views)), ("models", "\n".join(standing.models)),
-        ("endpoints", "\n".join(standing.endpoints)), ("waiting", "\n".join(standing.waiting)),
+        ("endpoints", "\n".join(standing.endpoints)), ("loop", "\n".join(standing.turns)),
+        ("alerts", "\n".join(standing.alerts)), ("waiting", "\n".join(standing.waiting)),
         ("running", "\n".join(standing.running)), ("failed", "\n".join(standing.failed)),
         ("ledger", f"{standing.events} events"),
     ]  # fmt: skip
