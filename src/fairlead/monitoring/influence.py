@@ -18,10 +18,13 @@ ROWS = 2_000
 _PRIOR_ROWS = 20.0  # a cell's mean is believed as far as its rows outweigh these
 
 
-def association_influence(cells: Cells, places: NDArray[np.intp], prediction: Array) -> float:
+def association_influence(
+    cells: Cells, places: NDArray[np.intp], prediction: Array, *, apart: float | None = None
+) -> float:
     """Return the influence of a column as far as data show it: how far the mean predictions of its values lie apart.
 
-    ``places`` is the cell of each row. Two columns that move together share one influence, whichever the model uses.
+    ``places`` is the cell of each row, ``apart`` the mean difference of predictions (``predictions_apart``) where many
+    columns share it. Two columns that move together share one influence, whichever the model uses.
     """
     inner = np.zeros(cells.size, dtype=np.intp)
     if cells.numeric:
@@ -32,7 +35,7 @@ def association_influence(cells: Cells, places: NDArray[np.intp], prediction: Ar
         group = np.arange(cells.size)
     known = np.isfinite(prediction)
     of_row, value = group[places[known]], prediction[known]
-    whole = mean_difference(value, np.ones(value.size))
+    whole = predictions_apart(prediction) if apart is None else apart
     if not whole > 0:
         return 0.0
     rows = np.bincount(of_row, minlength=group[-1] + 1)
@@ -53,7 +56,7 @@ def permuted_influence(
     if frame.num_rows > rows:
         frame = frame.take(np.sort(random.choice(frame.num_rows, rows, replace=False)))
     answered = np.asarray(predict(frame), dtype=np.float64)
-    whole = mean_difference(answered, np.ones(answered.size))
+    whole = predictions_apart(answered)
     found: dict[str, float] = {}
     for name in columns:
         order = random.permutation(frame.num_rows)
@@ -62,6 +65,12 @@ def permuted_influence(
         moved = np.abs(np.asarray(predict(redrawn), dtype=np.float64) - answered).mean()
         found[name] = min(float(moved) / whole, 1.0) if whole > 0 else 0.0
     return found
+
+
+def predictions_apart(prediction: Array) -> float:
+    """Return how far two rows' predictions lie apart on average; rows without one are left out."""
+    known = prediction[np.isfinite(prediction)]
+    return mean_difference(known, np.ones(known.size))
 
 
 def mean_difference(values: Array, weights: Array) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fairlead.declare import parse_duration
 from fairlead.kernel import Invalid
 from fairlead.monitoring.cells import KINDS, Array, Cells, Counts, cells_for, numbers, place
-from fairlead.monitoring.influence import association_influence
+from fairlead.monitoring.influence import association_influence, predictions_apart
 
 PREDICTION = "prediction"
 Width = Literal[1, 2, 4, 8]
@@ -119,13 +119,13 @@ def build_reference(
         )
     block_s = _seconds(block)
     starts, blocks = np.unique(moments_us // round(block_s * 1e6), return_inverse=True)
-    counted = []
+    counted, apart = [], predictions_apart(predictions)
     for name, kind in kinds.items():
         if kind in KINDS:
             cells, places, tally = _counted(name, kind, frame.column(name), blocks)
             measured = (influence or {}).get(name)
             if measured is None:
-                measured = association_influence(cells, places, predictions)
+                measured = association_influence(cells, places, predictions, apart=apart)
             counted.append((cells, msgspec.structs.replace(tally, influence=measured)))
     prediction_cells, _, predicted = _counted(PREDICTION, "float", predictions, blocks)
     return Reference(
