@@ -9,6 +9,7 @@ from tests.registry.cases import registered
 
 from fairlead.evaluation import get_evaluation
 from fairlead.governance import Card, Fact, as_html, as_json, as_markdown, model_card
+from fairlead.governance.card import card_of
 from fairlead.governance.dossier import dossier_of
 from fairlead.governance.history import size_at
 from fairlead.registry import get_version
@@ -121,6 +122,16 @@ def test_it_is_the_same_as_of_the_same_position(lived: Store, card: Card) -> Non
     assert early.section("Approvals").facts[0] == Fact(name="approval")
     assert early.section("Release and service").facts[0].state == "missing"
     assert next(fact.value for fact in early.section("Model").facts if fact.name == "status") == "candidate"
+
+
+def test_a_run_outside_of_git_names_no_commit(lived: Store) -> None:
+    dossier = dossier_of(lived, "slow@1", size=size_at(lived, None))
+    captured = dossier.members["environment/run.json"]
+    without = msgspec.structs.replace(captured, data=msgspec.json.encode(captured.value | {"code": None}))
+    changed = msgspec.structs.replace(dossier, members=dossier.members | {captured.name: without})
+    facts = {fact.name: fact for fact in card_of(changed, origin="x").section("Environment").facts}
+    assert facts["commit"] == Fact(name="commit")
+    assert facts["python"].source == "environment.json#/python"
 
 
 def test_a_version_of_which_little_is_known(store: Store) -> None:

@@ -74,7 +74,7 @@ class _Card:
         """Return the value at ``source``; what is not there, or is empty, is missing."""
         try:
             value = self.dossier.look(source)
-        except (KeyError, IndexError, StopIteration):
+        except LookupError:
             return Fact(name=name)
         if value == "":
             return Fact(name=name)

@@ -78,15 +78,17 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(e for e in self.events if any((s.kind, s.id) == ("version", self.ref) for s in e.subjects))
 
     def look(self, source: str) -> Any:
-        """Return the value that ``member#/json/pointer`` names. Raises ``KeyError`` or ``IndexError``."""
+        """Return the value that ``member#/json/pointer`` names. Raises ``LookupError`` when there is none."""
         member, _, pointer = source.partition("#")
         steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
         if member == EVENTS:
-            event = next(event for event in self.events if event.position == int(steps[0]))
+            event = {event.position: event for event in self.events}[int(steps[0])]
             value, steps = msgspec.to_builtins(event), steps[1:]
         else:
             value = self.members[member].value
         for step in steps:
+            if not isinstance(value, list | dict):
+                raise KeyError(source)
             value = value[int(step)] if isinstance(value, list) else value[step]
         return value
 

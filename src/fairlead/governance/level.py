@@ -27,6 +27,7 @@ UNJUDGED = (
     "how people work together, which no record shows",
 )
 _PROOFS = 5
+_MACHINES = (ActorKind.SERVICE, ActorKind.SYSTEM)
 
 
 class _Facts:
@@ -61,7 +62,7 @@ class _Facts:
         """Return a value of the dossier, None when it is not there."""
         try:
             return self.dossier.look(source) if self.dossier else None
-        except (KeyError, IndexError, TypeError):
+        except LookupError:
             return None
 
     @cached_property
@@ -145,8 +146,8 @@ def _staged(facts: _Facts) -> Iterable[Recorded]:
             tried.setdefault(number, event)
 
 
-def _of_service(events: Iterable[Recorded]) -> list[Recorded]:
-    return [event for event in events if event.actor.kind is not ActorKind.PERSON]
+def _by(events: Iterable[Recorded], *kinds: ActorKind) -> list[Recorded]:
+    return [event for event in events if event.actor.kind in kinds]
 
 
 _TRIGGERS = ("schedule", "data", "drift", "performance")
@@ -190,16 +191,16 @@ _CHECKS = (
            "the champion was trained where there is no commit, or with uncommitted changes",
            "git commit, then fairlead run MODEL", 1),
     _Asked(2, "the pipeline is delivered automatically: a service applied the declaration",
-           lambda f: _of_service(f.declared), "only persons applied it",
+           lambda f: _by(f.declared, ActorKind.SERVICE), "no service applied it with a token of its own",
            "fairlead token create ci, and apply from the pipeline of your repository", 4),
     _Asked(2, "monitoring closes the loop: drift or performance began a turn",
            lambda f: f.turns("drift", "performance"), "no turn was begun by what monitoring saw",
            "declare retrain_when(fl.drift.of_prediction > 0.1), then fairlead apply", 2),
     _Asked(2, "models are delivered automatically: the controller brought a version to full traffic",
-           lambda f: _of_service(f.moved("full")), "no turn was brought to full traffic by the controller",
+           lambda f: _by(f.moved("full"), *_MACHINES), "no turn was brought to full traffic by the controller",
            "let a turn of the loop run: fairlead status", 3),
     _Asked(2, "late labels decide: a turn was kept or rolled back by them",
-           lambda f: _of_service(f.moved("kept", "rolled back")), "no turn has its verdict yet",
+           lambda f: _by(f.moved("kept", "rolled back"), *_MACHINES), "no turn has its verdict yet",
            "wait for its labels: fairlead status", 3),
 )  # fmt: skip
 
