@@ -11,6 +11,7 @@ from tests.loop.parcels import write_project
 from fairlead.declare import load_project
 from fairlead.kernel import Actor, Clock, Permission, Settings, VirtualClock
 from fairlead.loop import Replay, apply_project, approve_version, serve_version
+from fairlead.monitoring import mind
 from fairlead.pipelines import PipelineSpec, Runner, StepSpec, submit
 from fairlead.server import Rooms, issue_token
 from fairlead.serving import Ask
@@ -48,6 +49,7 @@ def seed(folder: Path) -> Seeded:
     try:
         applied = _three_versions(store, project, clock)
         decisions = asyncio.run(_decide(store, clock))
+        mind(store)  # one parcel is heavier than its contract promises
         runs = tuple(_tracked(store, name, rate) for name, rate in (("first try", 0.1), ("slower <b>", 0.03)))
         with store.change(ANN, "for the nightly job") as change:
             issue_token(change, "nightly", permission=Permission.PREDICT)

@@ -18,7 +18,7 @@ class OutcomeUnknown(NotFound):
 
     code = "monitoring.no-such-decision"
     default_why = "An outcome says what came of a decision, so nothing of this call was kept."
-    default_next = "send the decision_ids that the endpoint answered with: fairlead get decisions --endpoint {endpoint}"
+    default_next = "send the decision_ids that the endpoint answered with: fairlead get decisions {endpoint}"
 
 
 class TooManyOutcomes(Invalid):

@@ -26,6 +26,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "turns": ("loop", "turns of the loop, from trigger to verdict"),
     "endpoints": ("serving", "who answers, and how much of the traffic"),
     "decisions": ("serving", "what was answered, to whom, with which features"),
+    "alerts": ("monitoring", "what was found wrong at endpoints, and who takes care of it"),
     "lineage": ("lineage", "what something was made from, and what depends on it"),
     "events": ("ledger", "every change of state: who, when, why"),
     "tokens": ("ledger", "who may call from elsewhere"),
