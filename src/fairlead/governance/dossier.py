@@ -55,7 +55,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return msgspec.json.decode(self.data)
 
 
-class Dossier(msgspec.Struct, frozen=True, kw_only=True):
+class Dossier(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The records of one version by name, and its events, as the ledger's first ``size`` events tell of it.
 
     ``missing`` names in words what could not be found, or is no longer what the ledger vouches for.
@@ -77,13 +77,16 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
         """The events about the version itself."""
         return tuple(e for e in self.events if any((s.kind, s.id) == ("version", self.ref) for s in e.subjects))
 
+    @cached_property
+    def _told(self) -> dict[int, Any]:
+        return {event.position: msgspec.to_builtins(event) for event in self.events}
+
     def look(self, source: str) -> Any:
         """Return the value that ``member#/json/pointer`` names. Raises ``LookupError`` when there is none."""
         member, _, pointer = source.partition("#")
         steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
         if member == EVENTS:
-            event = {event.position: event for event in self.events}[int(steps[0])]
-            value, steps = msgspec.to_builtins(event), steps[1:]
+            value, steps = self._told[int(steps[0])], steps[1:]
         else:
             value = self.members[member].value
         for step in steps:

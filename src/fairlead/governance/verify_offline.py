@@ -238,7 +238,7 @@ class Pack:
     """An evidence pack; its signatures, members and proofs are checked when it is made."""
 
     def __init__(self, data: bytes) -> None:
-        self.members = _members(data)
+        self.members, self._read = _members(data), dict[str, Any]()
         self.manifest = self.json("manifest.json")
         said = (self.manifest["format"], self.manifest["version"])
         hold(said == (PACK, 1), "the manifest is not one of an evidence pack", "manifest.json")
@@ -257,7 +257,7 @@ class Pack:
     def _add(self, proof: dict[str, Any]) -> None:
         entry, path, (_, size, root, _) = json.loads(proof["entry"]), map(_b64, proof["path"]), self.checkpoint
         position, raw = entry["position"], proof["entry"].encode()
-        hold(position > max(self.events, default=-1), "the events are not in the ledger's order", position)
+        hold(position > next(reversed(self.events), -1), "the events are not in the ledger's order", position)
         hold(includes(_leaf(raw), position, size, path, root), f"event {position} was never in the ledger", position)
         self.events[position] = entry["event"]
 
@@ -265,7 +265,9 @@ class Pack:
         return self.members[name].decode()
 
     def json(self, name: str) -> Any:
-        return json.loads(self.members[name])
+        if name not in self._read:
+            self._read[name] = json.loads(self.members[name])
+        return self._read[name]
 
     def digest(self, name: str) -> str:
         return "sha256:" + hashlib.sha256(self.members[name]).hexdigest()
