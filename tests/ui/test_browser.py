@@ -163,11 +163,6 @@ def test_a_decision_asks_for_a_reason(opened: Open) -> None:
 def test_a_page_shows_what_happens_without_being_loaded_again(opened: Open, seeded_store: Store) -> None:
     browser = opened("/ui/audit")
     browser.execute_script("window.stays = true")
-    browser.implicitly_wait(0)
-    _wait(
-        browser,
-        lambda b: b.execute_script("return performance.getEntriesByName(location.origin + '/api/v1/live').length >= 0"),
-    )
     with seeded_store.change(ANN, "while somebody looks") as change:
         issue_token(change, "live", permission=Permission.READ)
     _wait(browser, lambda b: "while somebody looks" in b.find_element(By.ID, "events").text)
@@ -203,3 +198,41 @@ def test_pictures_of_the_pages(opened: Open, seeded: Seeded, tmp_path: Path) -> 
             browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
             target = Path(folder or tmp_path) / f"{name.replace(' ', '-')}-{width}.png"
             assert browser.save_screenshot(str(target))
+
+
+def test_rolling_back_is_one_button_that_asks_and_names_what_it_writes(opened: Open) -> None:
+    browser = opened("/ui/endpoints/slow", home="looped_served")
+    (button,) = browser.find_elements(By.CSS_SELECTOR, "[data-dialog=roll-back]")
+    assert button.text == "Roll back to slow@1"
+    button.click()
+    dialog = _wait(browser, lambda b: b.find_element(By.CSS_SELECTOR, "dialog[open]"))
+    assert "serving.routing-changed and loop.rolled-back" in dialog.text
+    dialog.find_element(By.CSS_SELECTOR, "button.danger").click()
+    reason = dialog.find_element(By.NAME, "because")
+    assert browser.execute_script("return arguments[0].validity.valueMissing", reason)
+    _type(browser, Keys.ESCAPE)
+    _wait(browser, lambda b: not b.find_elements(By.CSS_SELECTOR, "dialog[open]"))
+
+
+def test_what_is_left_of_a_stage_counts_down(opened: Open) -> None:
+    browser = opened("/ui/endpoints/slow", home="looped_served")
+    browser.execute_script("document.querySelector('[data-left]').dataset.left = '42'")
+    _wait(browser, lambda b: b.find_element(By.CSS_SELECTOR, "[data-left]").text in {"41 s", "40 s", "39 s", "38 s"})
+
+
+def test_the_chosen_turn_is_in_the_address(opened: Open) -> None:
+    browser = opened("/ui/loop/slow", home="looped_served")
+    browser.find_element(By.CSS_SELECTOR, "#turns tbody tr:last-child a").click()
+    _wait(browser, lambda b: "?turn=" in b.current_url)
+    assert "Turn of slow@1" in browser.find_element(By.ID, "turn").text
+
+
+def test_forms_can_be_sent_without_scripts(opened: Open, chromium: webdriver.Chrome) -> None:
+    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser = opened("/ui/loop/slow", home="looped_served")
+        form = browser.find_element(By.CSS_SELECTOR, "#roll-back form")
+        assert form.is_displayed()
+        assert form.find_element(By.NAME, "because").is_displayed()
+    finally:
+        chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -70,7 +70,7 @@ def _data(about: About) -> Phase | None:
     aside = sum(s.set_aside_rows for s in snapshots)
     many = f"{sum(s.rows for s in snapshots):,} rows".replace(",", "\u202f")
     return Phase(
-        name="Data", tone="warn" if aside else "ok", word=f"{aside} set aside" if aside else "promises kept",
+        name="Data", tone="warn" if aside else "ok", word=f"{aside} set aside" if aside else "kept",
         fact=f"{many}, {len(snapshots)} source{'s' if len(snapshots) > 1 else ''}",
         at=min(s.taken_at for s in snapshots),
         href=f"/ui/data/{quote(names[0], safe='')}" if len(names) == 1 else "/ui/data",

@@ -1,7 +1,7 @@
 """Turn a template and its values into a page: one environment, the security headers, the words for time and numbers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from fairlead.ui.assets import Assets
 from fairlead.ui.draw.scale import short
 from fairlead.ui.tones import tone_of
 
+OK = 200
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -61,10 +62,15 @@ NAVIGATION: tuple[tuple[str, tuple[Link, ...]], ...] = (
 
 
 class Pages:
-    """Renders templates for one server. ``clock`` tells what "5 min ago" means; ``signs_in``: people show a token."""
+    """Renders templates for one server.
 
-    def __init__(self, *, clock: Clock, assets: Assets, project: str, signs_in: bool) -> None:
+    ``clock`` tells what "5 min ago" means, ``size`` how many events the ledger holds, so that a page can tell whether
+    it is still the newest; ``signs_in``: people show a token.
+    """
+
+    def __init__(self, *, clock: Clock, assets: Assets, project: str, signs_in: bool, size: Callable[[], int]) -> None:
         self._clock = clock
+        self._size = size
         self._environment = Environment(
             loader=PackageLoader("fairlead.ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
@@ -83,11 +89,12 @@ class Pages:
             tone=tone_of,
         )
 
-    def page(self, call: Call, template: str, /, *, at: str, status: int = 200, **values: Any) -> Body:
+    def page(self, call: Call, template: str, /, *, at: str, status: int = OK, **values: Any) -> Body:
         """Return the page that a template makes of these values; ``at`` is the address of its entry in the side bar."""
         text = self._environment.get_template(template).render(
-            at=at, actor=call.actor, address=address_of(call), now=self._clock.now(), **values
-        )
+            at=at, actor=call.actor, address=address_of(call), now=self._clock.now(),
+            known=self._size() if status == OK else "", **values,
+        )  # fmt: skip
         return Body(data=text.encode(), media_type="text/html; charset=utf-8", headers=HEADERS, status=status)
 
     def error(self, call: Call, error: FairleadError, *, status: int) -> Body:

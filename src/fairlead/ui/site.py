@@ -41,7 +41,9 @@ def face(rooms: Rooms, doors: Doors, others: Sequence[Route]) -> Face:
     """Return the pages of a project, and how a person reads an error."""
     assets = Assets()
     project = rooms.store.settings.home_path.parent.name
-    pages = Pages(clock=rooms.store.clock, assets=assets, project=project, signs_in=doors.local is None)
+    pages = Pages(
+        clock=rooms.store.clock, assets=assets, project=project, signs_in=doors.local is None, size=rooms.events
+    )
     desk = Desk(rooms, pages)
 
     async def to_home(_call: Call) -> Body:

@@ -4,7 +4,7 @@ const OFTEN_MS = 2000;
 
 export function live() {
   if (!document.querySelector("[data-live]") || !window.EventSource) return;
-  let known = null;
+  let known = document.body.dataset.known;
   let source = null;
   let timer = null;
 
@@ -34,7 +34,7 @@ export function live() {
   function listen() {
     source = new EventSource("/api/v1/live");
     source.onmessage = (message) => {
-      if (known !== null && message.data !== known) refresh();
+      if (message.data !== known) refresh();
       known = message.data;
     };
     timer = setInterval(() => { if (document.querySelector('[data-live="often"]')) refresh(); }, OFTEN_MS);
@@ -46,7 +46,7 @@ export function live() {
   // A page that nobody looks at holds no connection.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) rest();
-    else { known = known === null ? null : ""; listen(); }
+    else listen();
   });
   addEventListener("pagehide", rest);
   if (!document.hidden) listen();
