@@ -9,7 +9,7 @@ from fairlead.cli.session import Session, because_option, pass_session
 from fairlead.cli.verbs.up import say_where
 from fairlead.kernel import NotFound
 from fairlead.loop import StageName, serve_version
-from fairlead.registry import VersionRef, get_version
+from fairlead.registry import CHAMPION, VersionRef, get_version
 from fairlead.server import running_server
 from fairlead.server import serve as serve_project
 from fairlead.serving import Endpoint, get_endpoint
@@ -50,7 +50,7 @@ def _routed(
 ) -> Endpoint:
     """Return the endpoint as it is, or changed when a version or a stage was asked for."""
     store, ref = session.store, VersionRef.parse(version)
-    as_it_is = dry_run or (ref.version is None and stage == "full")
+    as_it_is = dry_run or (ref.version is None and ref.alias == CHAMPION and stage == "full")
     if as_it_is:
         try:
             return get_endpoint(store, ref.model)

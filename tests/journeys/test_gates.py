@@ -1,0 +1,208 @@
+"""Every way to a version's place is tried with one that nobody released: none brings an answer of it before a user."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.journeys.asking import body_of
+from tests.journeys.project import FILE, write
+from tests.journeys.shell import Server, Shell, ask, get, wait_until
+from tests.journeys.test_tampering import ask_when_loaded, blob_of
+from tests.journeys.traffic import Traffic
+
+from fairlead.kernel import Actor, Settings, this_user
+from fairlead.loop import approve_version
+from fairlead.registry import AuthorApproves
+from fairlead.store import open_store
+
+BODIES = [body_of({"parcel_id": f"p{number}"}) for number in range(2960, 3000)]
+V2 = "/api/v1/models/slow/versions/2"
+WHY = {"because": "let me in"}
+DOORS: list[tuple[str, str, dict[str, Any], int]] = [
+    ("PUT", "/api/v1/models/slow/aliases/champion", {"version": 2}, 403),
+    ("PUT", "/api/v1/models/slow/aliases/mine", {"version": 2}, 200),  # a name of one's own, which routes nothing
+    ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 2}, 403),
+    ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 1, "canary": [{"version": 2, "percent": 50}]}, 403),
+    ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 1, "canary": [{"version": 2, "percent": 0.01}]}, 403),
+    ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 1, "shadow": [2]}, 403),
+    ("PUT", "/api/v1/endpoints/late/routing", {"champion": 2, "model": "slow"}, 403),
+    ("PUT", "/api/v1/endpoints/mine/routing", {"champion": 2, "model": "slow"}, 403),
+    ("POST", f"{V2}/serve", {"stage": "full"}, 403),
+    ("POST", f"{V2}/serve", {"stage": "canary", "percent": 5}, 403),
+    ("POST", f"{V2}/serve", {"stage": "shadow"}, 403),
+    ("POST", f"{V2}/release", {}, 403),
+    ("POST", "/api/v1/endpoints/slow/rollback", {}, 400),  # nothing was served before
+]
+"""Method, path, body and the status that it must have."""
+TYPED = (
+    "serve slow@2", "serve slow@2 --stage canary --percent 5", "serve slow@2 --stage shadow", "serve slow@mine",
+    "rollback slow",
+)  # fmt: skip
+
+
+@pytest.fixture
+def candidate(approved: Shell) -> Shell:
+    """A project whose ``slow@1`` answers, and whose ``slow@2`` is trained and waits."""
+    write(approved.folder, models=2, **{"strength=1.0": "strength=0.05"})
+    assert "slow@2 passed its gate" in approved.run("apply", "--yes", "--because", "try less").out
+    return approved
+
+
+def test_no_door_serves_what_nobody_released(candidate: Shell) -> None:
+    with candidate.up() as server:
+        server.wait_until_ready()
+        known = answers_of(server)
+        with watched(server) as traffic:
+            for method, path, body, status in DOORS:
+                answer = httpx.request(method, server.url + path, json=body | WHY if status != 403 or body else body)
+                assert answer.status_code == status, (path, body, answer.text)
+            form = httpx.post(f"{server.url}/ui/models/slow/2/serve", data={"stage": "full"} | WHY)
+            assert form.status_code == 403
+            assert ask(f"{server.url}/v2/models/slow/versions/2/infer", BODIES[0])[0] == 404
+            for typed in TYPED:
+                candidate.run(*typed.split(), "--because", "let me in", code=1)
+            route_by_hand(candidate, champion=2)
+            wait_until(lambda: "slow@2" in str(problems(server)), "the server has tried", alive=server.process)
+            traffic.wait_for(60)
+        assert {one.version for one in traffic.answered} == {"1"}
+        assert answers_of(server) == known, "another model answers under the name of the released one"
+        assert get(f"{server.url}/v2/models/mine/ready")[0] == 404
+    with candidate.up() as server:
+        status, refused = ask_when_loaded(server.url, "slow")
+        assert (status, refused["code"], "slow@2" in refused["what"]) == (503, "serving.not-ready", True)
+    route_by_hand(candidate, champion=1)
+    with candidate.up() as server:
+        server.wait_until_ready()
+        assert answers_of(server) == known
+    assert {event["data"]["number"] for event in candidate.events("registry.release-issued")} == {1}
+
+
+def test_a_released_models_file_is_not_swapped_for_another(candidate: Shell) -> None:
+    """The other file is a whole model of the same inputs; only its bytes are not those that were released."""
+    files = [blob_of(candidate, candidate.json("get", "versions", f"slow@{n}")["artifacts"]["model"]) for n in (1, 2)]
+    released, other = (file.read_bytes() for file in files)
+    assert released != other
+    with candidate.up() as server:
+        server.wait_until_ready()
+        known = answers_of(server)
+        replace(files[0], other)
+        with watched(server) as traffic:
+            traffic.wait_for(60)
+        assert answers_of(server) == known, "what was verified lies in memory"
+    with candidate.up() as server:
+        status, refused = ask_when_loaded(server.url, "slow")
+        assert (status, refused["code"]) == (503, "serving.not-ready")
+        httpx.put(f"{server.url}/api/v1/endpoints/slow/routing", json={"champion": 1, "shadow": []} | WHY)
+        assert ask(f"{server.url}/v2/models/slow/infer", BODIES[0])[0] == 503
+    assert "slow@1" in candidate.run("serve", "slow@1", "--because", "again", code=1).err
+    replace(files[0], released)
+    with candidate.up() as server:
+        server.wait_until_ready()
+        assert answers_of(server) == known
+
+
+def test_a_version_whose_release_was_taken_back_does_not_come_back(candidate: Shell) -> None:
+    candidate.run("approve", "slow@2", "--because", "better")
+    candidate.run("serve", "slow@2", "--route-only", "--because", "it holds")
+    with candidate.up() as server:
+        server.wait_until_ready()
+        known = answers_of(server)
+        with watched(server) as traffic:
+            candidate.run("reject", "slow@1", "--because", "its data were wrong")
+            for typed in ("rollback slow", "serve slow@1", "serve slow@1 --stage shadow"):
+                candidate.run(*typed.split(), "--because", "back", code=1)
+            for method, path, body in (
+                ("PUT", "/api/v1/models/slow/aliases/champion", {"version": 1}),
+                ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 1}),
+                ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 2, "canary": [{"version": 1, "percent": 5}]}),
+            ):
+                assert httpx.request(method, server.url + path, json=body | WHY).status_code == 403, path
+            traffic.wait_for(60)
+        assert {one.version for one in traffic.answered} == {"2"}
+        assert answers_of(server) == known
+
+
+def test_an_author_finds_every_door_closed_where_two_persons_are_asked_for(approved: Shell) -> None:
+    write(approved.folder, models=2, **{"strength=1.0": "strength=0.05"})
+    with (approved.folder / FILE).open("a", encoding="utf-8") as file:
+        file.write('\nslow.retrain_when(fl.every("30d"), approve=fl.by("ops-lead").other_than_author())\n')
+    assert "approved by ops-lead, other than the author" in approved.run("plan", code=2).out
+    approved.run("apply", "--yes", "--because", "try less")
+    for words in (("--because", "mine"), ("--because", "mine", "--override", "it is urgent")):
+        told = approved.run("approve", "slow@2", *words, code=1).err
+        assert f"{this_user().id} cannot approve slow@2" in told
+        assert "fairlead approve slow@2" in told
+    with approved.up() as server:
+        server.wait_until_ready()
+        for path in (f"{V2}/approve", f"{V2}/rollout"):
+            answer = httpx.post(server.url + path, json=WHY)
+            assert (answer.status_code, answer.json()["code"]) == (403, "registry.author-approves"), answer.text
+        form = httpx.post(f"{server.url}/ui/models/slow/2/approve", data=WHY)
+        assert (form.status_code, "cannot approve slow@2" in form.text) == (403, True)
+        assert approved.json("get", "versions", "slow@2")["status"] == "candidate"
+        approve_as("bob", approved)
+        wait_until(lambda: 2 in routed(server), "the shadow is taken up", alive=server.process)
+    (event,) = [one for one in approved.events("registry.version-approved") if one["data"]["number"] == 2]
+    assert (event["actor"]["id"], event["data"]["self_approved"]) == ("bob", False)
+
+
+def approve_as(name: str, shell: Shell) -> None:
+    """Approve in another person's name, as their token over the network would."""
+    store = open_store(Settings(home=str(shell.home), clock=shell.environment["FAIRLEAD_CLOCK"]))
+    try:
+        with pytest.raises(AuthorApproves):
+            approve_version(store, "slow@2", actor=this_user(), because="mine")
+        approve_version(store, "slow@2", actor=Actor(name), because="I looked at it")
+    finally:
+        store.close()
+
+
+@contextmanager
+def watched(server: Server) -> Iterator[Traffic]:
+    """Ask all the time; no request may fail, whatever is tried meanwhile."""
+    with Traffic(server.url, "slow", BODIES, clients=2, pause_s=0.01) as traffic:
+        traffic.wait_for(20)
+        yield traffic
+    assert (traffic.refused, traffic.broken) == ([], [])
+
+
+def answers_of(server: Server) -> list[float]:
+    """What the endpoint says of some known rows: two models never say the same of all of them."""
+    found = []
+    for body in BODIES[:10]:
+        status, answer = ask(f"{server.url}/v2/models/slow/infer", body)
+        assert status == 200, answer
+        found.append(next(one["data"][0] for one in answer["outputs"] if one["name"] == "probability"))
+    return found
+
+
+def problems(server: Server) -> Any:
+    return get(f"{server.url}/api/v1/endpoints/slow")[1]["status"]["problems"]
+
+
+def routed(server: Server) -> list[int]:
+    routing = get(f"{server.url}/api/v1/endpoints/slow")[1]["endpoint"]["routing"]
+    return [routing["champion"], *routing["shadow"]]
+
+
+def route_by_hand(shell: Shell, *, champion: int) -> None:
+    """Write the routing, the alias and the status into the database, past every rule."""
+    with closing(sqlite3.connect(shell.home / "fairlead.db", timeout=30)) as database, database:
+        database.execute(
+            "UPDATE serving_routes SET revision = revision + 1, digest = ?, "
+            "routing = json_set(routing, '$.champion', ?) WHERE endpoint = 'slow'",
+            [f"sha256:{champion:064x}", champion],
+        )
+        database.execute(
+            "UPDATE registry_aliases SET version = ? WHERE model = 'slow' AND alias = 'champion'", [champion]
+        )
+        database.execute("UPDATE registry_versions SET status = 'approved' WHERE model = 'slow'")
+
+
+def replace(blob: Path, data: bytes) -> None:
+    blob.chmod(0o644)
+    blob.write_bytes(data)
