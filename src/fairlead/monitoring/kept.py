@@ -1,7 +1,7 @@
 """Keep the reference of each version: a blob, named by the version, with its event in the ledger."""
 
 import msgspec
-from sqlalchemy import delete, insert, select, tuple_
+from sqlalchemy import bindparam, delete, insert, select
 
 from fairlead.kernel import digest_of_bytes
 from fairlead.monitoring.events import ReferenceKept
@@ -57,12 +57,18 @@ def kept_references(store: Store, versions: set[tuple[str, int]]) -> dict[tuple[
     """Return the references of some versions, by model and version."""
     if not versions:
         return {}
-    table = monitoring_references.c
-    query = select(table.model, table.version, table.digest)
-    query = query.where(tuple_(table.model, table.version).in_(sorted(versions)))
     with store.read() as connection:
-        rows = connection.execute(query).all()
-    return {(row.model, row.version): Kept(row.digest, _reference(store, row.digest)) for row in rows}
+        rows = connection.execute(_KEPT, {"models": sorted({model for model, _ in versions})}).all()
+    return {
+        (row.model, row.version): Kept(row.digest, _reference(store, row.digest))
+        for row in rows
+        if (row.model, row.version) in versions
+    }
+
+
+_KEPT = select(monitoring_references.c.model, monitoring_references.c.version, monitoring_references.c.digest).where(
+    monitoring_references.c.model.in_(bindparam("models", expanding=True))
+)
 
 
 def _reference(store: Store, digest: str) -> Reference:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from fairlead.evaluation import Task
 from fairlead.kernel import Actor, digest_of_bytes
@@ -109,19 +109,13 @@ def _latest(said: Sequence[Said], found: Sequence[Sequence[str]]) -> dict[str, _
 
 def _resolved(connection: Connection, endpoint: str, said: Sequence[Said]) -> tuple[list[list[str]], list[Said]]:
     """Return the answered decisions that each outcome is of, and the outcomes that are of none."""
-    table = monitoring_scores.c
     by_id: dict[str, str] = {}
     for some in chunks(dict.fromkeys(one.decision for one in said if one.decision is not None)):
-        query = select(table.id, table.subject).where(table.endpoint == endpoint, table.id.in_(some))
-        by_id.update({row.id: row.subject for row in connection.execute(query)})
+        rows = connection.execute(_BY_ID, {"endpoint": endpoint, "some": some})
+        by_id.update({row.id: row.subject for row in rows})
     by_key: dict[str, list[tuple[str, int]]] = {}
     for some in chunks(dict.fromkeys(one.key for one in said if one.key is not None)):
-        query = (
-            select(table.key, table.subject, table.as_of_us)
-            .where(table.endpoint == endpoint, table.key.in_(some), table.subject == table.id)
-            .order_by(table.id)
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_BY_KEY, {"endpoint": endpoint, "some": some}):
             by_key.setdefault(row.key, []).append((row.subject, row.as_of_us))
     found, missing = [], []
     for one in said:
@@ -134,6 +128,29 @@ def _resolved(connection: Connection, endpoint: str, said: Sequence[Said]) -> tu
         if not subjects:
             missing.append(one)
     return found, missing
+
+
+# Made once: making a statement costs as much as a small query.
+_TABLE = monitoring_scores.c
+_SOME: BindParameter[Any] = bindparam("some", expanding=True)
+_BY_ID = select(_TABLE.id, _TABLE.subject).where(_TABLE.endpoint == bindparam("endpoint"), _TABLE.id.in_(_SOME))
+_BY_KEY = (
+    select(_TABLE.key, _TABLE.subject, _TABLE.as_of_us)
+    .where(_TABLE.endpoint == bindparam("endpoint"), _TABLE.key.in_(_SOME), _TABLE.subject == _TABLE.id)
+    .order_by(_TABLE.id)
+)
+_ABOUT = select(_TABLE.subject, _TABLE.version, _TABLE.stage, _TABLE.hour, _TABLE.score).where(
+    _TABLE.subject.in_(_SOME)
+)
+_OUTCOMES = select(monitoring_outcomes.c.subject, monitoring_outcomes.c.value, monitoring_outcomes.c.known_us).where(
+    monitoring_outcomes.c.subject.in_(_SOME)
+)
+_TASK = (
+    select(monitoring_hours.c.sums)
+    .where(monitoring_hours.c.endpoint == bindparam("endpoint"), monitoring_hours.c.version == bindparam("version"))
+    .limit(1)
+)
+_NEW = insert(monitoring_outcomes)
 
 
 def _record(change: Change, endpoint: str, said: Mapping[str, _Known]) -> Recorded:
@@ -152,7 +169,7 @@ def _record(change: Change, endpoint: str, said: Mapping[str, _Known]) -> Record
         if subject in known
     ]
     if new:
-        change.execute(insert(monitoring_outcomes), new)
+        change.execute(_NEW, new)
     if corrected:
         change.execute(_CORRECT, corrected)
     add_windows(change, endpoint, _gained(change.connection, endpoint, news, known))
@@ -168,11 +185,10 @@ _CORRECT = (
 
 
 def _known(connection: Connection, subjects: Mapping[str, _Known]) -> dict[str, _Known]:
-    table = monitoring_outcomes.c
     found: dict[str, _Known] = {}
     for some in chunks(subjects):
-        query = select(table.subject, table.value, table.known_us).where(table.subject.in_(some))
-        found.update((row.subject, _Known(row.value, row.known_us)) for row in connection.execute(query))
+        rows = connection.execute(_OUTCOMES, {"some": some})
+        found.update((row.subject, _Known(row.value, row.known_us)) for row in rows)
     return found
 
 
@@ -200,16 +216,12 @@ def _gained(
 
 def _scored(connection: Connection, endpoint: str, subjects: Mapping[str, Any]) -> list[tuple[str, _Scored]]:
     """Return every decision about some subjects, shadows too. Raises ``OutcomeRefused`` for an impossible outcome."""
-    table, hours = monitoring_scores.c, monitoring_hours.c
     tasks: dict[int, Task] = {}
     rows: list[Any] = []
     for some in chunks(subjects):
-        query = select(table.subject, table.version, table.stage, table.hour, table.score)
-        rows += connection.execute(query.where(table.subject.in_(some))).all()
+        rows += connection.execute(_ABOUT, {"some": some}).all()
     for version in sorted({row.version for row in rows}):
-        text = connection.execute(
-            select(hours.sums).where(hours.endpoint == endpoint, hours.version == version).limit(1)
-        ).scalar_one()
+        text = connection.execute(_TASK, {"endpoint": endpoint, "version": version}).scalar_one()
         tasks[version] = read(text)[0]
     found = []
     for row in rows:

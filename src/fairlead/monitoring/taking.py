@@ -88,18 +88,39 @@ def locked(connection: Connection, endpoint: str) -> Watched:
 
 
 def _watched(connection: Connection, endpoint: str, *, lock: bool) -> Watched:
-    table = monitoring_watches.c
-    query = select(table.revision, table.until, table.marks).where(table.endpoint == endpoint)
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    row = connection.execute(_LOCKED if lock else _WATCHED, {"endpoint": endpoint}).first()
     return Watched() if row is None else Watched(row.revision, row.until, msgspec.msgpack.decode(row.marks, type=Marks))
+
+
+# The statements of a take are made once: making one costs as much as a small query.
+_WATCHED = select(monitoring_watches.c.revision, monitoring_watches.c.until, monitoring_watches.c.marks).where(
+    monitoring_watches.c.endpoint == bindparam("endpoint")
+)
+_LOCKED = _WATCHED.with_for_update()
+_NOTE = (
+    update(monitoring_watches)
+    .where(monitoring_watches.c.endpoint == bindparam("of"))
+    .values(revision=bindparam("revision"), until=bindparam("until"), marks=bindparam("marks"))
+)
+_BEGIN = insert(monitoring_watches)
+_SCORES = insert(monitoring_scores)
+_HOURS = select(
+    monitoring_hours.c.version, monitoring_hours.c.stage, monitoring_hours.c.hour, monitoring_hours.c.n,
+    monitoring_hours.c.labelled, monitoring_hours.c.sums,
+).where(
+    monitoring_hours.c.endpoint == bindparam("endpoint"), monitoring_hours.c.hour >= bindparam("first"),
+    monitoring_hours.c.hour <= bindparam("last"),
+)  # fmt: skip
+_SOME_HOURS = _HOURS.where(monitoring_hours.c.hour.in_(bindparam("hours", expanding=True)))
+_NEW_HOURS = insert(monitoring_hours)
 
 
 def _note(journal: Journal, endpoint: str, before: Watched, now: Watched) -> None:
     values = {"revision": now.revision, "until": now.until, "marks": msgspec.msgpack.encode(now.marks)}
     if before.revision:
-        journal.execute(update(monitoring_watches).where(monitoring_watches.c.endpoint == endpoint).values(values))
+        journal.execute(_NOTE, {"of": endpoint, **values})
     else:
-        journal.execute(insert(monitoring_watches).values(endpoint=endpoint, **values))
+        journal.execute(_BEGIN, {"endpoint": endpoint, **values})
 
 
 def _known(store: Store) -> Any:
@@ -119,6 +140,7 @@ def _enter(
 ) -> None:
     entered: list[dict[str, Any]] = []
     windows: dict[Place, Window] = {}
+    known: dict[Place, list[float | None]] = {}
     for one in rows:
         task, scores = scores_of(one)
         columns = keys[one.model, one.version]
@@ -131,11 +153,16 @@ def _enter(
                     "key": key_text(key, columns),
                 }
             )  # fmt: skip
-            window = windows.setdefault((one.version, one.stage, hour), Window(task))
+            window = windows.get((one.version, one.stage, hour))
+            if window is None:
+                window = windows[one.version, one.stage, hour] = Window(task)
+                known[one.version, one.stage, hour] = []
             window.n += 1
-            window.sums += of_scores((scores[place],))
+            known[one.version, one.stage, hour].append(scores[place])
+    for where, window in windows.items():
+        window.sums += of_scores(known[where])
     if entered:
-        journal.execute(insert(monitoring_scores), entered)
+        journal.execute(_SCORES, entered)
         _add_known(journal.connection, entered, windows)
         add_windows(journal, endpoint, windows)
 
@@ -158,14 +185,13 @@ def add_windows(writer: Change | Journal, endpoint: str, windows: Mapping[Place,
     """Add to the hourly sums. The endpoint's row of ``monitoring_watches`` must be locked."""
     if not windows:
         return
-    table = monitoring_hours.c
     hours = {hour for _, _, hour in windows}
-    query = select(table.version, table.stage, table.hour, table.n, table.labelled, table.sums).where(
-        table.endpoint == endpoint, table.hour >= min(hours), table.hour <= max(hours)
-    )
+    span = {"endpoint": endpoint, "first": min(hours), "last": max(hours)}
     if len(hours) <= AT_ONCE:
-        query = query.where(table.hour.in_(hours))
-    found = {(row.version, row.stage, row.hour): row for row in writer.connection.execute(query)}
+        rows = writer.connection.execute(_SOME_HOURS, {**span, "hours": sorted(hours)})
+    else:
+        rows = writer.connection.execute(_HOURS, span)
+    found = {(row.version, row.stage, row.hour): row for row in rows}
     new, changed = [], []
     for (version, stage, hour), window in sorted(windows.items()):
         was = found.get((version, stage, hour))
@@ -178,7 +204,7 @@ def add_windows(writer: Change | Journal, endpoint: str, windows: Mapping[Place,
         else:
             changed.append({"e": endpoint, "v": version, "s": stage, "h": hour, **values})
     if new:
-        writer.execute(insert(monitoring_hours), new)
+        writer.execute(_NEW_HOURS, new)
     if changed:
         writer.execute(_UPDATE, changed)
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from fairlead.monitoring.moments import hour_of, start_of
 from fairlead.monitoring.records import WindowRow
@@ -32,16 +32,9 @@ def windows(store: Store, endpoint: str, *, since: datetime, until: datetime) ->
 
 
 def _windows(store: Store, endpoint: str, since: Any, until: int) -> tuple[WindowRow, ...]:
-    table = monitoring_hours.c
-    query = (
-        select(table.version, table.stage, table.hour, table.n, table.labelled)
-        .where(table.endpoint == endpoint, table.hour < until)
-        .order_by(table.hour, table.version, table.stage)
-    )
-    if since != "":
-        query = query.where(table.hour >= since)
+    span = {"endpoint": endpoint, "first": -1 if since == "" else since, "last": until}
     with store.read() as connection:
-        rows = connection.execute(query).all()
+        rows = connection.execute(_WINDOWS, span).all()
     return tuple(
         WindowRow(
             endpoint=endpoint, version=row.version, stage=row.stage, since=start_of(row.hour),
@@ -49,3 +42,15 @@ def _windows(store: Store, endpoint: str, since: Any, until: int) -> tuple[Windo
         )
         for row in rows
     )  # fmt: skip
+
+
+_TABLE = monitoring_hours.c
+_WINDOWS = (
+    select(_TABLE.version, _TABLE.stage, _TABLE.hour, _TABLE.n, _TABLE.labelled)
+    .where(
+        _TABLE.endpoint == bindparam("endpoint"),
+        _TABLE.hour >= bindparam("first"),
+        _TABLE.hour < bindparam("last"),
+    )
+    .order_by(_TABLE.hour, _TABLE.version, _TABLE.stage)
+)

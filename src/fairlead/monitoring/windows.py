@@ -125,19 +125,25 @@ def _gained(found: Mapping[tuple[int, int], Counted]) -> dict[tuple[int, int, in
 
 
 def _rows(journal: Journal, endpoint: str, gained: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int, int], Any]:
-    table = monitoring_cells.c
     found = {}
     for hours in WIDTHS:
         mine = [(version, hour) for version, width, hour in gained if width == hours]
         starts = [hour for _, hour in mine]
-        query = select(table.version, table.hour, table.reference, table.rows, table.counts).where(
-            table.endpoint == endpoint, table.version.in_({version for version, _ in mine}), table.hours == hours,
-            table.hour >= min(starts), table.hour <= max(starts),
-        )  # fmt: skip
-        found.update({(row.version, hours, row.hour): row for row in journal.connection.execute(query)})
+        span = {"endpoint": endpoint, "hours": hours, "first": min(starts), "last": max(starts)}
+        rows = journal.connection.execute(_ROWS, {**span, "versions": sorted({version for version, _ in mine})})
+        found.update({(row.version, hours, row.hour): row for row in rows})
     return found
 
 
+_ROWS = select(
+    monitoring_cells.c.version, monitoring_cells.c.hour, monitoring_cells.c.reference, monitoring_cells.c.rows,
+    monitoring_cells.c.counts,
+).where(
+    monitoring_cells.c.endpoint == bindparam("endpoint"),
+    monitoring_cells.c.version.in_(bindparam("versions", expanding=True)),
+    monitoring_cells.c.hours == bindparam("hours"),
+    monitoring_cells.c.hour >= bindparam("first"), monitoring_cells.c.hour <= bindparam("last"),
+)  # fmt: skip
 _UPDATE = update(monitoring_cells).where(
     monitoring_cells.c.endpoint == bindparam("e"), monitoring_cells.c.version == bindparam("v"),
     monitoring_cells.c.hours == bindparam("w"), monitoring_cells.c.hour == bindparam("h"),

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from fairlead.serving.frames import Entry, Layout, Scan, frames_in
 from fairlead.serving.log import decisions_folder
@@ -105,12 +105,19 @@ def _files(store: Store, endpoint: str) -> list[Path]:
 
 def _sealed(store: Store, endpoint: str, *, since: str) -> tuple[Sequence[Any], int]:
     """Return the segments sealed since a moment, and how many there are in all, as of one state of the database."""
-    table = serving_segments.c
-    chosen = select(table.id, table.digest, table.count, table.sealed_at).where(table.endpoint == endpoint)
     with store.read() as connection:
-        found = connection.execute(chosen.where(table.sealed_at >= since).order_by(table.id)).all()
-        total = connection.execute(select(func.count()).where(table.endpoint == endpoint)).scalar_one()
+        found = connection.execute(_SEALED, {"endpoint": endpoint, "since": since}).all()
+        total = connection.execute(_TOTAL, {"endpoint": endpoint}).scalar_one()
     return found, total
+
+
+_TABLE = serving_segments.c
+_SEALED = (
+    select(_TABLE.id, _TABLE.digest, _TABLE.count, _TABLE.sealed_at)
+    .where(_TABLE.endpoint == bindparam("endpoint"), _TABLE.sealed_at >= bindparam("since"))
+    .order_by(_TABLE.id)
+)
+_TOTAL = select(func.count()).where(_TABLE.endpoint == bindparam("endpoint"))
 
 
 def _read_open(path: Path, mark: Mark, known: Known) -> tuple[Path, list[LoggedRows], Mark]:
