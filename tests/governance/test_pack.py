@@ -12,7 +12,7 @@ from fairlead.declare import Project
 from fairlead.evaluation import list_evaluations
 from fairlead.governance import Evidence, evidence_pack, verify_evidence
 from fairlead.governance.verify_offline import INTACT, NOT_PROVABLE, verify_pack
-from fairlead.kernel import Actor, FairleadError, Invalid, VirtualClock
+from fairlead.kernel import Actor, FairleadError, Invalid, VirtualClock, digest_of_bytes
 from fairlead.loop import apply_project, approve_version
 from fairlead.registry import VersionMissing, approve, get_version
 from fairlead.store import RowsDamaged, Store, VerificationKind, events, ledger_size
@@ -59,7 +59,7 @@ def test_what_is_in_it(evidence: Evidence) -> None:
     assert folders == {
         "README.txt", "approvals", "card.html", "card.json", "card.md", "covered.json", "data", "environment",
         "environment.json", "evaluation", "features.json", "ledger", "manifest.json", "manifest.sig", "params.json",
-        "pipeline.json", "policy.json", "releases", "run", "verify_offline.py", "version.json",
+        "pipeline.json", "policy.json", "releases", "run", "turns", "verify_offline.py", "version.json",
     }  # fmt: skip
     members = members_of(evidence.data)
     assert json.loads(members["version.json"])["status"] == "approved"
@@ -102,6 +102,19 @@ def test_it_verifies_as_of_every_position(lived: Store, key: str) -> None:
         assert proved == steps[: len(proved)]
         seen.add(len(proved))
     assert seen == {2, 3, 4}
+
+
+def test_a_turn_is_in_it_as_it_stood_then(lived: Store) -> None:
+    told = events(lived, subject=("turn", events(lived, type="loop.turn-opened")[0].data["turn"]))
+    moves = [event for event in told if event.data.get("ref") == "slow@1"]
+    assert moves
+    for event in moves:
+        members = members_of(evidence_pack(lived, "slow@1", position=event.position).data)
+        (name,) = [name for name in members if name.startswith("turns/")]
+        turn = json.loads(members[name])
+        assert turn["state"] == event.data["now"]
+        assert len(turn["moves"]) == told.index(event) + 1
+        assert digest_of_bytes(members[name]) == event.data["digest"]
 
 
 def test_every_version_verifies(lived: Store, key: str) -> None:

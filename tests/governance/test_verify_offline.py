@@ -175,12 +175,14 @@ def test_a_rewritten_record_is_found_even_when_the_key_was_stolen(lived: Store, 
     assert (found.code, found.bad) == (TAMPERED, name)
 
 
-@pytest.mark.parametrize("folder", ["approvals/", "data/", "releases/"])
+@pytest.mark.parametrize("folder", ["approvals/", "data/", "releases/", "turns/"])
 def test_so_is_every_text_in_what_people_decided(lived: Store, evidence: Evidence, folder: str) -> None:
     members, stolen = members_of(evidence.data), lived.keys.of(lived.origin)
-    for name in (name for name in members if name.startswith(folder)):
+    names = [name for name in members if name.startswith(folder)]
+    assert names
+    for name in names:
         record = json.loads(members[name])
-        for field in ("because", "bound_to", "content_digest", "rows", "approved_by", "position", "signature"):
+        for field in ("because", "bound_to", "content_digest", "rows", "approved_by", "position", "signature", "stage"):
             if field in record:
                 other = record | {field: record[field] + 1 if isinstance(record[field], int) else "x" + record[field]}
                 data = json.dumps(other, separators=(",", ":"), ensure_ascii=False).encode()

@@ -16,8 +16,9 @@ from fairlead.evaluation import EvaluationSaved
 from fairlead.features import FeatureViewRegistered, digest_of_view, get_view
 from fairlead.governance.history import RUN_FINISHED, SNAPSHOT_TAKEN, events_of, number_at, status_in
 from fairlead.governance.policy import canonical_model
+from fairlead.governance.turns import turn_as_told
 from fairlead.kernel import FairleadError, Invalid, canonical, digest_of_bytes
-from fairlead.loop import DeclarationApplied
+from fairlead.loop import DeclarationApplied, get_turn
 from fairlead.pipelines import PipelineSpec, PipelineSubmitted, get_pipeline_run
 from fairlead.registry import (
     ReleaseKeys,
@@ -127,8 +128,8 @@ class _Gathering:
         self._try("the pipeline run", self._pipeline)
         self._try("the features", self._features)
         self._declarations()
-        for turn in sorted({str(event.data["turn"]) for event in self.history if event.type.startswith("loop.turn-")}):
-            self._about("turn", turn)
+        for id_ in sorted({str(event.data["turn"]) for event in self.history if event.type.startswith("loop.turn-")}):
+            self._try(f"turn {id_}", lambda id_=id_: self._turn(id_))  # type: ignore[misc]
         for approval in list_approvals(self.store, version):
             if event := self._event("approval", approval.id, id=approval.event_id):
                 self._put(
@@ -294,6 +295,15 @@ class _Gathering:
     def _declarations(self) -> None:
         for kind in ("model", "endpoint", "policy"):
             self._about(kind, self.version.model, type=DeclarationApplied.type)
+
+    def _turn(self, id_: str) -> None:
+        told = self._about("turn", id_)
+        data = turn_as_told(get_turn(self.store, id_), told)
+        if data is None:
+            self._unlike(f"turn {id_}")
+        else:
+            href = f"/api/v1/turns/{id_}"
+            self._put(f"turns/{id_}.json", data, "turn", id_, href=href, position=told[-1].position)
 
     def _releases(self) -> None:
         keys = ReleaseKeys.of(self.store).trusted()

@@ -220,9 +220,8 @@ def _members(data: bytes) -> dict[str, bytes]:
     except (ValueError, KeyError, TypeError):
         raise Bad(f"the manifest or its signature is missing or cannot be read: {damaged}", "manifest.json") from None
     digest = hashlib.sha256(members["manifest.json"]).hexdigest()
-    hold(
-        seal.startswith(f"{SEAL}\nsha256:{digest}\n\n"), "the manifest is not the one that was signed", "manifest.json"
-    )
+    sealed = seal.startswith(f"{SEAL}\nsha256:{digest}\n\n")
+    hold(sealed, "the manifest is not the one that was signed", "manifest.json")
     for name in sorted({*members, *listed} - {"manifest.json", "manifest.sig"}):
         hold(name in members, f"{name} is missing or cannot be read", name)
         right = hashlib.sha256(members[name]).hexdigest() == listed.get(name)
@@ -332,6 +331,9 @@ def _check_record(pack: Pack, name: str, covered: dict[str, Any], bound: str) ->
         case ["features.json"] if "policy.json" in pack.members:
             right = pack.json("policy.json")["view"] == _without_places(pack.json(name))
             hold(right, f"{name} is not the declaration that was in force", name)
+        case ["turns", _]:
+            told = [e["data"]["digest"] for e in pack.events.values() if e["data"].get("turn") == name[6:-5]]
+            hold(told[-1] == pack.digest(name), f"{name} is not the turn that the ledger tells of", name)
         case ["pipeline.json"]:
             pack.one(name, "pipelines.run-submitted", spec=pack.digest(name))
 
@@ -539,11 +541,8 @@ def _replayed(data: bytes, anchors: dict[int, bytes]) -> tuple[bytes, int]:
             changed = f"one of the events {good} to {position - 1} was changed, removed or put in"
             hold(anchors[position] == _root(roots), changed, good)
             good = position
-    hold(
-        max(anchors, default=0) <= position,
-        f"the ledger ends after {position} events; a checkpoint knows more",
-        position,
-    )
+    whole = max(anchors, default=0) <= position
+    hold(whole, f"the ledger ends after {position} events; a checkpoint knows more", position)
     return _root(roots), position
 
 
