@@ -2,11 +2,12 @@
 
     python bench/monitoring.py [--days 30] [--rows 40] [--bulk 50000]
 
-Prints JSON: medians and 95th percentiles in milliseconds, on the clock and (``cpu``) of this thread's work, once for SQLite and once for PostgreSQL when
-FAIRLEAD_TEST_POSTGRES names one. Each hour ``rows`` decisions are logged through the real decision log, half of them a
-shadow's, of a version with a reference of 12 columns; then the endpoint is watched, and the outcomes that became known
-are recorded. ``bulk`` decisions taken at once say what a decision costs in the background (``take_us``): nothing of it
-is paid by an answer. Limits (of a replay, which does this 7,300 times): watch 15 ms, outcomes 5 ms, performance 3 ms.
+Prints JSON: medians and 95th percentiles in milliseconds, by the clock and (``cpu``) of this thread's work, once for
+SQLite and once for PostgreSQL when FAIRLEAD_TEST_POSTGRES names one. Each hour ``rows`` decisions are logged through
+the real decision log, half of them a shadow's, of a version with a reference of 12 columns; then the endpoint is
+watched, and the outcomes that became known are recorded. ``bulk`` decisions taken at once say what a decision costs in
+the background (``take_us``, work of the thread): nothing of it is paid by an answer. Limits (of a replay, which does
+this 7,300 times): watch 15 ms, outcomes 5 ms, performance 3 ms.
 """
 
 import argparse

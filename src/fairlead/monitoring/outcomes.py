@@ -206,6 +206,8 @@ def _gained(
         rows = [(one, values[subject].value) for subject, one in scored if subject in values and one.score is not None]
         for task in ("classification", "regression"):
             mine = [(one, value) for one, value in rows if one.task == task]
+            if not mine:
+                continue
             sums = of_outcomes(task, [value for _, value in mine], [one.score or 0.0 for one, _ in mine])
             for (one, _), more in zip(mine, sums, strict=True):
                 window = gained.setdefault(one.place, Window(one.task))
