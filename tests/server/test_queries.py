@@ -121,6 +121,8 @@ def _names_in(tree: ast.AST, function: Any, given: dict[str, str]) -> set[str]:
                 found.add(_text(name, given))
             case ast.Call(func=ast.Attribute(attr="id_cursor")):
                 found.add("cursor")
+            case ast.Call(func=ast.Attribute(attr="limit", value=ast.Name(id="call"))):
+                found.add("limit")
             case ast.Call(func=ast.Name(id=called), args=args) if any(_passes(one) for one in args):
                 helper = known.get(called)
                 if inspect.isfunction(helper) and helper is not function:
