@@ -1,7 +1,8 @@
 """Check an endpoint: gather every sign that something is wrong, raise what is new, resolve what is over."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from fairlead.monitoring.alerts import settle
 from fairlead.monitoring.calibration import Finding
@@ -12,7 +13,7 @@ from fairlead.monitoring.moments import hour_of, start_of
 from fairlead.monitoring.quality import column_signs, source_signs, volume_signs
 from fairlead.monitoring.records import AlertKind, Checked, Sign
 from fairlead.monitoring.skew import measure_skew, skew_signs
-from fairlead.serving import NoEndpoint, get_endpoint
+from fairlead.serving import NoEndpoint, Routing, get_endpoint
 from fairlead.store import Store
 
 DAY = timedelta(days=1)
@@ -24,39 +25,52 @@ LEAST_REQUESTS = 50
 KINDS: tuple[AlertKind, ...] = ("drift", "performance", "quality", "skew", "service")
 
 
-def check(store: Store, endpoint: str, at: datetime) -> Checked:
+def check(store: Store, endpoint: str, at: datetime, *, kinds: Collection[AlertKind] = KINDS) -> Checked:
     """Look at the champion of an endpoint; raise alerts for what is wrong, and resolve those that are over.
 
     Drift, missing columns, volume and skew are judged once for each whole day (UTC), the last one before ``at``, so
     that a finding stands for a day and "one false page in 90 days" is what it says; performance over all days whose
     outcomes had time to arrive; sources as they were found last; errors over the last hour. Safe to repeat: an alert is
     raised once for as long as its cause lasts. An endpoint that is not routed has nothing to check, and its alerts end.
+    ``kinds`` is what to look for: skew, once a day, reads the newest data of every source.
     """
     try:
         routing = get_endpoint(store, endpoint).routing
     except NoEndpoint:
-        return settle(store, endpoint, (), kinds=KINDS, at=at)
+        return settle(store, endpoint, (), kinds=kinds, at=at)
     day = start_of(hour_of(at) // 24 * 24) - DAY
-    signs = [
-        *_drifted(store, endpoint, routing.model, routing.champion, day),
-        *level_signs(level_test(store, endpoint, version=routing.champion, at=at, model=routing.model)),
-        *source_signs(store, routing.model, routing.champion, at=at),
-        *volume_signs(store, endpoint, day=day),
-        *skew_signs(measure_skew(store, endpoint, version=routing.champion, day=day, model=routing.model)),
-        *_failing(store, endpoint, routing.champion, at),
-    ]
-    return settle(store, endpoint, signs, kinds=KINDS, at=at)
+    signs: list[Sign] = []
+    for kind in KINDS:
+        if kind in kinds:
+            signs += _signs(store, routing, kind, day=day, at=at)
+    return settle(store, endpoint, signs, kinds=kinds, at=at)
+
+
+def _signs(store: Store, routing: Routing, kind: AlertKind, *, day: datetime, at: datetime) -> list[Sign]:
+    endpoint, model, version = routing.endpoint, routing.model, routing.champion
+    match kind:
+        case "drift":
+            return _drifted(store, endpoint, model, version, day)
+        case "performance":
+            return level_signs(level_test(store, endpoint, version=version, at=at, model=model))
+        case "quality":
+            window = drift(store, endpoint, version=version, since=day, until=day + DAY, model=model)
+            columns = [] if window is None else column_signs(window)
+            sources = source_signs(store, model, version, at=at)
+            return [*columns, *sources, *volume_signs(store, endpoint, day=day)]
+        case "skew":
+            return skew_signs(measure_skew(store, endpoint, version=version, day=day, model=model))
+        case "service":
+            return _failing(store, endpoint, version, at)
+        case _:
+            assert_never(kind)
 
 
 def _drifted(store: Store, endpoint: str, model: str, version: int, day: datetime) -> list[Sign]:
-    window = drift(store, endpoint, version=version, since=day, until=day + DAY, model=model)
-    if window is None:
+    found = drift_findings(store, endpoint, version=version, since=day, until=day + DAY, model=model)
+    if not found or found[0].n < LEAST_ROWS:
         return []
-    signs = column_signs(window)
-    if window.n >= LEAST_ROWS:
-        found = drift_findings(store, endpoint, version=version, since=day, until=day + DAY, model=model)
-        signs += finding_signs(found, of=f"{model}@{version}", day=f"{day:%Y-%m-%d}")
-    return signs
+    return finding_signs(found, of=f"{model}@{version}", day=f"{day:%Y-%m-%d}")
 
 
 def finding_signs(found: Sequence[Finding], *, of: str, day: str) -> list[Sign]:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 
 from fairlead.evaluation import Task, wilson, z_of
@@ -88,8 +89,8 @@ def _measured(task: Task, n: int, sums: Sums) -> dict[str, Estimate]:
     if not n:
         nothing = Estimate(value=None, n=0, why="no outcome is known yet")
         return dict.fromkeys((*names, "predicted", "observed"), nothing)
-    loss = _mean(sums.loss, sums.loss2, n)
-    other = _mean(sums.other, sums.other2, n)
+    loss = _of_losses(_mean(sums.loss, sums.loss2, n))
+    other = _of_losses(_mean(sums.other, sums.other2, n))
     if task == "classification":
         observed = _share(round(float_of(sums.observed)), n)
         found = {"log_loss": loss, "brier": other, "accuracy": _share(round(float_of(sums.extra)), n)}
@@ -107,6 +108,11 @@ def _mean(sum_: int, squares: int, n: int) -> Estimate:
     # Both are exact, so their difference keeps every digit.
     half = z_of(CONFIDENCE) * math.sqrt(max(0.0, float_of(squares * n - (sum_ * sum_ >> 128)) / (n * n * (n - 1))))
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, method="normal")
+
+
+def _of_losses(mean: Estimate) -> Estimate:
+    """No loss is below zero, and so is no mean of losses."""
+    return mean if mean.low is None else msgspec.structs.replace(mean, low=max(0.0, mean.low))
 
 
 def _share(part: int, n: int) -> Estimate:
