@@ -95,4 +95,8 @@ def test_lineage(at_seeded: Type) -> None:
         node["kind"] for node in json.loads(at_seeded("get", "lineage", "endpoint:slow", "-o", "json").out)["nodes"]
     }
     assert "version:slow@2" in at_seeded("get", "lineage").out
+    then = at_seeded("get", "lineage", "slow@1", "--at", "2013-03-01T12:30")
+    assert "answers: full, 100 %" in then.out
+    assert "answers: full, 90 %" in at_seeded("get", "lineage", "slow@1").out
+    assert at_seeded("get", "lineage", "slow@2", "--at", "2013-03-01T12:30").code == 1
     assert at_seeded("get", "lineage", "late").code == 1

@@ -291,12 +291,18 @@ def _same(name: str, record: dict[str, Any], said: dict[str, Any], fields: str) 
         hold(record[field] == said[field], f"{field} in {name} is not what the ledger says", name)
 
 
+_STATUS = {"registered": "candidate", "approved": "approved", "rejected": "rejected", "retired": "retired"}
+
+
 def _check_records(pack: Pack) -> None:
     """Hold every record in the pack to the events that vouch for it."""
     model, number, bound = pack.manifest["model"], pack.manifest["number"], pack.digest("covered.json")
-    covered = pack.json("covered.json")
+    covered, status = pack.json("covered.json"), ""
     entered = pack.one("covered.json", "registry.version-registered", model=model, number=number, covered=bound)
     _same("version.json", pack.json("version.json"), entered, "model number covered evaluation_id verdict_passed")
+    for at in sorted(at for word in _STATUS for at in pack.of(f"registry.version-{word}", model=model, number=number)):
+        status = _STATUS[pack.events[at]["type"].removeprefix("registry.version-")]
+    hold(pack.json("version.json")["status"] == status, "its status is not what its events say", "version.json")
     for name, part in (("params", "params"), ("environment", "environment"), ("policy", "policy")):
         right = f"{name}.json" not in pack.members or pack.digest(f"{name}.json") == covered[part]
         hold(right, f"{name}.json is not what was approved", f"{name}.json")
@@ -467,6 +473,7 @@ def verify_pack(data: bytes, keys: Iterable[str] = (), notes: Iterable[str] = ()
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         return Found(TAMPERED, f"a record lacks what it must hold: {type(error).__name__} {error}", origin)
     subject, unproved = f"{pack.manifest['model']}@{pack.manifest['number']}", [*why, *pack.manifest["missing"]]
+    unproved.append("that nothing else happened to it: a pack proves what is in it, only the whole ledger the rest")
     code, what = INTACT, f"the evidence of {subject} is intact"
     if pack.key not in map(Key.parse, keys):
         code, what = NOT_PROVABLE, f"no error was found in the evidence of {subject}, but its key is not known"
