@@ -10,6 +10,10 @@ from tests.monitoring.served import ACTOR, HOUR, START, Served, move
 from fairlead.monitoring import Outcome, paired, record_outcomes, watch
 from fairlead.store import Store
 
+BLOCK = 6 * HOUR
+END = START + 21 * BLOCK
+"""When the last of twenty blocks, in each of which outcomes of twenty rows became known, is over."""
+
 
 def lived(store: Store, *, noise: float, n: int = 400, task: str = "classification") -> Any:
     """Rows answered by 1 or (canary) 2 and mirrored to the other; 2 predicts the truth with noise on the logit."""
@@ -18,16 +22,17 @@ def lived(store: Store, *, noise: float, n: int = 400, task: str = "classificati
     other = logit + random.normal(0, noise, n) if noise else logit
     p, q = (1 / (1 + np.exp(-x)) for x in (logit, other))
     y = (random.random(n) < p).astype(float)
-    ids = []
+    ids, moments = [], [START + i * 20 // n * BLOCK for i in range(n)]
     for i in range(n):
         first, second = (1, 2) if i % 4 else (2, 1)
         scores = {1: float(p[i]), 2: float(q[i])}
         stage: Any = "full" if first == 1 else "canary"
-        ids += served.decide([scores[first]], at=START, version=first, stage=stage)
-        served.decide([scores[second]], at=START, version=second, stage="shadow", mirrors=ids[-1:])
+        ids += served.decide([scores[first]], at=moments[i], version=first, stage=stage)
+        served.decide([scores[second]], at=moments[i], version=second, stage="shadow", mirrors=ids[-1:])
     served.decide([0.99], at=START, version=1)  # nobody mirrored it
-    watch(store, "late", until=START)
-    outcomes = [Outcome(decision=id_, value=y[i]) for i, id_ in enumerate(ids) if i % 10]
+    move(store, END)
+    watch(store, "late", until=END)
+    outcomes = [Outcome(decision=id_, value=y[i], known_at=moments[i] + HOUR) for i, id_ in enumerate(ids) if i % 10]
     record_outcomes(store, "late", outcomes, actor=ACTOR)
     seen = np.arange(n) % 10 > 0
     return y[seen], p[seen], q[seen]
@@ -35,35 +40,36 @@ def lived(store: Store, *, noise: float, n: int = 400, task: str = "classificati
 
 def test_both_losses_are_over_the_same_rows(store: Store) -> None:
     y, p, q = lived(store, noise=1.5)
-    found = paired(store, "late", challenger=2, champion=1, since=START, until=START + HOUR)
+    found = paired(store, "late", challenger=2, champion=1, since=START, until=END)
     assert (found.metric, found.rows, found.n) == ("log_loss", 400, 360)
     assert found.champion_loss == pytest.approx(sk.log_loss(y, p), rel=1e-12)
     assert found.challenger_loss == pytest.approx(sk.log_loss(y, q), rel=1e-12)
     assert found.difference.value == pytest.approx(found.challenger_loss - found.champion_loss)
     assert found.difference.low < found.difference.value < found.difference.high  # type: ignore[operator]
-    turned = paired(store, "late", challenger=1, champion=2, since=START, until=START + HOUR)
+    turned = paired(store, "late", challenger=1, champion=2, since=START, until=END)
     assert (turned.champion_loss, turned.challenger_loss) == (found.challenger_loss, found.champion_loss)
     assert turned.e_value == pytest.approx(found.better_e_value)
 
 
 def test_a_worse_challenger_shows_and_an_equal_one_does_not(store: Store) -> None:
     lived(store, noise=3.0)
-    worse = paired(store, "late", challenger=2, champion=1, since=START, until=START + HOUR)
+    worse = paired(store, "late", challenger=2, champion=1, since=START, until=END)
     assert worse.e_value > 20
     assert worse.better_e_value < 1
-    assert worse.difference.low is not None
-    assert worse.difference.low > 0
+    early = paired(store, "late", challenger=2, champion=1, since=START, until=START + 2 * BLOCK)
+    assert early.n == 36
+    assert early.e_value < worse.e_value, "a stormy day is not enough"
 
 
 def test_an_equal_challenger(store: Store) -> None:
     lived(store, noise=0.0)
-    same = paired(store, "late", challenger=2, champion=1, since=START, until=START + HOUR)
+    same = paired(store, "late", challenger=2, champion=1, since=START, until=END)
     assert (same.difference.value, same.e_value, same.better_e_value) == (0.0, pytest.approx(1.0), pytest.approx(1.0))
 
 
 def test_regression_compares_squared_errors(store: Store) -> None:
     y, p, q = lived(store, noise=1.0, task="regression")
-    found = paired(store, "late", challenger=2, champion=1, since=START, until=START + HOUR)
+    found = paired(store, "late", challenger=2, champion=1, since=START, until=END)
     assert found.metric == "squared_error"
     assert found.champion_loss == pytest.approx(sk.mean_squared_error(y, p), rel=1e-12)
     assert found.challenger_loss == pytest.approx(sk.mean_squared_error(y, q), rel=1e-12)
