@@ -205,6 +205,14 @@ def test_so_is_every_text_in_what_people_decided(lived: Store, evidence: Evidenc
                 assert found.code == TAMPERED, (name, field)
 
 
+def test_a_form_of_later_is_not_taken_for_a_forgery(lived: Store, evidence: Evidence, key: str) -> None:
+    members = members_of(evidence.data)
+    newer = members | {"manifest.json": members["manifest.json"].replace(b'"version":1', b'"version":2')}
+    found = verify_bytes(signed_again(newer, lived.keys.of(lived.origin)), [key])
+    assert found.code == NOT_PROVABLE
+    assert "newer" in found.what
+
+
 def test_another_ledger_cannot_vouch_for_it(evidence: Evidence, key: str) -> None:
     members, forger = members_of(evidence.data), SigningKey.make(key.partition("+")[0])
     note = members["ledger/checkpoint.txt"].decode().rpartition("\n\n")[0] + "\n"

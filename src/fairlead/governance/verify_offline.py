@@ -41,9 +41,9 @@ class Found(NamedTuple):
 class Bad(Exception):
     """Something is not what was signed, or not what the ledger says: the first bad member or position."""
 
-    def __init__(self, what: str, where: str | int | None = None) -> None:
+    def __init__(self, what: str, where: str | int | None = None, code: int = TAMPERED) -> None:
         super().__init__(what)
-        self.what, self.where = what, where
+        self.what, self.where, self.code = what, where, code
 
 
 def hold(condition: object, what: str, where: str | int | None = None) -> None:
@@ -239,14 +239,14 @@ class Pack:
     def __init__(self, data: bytes) -> None:
         self.members, self._read = _members(data), dict[str, Any]()
         self.manifest = self.json("manifest.json")
-        said = (self.manifest["format"], self.manifest["version"])
-        hold(said == (PACK, 1), "the manifest is not one of an evidence pack", "manifest.json")
         key, checkpoint = Key.parse(self.text("ledger/key.txt")), Checkpoint.parse(self.text("ledger/checkpoint.txt"))
         if key is None or checkpoint is None:
             raise Bad("the key or the checkpoint cannot be read", "ledger/checkpoint.txt")
         self.key, self.checkpoint, self.events = key, checkpoint, dict[int, dict[str, Any]]()
         seal = self.text("manifest.sig")
         hold(key.signed(seal) and seal.count("\n") == 4, "the manifest is not signed by its key", "manifest.sig")
+        if (self.manifest["format"], self.manifest["version"]) != (PACK, 1):
+            raise Bad("it is signed, and of a form that only a newer verify_offline.py knows", None, NOT_PROVABLE)
         named = tuple(self.manifest[name] for name in ("origin", "size", "root"))
         same = named == (checkpoint.origin, checkpoint.size, checkpoint.root.hex()) and key.name == checkpoint.origin
         hold(same and key.signed(checkpoint.note), "the checkpoint is not signed by its key", "ledger/checkpoint.txt")
@@ -469,7 +469,7 @@ def verify_pack(data: bytes, keys: Iterable[str] = (), notes: Iterable[str] = ()
             *_gate(pack),
         ]
     except Bad as bad:
-        return Found(TAMPERED, bad.what, origin, bad=bad.where)
+        return Found(bad.code, bad.what, origin, bad=bad.where)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         return Found(TAMPERED, f"a record lacks what it must hold: {type(error).__name__} {error}", origin)
     subject, unproved = f"{pack.manifest['model']}@{pack.manifest['number']}", [*why, *pack.manifest["missing"]]
