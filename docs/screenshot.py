@@ -1,9 +1,13 @@
 """Take the pictures of the documentation: run the demo, open its pages in a headless browser, and look at them.
 
-    .venv/bin/python docs/screenshot.py [--only endpoint] [--home FOLDER]
+    .venv/bin/python docs/screenshot.py [--only endpoint] [--home FOLDER] [--replayed FOLDER]
 
-Writes docs/images/*.png. Needs chromium on the path (or CHROMIUM) and what the demo needs. Look at each picture before
-committing it: nothing here knows whether it shows what it should.
+Writes docs/images/*.png. Needs chromium on the path (or CHROMIUM) and what the demo needs. The pictures of the loop
+show a year that was replayed: --replayed is the folder that this printed, and without it they stay as they are:
+
+    fairlead replay examples/flights.py --from 2013-03-01 --to 2013-12-31
+
+Look at each picture before committing it: nothing here knows whether it shows what it should.
 """
 
 import argparse
@@ -15,9 +19,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DOCS = Path(__file__).parent
@@ -30,31 +35,53 @@ PAGES = {
     "decision": ("/ui/decisions/{decision}", 1075),
     "data": ("/ui/data/weather", 885),
 }
-"""Picture: the page that it shows, and how much of it, in pixels."""
+"""Picture: the page of the demo that it shows, and how much of it, in pixels."""
+REPLAYED = {
+    "loop": ("/ui/loop/late", 1150),
+    "monitor": ("/ui/monitor/late?span=30d", 1000),
+    "evaluation": ("/ui/models/late/{newest}/evaluation", 900),
+    "lineage": ("/ui/lineage?about=endpoint:late", 760),
+}
+"""The same, of a replayed home."""
+REPLAYED_TO = "2014-01-01T00:00:00Z"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--only", choices=sorted(PAGES), action="append", help="these pictures only")
+    parser.add_argument("--only", choices=sorted(PAGES | REPLAYED), action="append", help="these pictures only")
     parser.add_argument("--home", type=Path, help="folder of the demo's stores; a second run with it is quick")
+    parser.add_argument("--replayed", type=Path, help="folder of a replay's stores, for the pictures of the loop")
+    parser.add_argument("--at", default=REPLAYED_TO, help="when the replay's pages are looked at: just after its end")
     arguments = parser.parse_args()
-    images = DOCS / "images"
-    images.mkdir(exist_ok=True)
-    too_large = False
+    wanted = set(arguments.only or PAGES | REPLAYED)
+    (DOCS / "images").mkdir(exist_ok=True)
+    sizes: list[int] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        # The pages show the name of the folder that the home is in.
-        with demo(arguments.home or folder / "flights" / ".fairlead") as address:
-            decision = newest_decision(address)
-            for picture, (page, height) in PAGES.items():
-                if arguments.only and picture not in arguments.only:
-                    continue
-                file = images / f"{picture}.png"
-                shoot(address + page.format(decision=decision), file, height=height, profile=folder / "browser")
-                size = file.stat().st_size
-                too_large |= size > LARGEST_BYTES
-                print(f"{file.relative_to(ROOT)}  {size // 1000} kB" + ("  TOO LARGE" * (size > LARGEST_BYTES)))
-    return int(too_large)
+        if wanted & set(PAGES):
+            # The pages show the name of the folder that the home is in.
+            with demo(arguments.home or folder / "flights" / ".fairlead") as address:
+                pages = {picture: page for picture, page in PAGES.items() if picture in wanted}
+                sizes += take(address, pages, profile=folder / "browser", decision=newest_decision(address))
+        if wanted & set(REPLAYED) and arguments.replayed is None:
+            print("left as they are, without --replayed:", ", ".join(sorted(wanted & set(REPLAYED))))
+        elif wanted & set(REPLAYED):
+            with replayed(arguments.replayed, at=arguments.at) as address:
+                pages = {picture: page for picture, page in REPLAYED.items() if picture in wanted}
+                sizes += take(address, pages, profile=folder / "browser", newest=newest_version(address))
+    return int(any(size > LARGEST_BYTES for size in sizes))
+
+
+def take(address: str, pages: dict[str, tuple[str, int]], *, profile: Path, **names: str) -> list[int]:
+    """Take pictures of pages, say how large each is, and return their sizes in bytes."""
+    sizes = []
+    for picture, (page, height) in pages.items():
+        file = DOCS / "images" / f"{picture}.png"
+        shoot(address + page.format(**names), file, height=height, profile=profile)
+        sizes.append(file.stat().st_size)
+        too_large = "  TOO LARGE" * (sizes[-1] > LARGEST_BYTES)
+        print(f"{file.relative_to(ROOT)}  {sizes[-1] // 1000} kB{too_large}")
+    return sizes
 
 
 @contextmanager
@@ -73,6 +100,32 @@ def demo(home: Path) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
+
+
+@contextmanager
+def replayed(home: Path, *, at: str) -> Iterator[str]:
+    """Serve the home of a replay as it stood at its end, yield its address, and end it."""
+    port = free_port()
+    settings = {"FAIRLEAD_HOME": str(home.resolve()), "FAIRLEAD_PORT": str(port), "FAIRLEAD_CLOCK": at}
+    command = [str(Path(sys.executable).parent / "fairlead"), "up"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | settings)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            with suppress(OSError), urllib.request.urlopen(f"{address}/readyz", timeout=10):
+                break
+            time.sleep(0.25)
+        else:
+            sys.exit(f"nothing answers from {home}; run fairlead --home {home} up to see why")
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+
+
+def newest_version(address: str) -> str:
+    with urllib.request.urlopen(f"{address}/api/v1/models/late/versions?limit=1", timeout=10) as response:
+        return str(json.load(response)["items"][0]["number"])
 
 
 def newest_decision(address: str) -> str:

@@ -129,10 +129,13 @@ def _registry(about: About) -> Phase | None:
     version = about.newest
     if version is None:
         return None
-    waits = version.status is Status.CANDIDATE
-    fact = f"{version.ref} waits for {version.approve_by or 'a yes'}" if waits else version.ref
+    word, fact = version.status.value, version.ref
+    if version.status is Status.CANDIDATE and version.verdict_passed is False:
+        word, fact = "refused", f"{version.ref}, by its gate"
+    elif version.status is Status.CANDIDATE:
+        fact = f"{version.ref} waits for {version.approve_by or 'a yes'}"
     return Phase(
-        name="Registry", tone=tone_of(version.status.value), word=version.status.value, fact=fact,
+        name="Registry", tone=tone_of(word), word=word, fact=fact,
         at=version.registered_at, href=version_href(version.ref),
     )  # fmt: skip
 

@@ -7,11 +7,11 @@ import msgspec
 from fairlead.data import list_sources
 from fairlead.features import list_views
 from fairlead.kernel import Body, Call, Route
-from fairlead.loop import Turn, open_turn_of
+from fairlead.loop import Turn, TurnState, list_turns, open_turn_of
 from fairlead.pipelines import PipelineRun, list_pipeline_runs
 from fairlead.registry import Status, Version, list_models, list_versions
 from fairlead.serving import list_endpoints
-from fairlead.store import events
+from fairlead.store import Store, events
 from fairlead.ui.draw import time_strip
 from fairlead.ui.links import link_of
 from fairlead.ui.screen import Desk, shown_at
@@ -60,7 +60,7 @@ def routes(desk: Desk) -> list[Route]:
         open_turns = [turn for model in models if (turn := open_turn_of(store, model.name)) is not None]
         waiting = [
             version for model in models
-            for version in _waiting(versions[model.name], champion=model.aliases.get("champion", 0))
+            for version in _waiting(store, versions[model.name], champion=model.aliases.get("champion", 0))
         ]  # fmt: skip
         needs = [*_endpoint_needs(endpoints, open_turns), *_run_needs(desk, runs)]
         sources, alarms = list_sources(store), open_alarms(store)
@@ -138,9 +138,13 @@ def _run_needs(desk: Desk, runs: list[PipelineRun]) -> list[Need]:
     return needs
 
 
-def _waiting(versions: tuple[Version, ...], *, champion: int) -> list[Version]:
-    """Return the candidates that are newer than what answers, the newest first."""
-    return [v for v in versions if v.status is Status.CANDIDATE and v.number > champion]
+def _waiting(store: Store, versions: tuple[Version, ...], *, champion: int) -> list[Version]:
+    """Return the candidates that are newer than what answers, the newest first, without those that a turn refused."""
+    found = [v for v in versions if v.status is Status.CANDIDATE and v.number > champion]
+    if not any(v.verdict_passed is False for v in found):
+        return found
+    over = {turn.version for turn in list_turns(store, found[0].model) if turn.state is TurnState.REFUSED}
+    return [v for v in found if v.number not in over]
 
 
 def _waits_for(version: Version) -> str:

@@ -131,7 +131,7 @@ def _axis(shown: Sequence[Turn], now: datetime) -> Tracks | None:
             for move, end in zip(turn.moves, ends, strict=True)
         ]  # fmt: skip
         lanes.append(
-            Lane(name=turn.ref or "no version", said=turn.state.value, stretches=stretches,
+            Lane(name=turn.ref or "none yet", said=turn.state.value, stretches=stretches,
                  href=f"{AT}/{turn.model}?turn={turn.id}")
         )  # fmt: skip
     return time_tracks(lanes)
@@ -148,21 +148,20 @@ def _loss(store: Store, about: About) -> Chart | None:
     began = min((turn.opened_at for turn in about.turns), default=None)
     if routing is None or began is None:
         return None
-    start = max(began, about.now - WEEKS_AT_MOST * WEEK)
     points: list[tuple[float, float]] = []
     low: list[float] = []
     high: list[float] = []
     name = ""
-    while start < about.now:
-        end = min(start + WEEK, about.now)
-        found = performance(store, routing.endpoint, version=None, since=start, until=end)
+    # Whole weeks back from now; what the first days of all leave over is shown when it is most of a week.
+    weeks = min(round((about.now - began) / WEEK), WEEKS_AT_MOST)
+    for end in (about.now - WEEK * back for back in reversed(range(weeks))):
+        found = performance(store, routing.endpoint, version=None, since=end - WEEK, until=end)
         name = name or next((one for one in HEADLINE if one in found.metrics), "")
         value = found.metrics.get(name)
         if value is not None and value.value is not None:
             points.append((end.timestamp(), value.value))
             low.append(value.low if value.low is not None else value.value)
             high.append(value.high if value.high is not None else value.value)
-        start = end
     if len(points) < 2:
         return None
     series = Series(name=name.replace("_", " "), points=points, low=low, high=high)
