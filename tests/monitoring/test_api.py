@@ -90,6 +90,16 @@ def test_windows_drift_and_failures(world: World) -> None:
     assert world.ask("GET", f"{ENDPOINT}/failures", endpoint="late").requests == 0
 
 
+def test_what_is_known_before_outcomes(world: World) -> None:
+    estimated = world.ask("GET", f"{ENDPOINT}/expected", endpoint="late").expected
+    assert (estimated.n, estimated.metrics["log_loss"].n) == (120, 120)
+    assert "cannot see" in estimated.blindness
+    told = world.ask("GET", f"{ENDPOINT}/dry-run", endpoint="late").dry_run
+    assert told.windows > 10
+    assert told.text
+    assert world.ask("GET", f"{ENDPOINT}/dry-run", query={"version": "2"}, endpoint="late").dry_run is None
+
+
 def test_alerts_are_listed_acknowledged_and_silenced(world: World) -> None:
     (alert, other) = settled(world.store, sign(), sign("skew")).raised
     page = world.ask("GET", "/api/v1/alerts", query={"limit": "1", "endpoint": "late"})

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,25 @@ def _story(home: Path, steps: list[str], order: list[int]) -> Any:
     found = hours(store)
     store.close()
     return found
+
+
+def test_many_who_watch_and_record_at_once_count_once(store: Store) -> None:
+    served = Served(store)
+    ids: list[str] = []
+    for hour in range(4):
+        ids += served.hour(START + hour * HOUR, n=25)[0]
+    move(store, START + 4 * HOUR)
+    said = [Outcome(decision=id_, value=1, known_at=START + 4 * HOUR) for id_ in ids]
+
+    def work(place: int) -> None:
+        for _ in range(3):
+            watch(store, "late", until=START + 4 * HOUR)
+            record_outcomes(store, "late", said[place * 20 : place * 20 + 40], actor=ACTOR)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    found = performance(store, "late", version=1, since=START, until=START + 4 * HOUR)
+    assert (found.decisions, found.labelled, found.value("observed")) == (100, 100, 1.0)
 
 
 KILLED = """

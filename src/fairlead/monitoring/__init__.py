@@ -9,7 +9,9 @@ from fairlead.monitoring.api import routes
 from fairlead.monitoring.calibration import Finding
 from fairlead.monitoring.checking import check
 from fairlead.monitoring.drift import ColumnDrift, Drift, drift, drift_findings
+from fairlead.monitoring.dry_run import DryColumn, DryRun, dry_run
 from fairlead.monitoring.errors import AlertMissing, AlertOver, BadSpan, OutcomeRefused, OutcomeUnknown, TooManyOutcomes
+from fairlead.monitoring.estimate import BLINDNESS, Estimated
 from fairlead.monitoring.events import (
     AlertAcknowledged,
     AlertRaised,
@@ -18,8 +20,10 @@ from fairlead.monitoring.events import (
     OutcomesRecorded,
     ReferenceKept,
 )
+from fairlead.monitoring.expected import expected
 from fairlead.monitoring.exposition import exposition
 from fairlead.monitoring.figures import failures
+from fairlead.monitoring.influence import permuted_influence
 from fairlead.monitoring.kept import get_reference, keep_reference
 from fairlead.monitoring.levels import LevelTest, level_test
 from fairlead.monitoring.minding import mind
@@ -47,12 +51,12 @@ from fairlead.monitoring.skew import Skew, measure_skew, measured_skew
 from fairlead.monitoring.watch import watch, windows
 
 __all__ = [
-    "Alert", "AlertAcknowledged", "AlertMissing", "AlertOver", "AlertRaised", "AlertResolved", "AlertsSilenced",
-    "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "Estimate", "Failures", "Finding", "LevelTest", "Outcome",
-    "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded", "Paired", "Performance", "Recorded", "Reference",
-    "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge",
-    "alerts", "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift", "drift_findings",
-    "exposition", "failures", "get_alert", "get_reference", "keep_reference", "level_test", "measure_skew",
-    "measured_skew", "mind", "paired", "performance", "record_outcomes", "routes", "silence", "silences", "watch",
-    "windows",
+    "BLINDNESS", "Alert", "AlertAcknowledged", "AlertMissing", "AlertOver", "AlertRaised", "AlertResolved",
+    "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DryColumn", "DryRun", "Estimate",
+    "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded",
+    "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance",
+    "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "bring_outcomes", "build_reference", "check", "deliver",
+    "deliveries", "drift", "drift_findings", "dry_run", "expected", "exposition", "failures", "get_alert",
+    "get_reference", "keep_reference", "level_test", "measure_skew", "measured_skew", "mind", "paired", "performance", "permuted_influence",
+    "record_outcomes", "routes", "silence", "silences", "watch", "windows",
 ]  # fmt: skip

@@ -20,8 +20,12 @@ from fairlead.kernel import (
 )
 from fairlead.monitoring.alerts import acknowledge, alerts, get_alert, silence
 from fairlead.monitoring.drift import Drift, drift, drift_findings
+from fairlead.monitoring.dry_run import DryRun, dry_run
+from fairlead.monitoring.estimate import Estimated
+from fairlead.monitoring.expected import expected
 from fairlead.monitoring.exposition import MEDIA_TYPE, exposition
 from fairlead.monitoring.figures import failures
+from fairlead.monitoring.kept import get_reference
 from fairlead.monitoring.levels import LevelTest, level_test
 from fairlead.monitoring.moments import check_span
 from fairlead.monitoring.notify import deliveries
@@ -94,6 +98,18 @@ class PerformanceAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     performance: Performance
     level: LevelTest | None = None
+
+
+class ExpectedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An estimate, and what it is blind to; null for a regression, and without decisions."""
+
+    expected: Estimated | None
+
+
+class DryRunAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """False pages, and the smallest shifts that would be found; null when the version has no reference."""
+
+    dry_run: DryRun | None
 
 
 class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +203,15 @@ def _measuring(store: Store) -> list[Route]:
             until=until, champion=_routing(store, call).champion if champion is None else champion,
         )  # fmt: skip
 
+    def shown_expected(call: Call) -> ExpectedAnswer:
+        routing, (since, until), version = _routing(store, call), _span(call, store), _version(call, store)
+        return ExpectedAnswer(expected=expected(store, routing.endpoint, version=version, since=since, until=until))
+
+    def shown_dry_run(call: Call) -> DryRunAnswer:
+        version = _version(call, store)
+        reference = get_reference(store, _routing(store, call).model, version)
+        return DryRunAnswer(dry_run=None if reference is None else dry_run(reference))
+
     slices = Query(name="slices", meaning="Features to slice by, separated by commas.")
     metrics = Query(name="metrics", meaning="Further metrics, such as auc, separated by commas.")
     champion = Query(name="champion", kind=int, meaning="The version to compare with; by default the champion.")
@@ -200,6 +225,14 @@ def _measuring(store: Store) -> list[Route]:
         _read(
             "drift", shown_drift, DriftAnswer, (_VERSION, *_SPAN),
             "Compare the inputs and predictions of a span with the version's reference",
+        ),
+        _read(
+            "expected", shown_expected, ExpectedAnswer, (_VERSION, *_SPAN),
+            "Estimate a classifier's performance before outcomes, from its own probabilities",
+        ),
+        _read(
+            "dry-run", shown_dry_run, DryRunAnswer, (_VERSION,),
+            "Say what watching a version for drift would have done on its own reference",
         ),
         _read(
             "failures", shown_failures, Failures, (_VERSION, *_SPAN),

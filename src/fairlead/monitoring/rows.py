@@ -52,6 +52,18 @@ def labelled_rows(store: Store, span: Span) -> LabelledRows:
     return LabelledRows([row[0] for row in rows], [row[1] for row in rows], numbers[:, 0], numbers[:, 1])
 
 
+def scores_between(store: Store, span: Span) -> Floats:
+    """Return the scores of a span's decisions, oldest first, whether or not their outcomes are known."""
+    table = monitoring_scores.c
+    query = (
+        select(table.score)
+        .where(*_within(span, [(span.since_us, span.until_us)]), table.score.is_not(None))
+        .order_by(table.as_of_us, table.id)
+    )
+    with store.read() as connection:
+        return np.array(connection.execute(query).scalars().all(), np.float64)
+
+
 def counts_between(store: Store, spans: Sequence[tuple[int, int]], span: Span) -> tuple[Task | None, int, int, Sums]:
     """Return the task, decisions, decisions with an outcome and sums of some spans that are not whole hours."""
     scores, outcomes = monitoring_scores, monitoring_outcomes
