@@ -1,7 +1,8 @@
-"""The main job, as a user would type it: real flights through the loop, then served decisions that can be explained.
+"""The main job, as a user would type it: real flights through the loop, decisions that can be explained, then the year.
 
-Runs the commands of the guide one after the other in its own folder, at 1 March 2013, and keeps serving until
-interrupted. ``--exit`` ends instead. A second run is quick: what did not change is not done again.
+Runs the commands of the guide one after the other in its own folder, at 1 March 2013, replays the months that followed
+through the same code, and keeps serving until interrupted. ``--exit`` ends instead, ``--no-replay`` leaves the year
+out. A second run is quick: what did not change is not done again.
 """
 
 import argparse
@@ -34,22 +35,37 @@ def main() -> int:
     fairlead("apply", FLIGHTS, "--yes", "--because", "the flights of early 2013")
     if not _answers("late", "get", "endpoints"):
         fairlead("approve", "late@1", "--because", "first model")
-    server = subprocess.Popen([FAIRLEAD, "up"], stdout=subprocess.DEVNULL)
+    server, replayed = subprocess.Popen([FAIRLEAD, "up"], stdout=subprocess.DEVNULL), None
     try:
         address = f"http://127.0.0.1:{arguments.port}"
         _wait_until_ready(f"{address}/v2/models/late/ready", server)
         _decide(address)
         fairlead("status")
+        replayed = None if arguments.no_replay else _replay(arguments.port + 1)
         print(f"\nDone in {time.monotonic() - started:.0f} s. Pages: {address}/ui", flush=True)
+        if replayed is not None:
+            print(f"The replayed year, turn by turn: http://127.0.0.1:{arguments.port + 1}/ui/loop/late", flush=True)
         if not arguments.exit:
             print("Serving until interrupted (Ctrl C).", flush=True)
             server.wait()
     except KeyboardInterrupt:
         print()
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=20)
+        for one in (server, replayed):
+            if one is not None:
+                one.send_signal(signal.SIGTERM)
+                one.wait(timeout=20)
     return 0
+
+
+def _replay(port: int) -> subprocess.Popen[bytes]:
+    """Replay the rest of the year in a home of its own, and serve that home as it stands at the end."""
+    fairlead("replay", FLIGHTS, "--from", "2013-03-01", "--to", "2013-12-31")
+    newest = max((Path(os.environ["FAIRLEAD_HOME"]) / "replays").iterdir(), key=lambda home: home.stat().st_mtime)
+    command = [FAIRLEAD, "--home", str(newest), "--clock", "2014-01-01", "up", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _wait_until_ready(f"http://127.0.0.1:{port}/v2/models/late/ready", server)
+    return server
 
 
 def fairlead(*words: str) -> None:
@@ -124,6 +140,7 @@ def _shown(word: str) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exit", action="store_true", help="end after the summary instead of serving on")
+    parser.add_argument("--no-replay", action="store_true", help="leave the replay of the year out")
     parser.add_argument("--home", default=str(HERE.parent / ".fairlead" / "demo"), help="folder of the demo's stores")
     parser.add_argument("--port", type=int, default=8400)
     return parser.parse_args()

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from fairlead.declare import ModelSpec
 from fairlead.features import compile_view
 from fairlead.loop.judging import load_candidate, prediction_of
-from fairlead.monitoring import Reference, build_reference
+from fairlead.monitoring import Reference, build_reference, permuted_influence
 from fairlead.pipelines import StepContext
 from fairlead.tracking import LoggedModel
 
@@ -26,6 +26,10 @@ def reference_of_candidate(
     frame = frame.filter(pc.greater(frame["decided_at"], pa.scalar(newest - SPAN, frame["decided_at"].type)))
     runtime = load_candidate(context.store, logged, view=model.view)
     kinds = {column.name: column.kind for column in compile_view(model.view).columns}
+    columns = frame.select(list(kinds))
     return build_reference(
-        frame.select(list(kinds)), kinds=kinds, prediction=prediction_of(runtime, frame), at=frame["decided_at"]
+        columns, kinds=kinds, prediction=prediction_of(runtime, frame), at=frame["decided_at"],
+        influence=permuted_influence(
+            lambda rows: prediction_of(runtime, rows), columns, columns=list(kinds), seed=model.seed
+        ),
     )  # fmt: skip

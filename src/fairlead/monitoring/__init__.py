@@ -57,6 +57,7 @@ __all__ = [
     "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance",
     "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "bring_outcomes", "build_reference", "check", "deliver",
     "deliveries", "drift", "drift_findings", "dry_run", "expected", "exposition", "failures", "get_alert",
-    "get_reference", "keep_reference", "level_test", "measure_skew", "measured_skew", "mind", "paired", "performance", "permuted_influence",
+    "get_reference", "keep_reference", "level_test", "measure_skew", "measured_skew", "mind", "paired", "performance",
+    "permuted_influence",
     "record_outcomes", "routes", "silence", "silences", "watch", "windows",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from fairlead.cli.ask import confirmed
 from fairlead.cli.session import Session, because_option, pass_session
 from fairlead.evaluation import get_evaluation
 from fairlead.loop import approve_version
+from fairlead.monitoring import dry_run, get_reference
 from fairlead.registry import Version, get_version
 from fairlead.registry import reject as reject_version
 
@@ -66,3 +67,6 @@ def _tell(session: Session, version: Version) -> None:
     verdict = get_evaluation(session.store, version.evaluation_id).report.verdict
     for line in verdict.lines if verdict else ():
         click.echo(f"  {'passed' if line.passed else 'FAILED'}  {line.text}")
+    reference = get_reference(session.store, version.model, version.number)
+    if reference is not None:
+        click.echo(f"  monitor {dry_run(reference).text}")
