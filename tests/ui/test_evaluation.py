@@ -72,3 +72,12 @@ def test_every_line_of_the_gate_is_told(client: httpx.Client, seeded_store: Stor
     assert len(verdict.lines) == 2
     for line in verdict.lines:
         assert line.text.replace("'", "&#39;") in page
+
+
+def test_one_column_is_shown_alone_to_its_end(client: httpx.Client) -> None:
+    page = client.get("/ui/models/slow/2/evaluation?by=depot&metric=auc").text
+    assert 'id="by-depot"' in page
+    assert "Fairness over depot" not in page
+    assert "ROC" not in page
+    assert '<a class="button" href="?metric=auc#slices">Whole evaluation</a>' in page
+    assert "Fairness over depot" in client.get("/ui/models/slow/2/evaluation?by=luck").text

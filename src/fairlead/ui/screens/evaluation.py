@@ -25,6 +25,7 @@ from fairlead.ui.screen import Desk, shown_at
 
 AT = "/ui/models"
 SLICES_AT_MOST = 10
+SLICES_OF_ONE = 100
 MAIN = {"classification": "log_loss", "regression": "rmse"}
 """The metric of each task by which slices are sorted when nobody chose another."""
 GAPS = ("demographic_parity", "equal_opportunity", "equalised_odds", "recall_gap")
@@ -83,12 +84,14 @@ def routes(desk: Desk) -> list[Route]:
             )
         found = saved.report.evaluation
         metric, whole = _asked_metric(call.query.get("metric", ""), found), call.query.get("by", "")
+        whole = whole if whole in found.slices else ""
         return desk.pages.page(
             call, "evaluation.html", at=AT, version=version, saved=saved, report=saved.report, evaluation=found,
             aliases=[a for a, number in get_model(store, version.model).aliases.items() if number == version.number],
             gate=gate_lines(saved.report.verdict), metrics=metric_lines(found, saved.report.comparison),
             metric=metric, choices=metrics_of(found.task), slices=_slices(found, metric, whole=whole),
-            gaps=_gaps(found), calibration=_calibration(found), roc=_roc(found), histogram=_histogram(found),
+            gaps={} if whole else _gaps(found), whole=whole, calibration=None if whole else _calibration(found),
+            roc=None if whole else _roc(found), histogram=None if whole else _histogram(found),
             query_values=dict(call.query),
         )  # fmt: skip
 
@@ -174,9 +177,11 @@ def _asked_metric(name: str, evaluation: Evaluation) -> str:
 
 
 def _slices(evaluation: Evaluation, metric: str, *, whole: str) -> list[SliceTable]:
-    """Return a table for each column, the worst slice first; ``whole`` names the column that is shown to its end."""
+    """Return a table for each column, the worst slice first; ``whole`` names one that is shown alone, to its end."""
     tables = []
     for by, slices in evaluation.slices.items():
+        if whole not in ("", by):
+            continue
         values = [one.metrics[metric] for one in slices if metric in one.metrics]
         most = max((v for value in values for v in (value.value, value.high) if v is not None), default=None)
         overall = evaluation.metrics[metric].value
@@ -184,7 +189,7 @@ def _slices(evaluation: Evaluation, metric: str, *, whole: str) -> list[SliceTab
         for one in sorted(slices, key=lambda one: _badness(one, metric)):
             value = one.metrics.get(metric)
             lines.append(SliceLine(one, value, _whisker(value, mark=overall, most=most) if value else None))
-        shown = lines if by == whole else lines[:SLICES_AT_MOST]
+        shown = lines[: SLICES_OF_ONE if by == whole else SLICES_AT_MOST]
         tables.append(SliceTable(by, tuple(shown), len(lines) - len(shown)))
     return tables
 

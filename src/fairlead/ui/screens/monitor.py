@@ -36,6 +36,7 @@ AT = "/ui/monitor"
 SPANS = {"1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 BINS = {"1d": timedelta(hours=1), "7d": timedelta(hours=6), "30d": timedelta(days=1)}
 LEVELS = {"page": 0, "shown": 1, "none": 2}
+ROWS_DRAWN = 100_000
 LEAST_LABELLED = 20
 """A point of the performance rests on at least so many labels; fewer say more of chance than of the model."""
 
@@ -99,7 +100,7 @@ def routes(desk: Desk) -> list[Route]:
             metric=metric, level=_at_approval(store, f"{found.routing.model}@{version}", metric),
             failures=failures(store, name, version=version, since=since, until=until),
             against=against_reference(
-                store, name, reference, column, version=version, since=since, until=until
+                store, name, reference, column, version=version, since=_drawn_from(since, until, drifted), until=until
             ) if reference is not None and column else None,
             over_time=_over_time(store, name, version, span, until, metric), reference=reference,
             alarms=alarms_of(store, name), hours=tuple(HOURS),
@@ -183,6 +184,12 @@ def _found(store: Store, endpoint: str, model: str, version: int, drifted: Drift
     first = judged.get(PREDICTION)
     prediction = Found(drifted.of_prediction, first.level if first else "none", first.text if first else "", 0.0)
     return [prediction, *found]
+
+
+def _drawn_from(since: datetime, until: datetime, drifted: Drift | None) -> datetime:
+    """Return from when on rows are read to draw a column: the newest of a span, as many as can be read at once."""
+    rows = drifted.n if drifted else 0
+    return until - (until - since) * min(1.0, ROWS_DRAWN / max(rows, 1))
 
 
 def _column(asked: str, columns: list[Found]) -> str:
