@@ -12,7 +12,7 @@ from fairlead.declare import Project
 from fairlead.evaluation import list_evaluations
 from fairlead.governance import Evidence, evidence_pack, verify_evidence
 from fairlead.governance.verify_offline import INTACT, NOT_PROVABLE, verify_pack
-from fairlead.kernel import Actor, FairleadError, Invalid, VirtualClock, digest_of_bytes
+from fairlead.kernel import Actor, Invalid, VirtualClock, digest_of_bytes
 from fairlead.loop import apply_project, approve_version
 from fairlead.registry import VersionMissing, approve, get_version
 from fairlead.store import RowsDamaged, Store, VerificationKind, events, ledger_size
@@ -178,11 +178,13 @@ def test_it_is_verified_with_what_a_home_knows(lived: Store, evidence: Evidence,
     assert verify_evidence(file, home=home).kind is VerificationKind.TAMPERED
 
 
-def test_a_version_that_is_not_there(sqlite_store: Store) -> None:
-    with sqlite_store.change(Actor("ann"), "a start") as change:
+def test_a_version_that_is_not_there(store: Store) -> None:
+    with pytest.raises(VersionMissing, match="there was no version late@1 when the ledger had 0 events"):
+        evidence_pack(store, "late@1")
+    with store.change(Actor("ann"), "a start") as change:
         change.record(events_happened())
-    with pytest.raises(FairleadError):
-        evidence_pack(sqlite_store, "late@1")
+    with pytest.raises(VersionMissing):
+        evidence_pack(store, "late@1")
 
 
 def test_nothing_of_the_home_is_changed(lived: Store) -> None:

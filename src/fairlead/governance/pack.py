@@ -50,8 +50,8 @@ def evidence_pack(store: Store, ref: VersionRef | str, *, position: int | None =
     The same position gives the same bytes. Raises ``VersionMissing`` for a version that was not there yet, and
     ``RowsDamaged`` when the ledger is not the one that was signed.
     """
-    signed = signed_prefix(store, size_at(store, position))
-    dossier = dossier_of(store, ref, size=signed.size)
+    dossier = dossier_of(store, ref, size=size_at(store, position))
+    signed = signed_prefix(store, dossier.size)
     proofs = inclusion_proofs(store, [event.position for event in dossier.events], signed=signed)
     card = card_of(dossier, origin=store.origin)
     members = {
