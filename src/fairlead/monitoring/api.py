@@ -140,7 +140,7 @@ class SilenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 def routes(store: Store, gateway: Gateway) -> list[Route]:
     """Return the room's routes over a store and the gateway of this process."""
-    return [*_outcomes(store), *_measuring(store), *_alerting(store), _metrics(store, gateway)]
+    return [*_outcomes(store), *_measuring(store), *_comparing(store), *_alerting(store), _metrics(store, gateway)]
 
 
 def _outcomes(store: Store) -> list[Route]:
@@ -191,6 +191,22 @@ def _measuring(store: Store) -> list[Route]:
             ),
         )  # fmt: skip
 
+    slices = Query(name="slices", meaning="Features to slice by, separated by commas.")
+    metrics = Query(name="metrics", meaning="Further metrics, such as auc, separated by commas.")
+    return [
+        _read("windows", shown_windows, WindowPage, _SPAN, "List the hours that were watched: decisions and outcomes"),
+        _read(
+            "performance", shown_performance, PerformanceAnswer, (_VERSION, *_SPAN, slices, metrics),
+            "Measure a version on the decisions of a span, as far as their outcomes are known",
+        ),
+        _read(
+            "drift", shown_drift, DriftAnswer, (_VERSION, *_SPAN),
+            "Compare the inputs and predictions of a span with the version's reference",
+        ),
+    ]  # fmt: skip
+
+
+def _comparing(store: Store) -> list[Route]:
     def shown_failures(call: Call) -> Failures:
         since, until = _span(call, store)
         return failures(store, _routing(store, call).endpoint, version=_version(call, store), since=since, until=until)
@@ -212,20 +228,9 @@ def _measuring(store: Store) -> list[Route]:
         reference = get_reference(store, _routing(store, call).model, version)
         return DryRunAnswer(dry_run=None if reference is None else dry_run(reference))
 
-    slices = Query(name="slices", meaning="Features to slice by, separated by commas.")
-    metrics = Query(name="metrics", meaning="Further metrics, such as auc, separated by commas.")
     champion = Query(name="champion", kind=int, meaning="The version to compare with; by default the champion.")
     challenger = Query(name="challenger", kind=int, required=True, meaning="The version that is compared.")
     return [
-        _read("windows", shown_windows, WindowPage, _SPAN, "List the hours that were watched: decisions and outcomes"),
-        _read(
-            "performance", shown_performance, PerformanceAnswer, (_VERSION, *_SPAN, slices, metrics),
-            "Measure a version on the decisions of a span, as far as their outcomes are known",
-        ),
-        _read(
-            "drift", shown_drift, DriftAnswer, (_VERSION, *_SPAN),
-            "Compare the inputs and predictions of a span with the version's reference",
-        ),
         _read(
             "expected", shown_expected, ExpectedAnswer, (_VERSION, *_SPAN),
             "Estimate a classifier's performance before outcomes, from its own probabilities",
