@@ -1,0 +1,95 @@
+"""When a turn begins: the policy holds, steadily, not too soon after the last one, and within the budget."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+import fairlead as fl
+from fairlead.declare import ModelSpec, Project, RetrainingSpec
+from fairlead.kernel import Actor, VirtualClock
+from fairlead.loop import Trigger, TriggerKind, TurnState, list_turns, open_turn
+from fairlead.loop.triggers import due, start_turn, words_of_policy
+from fairlead.loop.turns import TurnOpen
+from fairlead.store import Store
+
+DAY = 86400.0
+
+
+def model_with(project: Project, **policy: Any) -> ModelSpec:
+    when = policy.pop("when", fl.every("2d"))
+    return msgspec.structs.replace(project.spec.models[0], retraining=RetrainingSpec(when=when.spec, **policy))
+
+
+def begun(store: Store, actor: Actor, kind: TriggerKind = TriggerKind.SCHEDULE) -> None:
+    with store.change(actor, "again") as change:
+        open_turn(change, "slow", Trigger(kind=kind, text="again"), state=TurnState.REFUSED)
+
+
+def test_a_schedule_counts_from_the_last_turn(
+    store: Store, project: Project, actor: Actor, clock: VirtualClock
+) -> None:  # fmt: skip
+    model, since = model_with(project), clock.now()
+    clock.sleep(2 * DAY - 1)
+    assert due(store, model, version=1, since=since) is None
+    clock.sleep(1)
+    trigger = due(store, model, version=1, since=since)
+    assert trigger is not None
+    assert (trigger.kind, trigger.text) == (TriggerKind.SCHEDULE, "every 2d: 2.0 d since 2013-03-01 00:00")
+    start_turn(store, "slow", trigger, actor=actor)
+    with pytest.raises(TurnOpen):
+        start_turn(store, "slow", trigger, actor=actor)
+    assert due(store, model, version=1, since=since) is None
+    assert [turn.trigger for turn in list_turns(store)] == [trigger]
+
+
+def test_it_begins_at_most_so_often(sqlite_store: Store, project: Project, actor: Actor, clock: VirtualClock) -> None:
+    model, since = model_with(project, at_most_s=7 * DAY), clock.now()
+    clock.sleep(3 * DAY)
+    begun(sqlite_store, actor, TriggerKind.HAND)
+    clock.sleep(6 * DAY)
+    assert due(sqlite_store, model, version=1, since=since) is None
+    clock.sleep(DAY)
+    assert due(sqlite_store, model, version=1, since=since) is not None
+
+
+def test_a_policy_must_hold_steadily(sqlite_store: Store, project: Project, actor: Actor, clock: VirtualClock) -> None:
+    model, since = model_with(project, steady_s=12 * 3600.0), clock.now()
+    clock.sleep(2 * DAY)
+    assert due(sqlite_store, model, version=1, since=since) is None, "it holds from here on"
+    clock.sleep(6 * 3600)
+    begun(sqlite_store, actor)  # by which it holds no more
+    assert due(sqlite_store, model, version=1, since=since) is None
+    clock.sleep(2 * DAY)
+    assert due(sqlite_store, model, version=1, since=since) is None
+    clock.sleep(12 * 3600)
+    assert due(sqlite_store, model, version=1, since=since) is not None
+
+
+def test_a_budget_bounds_the_turns_of_a_year(
+    sqlite_store: Store, project: Project, actor: Actor, clock: VirtualClock
+) -> None:  # fmt: skip
+    model, since = model_with(project, budget=2), clock.now()
+    for kind in (TriggerKind.HAND, TriggerKind.SCHEDULE):
+        begun(sqlite_store, actor, kind)
+        clock.sleep(3 * DAY)
+    assert due(sqlite_store, model, version=1, since=since) is not None, "what people begin is not counted"
+    begun(sqlite_store, actor)
+    clock.sleep(3 * DAY)
+    assert due(sqlite_store, model, version=1, since=since) is None
+    clock.sleep(360 * DAY)
+    assert due(sqlite_store, model, version=1, since=since) is not None
+
+
+def test_what_is_not_measured_triggers_nothing(sqlite_store: Store, project: Project, clock: VirtualClock) -> None:
+    model, since = model_with(project, when=fl.log_loss.over("7d") > fl.at_approval * 1.1), clock.now()
+    for days in (3, 30):
+        clock.sleep(days * DAY)
+        assert due(sqlite_store, model, version=1, since=since) is None
+    assert due(sqlite_store, project.spec.models[0], version=1, since=since - timedelta(days=90)) is None
+
+
+def test_limits_are_said_in_words() -> None:
+    policy = RetrainingSpec(when=fl.every("2d").spec, at_most_s=7 * DAY, steady_s=3600.0, budget=12)
+    assert words_of_policy(policy) == "at most every 7d, when it holds for 1h, at most 12 times a year"
