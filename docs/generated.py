@@ -132,7 +132,7 @@ def metrics() -> Iterator[str]:
         "Of a classification": lambda meaning: meaning.task == "classification",
         "Of a regression": lambda meaning: meaning.task == "regression",
         "Of every model": lambda meaning: meaning.task is None and meaning.at_test,
-        "Of a model in service (declared and recorded; nothing measures them yet)": lambda meaning: not meaning.at_test,
+        "Of a model in service": lambda meaning: not meaning.at_test,
     }
     for title, belongs in groups.items():
         yield f"\n| {title} | | Better | Interval |"
