@@ -15,7 +15,7 @@ from fairlead.data import take_snapshot
 from fairlead.declare import FeatureView, Model, Project, load_project
 from fairlead.features import BeforeHorizon, UnknownRow
 from fairlead.kernel import Actor, Conflict, Invalid, NotFound, Settings, Unavailable
-from fairlead.loop import apply_project, approve_version, run_one
+from fairlead.loop import NothingBefore, apply_project, approve_version, run_one
 from fairlead.notebook import NoSnapshot
 from fairlead.registry import VersionMissing
 from fairlead.server import Rooms
@@ -148,6 +148,14 @@ def test_versions_go_by_number_and_by_alias(folder: Path) -> None:
         versions["mine"]
     assert isinstance(caught.value, VersionMissing)
     assert "champion" in caught.value.why
+
+
+@pytest.mark.usefixtures("here")
+def test_the_first_version_has_none_to_go_back_to(folder: Path) -> None:
+    _, slow, _ = declared(folder)
+    with pytest.raises(NothingBefore):
+        slow.rollback("customers complain")
+    assert slow.versions["champion"].number == 1
 
 
 @pytest.mark.usefixtures("here")

@@ -16,9 +16,10 @@ from fairlead.declare import FeatureViewSpec, Label
 from fairlead.features import CompiledView, OnlineRow, compile_view, open_online, training_frame
 from fairlead.governance import Why
 from fairlead.governance import why as explain
-from fairlead.kernel import Conflict, Invalid, MissingExtra, NotFound, Unavailable, load, parse_time
-from fairlead.loop import model_input
+from fairlead.kernel import Conflict, Invalid, MissingExtra, NotFound, Unavailable, load, parse_time, this_user
+from fairlead.loop import model_input, roll_back
 from fairlead.registry import ModelMissing, Version, VersionMissing, aliases, list_versions
+from fairlead.serving import Endpoint
 from fairlead.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -154,6 +155,12 @@ def versions(model: str) -> Versions:
         except ModelMissing:
             return Versions(model, {}, {})
         return Versions(model, {version.number: version for version in reversed(found)}, aliases(store, model))
+
+
+def rollback(model: str, *, because: str) -> Endpoint:
+    """Bring the version before the present one back; what ``Model.rollback`` answers with."""
+    with _opened() as store:
+        return roll_back(store, model, actor=this_user(), because=because)
 
 
 @contextmanager

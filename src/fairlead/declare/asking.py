@@ -34,6 +34,8 @@ class Answers(Protocol):
 
     def versions(self, model: str) -> Mapping[int | str, Any]: ...
 
+    def rollback(self, model: str, *, because: str) -> Any: ...
+
 
 _find: Callable[[], Answers] | None = None
 

@@ -88,6 +88,14 @@ class Model(Generic[P, R]):
         """
         return answers().versions(self.name)
 
+    def rollback(self, because: str = "") -> Any:
+        """Let the version before the present one answer again; return the endpoint as it is then routed.
+
+        Model, features, preprocessing and thresholds go back together; a running server takes it up within a second.
+        Raises ``NoEndpoint`` where nothing answers, and ``NothingBefore`` where no version was replaced.
+        """
+        return answers().rollback(self.name, because=because)
+
     def accept_if(self, *conditions: Policy) -> "Model[P, R]":
         """Say what is good enough: a version that fails a condition is approved only with a reason of its own.
 

@@ -30,7 +30,7 @@ class TurnOpen(Conflict):
 
     code = "loop.turn-open"
     default_why = "Two turns at once would train and roll out against each other."
-    default_next = "fairlead get turns; wait for its end, or cancel it: fairlead run {model} --cancel"
+    default_next = "fairlead get turns {model}, and wait for its end"
 
 
 class TurnTaken(Conflict):

@@ -122,7 +122,7 @@ def _policy(project: Project, text: str) -> RetrainingSpec:
             f"{text!r} is no policy: {error}",
             where="option --policy",
             why="It is an expression as retrain_when takes it, written with fl.",
-            next="fairlead replay ... --policy \"fl.log_loss.over('7d') > fl.at_approval * 1.10\"",
+            next="write for example fl.log_loss.over('7d') > fl.at_approval * 1.10, in quotes",
         ) from None
     when = retraining_policy(said, view=model.view, label=model.label)
     return msgspec.structs.replace(model.retraining or RetrainingSpec(when=when), when=when)
