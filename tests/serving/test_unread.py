@@ -40,6 +40,32 @@ def test_each_decision_is_read_once_open_and_sealed(store: Store) -> None:
     assert reader.read() == []
 
 
+def test_a_long_log_is_handed_out_in_parts(store: Store) -> None:
+    served, reader = Served(store), Reader(store)
+    asked: list[str] = []
+    for hour in range(6):
+        move(store, START + hour * HOUR)
+        asked += served.decide([0.1] * 10, at=START + hour * HOUR)
+        if hour != 2:  # one segment is sealed with the next
+            served.log.seal(also_open=None)
+        if hour == 1:
+            assert len(reader.read()) == 20
+    asked += served.decide([0.2], at=START + 5 * HOUR)
+    parts = []
+    while True:
+        unread = read_unread(store, "late", marks=reader.marks, known=lambda ids: set(ids) & set(reader.ids), most=15)
+        reader.marks = unread.marks
+        new = [id_ for rows in unread.rows for id_ in rows.ids]
+        reader.ids += new
+        parts.append(len(new))
+        if not unread.more:
+            break
+    assert len(parts) == 2
+    assert max(parts) <= 31
+    assert sorted(reader.ids) == sorted(asked)
+    assert reader.read() == []
+
+
 def test_rows_say_the_same_open_and_sealed(store: Store) -> None:
     served = Served(store)
     keys = [{"flight_id": "F1"}, {"flight_id": "F2"}]

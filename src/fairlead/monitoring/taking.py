@@ -52,13 +52,25 @@ class Watched(msgspec.Struct, frozen=True):
 
 
 def take(store: Store, endpoint: str, *, until: str = "") -> Watched:
-    """Take everything new of an endpoint's log, and note ``until`` when given; return how far it was watched before."""
+    """Take everything new of an endpoint's log, and note ``until`` when given; return how far it was watched before.
+
+    A long log is taken in parts, each in one step; ``until`` is noted with the last.
+    """
+    first, more = _take_part(store, endpoint, until)
+    while more:
+        _, more = _take_part(store, endpoint, until)
+    return first
+
+
+def _take_part(store: Store, endpoint: str, until: str) -> tuple[Watched, bool]:
+    """Take what one step can hold; return how far the endpoint was watched before it, and whether there is more."""
     for left in reversed(range(TRIES)):
         with store.read() as connection:
             before = watched(connection, endpoint)
         unread = read_unread(store, endpoint, marks=before.marks, known=_known(store))
-        if not unread.rows and unread.marks == before.marks and until <= before.until:
-            return before
+        noted = before.until if unread.more else max(until, before.until)
+        if not unread.rows and unread.marks == before.marks and noted == before.until:
+            return before, unread.more
         cells = counted(store, unread.rows)
         keys = {(one.model, one.version): key_columns(store, one.model, one.version) for one in unread.rows}
         try:
@@ -66,15 +78,13 @@ def take(store: Store, endpoint: str, *, until: str = "") -> Watched:
                 if locked(journal.connection, endpoint).revision == before.revision:
                     _enter(journal, endpoint, unread.rows, keys)
                     add_cells(journal, endpoint, cells)
-                    _note(
-                        journal, endpoint, before, Watched(before.revision + 1, max(until, before.until), unread.marks)
-                    )
-                    return before
+                    _note(journal, endpoint, before, Watched(before.revision + 1, noted, unread.marks))
+                    return before, unread.more
         except IntegrityError:
             if not left:
                 raise
         # Someone else took it meanwhile: look again.
-    return before
+    return before, True
 
 
 def watched(connection: Connection, endpoint: str) -> Watched:

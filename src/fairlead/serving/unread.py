@@ -21,6 +21,7 @@ from fairlead.serving.segments import AGE, FEATURE, RESULT, SUFFIX
 from fairlead.serving.tables import serving_segments
 from fairlead.store import Store
 
+MOST_ROWS = 200_000
 SLACK = timedelta(hours=1)
 """How much later than its own time of sealing a segment may come to be seen."""
 Known = Callable[[Sequence[str]], set[str]]
@@ -65,14 +66,18 @@ class LoggedRows(msgspec.Struct, eq=False):
 
 
 class Unread(msgspec.Struct, eq=False):
-    """What was new, and the marks to keep once it is taken."""
+    """What was new, and the marks to keep once it is taken. ``more``: there is still more, for another call."""
 
     rows: list[LoggedRows]
     marks: Marks
+    more: bool = False
 
 
-def read_unread(store: Store, endpoint: str, *, marks: Marks, known: Known) -> Unread:
-    """Return the decisions of an endpoint that ``marks`` do not cover yet, in open and sealed segments."""
+def read_unread(store: Store, endpoint: str, *, marks: Marks, known: Known, most: int = MOST_ROWS) -> Unread:
+    """Return the decisions of an endpoint that ``marks`` do not cover yet, in open and sealed segments.
+
+    A long log is handed out in parts, a segment at a time, of hardly more than ``most`` decisions each.
+    """
     # Open files first: one that is sealed meanwhile is in the table by then.
     opened = [_read_open(path, marks.segments.get(path.stem, Mark()), known) for path in _files(store, endpoint)]
     since = marks.sealed_at and (datetime.fromisoformat(marks.sealed_at) - SLACK).isoformat()
@@ -83,20 +88,31 @@ def read_unread(store: Store, endpoint: str, *, marks: Marks, known: Known) -> U
         sealed, total = _sealed(store, endpoint, since="")
     rows: list[LoggedRows] = []
     segments: dict[str, Mark] = {}
+    done, left, count = [], dict[str, str](), 0
     for one in sealed:
         mark = marks.segments.get(one.id, Mark())
         if not mark.done and mark.rows < one.count:
+            if count >= most:
+                left[one.id] = one.sealed_at
+                continue
             rows += _read_sealed(store, one.digest, known if wary or mark.rows else None)
+            count += one.count
         segments[one.id] = Mark(done=True)
+        done.append(one)
     for path, found, mark in opened:
-        if path.stem not in segments:
+        if path.stem in left:
+            segments[path.stem] = marks.segments.get(path.stem, Mark())
+        elif path.stem not in segments:
             rows += found
             segments[path.stem] = mark
-    newest = max([marks.sealed_at, *(one.sealed_at for one in sealed)])
+    # How far one was read that is left for later is still to be known then.
+    segments |= {id_: marks.segments[id_] for id_ in left if id_ in marks.segments}
+    newest = max([marks.sealed_at, *(one.sealed_at for one in done)])
+    newest = min([newest, *left.values()])
     recent = newest and (datetime.fromisoformat(newest) - SLACK).isoformat()
-    old = {one.id for one in sealed if one.sealed_at < recent}
+    old = {one.id for one in done if one.sealed_at < recent}
     kept = {id_: mark for id_, mark in segments.items() if id_ not in old}
-    return Unread(rows, Marks(kept, newest, total))
+    return Unread(rows, Marks(kept, newest, total - len(left)), bool(left))
 
 
 def _files(store: Store, endpoint: str) -> list[Path]:
@@ -115,7 +131,7 @@ _TABLE = serving_segments.c
 _SEALED = (
     select(_TABLE.id, _TABLE.digest, _TABLE.count, _TABLE.sealed_at)
     .where(_TABLE.endpoint == bindparam("endpoint"), _TABLE.sealed_at >= bindparam("since"))
-    .order_by(_TABLE.id)
+    .order_by(_TABLE.sealed_at, _TABLE.id)
 )
 _TOTAL = select(func.count()).where(_TABLE.endpoint == bindparam("endpoint"))
 
