@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.loop.replays import START, opened, replayed, written
 
+from fairlead.governance import evidence_pack, verify_evidence
 from fairlead.loop import ReplayReport, Turn, TurnState, frontier_picture, frontier_table, report_lines
 from fairlead.monitoring import performance
 from fairlead.serving import decisions, get_endpoint
@@ -73,6 +74,18 @@ def test_who_answers_follows_the_turns(first: Replayed, home: Path) -> None:
     reached = [turn.version for turn in first[1] if any(move.state is TurnState.FULL for move in turn.moves)]
     with closing(opened(home)) as store:
         assert get_endpoint(store, "slow").routing.champion == reached[-1]
+
+
+def test_the_evidence_of_each_promoted_version_verifies(first: Replayed, home: Path, tmp_path: Path) -> None:
+    promoted = [turn for turn in first[1] if any(move.state is TurnState.FULL for move in turn.moves)]
+    with closing(opened(home)) as store:
+        for turn in promoted:
+            assert turn.ref is not None
+            pack = tmp_path / f"{turn.ref}.zip"
+            pack.write_bytes(evidence_pack(store, turn.ref).data)
+            found = verify_evidence(pack, home=home)
+            assert found.kind == "intact", found.what
+            assert any("data check" in line and "rollout" in line for line in found.proved), found.proved
 
 
 def test_a_replay_repeats_itself_to_the_last_byte(
