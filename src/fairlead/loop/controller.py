@@ -99,11 +99,11 @@ def _rolling_out(store: Store, model: ModelSpec, turn: Turn, *, actor: Actor) ->
             return move_turn(change, turn, TurnState.CANCELLED, f"{turn.ref} does not stand at its endpoint any more")
     judged = _judged(store, serving, turn, now)
     if judged is not None and judged.holds:
-        because = f"rolled back: {judged.lines[0]}" if len(judged.lines) == 1 else "rolled back: " + _said(judged)
+        because = f"rolled back: {'; '.join(judged.said)}"
         roll_back_turn(store, turn, actor=actor, because=because, evidence=judged.lines)
         return get_turn(store, turn.id)
     lines = judged.lines if judged else ()
-    stage = serving.rollout[turn.stage] if turn.champion is not None else serving.rollout[-1]
+    stage = serving.rollout[min(turn.stage, len(serving.rollout) - 1)]  # the file may have become shorter meanwhile
     if turn.state is TurnState.FULL:
         if now - turn.since < timedelta(seconds=CONFIRM_S):
             return turn
@@ -127,8 +127,8 @@ def keep(store: Store, turn: Turn, *, actor: Actor, text: str, evidence: tuple[s
 def _next_stage(
     store: Store, stages: tuple[Stage, ...], turn: Turn, lines: tuple[str, ...], *, actor: Actor
 ) -> Turn:  # fmt: skip
-    following = stages[turn.stage + 1]
-    because = f"{turn.ref} held its stage for {duration_text(stages[turn.stage].hold_s)}"
+    following = stages[min(turn.stage + 1, len(stages) - 1)]
+    because = f"{turn.ref} has passed its stage: {words_of(stages[min(turn.stage, len(stages) - 1)])}"
     with store.change(actor, because) as change:
         moved = move_turn(
             change, turn, state_of(following), words_of(following), evidence=lines, stage=turn.stage + 1
@@ -144,8 +144,11 @@ def _seen(store: Store, turn: Turn, now: datetime) -> int:
 
 
 def _judged(store: Store, serving: ServingSpec, turn: Turn, now: datetime) -> Judged | None:
-    """Judge ``roll_back_if`` by all that both versions have seen since the rollout began."""
-    if serving.roll_back_if is None or turn.version is None:
+    """Judge ``roll_back_if`` by all that both versions have seen since the rollout began.
+
+    None without such a rule, and for a first version: there is none to go back to.
+    """
+    if serving.roll_back_if is None or turn.version is None or turn.champion is None:
         return None
     began = next(move.at for move in turn.moves if move.state.rolls_out)
     measure = in_rollout(store, turn.model, turn.version, turn.champion, since=began, now=now)
@@ -164,8 +167,3 @@ def _back_to(store: Store, change: Change, turn: Turn) -> Endpoint:
     set_alias(change, VersionRef.parse(to), CHAMPION)
     change.record(RolledBack(endpoint=turn.model, ref=turn.ref or "", to=to))
     return endpoint
-
-
-def _said(judged: Judged) -> str:
-    """Return the lines of the conditions that held."""
-    return "; ".join(line for line in judged.lines if " is not " not in line and ": not known" not in line)

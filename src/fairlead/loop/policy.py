@@ -43,11 +43,15 @@ Measure = Callable[[Metric], Measured]
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a policy holds, with one line of evidence for each condition, and the conditions that made it hold."""
+    """Whether a policy holds, with one line of evidence for each condition.
+
+    ``because`` are the conditions that made it hold, and ``said`` their lines.
+    """
 
     holds: bool
     lines: tuple[str, ...]
     because: tuple[Condition | Every, ...] = ()
+    said: tuple[str, ...] = ()
 
 
 def judge_policy(policy: Policy, measure: Measure, *, last: datetime, now: datetime) -> Judged:
@@ -61,7 +65,7 @@ def judge_policy(policy: Policy, measure: Measure, *, last: datetime, now: datet
         case Every(seconds=seconds):
             passed = now - last >= timedelta(seconds=seconds)
             text = f"every {duration_text(seconds)}: {_days(now - last)} since {last:%Y-%m-%d %H:%M}"
-            return Judged(holds=passed, lines=(text,), because=(policy,) if passed else ())
+            return _leaf(policy, text, holds=passed)
         case AnyOf(terms=terms) | AllOf(terms=terms):
             found = [judge_policy(term, measure, last=last, now=now) for term in terms]
             holds = any(one.holds for one in found) if isinstance(policy, AnyOf) else all(one.holds for one in found)
@@ -69,6 +73,7 @@ def judge_policy(policy: Policy, measure: Measure, *, last: datetime, now: datet
                 holds=holds,
                 lines=tuple(line for one in found for line in one.lines),
                 because=tuple(leaf for one in found if one.holds for leaf in one.because) if holds else (),
+                said=tuple(line for one in found if one.holds for line in one.said) if holds else (),
             )
         case _:
             assert_never(policy)
@@ -86,7 +91,11 @@ def _condition(condition: Condition, measure: Measure) -> Judged:
     line = f"{words}: {left.value:.4g}{rows} {condition.op if exceeds else 'is not ' + condition.op} {right.value:.4g}"
     holds = exceeds and not doubt
     line += f"; is not sure yet, {doubt}" if exceeds and doubt else ""
-    return Judged(holds=holds, lines=(line,), because=(condition,) if holds else ())
+    return _leaf(condition, line, holds=holds)
+
+
+def _leaf(leaf: Condition | Every, line: str, *, holds: bool) -> Judged:
+    return Judged(holds=holds, lines=(line,), because=(leaf,) if holds else (), said=(line,) if holds else ())
 
 
 def _value(side: Metric | Scaled | Threshold | AtApproval, condition: Condition, measure: Measure) -> Measured:

@@ -34,8 +34,7 @@ def due(store: Store, model: ModelSpec, *, version: int, since: datetime) -> Tri
     by_itself = [turn for turn in begun if turn.trigger.kind is not TriggerKind.HAND]
     if policy.budget is not None and sum(now - turn.opened_at < YEAR for turn in by_itself) >= policy.budget:
         return None
-    held = [line for line in judged.lines if " is not " not in line and ": not known" not in line]
-    return Trigger(kind=_kind(judged), text="; ".join(held), evidence=judged.lines)
+    return Trigger(kind=_kind(judged), text="; ".join(judged.said), evidence=judged.lines)
 
 
 def start_turn(store: Store, model: str, trigger: Trigger, *, actor: Actor) -> Turn:
