@@ -88,7 +88,8 @@ def take(address: str, pages: dict[str, tuple[str, int]], *, profile: Path, **na
 def demo(home: Path) -> Iterator[str]:
     """Run the demo, yield its address when it serves, and end it."""
     port = free_port()
-    command = [sys.executable, str(ROOT / "examples" / "demo.py"), "--home", str(home), "--port", str(port)]
+    script = ROOT / "examples" / "demo.py"
+    command = [sys.executable, str(script), "--home", str(home), "--port", str(port), "--no-replay"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
