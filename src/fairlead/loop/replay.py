@@ -148,6 +148,7 @@ class Replay:
             await gateway.refresh()
             await self._decide(gateway, self._left(rows, first) if resumed else rows)
             resumed = False
+            await gateway.flush_figures()
             moved = self._turn(loop)
             log.retire_old()
             log.seal()

@@ -13,11 +13,14 @@ from fairlead.loop.rollout import routing_of
 from fairlead.loop.schedule import refresh
 from fairlead.loop.triggers import due, start_turn
 from fairlead.loop.turns import list_turns, open_turn_of
-from fairlead.monitoring import check, watch
+from fairlead.monitoring import AlertKind, check, watch
 from fairlead.store import Store
 
 MOST_STEPS = 20
 WINDOW = timedelta(hours=1)
+SKEW_EVERY = timedelta(days=7)
+SIGNS: tuple[AlertKind, ...] = ("drift", "performance", "quality", "service")
+SKEW: tuple[AlertKind, ...] = ("skew",)
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +74,9 @@ class Loop:
             watch(self._store, model.name, until=now)
             self._desk.bring(project, model, until=now)
         if answers and self._check_every is not None and self._is_new(model.name, self._check_every, now):
-            check(self._store, model.name, now)
+            # Skew reads every fact that training would; of a year's days a replay samples one a week.
+            skew = SKEW if self._is_new(model.name, SKEW_EVERY, now) else ()
+            check(self._store, model.name, now, kinds=(*SIGNS, *skew))
         moved = self._advance(project, model)
         begun = self._begin(model)
         return [*moved, *begun, *(self._advance(project, model) if begun else ())]

@@ -33,6 +33,7 @@ from fairlead.monitoring.paired import paired
 from fairlead.monitoring.performance import performance
 from fairlead.monitoring.records import (
     Alert,
+    AlertKind,
     Checked,
     Delivery,
     Estimate,
@@ -51,7 +52,7 @@ from fairlead.monitoring.skew import Skew, measure_skew, measured_skew
 from fairlead.monitoring.watch import watch, windows
 
 __all__ = [
-    "BLINDNESS", "Alert", "AlertAcknowledged", "AlertMissing", "AlertOver", "AlertRaised", "AlertResolved",
+    "BLINDNESS", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver", "AlertRaised", "AlertResolved",
     "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DryColumn", "DryRun", "Estimate",
     "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded",
     "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance",
