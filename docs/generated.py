@@ -261,6 +261,7 @@ _METRICS = {
     "drift.of_prediction": "How far the predictions have moved from those on the held-out rows.",
     "equalised_odds": "The larger of the gaps in true and in false positive rate between the slices of `by=`.",
     "errors": "Share of requests that failed.",
+    "new_rows": "Rows that the source of the view's own contract has gained since the version was trained.",
     "latency.p50": "Time of the model for one row that half of the calls stay below.",
     "latency.p95": "The same for 95 % of the calls.",
     "latency.p99": "The same for 99 % of the calls.",
@@ -270,7 +271,7 @@ _METRICS = {
 def _better(name: str) -> str:
     from fairlead.evaluation.metrics import LOWER_IS_BETTER, NEITHER_IS_BETTER
 
-    if name in NEITHER_IS_BETTER:
+    if name in NEITHER_IS_BETTER or name == "new_rows":
         return "neither"
     lower = name in LOWER_IS_BETTER or name.startswith(("latency", "drift", "errors", "equalised_odds"))
     return "lower" if lower else "higher"
