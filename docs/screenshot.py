@@ -37,7 +37,7 @@ PAGES = {
 }
 """Picture: the page of the demo that it shows, and how much of it, in pixels."""
 REPLAYED = {
-    "loop": ("/ui/loop/late", 1150),
+    "loop": ("/ui/loop/late", 960),
     "monitor": ("/ui/monitor/late?span=30d", 1000),
     "evaluation": ("/ui/models/late/{newest}/evaluation", 900),
     "lineage": ("/ui/lineage?about=endpoint:late", 760),

@@ -7,6 +7,7 @@ import pytest
 from fairlead.declare import Stage
 from fairlead.loop import Move, Trigger, TriggerKind, Turn, TurnState
 from fairlead.ui.stages import Step, steps_of, tone_of_turn
+from fairlead.ui.tones import tone_of
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 ROLLOUT = (
@@ -82,3 +83,8 @@ def test_an_end_is_the_verdict_with_its_reason(end: TurnState) -> None:
 
 def test_only_what_went_well_is_green() -> None:
     assert [state for state in TurnState if tone_of_turn(state) == "ok"] == [TurnState.KEPT]
+
+
+@pytest.mark.parametrize("state", list(TurnState))
+def test_a_state_looks_the_same_everywhere(state: TurnState) -> None:
+    assert tone_of(state.value) == tone_of_turn(state)

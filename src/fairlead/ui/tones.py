@@ -1,36 +1,14 @@
 """Which shape and colour a state has: five tones for all the states of all rooms."""
 
 TONES = {
-    "ok": (
-        "succeeded",
-        "finished",
-        "approved",
-        "passed",
-        "cached",
-        "active",
-        "serving",
-        "ready",
-        "intact",
-        "valid",
-        "better",
-    ),
-    "bad": (
-        "failed",
-        "rejected",
-        "tampered",
-        "crashed",
-        "timeout",
-        "revoked",
-        "void",
-        "not ready",
-        "killed",
-        "lost",
-        "worse",
-    ),
+    "ok": ("succeeded", "finished", "approved", "passed", "cached", "active", "serving", "ready", "intact", "valid",
+           "better", "kept"),
+    "bad": ("failed", "rejected", "tampered", "crashed", "timeout", "revoked", "void", "not ready", "killed", "lost",
+            "worse", "rolled back"),
     "warn": ("self-approved", "not provable", "set aside", "stale", "changed", "not judged", "refused"),
     "go": ("running", "canary", "training", "full"),
     "wait": ("waiting", "queued", "candidate", "shadow"),
-}
+}  # fmt: skip
 _OF_WORD = {word: tone for tone, words in TONES.items() for word in words}
 
 

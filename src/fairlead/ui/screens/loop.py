@@ -120,7 +120,7 @@ def _line(turn: Turn, now: datetime) -> TurnLine:
 
 def _axis(shown: Sequence[Turn], now: datetime) -> Tracks | None:
     """Draw turns on a time axis, a lane for each, a stretch for each state that it was in."""
-    lanes = []
+    lanes, until = [], _replaced(shown)
     for turn in shown[:LANES_AT_MOST]:
         ends = [move.at for move in turn.moves[1:]] + [turn.ended_at or max(now, turn.since)]
         stretches = [
@@ -130,11 +130,24 @@ def _axis(shown: Sequence[Turn], now: datetime) -> Tracks | None:
             )
             for move, end in zip(turn.moves, ends, strict=True)
         ]  # fmt: skip
+        if turn.state is TurnState.KEPT and turn.ended_at is not None:
+            end = max(until.get(turn.version, now), turn.ended_at)
+            text = f"{turn.ref} answers until {end:%Y-%m-%d %H:%M}"
+            stretches.append(Stretch(start=turn.ended_at, end=end, tone="kept", text=text))
         lanes.append(
             Lane(name=turn.ref or "none yet", said=turn.state.value, stretches=stretches,
                  href=f"{AT}/{turn.model}?turn={turn.id}")
         )  # fmt: skip
     return time_tracks(lanes)
+
+
+def _replaced(shown: Sequence[Turn]) -> dict[int | None, datetime]:
+    """Return when each version was replaced by another that answers all traffic and stayed."""
+    return {
+        turn.champion: move.at
+        for turn in shown for move in turn.moves
+        if move.state is TurnState.FULL and turn.champion is not None and turn.state is not TurnState.ROLLED_BACK
+    }  # fmt: skip
 
 
 def _mark_of(state: TurnState) -> str:
