@@ -52,6 +52,7 @@ from fairlead.declare import (
     minutes,
     missing,
     model,
+    new_rows,
     one_of,
     pinball,
     pr_auc,
@@ -84,8 +85,9 @@ __all__ = [
     "Bool", "Category", "Contract", "EventTime", "FairleadError", "Float", "Int", "Key", "Text", "Time", "accuracy",
     "all_of", "any_of", "at_approval", "auc", "between", "brier", "by", "calibration_error", "canary", "champion",
     "column", "days", "drift", "equalised_odds", "errors", "every", "f1", "false_positive_rate", "features", "full",
-    "hours", "known_at", "latency", "log_loss", "mae", "minutes", "missing", "model", "one_of", "pinball", "pr_auc",
-    "precision", "r2", "recall", "rmse", "run", "selection_rate", "shadow", "source", "true_positive_rate", "why",
+    "hours", "known_at", "latency", "log_loss", "mae", "minutes", "missing", "model", "new_rows", "one_of", "pinball",
+    "pr_auc", "precision", "r2", "recall", "rmse", "run", "selection_rate", "shadow", "source", "true_positive_rate",
+    "why",
 ]  # fmt: skip
 
 

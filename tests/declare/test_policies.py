@@ -120,7 +120,7 @@ def test_each_metric_has_a_word_and_each_word_a_meaning() -> None:
         if isinstance(value, Quantity):
             words.add(name)
     words |= {f"latency.{name}" for name in vars(own.latency) if not name.startswith("_")}
-    words |= {"drift.of", "drift.of_prediction", "equalised_odds"}
+    words |= {"drift.of", "drift.of_prediction", "equalised_odds", "new_rows"}
     assert words == set(MEANINGS)
 
 

@@ -1,15 +1,17 @@
 """When a turn begins: the policy holds, steadily, not too soon after the last one, and within the budget."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tests.loop.parcels import write_project
 
 import fairlead as fl
-from fairlead.declare import ModelSpec, Project, RetrainingSpec
+from fairlead.declare import ModelSpec, Project, RetrainingSpec, load_project
 from fairlead.kernel import Actor, VirtualClock
-from fairlead.loop import Trigger, TriggerKind, TurnState, list_turns, open_turn
+from fairlead.loop import Trigger, TriggerKind, TurnState, apply_project, list_turns, open_turn, run_one
 from fairlead.loop.triggers import due, start_turn, words_of_policy
 from fairlead.loop.turns import TurnOpen
 from fairlead.store import Store
@@ -88,6 +90,20 @@ def test_what_is_not_measured_triggers_nothing(sqlite_store: Store, project: Pro
         clock.sleep(days * DAY)
         assert due(sqlite_store, model, version=1, since=since) is None
     assert due(sqlite_store, project.spec.models[0], version=1, since=since - timedelta(days=90)) is None
+
+
+def test_new_data_is_a_reason(
+    sqlite_store: Store, project: Project, project_file: Path, actor: Actor, clock: VirtualClock
+) -> None:
+    apply_project(sqlite_store, project, actor=actor, because="the parcels of early 2013")
+    model = model_with(project, when=fl.new_rows >= 100)
+    assert due(sqlite_store, model, version=1, since=clock.now()) is None
+    grown = load_project(write_project(project_file, **{"ROWS = 3000": "ROWS = 3150"}))
+    clock.sleep(5 * DAY)
+    run_one(sqlite_store, grown, "parcels", actor=actor, because="they have grown")
+    trigger = due(sqlite_store, model, version=1, since=clock.now())
+    assert trigger is not None
+    assert (trigger.kind, trigger.text) == (TriggerKind.DATA, "new rows at least 100: 150 (3 149 rows) >= 100")
 
 
 def test_limits_are_said_in_words() -> None:

@@ -31,6 +31,7 @@ from fairlead.declare.metrics import (
     latency,
     log_loss,
     mae,
+    new_rows,
     pinball,
     pr_auc,
     precision,
@@ -115,7 +116,7 @@ __all__ = [
     "by", "calibration_error", "canary", "champion", "closest", "column", "column_names", "contract_of", "days",
     "declaration_digest", "describe", "drift", "duration_text", "equalised_odds", "errors", "every", "f1",
     "false_positive_rate", "features", "full", "here", "hours", "known_at", "latency", "load_project", "log_loss",
-    "mae", "minutes", "missing", "model", "one_of", "parse_duration", "pinball", "pr_auc", "precision", "r2",
-    "recall", "retraining_policy", "rmse", "selection_rate", "shadow", "show", "show_policy", "show_rollout", "source",
-    "true_positive_rate",
+    "mae", "minutes", "missing", "model", "new_rows", "one_of", "parse_duration", "pinball", "pr_auc", "precision",
+    "r2", "recall", "retraining_policy", "rmse", "selection_rate", "shadow", "show", "show_policy", "show_rollout",
+    "source", "true_positive_rate",
 ]  # fmt: skip

@@ -48,6 +48,7 @@ MEANINGS: dict[str, Meaning] = {
     "latency.p99": Meaning("seconds", None, "latency p99"),
     "log_loss": Meaning("number", "classification", "log loss", sliced=True),
     "mae": _error("mean absolute error"),
+    "new_rows": Meaning("number", None, "new rows", at_test=False),
     "pinball": _error("pinball loss"),
     "pr_auc": _share("PR AUC"),
     "precision": _share(),

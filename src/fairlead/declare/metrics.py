@@ -121,6 +121,8 @@ at_approval = _ApprovalValue()
 drift = Drift()
 errors = own.errors
 """Share of requests that failed."""
+new_rows = Measure(Metric(name="new_rows"))
+"""Rows of the view's own contract in its source's newest snapshot, beyond those of the snapshot that was trained on."""
 latency = own.latency
 accuracy = own.accuracy
 auc = own.auc

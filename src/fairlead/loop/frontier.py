@@ -38,11 +38,12 @@ def with_policy(project: Project, policy: RetrainingSpec | None) -> Project:
 
 def table_of(reports: Sequence[tuple[str, ReplayReport]]) -> Iterator[str]:
     """Write a comparison as a table, one line for each policy."""
-    yield f"{'policy':<16}{'loss':>9}{'AUC':>8}{'turns':>7}{'promoted':>10}{'rolled back':>13}{'training':>11}"
+    heads = f"{'turns':>7}{'promoted':>10}{'rolled back':>13}{'pages':>7}{'training':>11}"
+    yield f"{'policy':<16}{'loss':>9}{'AUC':>8}{heads}"
     for name, one in reports:
         loss, auc = (f"{value:.4f}" if value is not None else "-" for value in (one.loss, one.auc))
         yield (
-            f"{name:<16}{loss:>9}{auc:>8}{one.turns:>7}{one.promoted:>10}{one.rolled_back:>13}"
+            f"{name:<16}{loss:>9}{auc:>8}{one.turns:>7}{one.promoted:>10}{one.rolled_back:>13}{one.pages:>7}"
             f"{one.training_s / 60:>7.1f} min"
         )
 

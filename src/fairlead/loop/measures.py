@@ -2,8 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from fairlead.data import get_snapshot, latest_snapshot
 from fairlead.declare import Metric, duration_text
 from fairlead.evaluation import LOWER_IS_BETTER, get_evaluation
+from fairlead.features import get_view
 from fairlead.kernel import FairleadError
 from fairlead.loop.policy import Measure, Measured
 from fairlead.monitoring import Paired, Performance, drift, failures, paired, performance
@@ -33,7 +35,7 @@ def in_service(store: Store, endpoint: str, version: int, *, since: datetime, no
         if metric.of == "at_approval":
             return _at_approval(store, f"{endpoint}@{version}", metric)
         default = DRIFT_WINDOW_S if metric.name.startswith("drift.") else LOSS_WINDOW_S
-        window = metric.over_s or default
+        window = 0.0 if metric.name == "new_rows" else metric.over_s or default
         start = now - timedelta(seconds=window)
         if since > start:
             return Measured(value=None, why=f"it has not served for {duration_text(window)} yet")
@@ -80,6 +82,8 @@ def _measured(store: Store, endpoint: str, version: int, metric: Metric, *, sinc
             return Measured(value=None, why="nobody has asked yet")
         value = seen.errors / seen.requests if metric.name == "errors" else getattr(seen, f"{metric.name[8:]}_s")
         return Measured(value=value, n=seen.requests)
+    if metric.name == "new_rows":
+        return _new_rows(store, f"{endpoint}@{version}")
     slices = (metric.slice_by,) if metric.slice_by else ()
     found = performance(store, endpoint, version=version, since=since, until=now, slices=slices)
     if found.labelled < LEAST_LABELLED:
@@ -115,6 +119,20 @@ def _drift(store: Store, endpoint: str, version: int, metric: Metric, *, since: 
     if column is None:
         return Measured(value=None, why=f"the reference holds no {metric.feature}")
     return Measured(value=column.psi, n=found.n)
+
+
+def _new_rows(store: Store, ref: str) -> Measured:
+    """Return how many rows the source of the view's own contract has gained since the version was trained."""
+    version = get_version(store, ref)
+    if version.lineage.view is None or not version.lineage.snapshots:
+        return Measured(value=None, why=f"{ref} does not say what it was trained on")
+    of = get_view(store, version.lineage.view).spec.of.name
+    used = [get_snapshot(store, id_) for id_ in version.lineage.snapshots]
+    learnt = next((snapshot for snapshot in used if snapshot.contract == of), None)
+    newest = latest_snapshot(store, learnt.source) if learnt is not None else None
+    if learnt is None or newest is None:
+        return Measured(value=None, why=f"there is no snapshot of {of}")
+    return Measured(value=float(newest.rows - learnt.rows), n=newest.rows)
 
 
 def _at_approval(store: Store, ref: str, metric: Metric) -> Measured:

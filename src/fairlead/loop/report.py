@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from fairlead.declare import ModelSpec, describe
 from fairlead.loop.records import Turn, TurnState
 from fairlead.loop.turns import list_turns
-from fairlead.monitoring import performance
+from fairlead.monitoring import alerts, performance
 from fairlead.pipelines import get_pipeline_run
 from fairlead.store import Store, events, ledger_root
+
+MOST_ALERTS = 10_000
 
 
 class Month(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +31,8 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """A replay, summed up. ``loss`` and ``auc`` are means over the months; ``training_s`` is the machine's time.
 
     ``loss`` is log loss for a classification and RMSE for a regression. ``root`` is the ledger's: two replays of the
-    same policy give the same one. ``turns`` are those that began after the first version.
+    same policy give the same one. ``turns`` are those that began after the first version, ``pages`` the alerts that
+    would have paged somebody, ``to_full_h`` the mean hours from a trigger to all traffic.
     """
 
     policy: str
@@ -41,6 +44,8 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     promoted: int
     rolled_back: int
     refused: int
+    pages: int
+    to_full_h: float | None
     decisions: int
     training_s: float
     events: int
@@ -60,6 +65,8 @@ def report_of(store: Store, model: ModelSpec, *, start: datetime, end: datetime)
         auc=_mean(month.auc for month in months), turns=len(later),
         promoted=sum(any(move.state is TurnState.FULL for move in turn.moves) for turn in later),
         rolled_back=ends[TurnState.ROLLED_BACK], refused=ends[TurnState.REFUSED],
+        pages=sum(alert.severity == "page" for alert in alerts(store, endpoint=model.name, limit=MOST_ALERTS)),
+        to_full_h=_mean(hours for turn in later if (hours := _hours_to_full(turn)) is not None),
         decisions=sum(month.decisions for month in months),
         training_s=sum(_training_s(store, turn) for turn in later), events=_events(store),
         root=ledger_root(store).hex(),
@@ -79,6 +86,10 @@ def lines_of(report: ReplayReport) -> Iterator[str]:
         f"{report.turns} turns of the loop: {report.promoted} promoted, {report.refused} refused by the gate, "
         f"{report.rolled_back} rolled back; training took {report.training_s:.0f} s"
     )
+    yield (
+        f"{report.pages} pages; from trigger to all traffic "
+        + (f"{report.to_full_h:.0f} hours on average" if report.to_full_h is not None else "nothing went")
+    )
     yield f"ledger: {report.events} events, root {report.root}"
 
 
@@ -90,7 +101,8 @@ def turn_line(turn: Turn) -> str:
 
 
 def _month(store: Store, model: str, metric: str, since: datetime, until: datetime) -> Month:
-    found = performance(store, model, version=None, since=since, until=until)
+    wanted = ("auc",) if metric == "log_loss" else ()
+    found = performance(store, model, version=None, since=since, until=until, metrics=wanted)
     return Month(
         since=since, until=until, decisions=found.decisions, labelled=found.labelled, loss=found.value(metric),
         auc=found.value("auc"),
@@ -104,6 +116,12 @@ def _months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
         until = min(end, datetime(year, month + 1, 1, tzinfo=since.tzinfo))
         yield since, until
         since = until
+
+
+def _hours_to_full(turn: Turn) -> float | None:
+    """Return how long a turn took from its trigger until its version answered all traffic."""
+    at = next((move.at for move in turn.moves if move.state is TurnState.FULL), None)
+    return None if at is None else (at - turn.opened_at) / timedelta(hours=1)
 
 
 def _training_s(store: Store, turn: Turn) -> float:

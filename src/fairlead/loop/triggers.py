@@ -59,9 +59,9 @@ def _is_steady(store: Store, model: str, policy: RetrainingSpec, judged: Judged,
 
 
 def _kind(judged: Judged) -> TriggerKind:
-    """Name a trigger after the strongest of the conditions that held: late labels before drift before the calendar."""
+    """Name a trigger after the strongest condition that held: late labels, drift, new data, the calendar."""
     kinds = {_kind_of(leaf) for leaf in judged.because}
-    for kind in (TriggerKind.PERFORMANCE, TriggerKind.DRIFT):
+    for kind in (TriggerKind.PERFORMANCE, TriggerKind.DRIFT, TriggerKind.DATA):
         if kind in kinds:
             return kind
     return TriggerKind.SCHEDULE
@@ -71,8 +71,10 @@ def _kind_of(leaf: Condition | Every) -> TriggerKind:
     if isinstance(leaf, Every):
         return TriggerKind.SCHEDULE
     inner = leaf.left.metric if isinstance(leaf.left, Scaled) else leaf.left
-    drifts = isinstance(inner, Metric) and inner.name.startswith("drift.")
-    return TriggerKind.DRIFT if drifts else TriggerKind.PERFORMANCE
+    name = inner.name if isinstance(inner, Metric) else ""
+    if name.startswith("drift."):
+        return TriggerKind.DRIFT
+    return TriggerKind.DATA if name == "new_rows" else TriggerKind.PERFORMANCE
 
 
 def words_of_policy(policy: RetrainingSpec) -> str:

@@ -5,19 +5,24 @@ import click
 from fairlead.cli.session import Session, because_option, pass_session
 from fairlead.cli.watch import outcome_lines, watched
 from fairlead.declare import load_project
-from fairlead.loop import run_one
+from fairlead.kernel import NotFound
+from fairlead.loop import cancel_turn, open_turn_of, run_one
 
 
 @click.command()
 @click.argument("name")
 @click.argument("file", required=False)
 @because_option
+@click.option("--cancel", is_flag=True, help="Stop the open turn of the loop of model NAME instead.")
 @pass_session
-def run(session: Session, name: str, file: str | None, because: str) -> None:
+def run(session: Session, name: str, file: str | None, because: str, cancel: bool) -> None:
     """Do one thing now: take the snapshot of a source, bring a view online, or train a model again.
 
-    NAME is what FILE declares it as.
+    NAME is what FILE declares it as. Training a model by hand is a turn of its loop.
     """
+    if cancel:
+        _cancel(session, name, because)
+        return
     project = load_project(session.project_file(file))
     with watched(session) as watch:
         done, outcomes = run_one(session.store, project, name, actor=session.actor, because=because, watch=watch)
@@ -25,3 +30,16 @@ def run(session: Session, name: str, file: str | None, because: str) -> None:
         click.echo(line)
     if done is not None:
         click.echo(f"Done in run {done.id}.")
+
+
+def _cancel(session: Session, model: str, because: str) -> None:
+    turn = open_turn_of(session.store, model)
+    if turn is None:
+        raise NotFound(
+            f"the loop of {model} is not turning",
+            where="option --cancel",
+            why="Every turn of it has ended.",
+            next="fairlead get turns",
+        )
+    ended = cancel_turn(session.store, turn.id, actor=session.actor, because=because)
+    click.echo(f"Turn {ended.id} of {model} is cancelled: {ended.moves[-1].text}")
