@@ -27,7 +27,7 @@ DAYS = 16
 SHORTEST_S, LONGEST_S = 1.0, 6.0
 """When a start is killed: between the import of the program and some days of the replay, trainings among them."""
 ENDING = """
-slow.serve(rollout=fl.shadow("12h") >> fl.canary(50, each="12h") >> fl.full)
+slow.serve(rollout=fl.shadow("12h") >> fl.canary(50, each="12h") >> fl.full, sticky_by="parcel_id")
 slow.retrain_when(fl.every("3d"))
 """
 

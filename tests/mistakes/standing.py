@@ -86,10 +86,13 @@ def unchanged(of: Store | Path, *, but: tuple[str, ...] = ()) -> Iterator[None]:
     yield
     after = standing_of(of).without(*but)
     assert after.ledger == before.ledger, "the ledger has grown, or is another one"
-    assert {name: after.rows.get(name, (0,))[0] for name in before.rows} == {
-        name: found[0] for name, found in before.rows.items()
+    changed = {
+        name: (found[0], after.rows.get(name, (0,))[0])
+        for name, found in before.rows.items()
+        if after.rows.get(name) != found
     }
-    assert after.rows == before.rows
+    assert not changed, f"rows by table, before and after: {changed}"
+    assert set(after.rows) == set(before.rows)
     assert set(after.files) == set(before.files)
     assert after.files == before.files
     nothing_half_written(home, damaged=damaged)

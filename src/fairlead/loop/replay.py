@@ -55,8 +55,8 @@ class Replay:
     """One replay of one model of a project, in a store of its own with a virtual clock.
 
     Everything is a function of the project, the span and ``seed``: two replays write the same ledger. Killed at any
-    point, ``run`` in a new process goes on from the last full hour; ``attempt`` counts the starts, so that no id is
-    made twice. Latency is not replayed: the clock stands still while a model answers.
+    point, ``run`` in a new process goes on from the last full hour; ``attempt`` counts the starts, so that the hour
+    that is done again makes no id twice. Latency is not replayed: the clock stands still while a model answers.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Replay:
         self.model = _model_of(project)
         self.start, self.end = start, end
         self.decisions = 0
-        self._seed = (seed, attempt)
+        self._seed, self._attempt = seed, attempt
         approver = self.model.retraining.approve_by if self.model.retraining else None
         self._approver = approve_as or Actor(approver or "replay")
         self._frame = pa.table({})
@@ -79,8 +79,8 @@ class Replay:
 
     def run(self, tell: Tell) -> None:
         """Replay, or go on with, the whole span. Raises what the loop raises in production."""
-        self._reseed("prepare")
-        ReleaseKeys.of(self.store).make_repeatable(hashlib.sha256(f"replay {self._seed[0]}".encode()).digest())
+        self._reseed("prepare", self._attempt)
+        ReleaseKeys.of(self.store).make_repeatable(hashlib.sha256(f"replay {self._seed}".encode()).digest())
         reached = get_mark(self.store, self.model.name, POSITION)
         if reached is not None:
             self.clock.advance_to(reached)
@@ -141,7 +141,8 @@ class Replay:
         filled = self.clock.now()
         for first, rows in self._hours():
             self.clock.advance_to(first + HOUR)
-            self._reseed(first.isoformat())
+            # The hour in which the last start was killed must not make the ids again that it has made already.
+            self._reseed(first.isoformat(), *([self._attempt] if resumed else []))
             if filled < first + HOUR:
                 filled = first + timedelta(days=1)
                 self._materialise(filled)
@@ -207,8 +208,8 @@ class Replay:
         ]
         return rows.filter(pa.array(wanted, pa.bool_()))
 
-    def _reseed(self, moment: str) -> None:
-        self.store.ids.reseed(int(digest_of([*self._seed, moment])[7:23], 16))
+    def _reseed(self, *moment: object) -> None:
+        self.store.ids.reseed(int(digest_of([self._seed, *moment])[7:23], 16))
 
 
 def _model_of(project: Project) -> ModelSpec:

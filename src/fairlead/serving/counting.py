@@ -40,6 +40,11 @@ class _Flushed(msgspec.Struct):
     sum_s: float = 0.0
     buckets: list[int] = []
 
+    @property
+    def numbers(self) -> tuple[int, int, int, int]:
+        """What changes with every request, answered or not."""
+        return (self.requests, self.rows, self.errors, self.dropped)
+
 
 class Counting:
     """Writes what the tallies of one process have gained since the last time. Safe to share between threads."""
@@ -57,7 +62,7 @@ class Counting:
             gained = []
             for name, tally in list(self._tallies.items()):
                 was, now = self._flushed.get(name, _Flushed()), _counted(tally)
-                if now != was:
+                if now.numbers != was.numbers:
                     gained.append((name, tally, was, now))
             if not gained:
                 return
