@@ -87,7 +87,7 @@ def lines_of(report: ReplayReport) -> Iterator[str]:
         f"{report.rolled_back} rolled back; training took {report.training_s:.0f} s"
     )
     yield (
-        f"{report.pages} pages; from trigger to all traffic "
+        f"{report.pages} {'page' if report.pages == 1 else 'pages'}; from trigger to all traffic "
         + (f"{report.to_full_h:.0f} hours on average" if report.to_full_h is not None else "nothing went")
     )
     yield f"ledger: {report.events} events, root {report.root}"
