@@ -11,7 +11,7 @@ from fairlead.governance.check import is_evidence, verify_evidence
 from fairlead.governance.diff import diff
 from fairlead.governance.history import position_at
 from fairlead.governance.level import level, levels
-from fairlead.governance.lineage import dependent_decisions, lineage, lineage_subjects
+from fairlead.governance.lineage import dependent_decisions, lineage, lineage_subjects, reached
 from fairlead.governance.pack import Evidence, evidence_pack
 from fairlead.governance.records import (
     Card,
@@ -39,5 +39,5 @@ __all__ = [
     "Card", "CardRecord", "CardTable", "Check", "Diff", "DiffSection", "Difference", "Evidence", "Fact", "Graph",
     "LineageEdge", "LineageNode", "Maturity", "ProofOf", "Row", "Section", "Used", "Why", "as_html", "as_json",
     "as_markdown", "dependent_decisions", "diff", "evidence_pack", "is_evidence", "level", "levels", "lineage",
-    "lineage_subjects", "model_card", "position_at", "routes", "verify_evidence", "why",
+    "lineage_subjects", "model_card", "position_at", "reached", "routes", "verify_evidence", "why",
 ]  # fmt: skip

@@ -38,7 +38,7 @@ def lineage(store: Store, subject: str, *, position: int | None = None) -> Graph
         subject = row_trace(store, told, name)
     else:
         subject = _known(told, kind, name, size=size)
-    behind, ahead = (_reached(told.edges.values(), subject, down=down) for down in (False, True))
+    behind, ahead = (reached(told.edges.values(), subject, down=down) for down in (False, True))
     kept = {subject, *behind, *ahead}
     edges = [edge for edge in told.edges.values() if edge.source in kept and edge.target in kept]
     nodes = _in_order({id_: told.nodes[id_] for id_ in told.nodes if id_ in kept}, edges)
@@ -64,11 +64,11 @@ def dependent_decisions(store: Store, subject: str, *, position: int | None = No
     ledger vouches for them. Segments are read one by one as their ids are asked for. Raises what ``lineage`` raises.
     """
     graph = lineage(store, subject, position=position)
-    reached = {graph.subject, *_reached(graph.edges, graph.subject, down=True)}
-    versions = {id_.partition(":")[2] for id_ in reached if id_.startswith("version:")}
+    ahead = {graph.subject, *reached(graph.edges, graph.subject, down=True)}
+    versions = {id_.partition(":")[2] for id_ in ahead if id_.startswith("version:")}
     if graph.subject.startswith("decisions:"):
         versions = {graph.subject.partition(":")[2].partition(" at ")[0]}
-    found = sorted(id_.partition(":")[2] for id_ in reached if id_.startswith("decision:"))
+    found = sorted(id_.partition(":")[2] for id_ in ahead if id_.startswith("decision:"))
     last = after
     for one in sorted(projection_at(store, size=graph.position + 1).sealed, key=lambda segment: segment.first_id):
         while found and found[0] < one.first_id:
@@ -122,7 +122,7 @@ def _known(told: Projection, kind: str, name: str, *, size: int) -> str:
     return f"{kind}:{name}"
 
 
-def _reached(edges: Iterable[LineageEdge], start: str, *, down: bool) -> set[str]:
+def reached(edges: Iterable[LineageEdge], start: str, *, down: bool) -> set[str]:
     """Return everything that depends on a node (``down``), or that it depends on."""
     next_: dict[str, list[str]] = {}
     for edge in edges:

@@ -86,7 +86,8 @@ class Replay:
             self.clock.advance_to(reached)
         self._prepare()
         self._load()
-        asyncio.run(self._replay(tell, resumed=reached is not None))
+        # Killed in the very first hour, it has decided and left no position yet.
+        asyncio.run(self._replay(tell, resumed=reached is not None or self._attempt > 0))
 
     # --- before the first hour --------------------------------------------------------------------------------------
 

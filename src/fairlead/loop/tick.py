@@ -14,6 +14,7 @@ from fairlead.loop.schedule import refresh
 from fairlead.loop.triggers import due, start_turn
 from fairlead.loop.turns import list_turns, open_turn_of
 from fairlead.monitoring import AlertKind, check, watch
+from fairlead.serving import get_endpoint
 from fairlead.store import Store
 
 MOST_STEPS = 20
@@ -112,8 +113,6 @@ class Loop:
         if routing is None or (turn is not None and turn.state is not TurnState.FULL):
             return []
         since = _serving_since(self._store, model.name, routing.champion)
-        if since is None:
-            return []
         trigger = due(self._store, model, version=routing.champion, since=since)
         if trigger is None:
             return []
@@ -123,11 +122,11 @@ class Loop:
         return [*moved, start_turn(self._store, model.name, trigger, actor=self._actor)]
 
 
-def _serving_since(store: Store, model: str, version: int) -> datetime | None:
-    """Return when a version began to answer all traffic."""
+def _serving_since(store: Store, model: str, version: int) -> datetime:
+    """Return when a version began to answer all traffic: by its turn, or else since somebody routed it by hand."""
     for turn in list_turns(store, model, limit=500):
         if turn.version == version:
             at = next((move.at for move in turn.moves if move.state is TurnState.FULL), None)
             if at is not None:
                 return at
-    return None
+    return get_endpoint(store, model).changed_at

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from fairlead.governance import Graph, LineageEdge, LineageNode, dependent_decisions, lineage
+from fairlead.governance import Graph, LineageNode, dependent_decisions, lineage, reached
 from fairlead.kernel import Body, Call, Invalid, Route, is_id
 from fairlead.store import Subject
 from fairlead.ui.draw import Graph as Drawn
@@ -101,27 +101,12 @@ def _drawn(graph: Graph, near: Iterable[str]) -> Drawn:
 
 
 def _lines(graph: Graph) -> list[NodeLine]:
-    behind, ahead = (_reached(graph.edges, graph.subject, down=down) for down in (False, True))
+    behind, ahead = (reached(graph.edges, graph.subject, down=down) for down in (False, True))
     lines = []
     for node in graph.nodes:
         place = "behind it" if node.id in behind else "depends on it" if node.id in ahead else "itself"
         lines.append(NodeLine(node, place, _href(node)))
     return lines
-
-
-def _reached(edges: Iterable[LineageEdge], start: str, *, down: bool) -> set[str]:
-    next_: dict[str, list[str]] = {}
-    for edge in edges:
-        source, target = (edge.source, edge.target) if down else (edge.target, edge.source)
-        next_.setdefault(source, []).append(target)
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        for id_ in next_.get(waiting.pop(), ()):
-            if id_ not in found:
-                found.add(id_)
-                waiting.append(id_)
-    return found
 
 
 def _href(node: LineageNode) -> str:
