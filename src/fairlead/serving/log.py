@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import insert, select
 
-from fairlead.kernel import SYSTEM, Clock, Ids
+from fairlead.kernel import SYSTEM, Clock, Ids, lock
 from fairlead.serving.events import DecisionsSealed
 from fairlead.serving.frames import Entry, Layout, Opening, Scan, frames_in
 from fairlead.serving.sealing import sealed
-from fairlead.serving.segments import OPENING, SUFFIX, OpenSegment, lock
+from fairlead.serving.segments import OPENING, SUFFIX, OpenSegment
 from fairlead.serving.tables import serving_segments
 from fairlead.store import Store
 

@@ -14,6 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fairlead.kernel import lock
 from fairlead.serving.errors import LogDamaged, NotRecorded
 from fairlead.serving.frames import (
     ENTRY_TAG,
@@ -146,19 +147,6 @@ def _renamed(path: Path, to: Path) -> None:
 
 def _not_recorded(path: Path, error: OSError) -> NotRecorded:
     return NotRecorded(f"the decision log cannot be written: {error.strerror}", where=str(path), folder=path.parent)
-
-
-def lock(fd: int) -> bool:
-    """Take the lock of a segment's file if nobody holds it; it goes with the process that has it."""
-    if sys.platform == "win32":  # pragma: no cover
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class OpenRows:

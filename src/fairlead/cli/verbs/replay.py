@@ -1,7 +1,5 @@
 """``fairlead replay``: a stretch of the past in minutes, through the code that runs in production."""
 
-import os
-import shutil
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,9 +13,10 @@ from fairlead.cli.output import show_one, text_option
 from fairlead.cli.progress import Progress
 from fairlead.cli.session import Session, pass_session
 from fairlead.declare import Project, RetrainingSpec, load_project, retraining_policy
-from fairlead.kernel import FairleadError, Invalid, Settings, SystemClock, VirtualClock, digest_of, parse_time
+from fairlead.kernel import FairleadError, Invalid, SystemClock, VirtualClock, parse_time
 from fairlead.loop import (
     Replay,
+    ReplayHome,
     ReplayReport,
     Told,
     frontier_picture,
@@ -75,12 +74,12 @@ def _replayed(
     session: Session, project: Project, start: datetime, end: datetime, *, again: bool, show: bool
 ) -> ReplayReport:
     """Replay one policy in its own home, or go on with it, and sum it up."""
-    home = session.settings.home_path / "replays" / _name(project, start, end)
+    home = ReplayHome(session.settings.home_path, project, start=start, end=end)
     if again:
-        shutil.rmtree(home, ignore_errors=True)
-    settings = msgspec.structs.replace(session.settings, home=str(home), database="", blobs="", workers=1)
-    with closing(open_store(settings, clock=VirtualClock(start), seed=_seed(home))) as store:
-        driver = Replay(store, project, start=start, end=end, attempt=_attempt(settings))
+        home.discard()
+    settings = msgspec.structs.replace(session.settings, home=str(home.path), database="", blobs="", workers=1)
+    with closing(open_store(settings, clock=VirtualClock(start), seed=home.seed)) as store, home.started() as attempt:
+        driver = Replay(store, project, start=start, end=end, attempt=attempt)
         with Progress(SystemClock()) as bars:
             hours = round((end - start) / timedelta(hours=1))
 
@@ -92,7 +91,7 @@ def _replayed(
                     bars.say("replay", turn_line(turn))
 
             driver.run(tell)
-            bars.finish("replay", f"{driver.decisions} decisions in {home}")
+            bars.finish("replay", f"{driver.decisions} decisions in {home.path}")
         return report_of(store, driver.model, start=start, end=end)
 
 
@@ -126,23 +125,3 @@ def _policy(project: Project, text: str) -> RetrainingSpec:
         ) from None
     when = retraining_policy(said, view=model.view, label=model.label)
     return msgspec.structs.replace(model.retraining or RetrainingSpec(when=when), when=when)
-
-
-def _name(project: Project, start: datetime, end: datetime) -> str:
-    """Name a replay's folder after what it replays, so that the same command finds it again."""
-    what = digest_of([project.spec, str(project.path)])[7:15]
-    return f"{project.spec.models[0].name}-{start:%Y%m%d}-{end:%Y%m%d}-{what}"
-
-
-def _seed(home: Path) -> int:
-    return int(digest_of(home.name)[7:23], 16)
-
-
-def _attempt(settings: Settings) -> int:
-    """Count the starts of a replay, so that one that goes on makes no id twice."""
-    file = settings.home_path / "attempts"
-    count = int(file.read_text()) if file.exists() else 0
-    temporary = file.with_suffix(f".{os.getpid()}")
-    temporary.write_text(str(count + 1))
-    temporary.replace(file)
-    return count
