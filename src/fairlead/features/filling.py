@@ -29,12 +29,12 @@ _NOTHING = Values([], [], [])
 
 
 class Facts:
-    """Some rows of a contract: those in ``mask``, numbered from ``first_row`` for ties."""
+    """Some rows of a contract: those in ``mask``, each with its number in the whole, which decides ties."""
 
     def __init__(self, rows: Rows, mask: Mask, *, first_row: int = 0) -> None:
-        self.rows = rows
-        self.mask = mask
-        self.first_row = first_row
+        # A year's table gains a few rows at a time: all that follows is done for those alone.
+        self.rows = rows.where(mask)
+        self.numbers: Ints = np.flatnonzero(mask) + first_row
 
 
 def write_lookup(
@@ -74,11 +74,10 @@ def write_rows(connection: sqlite3.Connection, part: int, compiled: CompiledView
 
     Rows without a key are left out. Returns how many were offered.
     """
-    present = facts.mask.copy()
+    present = np.ones(facts.rows.count, np.bool_)
     for name in compiled.view.of.keys:
-        present &= facts.rows.codes(name)[0] >= 0
-    rows = facts.rows.where(present)
-    numbers = (np.flatnonzero(present) + facts.first_row).tolist()
+        present &= facts.rows.values(name).is_valid().to_numpy(zero_copy_only=False)
+    rows, numbers = facts.rows.where(present), facts.numbers[present].tolist()
     fields = row_fields(compiled)
     packed = RowLayout([width_of(field) for field in fields]).pack([rows.values(field.name) for field in fields])
     keys = map(key_of, zip(*(rows.values(name).to_pylist() for name in compiled.view.of.keys), strict=True))
@@ -100,13 +99,13 @@ def _versions(
     known, valid = rows.times(lookup.known)
     event, happened = rows.times(rows.contract.event_time)
     codes, _, _ = shared_codes(rows, rows, lookup.by)
-    chosen = np.flatnonzero(facts.mask & valid & happened & (codes >= 0))
+    chosen = np.flatnonzero(valid & happened & (codes >= 0))
     codes, known, event = codes[chosen], known[chosen], event[chosen]
     order = np.lexsort((chosen, event, known, codes))
     kept = order[_newest_only(codes[order], known[order], event[order], keep_from)]
     picked = pa.array(chosen[kept])
     packed = layout.pack([rows.values(name).take(picked) for name in lookup.fields])
-    numbers = (known[kept].tolist(), event[kept].tolist(), (chosen[kept] + facts.first_row).tolist(), packed)
+    numbers = (known[kept].tolist(), event[kept].tolist(), facts.numbers[chosen[kept]].tolist(), packed)
     versions = [Version(*fact) for fact in zip(*numbers, strict=True)]
     for key, start, end in _groups(rows, lookup.by, codes[kept], chosen[kept]):
         yield key, versions[start:end]
@@ -131,7 +130,7 @@ def _tail_values(tail: Tail, field: TailField, facts: Facts, keep_from: int | No
     known, valid = rows.times(tail.known)
     values, present = values_of(rows, field.field)
     codes, _, _ = shared_codes(rows, rows, tail.by)
-    mask = facts.mask & valid & present & (codes >= 0)
+    mask = valid & present & (codes >= 0)
     if keep_from is not None:
         mask &= known > keep_from - field.longest_us
     chosen = np.flatnonzero(mask)
