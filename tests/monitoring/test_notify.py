@@ -260,7 +260,8 @@ def test_a_webhook_that_can_never_be_told_delays_only_its_own(
 
 
 @pytest.mark.parametrize(
-    ("command", "says"), [(" ", "empty"), ("false", "exited with 1"), ("/no/such/program", "FileNotFoundError"), ("'", "ValueError")]
+    ("command", "says"),
+    [(" ", "empty"), ("false", "exited with 1"), ("/no/such/program", "FileNotFoundError"), ("'", "ValueError")],
 )
 def test_a_command_that_fails(home: Path, clock: VirtualClock, command: str, says: str) -> None:
     store = opened(home, clock, alerts_command=command)
