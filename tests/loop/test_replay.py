@@ -6,11 +6,21 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.loop.replays import START, opened, replayed, written
 
+from fairlead.declare import Every, RetrainingSpec, load_project
 from fairlead.governance import evidence_pack, verify_evidence
-from fairlead.loop import ReplayReport, Turn, TurnState, frontier_picture, frontier_table, report_lines
+from fairlead.loop import (
+    ReplayReport,
+    Turn,
+    TurnState,
+    frontier_picture,
+    frontier_policies,
+    frontier_table,
+    report_lines,
+)
 from fairlead.monitoring import performance
 from fairlead.serving import decisions, get_endpoint
 from fairlead.store import verify
@@ -112,3 +122,13 @@ def test_its_report_is_a_table_and_policies_are_drawn_beside_each_other(first: R
     picture = frontier_picture(some)
     assert "never &lt;again&gt;" in picture
     assert picture.count("<circle") == 2
+
+
+def test_a_policy_that_is_asked_for_is_compared_with_the_declared_one(file: Path, first: Replayed) -> None:
+    (model,) = load_project(file).spec.models
+    asked = RetrainingSpec(when=Every(seconds=86400.0))
+    found = dict(frontier_policies(model, asked=asked))
+    assert list(found) == ["declared", "asked", "never", "loss +10 %", "every 30 days", "every week"]
+    assert (found["declared"], found["asked"]) == (model.retraining, asked)
+    early = msgspec.structs.replace(first[0], loss=None)
+    assert frontier_picture([("declared", early), ("asked", early)]).count("<circle") == 0, "no outcome is known yet"

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairlead.data import latest_snapshot, load_snapshot
-from fairlead.declare import ModelSpec, Project
+from fairlead.declare import Project
 from fairlead.features import fill, open_online, training_frame
-from fairlead.kernel import SYSTEM, Actor, Invalid, NotFound, VirtualClock, digest_of
+from fairlead.kernel import SYSTEM, Actor, NotFound, VirtualClock, digest_of
 from fairlead.loop.apply import apply_project
+from fairlead.loop.home import replayed_model
 from fairlead.loop.marks import get_mark, set_mark
 from fairlead.loop.records import Turn, TurnState
 from fairlead.loop.rollout import approve_version, routing_of
@@ -67,7 +68,7 @@ class Replay:
         self.store = store
         self.clock = store.clock
         self.project = project
-        self.model = _model_of(project)
+        self.model = replayed_model(project)
         self.start, self.end = start, end
         self.decisions = 0
         self._seed, self._attempt = seed, attempt
@@ -211,18 +212,6 @@ class Replay:
 
     def _reseed(self, *moment: object) -> None:
         self.store.ids.reseed(int(digest_of([self._seed, *moment])[7:23], 16))
-
-
-def _model_of(project: Project) -> ModelSpec:
-    """Return the model that a replay is about. Raises ``Invalid`` when there is none."""
-    if not project.spec.models:
-        raise Invalid(
-            f"{project.path.name} declares no model",
-            where=project.path.name,
-            why="A replay asks a model about the rows of the past.",
-            next="declare one with @fl.model(...)",
-        )
-    return project.spec.models[0]
 
 
 def _micros(at: datetime) -> int:
