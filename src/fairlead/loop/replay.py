@@ -88,7 +88,7 @@ class Replay:
         self._prepare()
         self._load()
         # Killed in the very first hour, it has decided and left no position yet.
-        asyncio.run(self._replay(tell, resumed=reached is not None or self._attempt > 0))
+        asyncio.run(self._replay(tell, reached=reached, resumed=reached is not None or self._attempt > 0))
 
     # --- before the first hour --------------------------------------------------------------------------------------
 
@@ -127,8 +127,8 @@ class Replay:
 
     # --- hour by hour -----------------------------------------------------------------------------------------------
 
-    async def _replay(self, tell: Tell, *, resumed: bool) -> None:
-        loop = Loop(self.store, check_every=CHECK_EVERY)
+    async def _replay(self, tell: Tell, *, reached: datetime | None, resumed: bool) -> None:
+        loop = Loop(self.store, check_every=CHECK_EVERY, looked_at=reached)
         log = DecisionLog(self.store, seal_after_s=SEAL_EVERY.total_seconds())
         online = open_online(self.store)
         gateway = Gateway(
