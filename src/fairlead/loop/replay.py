@@ -149,7 +149,10 @@ class Replay:
                 filled = first + timedelta(days=1)
                 self._materialise(filled)
             await gateway.refresh()
-            await self._decide(gateway, self._left(rows, first) if resumed else rows)
+            if resumed:
+                await self._decide_left(gateway, rows, first)
+            else:
+                await self._decide(gateway, rows)
             resumed = False
             await gateway.flush_figures()
             moved = self._turn(loop)
@@ -170,14 +173,29 @@ class Replay:
             yield hour, self._frame.slice(int(upto[0]), int(upto[1] - upto[0]))
             hour += HOUR
 
-    async def _decide(self, gateway: Gateway, rows: pa.Table) -> None:
+    async def _decide(self, gateway: Gateway, rows: pa.Table, *, version: int | None = None) -> None:
         keys = self.model.view.of.keys
         for start in range(0, rows.num_rows, MOST_ROWS):
             part = rows.slice(start, MOST_ROWS)
             columns = {key: part[f"key_{key}"].to_pylist() for key in keys}
-            await gateway.infer(self.model.name, Ask(columns=columns))
+            await gateway.infer(self.model.name, Ask(columns=columns, version=version))
             await gateway.settled()
         self.decisions += rows.num_rows
+
+    async def _decide_left(self, gateway: Gateway, rows: pa.Table, first: datetime) -> None:
+        """Decide on what is left of an hour, each row by the version that would have answered it undisturbed."""
+        left = self._left(rows, first)
+        route = gateway.snapshot.routes.get(self.model.name)
+        if route is None or not route.canaries or route.routing.sticky_by in self.model.view.of.keys:
+            await self._decide(gateway, rows.filter(left))
+            return
+        # A canary is chosen by a decision's id; these are the ids that the hour would have had.
+        self._reseed(first.isoformat())
+        chosen = [route.choose(self.store.ids.new()).target.version for _ in range(rows.num_rows)]
+        self._reseed(first.isoformat(), self._attempt, "left")
+        for version in dict.fromkeys(chosen):
+            mine = pa.array([one == version for one in chosen], pa.bool_())
+            await self._decide(gateway, rows.filter(pc.and_(left, mine)), version=version)
 
     def _turn(self, loop: Loop) -> list[Turn]:
         """Tick, train what was submitted, and say yes where a yes is waited for, until nothing moves."""
@@ -196,8 +214,8 @@ class Replay:
                 break
         return moved
 
-    def _left(self, rows: pa.Table, first: datetime) -> pa.Table:
-        """Return the rows of an hour that were not decided on before this program was killed."""
+    def _left(self, rows: pa.Table, first: datetime) -> pa.Array:
+        """Say which rows of an hour were not decided on before this program was killed."""
         keys = self.model.view.of.keys
         done: set[str] = set()
         with suppress(NotFound):
@@ -208,7 +226,7 @@ class Replay:
             msgspec.json.encode(dict(zip(keys, values, strict=True))).decode() not in done
             for values in zip(*(rows[f"key_{key}"].to_pylist() for key in keys), strict=True)
         ]
-        return rows.filter(pa.array(wanted, pa.bool_()))
+        return pa.array(wanted, pa.bool_())
 
     def _reseed(self, *moment: object) -> None:
         self.store.ids.reseed(int(digest_of([self._seed, *moment])[7:23], 16))
