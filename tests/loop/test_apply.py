@@ -1,19 +1,24 @@
 """From a file to an answering version, through the real pipeline, on both databases."""
 
+import subprocess
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.loop.parcels import write_project
 
 from fairlead.declare import Project, load_project
-from fairlead.kernel import Actor, Invalid, NotFound
+from fairlead.kernel import Actor, Invalid, NotFound, Settings, VirtualClock
 from fairlead.loop import applied, apply_project, approve_version, make_plan, projects, run_one, serve_version
 from fairlead.pipelines import StepStatus, list_pipeline_runs
 from fairlead.registry import GateFailed, WrongStatus, aliases, get_version
 from fairlead.serving import get_endpoint
-from fairlead.store import Store, events, verify
+from fairlead.store import Store, events, open_store, verify
+from fairlead.tracking import get_run
 
 BECAUSE = "the parcels of early 2013"
+MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 
 
 def test_apply_makes_an_approved_version_answer(store: Store, project: Project, actor: Actor) -> None:
@@ -37,6 +42,31 @@ def test_apply_makes_an_approved_version_answer(store: Store, project: Project, 
     again = make_plan(store, project)
     assert not again.has_changes, str(again)
     assert apply_project(store, project, actor=actor, because=BECAUSE) == (None, ())
+
+
+def test_the_code_of_a_run_is_the_projects_wherever_it_was_started(
+    tmp_path: Path, project: Project, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        command = ["git", "-C", str(tmp_path), *identity, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    git("add", "parcels.py")
+    git("commit", "-q", "-m", "one")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    subprocess.run(["git", "init", "-q"], check=True)
+    with closing(open_store(Settings(home=str(tmp_path / ".fairlead")), clock=VirtualClock(MARCH))) as store:
+        apply_project(store, project, actor=actor, because=BECAUSE)
+        run = get_version(store, "slow@1").lineage.run_id
+        assert run is not None
+        tags = get_run(store, run).tags
+    assert tags["git.commit"] == git("rev-parse", "HEAD")
+    left = git("ls-files", "--others", "--exclude-standard").splitlines()
+    assert [name for name in left if name.startswith(".fairlead")] == [], "the home is no code of the project's"
 
 
 def test_a_changed_model_is_trained_again_from_what_is_there(

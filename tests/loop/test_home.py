@@ -45,6 +45,13 @@ def home(tmp_path: Path) -> ReplayHome:
     return home
 
 
+def test_another_span_is_another_replay(home: ReplayHome, tmp_path: Path) -> None:
+    project = load_project(tmp_path / "parcels.py")
+    ends = [START + timedelta(days=2), START + timedelta(days=2, hours=6), START + timedelta(days=3)]
+    assert len({ReplayHome(tmp_path, project, start=START, end=end).path.name for end in ends}) == len(ends)
+    assert "-20130201-20130203-" in home.path.name
+
+
 def test_starts_are_counted(home: ReplayHome) -> None:
     counts = []
     for _ in range(12):

@@ -5,14 +5,27 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import pyarrow as pa
 import pytest
 from tests.loop.replays import START, opened, replayed, written
 
+from fairlead.declare import Every, RetrainingSpec, load_project
 from fairlead.governance import evidence_pack, verify_evidence
-from fairlead.loop import ReplayReport, Turn, TurnState, frontier_picture, frontier_table, report_lines
+from fairlead.loop import (
+    Replay,
+    ReplayReport,
+    Turn,
+    TurnState,
+    frontier_picture,
+    frontier_policies,
+    frontier_table,
+    report_lines,
+)
 from fairlead.monitoring import performance
-from fairlead.serving import decisions, get_endpoint
+from fairlead.serving import Gateway, decisions, get_endpoint
 from fairlead.store import verify
 
 DAYS = 12
@@ -112,3 +125,56 @@ def test_its_report_is_a_table_and_policies_are_drawn_beside_each_other(first: R
     picture = frontier_picture(some)
     assert "never &lt;again&gt;" in picture
     assert picture.count("<circle") == 2
+
+
+def test_a_policy_that_is_asked_for_is_compared_with_the_declared_one(file: Path, first: Replayed) -> None:
+    (model,) = load_project(file).spec.models
+    asked = RetrainingSpec(when=Every(seconds=86400.0))
+    found = dict(frontier_policies(model, asked=asked))
+    assert list(found) == ["declared", "asked", "never", "loss +10 %", "every 30 days", "every week"]
+    assert (found["declared"], found["asked"]) == (model.retraining, asked)
+    early = msgspec.structs.replace(first[0], loss=None)
+    assert frontier_picture([("declared", early), ("asked", early)]).count("<circle") == 0, "no outcome is known yet"
+
+
+class Killed(BaseException):
+    """Ends a replay where a kill would: nothing that could hide it catches it."""
+
+
+class Dying(Replay):
+    """A replay that ends before it decides on the rows of an hour; when it is done again, with some decided on."""
+
+    def __init__(self, *given: Any, dies_at: int, **words: Any) -> None:
+        super().__init__(*given, **words)
+        self._hours_left = dies_at
+
+    async def _decide(self, gateway: Gateway, rows: pa.Table, *, version: int | None = None) -> None:
+        self._hours_left -= 1
+        if not self._hours_left:
+            if version is not None:
+                await super()._decide(gateway, rows.slice(1), version=version)
+            raise Killed
+        await super()._decide(gateway, rows, version=version)
+
+
+def test_killed_during_a_canary_each_row_is_answered_by_the_version_that_would_have(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    ending = 'slow.serve(rollout=fl.canary(50, each="2d") >> fl.full)\nslow.retrain_when(fl.every("1d"), budget=1)\n'
+    file = written(tmp_path_factory.mktemp("split"), ending)
+    calm, home = tmp_path_factory.mktemp("calm"), tmp_path_factory.mktemp("killed")
+    _, turns = replayed(calm, file, days=2)
+    assert turns[-1].state is TurnState.CANARY
+    end = START + timedelta(days=2)
+    for attempt, dies_at in enumerate((30, 1, 5, 1000)):
+        with closing(opened(home)) as store, contextlib.suppress(Killed):
+            dying = Dying(store, load_project(file), start=START, end=end, attempt=attempt, dies_at=dies_at)
+            dying.run(lambda _: None)
+    assert _who_answered(home) == _who_answered(calm)
+
+
+def _who_answered(home: Path) -> dict[str, int]:
+    with closing(opened(home, at=START + timedelta(days=2))) as store:
+        found = [one for one in decisions(store, "slow", limit=10_000) if one.stage != "shadow"]
+        assert len({one.id for one in found}) == len(found)
+        return {str(one.key): one.version for one in found}

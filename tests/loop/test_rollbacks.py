@@ -10,7 +10,16 @@ from tests.loop.replays import START, opened, replayed, written
 
 from fairlead.features import open_online
 from fairlead.kernel import Actor, SystemClock
-from fairlead.loop import NothingBefore, NotToBeCancelled, Turn, TurnState, cancel_turn, list_turns, roll_back
+from fairlead.loop import (
+    NothingBefore,
+    NotToBeCancelled,
+    Turn,
+    TurnState,
+    cancel_turn,
+    list_turns,
+    roll_back,
+    serve_version,
+)
 from fairlead.registry import aliases
 from fairlead.serving import Ask, Gateway, NoEndpoint, RegisteredReleases, decision_tables, get_endpoint
 from fairlead.store import Store, events, verify
@@ -86,6 +95,9 @@ def test_by_hand_it_takes_a_moment_and_no_request_fails(promoted_home: Path, act
         assert aliases(store, "slow")["champion"] == 1
         with pytest.raises(NothingBefore):
             roll_back(store, "slow", actor=actor, because="and once more")
+        serve_version(store, "slow@2", actor=actor, because="it was not the model after all")
+        roll_back(store, "slow", actor=actor, because="it was")
+        assert get_endpoint(store, "slow").routing.champion == 1, "what was routed by hand can be taken back too"
 
 
 async def _asked_while_rolling_back(store: Store, actor: Actor) -> tuple[list[int], float]:

@@ -69,6 +69,22 @@ def test_a_policy_must_hold_steadily(sqlite_store: Store, project: Project, acto
     assert due(sqlite_store, model, version=1, since=since) is not None
 
 
+def test_what_held_before_the_last_turn_is_no_longer_steady(
+    sqlite_store: Store, project: Project, actor: Actor, clock: VirtualClock
+) -> None:
+    model, since = model_with(project, steady_s=12 * 3600.0, at_most_s=5 * DAY), clock.now()
+    clock.sleep(5 * DAY)
+    assert due(sqlite_store, model, version=1, since=since) is None, "it holds from here on"
+    clock.sleep(12 * 3600)
+    assert due(sqlite_store, model, version=1, since=since) is not None
+    begun(sqlite_store, actor)
+    for _ in range(6):  # nobody looks at the policy as long as no turn may begin
+        clock.sleep(DAY)
+    assert due(sqlite_store, model, version=2, since=since) is None, "it is looked at anew"
+    clock.sleep(12 * 3600)
+    assert due(sqlite_store, model, version=2, since=since) is not None
+
+
 def test_a_budget_bounds_the_turns_of_a_year(
     sqlite_store: Store, project: Project, actor: Actor, clock: VirtualClock
 ) -> None:  # fmt: skip

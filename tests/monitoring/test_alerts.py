@@ -1,6 +1,8 @@
 """Alerts: one for each group, however often it is found; acknowledged, silenced, resolved by themselves."""
 
+import sys
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.monitoring.served import ACTOR, HOUR, START, move
@@ -46,6 +48,16 @@ def test_what_is_found_again_and_again_is_one_alert(store: Store) -> None:
     assert sum(1 for _ in events(store)) == before  # nothing is written while nothing changes
     (alert,) = alerts(store)
     assert (alert.state, alert.raised_at) == ("open", START)
+
+
+def test_what_two_processes_find_at_once_is_one_alert(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled(store, sign())
+    module: Any = sys.modules["fairlead.monitoring.alerts"]
+    look, looks = module._open, iter([[], []])
+    # The other one's alert is not there yet when this one looks.
+    monkeypatch.setattr(module, "_open", lambda *given, **words: next(looks, look(*given, **words)))
+    assert settled(store, sign()).raised == ()
+    assert len(alerts(store)) == 1
 
 
 def test_it_is_resolved_by_itself_and_raised_anew(store: Store) -> None:
@@ -130,6 +142,16 @@ def test_silence_keeps_quiet_and_no_longer(told: Store) -> None:
     settled(told, sign(), sign("skew"))
     assert len(deliveries(told, quiet.id)) == 1  # it is still wrong, and nobody has been told
     assert silences(told, "late", at=START + 2 * HOUR) == []
+    told.close()
+
+
+def test_the_end_of_what_is_silenced_is_not_told_either(told: Store) -> None:
+    (alert,) = settled(told, sign()).raised
+    with told.change(ACTOR, "maintenance") as change:
+        silence(change, "late", until=START + 2 * HOUR)
+    move(told, START + HOUR)
+    assert [one.id for one in settled(told).resolved] == [alert.id]
+    assert len(deliveries(told, alert.id)) == 1
     told.close()
 
 

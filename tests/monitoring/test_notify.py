@@ -236,7 +236,32 @@ def test_a_command_gets_the_event_on_its_input(home: Path, clock: VirtualClock, 
 
 
 @pytest.mark.parametrize(
-    ("command", "says"), [("false", "exited with 1"), ("/no/such/program", "FileNotFoundError"), ("'", "ValueError")]
+    ("url", "secret", "says"),
+    [
+        ("http://127.0.0.1:{port}/", "", "does not answer"), ("http://127.0.0.1:port/", "", "does not answer"),
+        ("http://[alerts/", "", "does not answer"), ("http://127.0.0.1:{port}/a b", "", "does not answer"),
+        ("ftp://127.0.0.1/", "", "no web address"), ("http://127.0.0.1:{port}/", "whsec_abc", "no base64"),
+    ],
+)  # fmt: skip
+def test_a_webhook_that_can_never_be_told_delays_only_its_own(
+    home: Path, clock: VirtualClock, mailbox: tuple[Mailbox, int], url: str, secret: str, says: str
+) -> None:
+    box, port = mailbox  # a mail server answers, but not as a web server does
+    store = opened(
+        home, clock, alerts_webhook=url.format(port=port), alerts_secret=secret, alerts_mail="ann@example.org",
+        alerts_smtp=f"smtp://127.0.0.1:{port}",
+    )  # fmt: skip
+    (alert,) = settled(store, sign()).raised
+    assert deliver(store) == 1
+    assert len(box.got) == 1
+    by = {one.target: one for one in deliveries(store, alert.id)}
+    assert says in by["webhook"].failure
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [(" ", "empty"), ("false", "exited with 1"), ("/no/such/program", "FileNotFoundError"), ("'", "ValueError")],
 )
 def test_a_command_that_fails(home: Path, clock: VirtualClock, command: str, says: str) -> None:
     store = opened(home, clock, alerts_command=command)

@@ -15,7 +15,7 @@ from fairlead.loop.frontier import picture_of as frontier_picture
 from fairlead.loop.frontier import policies as frontier_policies
 from fairlead.loop.frontier import table_of as frontier_table
 from fairlead.loop.frontier import with_policy
-from fairlead.loop.home import ReplayHome, ReplayRunning
+from fairlead.loop.home import ReplayHome, ReplayRunning, replayed_model
 from fairlead.loop.plan import make_plan
 from fairlead.loop.records import (
     Declaration,
@@ -44,6 +44,6 @@ __all__ = [
     "ReplayRunning", "RolloutNotStarted", "RunFailed", "StageName", "Told", "TrainingFailed", "Trigger", "TriggerKind",
     "Turn", "TurnMissing", "TurnState", "applied", "apply_project", "approve_version", "as_of", "cancel_turn",
     "declarations", "frontier_picture", "frontier_policies", "frontier_table", "get_turn", "list_turns", "make_plan",
-    "model_input", "move_turn", "open_turn", "open_turn_of", "projects", "report_lines", "report_of", "roll_back",
-    "routes", "run_one", "serve_version", "stages_of", "turn_line", "with_policy",
+    "model_input", "move_turn", "open_turn", "open_turn_of", "projects", "replayed_model", "report_lines", "report_of",
+    "roll_back", "routes", "run_one", "serve_version", "stages_of", "turn_line", "with_policy",
 ]  # fmt: skip

@@ -12,8 +12,10 @@ DAY_S = 86400.0
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 420, 64, 48, 24, 24
 
 
-def policies(model: ModelSpec) -> Iterator[tuple[str, RetrainingSpec | None]]:
-    """Yield the policies that a comparison replays beside the declared one, by name.
+def policies(
+    model: ModelSpec, *, asked: RetrainingSpec | None = None
+) -> Iterator[tuple[str, RetrainingSpec | None]]:  # fmt: skip
+    """Yield the policies that a comparison replays beside the declared one, and that which was asked for, by name.
 
     Never; when the last 7 days' loss lies 10 % above its level at approval; every 30 days; every week behind the gate.
     """
@@ -22,6 +24,8 @@ def policies(model: ModelSpec) -> Iterator[tuple[str, RetrainingSpec | None]]:
     by = model.retraining.approve_by if model.retraining else None
     if model.retraining is not None:
         yield "declared", model.retraining
+    if asked is not None:
+        yield "asked", asked
     yield "never", None
     yield "loss +10 %", RetrainingSpec(when=worse, at_most_s=7 * DAY_S, approve_by=by)
     yield "every 30 days", RetrainingSpec(when=AnyOf(terms=(Every(seconds=30 * DAY_S),)), approve_by=by)
@@ -49,9 +53,12 @@ def table_of(reports: Sequence[tuple[str, ReplayReport]]) -> Iterator[str]:
 
 
 def picture_of(reports: Sequence[tuple[str, ReplayReport]]) -> str:
-    """Draw loss against turns as SVG; the area of a point grows with the minutes of training. Needs two policies."""
+    """Draw loss against turns as SVG; the area of a point grows with the minutes of training.
+
+    A policy whose loss is not known, since no outcome was by then, has no point.
+    """
     points = [(name, one.turns, one.loss, one.training_s) for name, one in reports if one.loss is not None]
-    losses = [loss for _, _, loss, _ in points]
+    losses = [loss for _, _, loss, _ in points] or [0.0]
     low, high = min(losses), max(losses)
     margin = (high - low) * 0.12 or 0.01
     low, high = low - margin, high + margin

@@ -5,11 +5,11 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 
-from fairlead.declare import Project
-from fairlead.kernel import Conflict, digest_of, lock
+from fairlead.declare import ModelSpec, Project
+from fairlead.kernel import Conflict, Invalid, digest_of, lock
 
 _STARTS = "attempts"
 
@@ -27,7 +27,7 @@ class ReplayHome:
 
     def __init__(self, folder: Path, project: Project, *, start: datetime, end: datetime) -> None:
         what = digest_of([project.spec, str(project.path)])[7:15]
-        self.path = folder / "replays" / f"{project.spec.models[0].name}-{start:%Y%m%d}-{end:%Y%m%d}-{what}"
+        self.path = folder / "replays" / f"{replayed_model(project).name}-{_text_of(start)}-{_text_of(end)}-{what}"
         self._discarded = folder / "discarded"
 
     @property
@@ -77,3 +77,21 @@ class ReplayHome:
 
     def _running(self) -> ReplayRunning:
         return ReplayRunning("this replay is running already", where=f"replays/{self.path.name}")
+
+
+def replayed_model(project: Project) -> ModelSpec:
+    """Return the model that a replay is about. Raises ``Invalid`` when there is none."""
+    if not project.spec.models:
+        raise Invalid(
+            f"{project.path.name} declares no model",
+            where=project.path.name,
+            why="A replay asks a model about the rows of the past.",
+            next="declare one with @fl.model(...)",
+        )
+    return project.spec.models[0]
+
+
+def _text_of(at: datetime) -> str:
+    """Write a moment for a name: the day, and the time when it is not the day's beginning."""
+    at = at.astimezone(UTC)
+    return f"{at:%Y%m%d}" if at.time() == time() else f"{at:%Y%m%dT%H%M%S}"

@@ -52,6 +52,7 @@ def train(context: StepContext) -> dict[str, Any]:
     with start_run(
         context.store, experiment=model.name, name=f"{model.name} to {given['test_from'][:10]}", actor=context.actor,
         params=model.params, tags={"pipeline_run": context.run_id}, kind="pipeline", because=context.because,
+        folder=project.path.parent,
     ) as run:  # fmt: skip
         run.log_dataset(given["train"], role="train", rows=given["train_rows"])
         # An estimator without a random_state of its own draws from these.

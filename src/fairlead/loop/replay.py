@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fairlead.data import latest_snapshot, load_snapshot
-from fairlead.declare import ModelSpec, Project
+from fairlead.declare import Project
 from fairlead.features import fill, open_online, training_frame
-from fairlead.kernel import SYSTEM, Actor, Invalid, NotFound, VirtualClock, digest_of
+from fairlead.kernel import SYSTEM, Actor, NotFound, VirtualClock, digest_of
 from fairlead.loop.apply import apply_project
+from fairlead.loop.home import replayed_model
 from fairlead.loop.marks import get_mark, set_mark
 from fairlead.loop.records import Turn, TurnState
 from fairlead.loop.rollout import approve_version, routing_of
@@ -67,7 +68,7 @@ class Replay:
         self.store = store
         self.clock = store.clock
         self.project = project
-        self.model = _model_of(project)
+        self.model = replayed_model(project)
         self.start, self.end = start, end
         self.decisions = 0
         self._seed, self._attempt = seed, attempt
@@ -87,7 +88,7 @@ class Replay:
         self._prepare()
         self._load()
         # Killed in the very first hour, it has decided and left no position yet.
-        asyncio.run(self._replay(tell, resumed=reached is not None or self._attempt > 0))
+        asyncio.run(self._replay(tell, reached=reached, resumed=reached is not None or self._attempt > 0))
 
     # --- before the first hour --------------------------------------------------------------------------------------
 
@@ -126,8 +127,8 @@ class Replay:
 
     # --- hour by hour -----------------------------------------------------------------------------------------------
 
-    async def _replay(self, tell: Tell, *, resumed: bool) -> None:
-        loop = Loop(self.store, check_every=CHECK_EVERY)
+    async def _replay(self, tell: Tell, *, reached: datetime | None, resumed: bool) -> None:
+        loop = Loop(self.store, check_every=CHECK_EVERY, looked_at=reached)
         log = DecisionLog(self.store, seal_after_s=SEAL_EVERY.total_seconds())
         online = open_online(self.store)
         gateway = Gateway(
@@ -148,7 +149,10 @@ class Replay:
                 filled = first + timedelta(days=1)
                 self._materialise(filled)
             await gateway.refresh()
-            await self._decide(gateway, self._left(rows, first) if resumed else rows)
+            if resumed:
+                await self._decide_left(gateway, rows, first)
+            else:
+                await self._decide(gateway, rows)
             resumed = False
             await gateway.flush_figures()
             moved = self._turn(loop)
@@ -169,14 +173,29 @@ class Replay:
             yield hour, self._frame.slice(int(upto[0]), int(upto[1] - upto[0]))
             hour += HOUR
 
-    async def _decide(self, gateway: Gateway, rows: pa.Table) -> None:
+    async def _decide(self, gateway: Gateway, rows: pa.Table, *, version: int | None = None) -> None:
         keys = self.model.view.of.keys
         for start in range(0, rows.num_rows, MOST_ROWS):
             part = rows.slice(start, MOST_ROWS)
             columns = {key: part[f"key_{key}"].to_pylist() for key in keys}
-            await gateway.infer(self.model.name, Ask(columns=columns))
+            await gateway.infer(self.model.name, Ask(columns=columns, version=version))
             await gateway.settled()
         self.decisions += rows.num_rows
+
+    async def _decide_left(self, gateway: Gateway, rows: pa.Table, first: datetime) -> None:
+        """Decide on what is left of an hour, each row by the version that would have answered it undisturbed."""
+        left = self._left(rows, first)
+        route = gateway.snapshot.routes.get(self.model.name)
+        if route is None or not route.canaries or route.routing.sticky_by in self.model.view.of.keys:
+            await self._decide(gateway, rows.filter(left))
+            return
+        # A canary is chosen by a decision's id; these are the ids that the hour would have had.
+        self._reseed(first.isoformat())
+        chosen = [route.choose(self.store.ids.new()).target.version for _ in range(rows.num_rows)]
+        self._reseed(first.isoformat(), self._attempt, "left")
+        for version in dict.fromkeys(chosen):
+            mine = pa.array([one == version for one in chosen], pa.bool_())
+            await self._decide(gateway, rows.filter(pc.and_(left, mine)), version=version)
 
     def _turn(self, loop: Loop) -> list[Turn]:
         """Tick, train what was submitted, and say yes where a yes is waited for, until nothing moves."""
@@ -195,8 +214,8 @@ class Replay:
                 break
         return moved
 
-    def _left(self, rows: pa.Table, first: datetime) -> pa.Table:
-        """Return the rows of an hour that were not decided on before this program was killed."""
+    def _left(self, rows: pa.Table, first: datetime) -> pa.Array:
+        """Say which rows of an hour were not decided on before this program was killed."""
         keys = self.model.view.of.keys
         done: set[str] = set()
         with suppress(NotFound):
@@ -207,22 +226,10 @@ class Replay:
             msgspec.json.encode(dict(zip(keys, values, strict=True))).decode() not in done
             for values in zip(*(rows[f"key_{key}"].to_pylist() for key in keys), strict=True)
         ]
-        return rows.filter(pa.array(wanted, pa.bool_()))
+        return pa.array(wanted, pa.bool_())
 
     def _reseed(self, *moment: object) -> None:
         self.store.ids.reseed(int(digest_of([self._seed, *moment])[7:23], 16))
-
-
-def _model_of(project: Project) -> ModelSpec:
-    """Return the model that a replay is about. Raises ``Invalid`` when there is none."""
-    if not project.spec.models:
-        raise Invalid(
-            f"{project.path.name} declares no model",
-            where=project.path.name,
-            why="A replay asks a model about the rows of the past.",
-            next="declare one with @fl.model(...)",
-        )
-    return project.spec.models[0]
 
 
 def _micros(at: datetime) -> int:

@@ -8,7 +8,10 @@ from fairlead.loop.rollout import routing_of
 from fairlead.loop.turns import list_turns, open_turn_of
 from fairlead.registry import CHAMPION, VersionRef, release_for, set_alias
 from fairlead.serving import Endpoint, NoEndpoint, RegisteredReleases, Routing, get_endpoint, set_routing
-from fairlead.store import Store
+from fairlead.store import Store, events
+
+ROUTED = "serving.routing-changed"
+MOST_ROUTINGS = 1000
 
 
 class NothingBefore(Invalid):
@@ -22,8 +25,9 @@ def roll_back(store: Store, model: str, *, actor: Actor, because: str) -> Endpoi
     """Let the version before the present one answer all traffic of a model's endpoint, within a second.
 
     During a rollout that is the champion, and the turn ends as rolled back; after it, the version that the present one
-    replaced. A version carries its own features, preprocessing and thresholds, so all of them go back together; the
-    gateway swaps its routes as a whole, so no request fails. Raises ``NoEndpoint``, and ``NothingBefore``.
+    replaced, in a turn or by hand. A version carries its own features, preprocessing and thresholds, so all of them go
+    back together; the gateway swaps its routes as a whole, so no request fails. Raises ``NoEndpoint``, and
+    ``NothingBefore``.
     """
     now = routing_of(store, model)
     if now is None:
@@ -33,13 +37,7 @@ def roll_back(store: Store, model: str, *, actor: Actor, because: str) -> Endpoi
         release_for(store, f"{model}@{turn.champion}", actor=actor)
         roll_back_turn(store, turn, actor=actor, because=because)
         return get_endpoint(store, model)
-    before = next(
-        (
-            one.champion for one in list_turns(store, model, limit=500)
-            if one.version == now.champion and one.champion is not None and one.state is not TurnState.ROLLED_BACK
-        ),
-        None,
-    )  # fmt: skip
+    before = _replaced(store, model, now.champion)
     if before is None:
         raise NothingBefore(
             f"{model}@{now.champion} replaced no version",
@@ -55,3 +53,20 @@ def roll_back(store: Store, model: str, *, actor: Actor, because: str) -> Endpoi
         set_alias(change, VersionRef.parse(to), CHAMPION)
         change.record(RolledBack(endpoint=model, ref=f"{model}@{now.champion}", to=to))
     return endpoint
+
+
+def _replaced(store: Store, model: str, version: int) -> int | None:
+    """Return the version that one took the place of: as its turn says, or else as the endpoint was routed."""
+    for turn in list_turns(store, model, limit=500):
+        if turn.version == version and turn.champion is not None and turn.state is not TurnState.ROLLED_BACK:
+            return turn.champion
+    stack: list[int] = []
+    for event in reversed(events(store, type=ROUTED, subject=("endpoint", model), order="newest", limit=MOST_ROUTINGS)):
+        routing = event.data["now"]
+        if routing is None:
+            stack.clear()
+        elif routing["champion"] in stack:  # gone back to: what was above it was taken out of service
+            del stack[stack.index(routing["champion"]) + 1 :]
+        else:
+            stack.append(routing["champion"])
+    return stack[-2] if len(stack) > 1 and stack[-1] == version else None

@@ -31,7 +31,8 @@ class Loop:
     The same object turns it in production (once a minute, in the server) and in a replay (once an hour of virtual
     time): both call ``tick``, and both read the time from the store's clock. In production others do part of the work:
     ``monitoring.mind`` watches and checks the endpoints, and a scheduled pipeline brings features and outcomes, in
-    workers. With ``check_every``, as in a replay, the loop itself watches, checks that often, and brings outcomes.
+    workers. With ``check_every``, as in a replay, the loop itself watches, checks that often, and brings outcomes;
+    ``looked_at`` is when the process before this one, which was killed, had last done so.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Loop:
         *,
         actor: Actor = SYSTEM,
         check_every: timedelta | None = None,
+        looked_at: datetime | None = None,
     ) -> None:
         self._store = store
         self._actor = actor
         self._desk = OutcomeDesk(store, actor=actor)
         self._check_every = check_every
+        self._looked_at = looked_at
         self._looked: dict[tuple[str, timedelta], datetime] = {}
 
     def tick(self) -> tuple[Turn, ...]:
@@ -84,8 +87,9 @@ class Loop:
 
     def _is_new(self, model: str, every: timedelta, now: datetime) -> bool:
         """Say whether a new hour, or day, has begun since this was asked last; at the first time it has."""
-        began = now - timedelta(seconds=now.timestamp() % every.total_seconds())
-        if self._looked.get((model, every)) == began:
+        began = _began(now, every)
+        before = None if self._looked_at is None else _began(self._looked_at, every)
+        if self._looked.get((model, every), before) == began:
             return False
         self._looked[model, every] = began
         return True
@@ -120,6 +124,11 @@ class Loop:
         if turn is not None:
             moved.append(keep(self._store, turn, actor=self._actor, text="kept: the next turn begins"))
         return [*moved, start_turn(self._store, model.name, trigger, actor=self._actor)]
+
+
+def _began(at: datetime, every: timedelta) -> datetime:
+    """Return when the hour, or day, or week, that a moment lies in began."""
+    return at - timedelta(seconds=at.timestamp() % every.total_seconds())
 
 
 def _serving_since(store: Store, model: str, version: int) -> datetime:

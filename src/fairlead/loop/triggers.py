@@ -29,7 +29,7 @@ def due(store: Store, model: ModelSpec, *, version: int, since: datetime) -> Tri
     if policy.at_most_s is not None and now - last < timedelta(seconds=policy.at_most_s):
         return None
     judged = judge_policy(policy.when, in_service(store, model.name, version, since=since, now=now), last=last, now=now)
-    if not _is_steady(store, model.name, policy, judged, now):
+    if not _is_steady(store, model.name, policy, judged, since=max(last, since), now=now):
         return None
     by_itself = [turn for turn in begun if turn.trigger.kind is not TriggerKind.HAND]
     if policy.budget is not None and sum(now - turn.opened_at < YEAR for turn in by_itself) >= policy.budget:
@@ -43,19 +43,25 @@ def start_turn(store: Store, model: str, trigger: Trigger, *, actor: Actor) -> T
         return open_turn(change, model, trigger)
 
 
-def _is_steady(store: Store, model: str, policy: RetrainingSpec, judged: Judged, now: datetime) -> bool:
-    """Say whether the policy has held long enough; remember since when it does."""
+def _is_steady(
+    store: Store, model: str, policy: RetrainingSpec, judged: Judged, *, since: datetime, now: datetime
+) -> bool:  # fmt: skip
+    """Say whether the policy has held long enough; remember since when it does.
+
+    What held before ``since``, when the last turn or the version's service began, was about another version, and
+    nobody has looked at the policy in between.
+    """
     if not policy.steady_s:
         return judged.holds
-    since = get_mark(store, model, STEADY)
+    held = get_mark(store, model, STEADY)
     if not judged.holds:
-        if since is not None:
+        if held is not None:
             set_mark(store, model, STEADY, None)
         return False
-    if since is None:
+    if held is None or held < since:
         set_mark(store, model, STEADY, now)
         return False
-    return now - since >= timedelta(seconds=policy.steady_s)
+    return now - held >= timedelta(seconds=policy.steady_s)
 
 
 def _kind(judged: Judged) -> TriggerKind:

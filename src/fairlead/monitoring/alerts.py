@@ -1,11 +1,13 @@
 """Alerts: raised by what checks find, one for each group, acknowledged by people, resolved when nothing is found."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
 
 import msgspec
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from fairlead.kernel import SYSTEM, Invalid
 from fairlead.monitoring.errors import AlertMissing, AlertOver
@@ -17,6 +19,7 @@ from fairlead.store import Change, Store
 
 _BECAUSE = "what the check found"
 _GROUPS_MOST = 200
+_TRIES = 3
 
 
 def alerts(
@@ -95,8 +98,18 @@ def settle(
     """Raise what is new among signs, and resolve what was raised before and is not among them any more.
 
     Only alerts of ``kinds`` are resolved: those that were looked for. Nothing is written while nothing changes. Safe to
-    repeat: a group has one open alert at most.
+    repeat, and for several processes to do at once: a group has one open alert at most.
     """
+    for _ in range(_TRIES - 1):
+        # Another process may raise the same alert in the same moment: then it is there when we look again.
+        with suppress(IntegrityError):
+            return _settled(store, endpoint, signs, kinds=kinds, at=at)
+    return _settled(store, endpoint, signs, kinds=kinds, at=at)
+
+
+def _settled(
+    store: Store, endpoint: str, signs: Sequence[Sign], *, kinds: Collection[AlertKind], at: datetime
+) -> Checked:  # fmt: skip
     found = {sign.group: sign for sign in signs}
     with store.read() as connection:
         if not _differs(connection, endpoint, found, kinds, at):
@@ -159,7 +172,8 @@ def _raise(
 
 def _resolve(change: Change, store: Store, alert: Alert) -> Alert:
     over = msgspec.structs.replace(alert, state="resolved", resolved_at=change.at)
-    if alert.sent:
+    quiet = alert.silenced_until is not None and alert.silenced_until > change.at
+    if alert.sent and not quiet:
         enqueue(change, over, "resolved", targets=targets_of(store.settings), origin=store.origin)
     _write(change, over)
     change.record(AlertResolved(endpoint=alert.endpoint, alert=alert.id, group=alert.group))

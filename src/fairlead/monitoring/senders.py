@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import http.client
 import shlex
 import smtplib
 import ssl
@@ -44,26 +45,27 @@ def by_webhook(url: str, body: str, *, secret: str, key: SigningKey, at: datetim
 
     Both are over ``{webhook-id}.{webhook-timestamp}.{body}``. Raises ``NotSent`` for anything but a 2xx answer.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not url.lower().startswith(("http://", "https://")):
         raise NotSent("the webhook is no web address", where="webhook", setting="WEBHOOK")
     id_ = msgspec.json.decode(body)["id"]
     stamp = str(int(at.timestamp()))
-    request = urllib.request.Request(  # noqa: S310 - http and https only, see above
-        url,
-        body.encode(),
-        {
-            "content-type": "application/cloudevents+json; charset=utf-8", "user-agent": f"fairlead/{VERSION}",
-            "webhook-id": id_, "webhook-timestamp": stamp,
-            "webhook-signature": signatures(f"{id_}.{stamp}.{body}".encode(), secret=secret, key=key),
-        },
-    )  # fmt: skip
     try:
+        signed = signatures(f"{id_}.{stamp}.{body}".encode(), secret=secret, key=key)
+    except ValueError:
+        raise NotSent("the secret begins with whsec_ and is no base64", where="webhook", setting="SECRET") from None
+    headers = {
+        "content-type": "application/cloudevents+json; charset=utf-8", "user-agent": f"fairlead/{VERSION}",
+        "webhook-id": id_, "webhook-timestamp": stamp, "webhook-signature": signed,
+    }  # fmt: skip
+    try:
+        request = urllib.request.Request(url, body.encode(), headers)  # noqa: S310 - http and https only, see above
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
             answer.read(1)
     except urllib.error.HTTPError as error:
         error.close()
         raise NotSent(f"the webhook answered {error.code}", where="webhook", setting="WEBHOOK") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        # Not every answer is HTTP, and not every address can be asked.
         why = getattr(error, "reason", None) or type(error).__name__
         raise NotSent(f"the webhook does not answer: {why}", where="webhook", setting="WEBHOOK") from None
 
@@ -83,8 +85,8 @@ def by_mail(server: str, to: str, body: str) -> None:
     The connection is encrypted where the server can; a password is never sent otherwise, but on this machine. Raises
     ``NotSent``.
     """
-    parts = urlsplit(server or "smtp://127.0.0.1:25")
     try:
+        parts = urlsplit(server or "smtp://127.0.0.1:25")
         with _connected(parts) as smtp:
             smtp.send_message(_mail(parts, to, msgspec.json.decode(body)))
     except (smtplib.SMTPException, OSError, ValueError) as error:
@@ -139,8 +141,11 @@ def _mail(parts: SplitResult, to: str, event: dict[str, Any]) -> EmailMessage:
 def by_command(command: str, body: str) -> None:
     """Run a command, without a shell, with the CloudEvent as its input. Raises ``NotSent`` unless it exits 0."""
     try:
+        words = shlex.split(command)
+        if not words:
+            raise NotSent("the command is empty", where="command", setting="COMMAND")
         done = subprocess.run(  # noqa: S603 - the user's own command, from the settings
-            shlex.split(command), input=body.encode(), capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False
+            words, input=body.encode(), capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise NotSent(

@@ -24,6 +24,8 @@ _BOOT = (
 )
 STARTS_ALLOWED = 3
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+REPLAYED_THREADS = 2
+"""Threads of a replay's worker, on every machine: sums that more threads share come out otherwise in the last bit."""
 _GRACE_S = 5.0
 """A worker that nothing was asked of ends by itself a little after the pool would no longer ask."""
 
@@ -82,9 +84,12 @@ class Worker:
 class Pool:
     """At most ``size`` workers. They are started when a step is ready, and end after ``idle_s`` without one."""
 
-    def __init__(self, *, size: int, settings: Settings, idle_s: float, machine: Clock) -> None:
+    def __init__(
+        self, *, size: int, settings: Settings, idle_s: float, machine: Clock, repeatable: bool = False
+    ) -> None:  # fmt: skip
         self.workers: list[Worker] = []
         self.size = size
+        self._repeatable = repeatable
         # A worker may live in another folder by then, and a relative home would be another one.
         self._settings = msgspec.structs.replace(settings, home=str(settings.home_path))
         self._idle_s = idle_s
@@ -151,7 +156,14 @@ class Pool:
         _kill_all(self.workers, os.getpid())
 
     def _environment(self) -> dict[str, str]:
-        """Share the cores among the workers: libraries that each take all of them wait for each other instead."""
+        """Share the cores among the workers: libraries that each take all of them wait for each other instead.
+
+        What is to be repeatable gets the same on every machine, whatever the environment says: a model's last bits
+        depend on how many threads have trained it.
+        """
+        if self._repeatable:
+            fixed = dict.fromkeys(_THREADS, str(REPLAYED_THREADS))
+            return {**os.environ, "PYTHONHASHSEED": "0", **fixed}
         share = str(max(1, (os.cpu_count() or 1) // self.size))
         # Hashes of texts differ from process to process otherwise, and with them the order of sets: the same training
         # would leave other bytes (skl2onnx names nodes in such an order).

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from fairlead.kernel import Clock, FairleadError, SystemClock, Unavailable
+from fairlead.kernel import Clock, FairleadError, SystemClock, Unavailable, VirtualClock
 from fairlead.pipelines.engine import Engine
 from fairlead.pipelines.find import get_pipeline_run
 from fairlead.pipelines.pool import Pool, WorkersFail
@@ -49,6 +49,7 @@ class Runner:
         self._pool = Pool(
             size=max(1, store.settings.workers if workers is None else workers),
             settings=store.settings, idle_s=idle_s, machine=self._machine,
+            repeatable=isinstance(store.clock, VirtualClock),
         )  # fmt: skip
         self._engine = Engine(store, self._pool, machine=self._machine, lease_s=lease_s, poll_s=poll_s, tell=self._tell)
         self._driving = threading.Lock()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from fairlead.data import routes as data_routes
 from fairlead.evaluation import routes as evaluation_routes
@@ -111,15 +112,19 @@ class Rooms:
     async def _mind_endpoints(self) -> None:
         """Watch and check every endpoint, send what is due, and turn the loop, now and every minute."""
         while True:
-            try:
-                await asyncio.to_thread(mind, self.store)
-                await asyncio.to_thread(self.loop.tick)
-                self.runner.wake()
-            except FairleadError as error:
-                log.warning("endpoints cannot be watched: %s", error)
-            except Exception:  # the edge of a background task: somebody must hear of it
-                log.exception("endpoints cannot be watched")
+            # What keeps endpoints from being watched must not keep a bad version from being rolled back.
+            await self._done(mind, self.store)
+            await self._done(self.loop.tick)
+            self.runner.wake()
             await asyncio.sleep(MIND_EVERY_S)
+
+    async def _done(self, work: Callable[..., object], *given: object) -> None:
+        try:
+            await asyncio.to_thread(work, *given)
+        except FairleadError as error:
+            log.warning("endpoints cannot be watched: %s", error)
+        except Exception:  # the edge of a background task: somebody must hear of it
+            log.exception("endpoints cannot be watched")
 
     async def _load(self) -> None:
         """Start the gateway, again and again as long as something outside keeps it from starting."""

@@ -120,7 +120,10 @@ def open_store(settings: Settings, *, clock: Clock | None = None, seed: int | No
 def _make(home: Path) -> None:
     """Make the home's folder. Raises ``Invalid`` when it cannot be one, or cannot be written."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        if not home.exists():
+            home.mkdir(parents=True, exist_ok=True)
+            # What lies here is no code: no commit of the user's project, and no run's note of its changes, is about it.
+            (home / ".gitignore").write_text("*\n", "utf-8")
         problem = "" if os.access(home, os.W_OK | os.X_OK) else "it may not be written"
     except OSError as error:
         problem = f"{error.strerror}"

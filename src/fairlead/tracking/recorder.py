@@ -53,12 +53,16 @@ class RunRecorder:
     manager, or call ``finish``: an exception that leaves the block makes the run ``failed``.
     """
 
-    def __init__(self, backend: Backend, run: Run, *, capture: Collection[str] = (), parent: Any = None) -> None:
+    def __init__(
+        self, backend: Backend, run: Run, *, capture: Collection[str] = (), parent: Any = None,
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
         self.id = run.id
         self.name = run.name
         self.experiment = run.experiment
         self._backend = backend
         self._parent = parent  # keeps the parent's backend open
+        self._folder = folder
         self._clock = backend.clock
         self._pid = os.getpid()
         self._steps: dict[str, int] = {}
@@ -265,7 +269,7 @@ class RunRecorder:
             ).digest
 
         try:
-            found = capture_environment(keep=keep)
+            found = capture_environment(folder=self._folder, keep=keep)
             data = msgspec.json.format(msgspec.json.encode(found))
             self._backend.put_artifact(self.id, "environment/environment.json", data, media_type="application/json")
         except Exception as error:  # noqa: BLE001  the edge of a convenience

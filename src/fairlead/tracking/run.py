@@ -1,6 +1,7 @@
 """Start a run: ``with fl.run("first try") as run``, with no server or against one, in the same words."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from fairlead.kernel import Actor, Settings, load, this_user
@@ -64,23 +65,25 @@ def start_run(
     kind: RunKind = "user",
     because: str = "",
     capture: Collection[str] | None = None,
+    folder: Path | None = None,
 ) -> RunRecorder:
     """Start a run in a store that is open already, as pipelines do; it stays open.
 
     ``capture`` says what to note without being asked, of ``environment`` and ``console``; a pipeline's output is kept
-    by the pipeline, so its runs note only the environment.
+    by the pipeline, so its runs note only the environment. ``folder`` (the current one) is where the code lies.
     """
     wanted = capture if capture is not None else EVERYTHING if kind == "user" else ("environment",)
     backend = StoreBackend(store, actor)
     return _started(
         backend, name=name, experiment=experiment, params=params, tags=tags, parent_id=parent, kind=kind,
-        because=because, capture=wanted, parent=None,
+        because=because, capture=wanted, parent=None, folder=folder,
     )  # fmt: skip
 
 
 def _started(
     backend: Backend, *, name: str, experiment: str, params: Mapping[str, Any] | None, tags: Mapping[str, Any] | None,
     parent_id: str | None, kind: RunKind, because: str, capture: Collection[str], parent: RunRecorder | None,
+    folder: Path | None = None,
 ) -> RunRecorder:  # fmt: skip
     unknown = sorted(set(capture) - set(EVERYTHING))
     if unknown:
@@ -102,7 +105,7 @@ def _started(
         tags={key: text_of(value) for key, value in (tags or {}).items()},
         because=because,
     )
-    return RunRecorder(backend, backend.open(start), capture=capture, parent=parent)
+    return RunRecorder(backend, backend.open(start), capture=capture, parent=parent, folder=folder)
 
 
 def _backend(settings: Settings) -> Backend:

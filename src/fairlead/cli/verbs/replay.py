@@ -22,6 +22,7 @@ from fairlead.loop import (
     frontier_picture,
     frontier_policies,
     frontier_table,
+    replayed_model,
     report_lines,
     report_of,
     turn_line,
@@ -48,21 +49,21 @@ def replay(session: Session, /, form: str, **asked: Any) -> None:
     """
     project = load_project(session.project_file(asked["file"]))
     start, end = _span(asked["start"], asked["end"])
-    if asked["policy"]:
-        project = with_policy(project, _policy(project, asked["policy"]))
+    policy = None if asked["policy"] is None else _policy(project, asked["policy"])
     if not asked["compare"]:
+        project = project if policy is None else with_policy(project, policy)
         found = _replayed(session, project, start, end, again=asked["again"], show=form == "text")
         if form == "text":
             click.echo("\n".join(report_lines(found)))
         else:
             show_one(msgspec.to_builtins(found), form=form)
         return
+    picture = _drawable(asked["picture"] or Path("frontier.svg"))
     reports = []
-    for name, policy in frontier_policies(project.spec.models[0]):
+    for name, one in frontier_policies(replayed_model(project), asked=policy):
         click.echo(f"\n{name}", err=True)
-        changed = with_policy(project, policy)
+        changed = with_policy(project, one)
         reports.append((name, _replayed(session, changed, start, end, again=asked["again"], show=form == "text")))
-    picture = asked["picture"] or Path("frontier.svg")
     picture.write_text(frontier_picture(reports), "utf-8")
     if form == "text":
         click.echo("\n".join(["", *frontier_table(reports), f"Drawn in {picture}"]))
@@ -109,13 +110,27 @@ def _span(start: str, end: str) -> tuple[datetime, datetime]:
     return first, last
 
 
+def _drawable(picture: Path) -> Path:
+    """Return where the drawing goes. Raises ``Invalid`` before hours of work when it could not be written there."""
+    if picture.is_dir() or not picture.absolute().parent.is_dir():
+        raise Invalid(
+            f"{picture} cannot be written",
+            where="option --picture",
+            why="The drawing is a file in a folder that is there.",
+            next="name a file: --picture frontier.svg",
+        )
+    return picture
+
+
 def _policy(project: Project, text: str) -> RetrainingSpec:
     """Read a policy as it would stand in the file; the declared limits on how often it may act stay."""
-    model = project.spec.models[0]
+    model = replayed_model(project)
     try:
-        said = eval(text, {"__builtins__": {}, "fl": declare})  # noqa: S307  typed by the user, on their own machine
-    except FairleadError:
-        raise
+        said = eval(text.strip(), {"__builtins__": {}, "fl": declare})  # noqa: S307  typed by the user, for themselves
+        when = retraining_policy(said, view=model.view, label=model.label)
+    except FairleadError as error:
+        # It stands in no file: the line that the error names is one of ours.
+        raise Invalid(error.what, where="option --policy", why=error.why, next=error.next) from None
     except Exception as error:  # noqa: BLE001  the edge to what the user typed
         raise Invalid(
             f"{text!r} is no policy: {error}",
@@ -123,5 +138,4 @@ def _policy(project: Project, text: str) -> RetrainingSpec:
             why="It is an expression as retrain_when takes it, written with fl.",
             next="write for example fl.log_loss.over('7d') > fl.at_approval * 1.10, in quotes",
         ) from None
-    when = retraining_policy(said, view=model.view, label=model.label)
     return msgspec.structs.replace(model.retraining or RetrainingSpec(when=when), when=when)
