@@ -11,6 +11,7 @@ from tests.loop.parcels import write_project
 from tests.loop.replays import START
 
 from fairlead.declare import load_project
+from fairlead.kernel import lock
 from fairlead.loop import ReplayHome, ReplayRunning
 
 DISCARD = """
@@ -70,10 +71,19 @@ def test_two_processes_never_have_the_same_replay(home: ReplayHome, tmp_path: Pa
     assert not home.path.exists()
 
 
-def test_a_home_that_was_discarded_meanwhile_is_not_started(home: ReplayHome) -> None:
-    home.discard()
+def test_a_home_that_another_one_discards_in_the_same_moment_is_not_started(
+    home: ReplayHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_the_other(fd: int) -> bool:
+        monkeypatch.undo()
+        home_in(tmp_path).discard()
+        return lock(fd)
+
+    monkeypatch.setattr("fairlead.loop.home.lock", after_the_other)
     with pytest.raises(ReplayRunning), home.started():
         pass
+    with home.started() as attempt:
+        assert attempt == 0
 
 
 @pytest.mark.parametrize("unlinked", range(4))

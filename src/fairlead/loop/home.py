@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fairlead.declare import ModelSpec, Project
 from fairlead.kernel import Conflict, Invalid, digest_of, lock
+from fairlead.store import make_home
 
 _STARTS = "attempts"
 
@@ -37,10 +38,11 @@ class ReplayHome:
 
     @contextmanager
     def started(self) -> Iterator[int]:
-        """Have the opened home for oneself; yield how often it was started before, so that no id is made twice.
+        """Have the home for oneself, made if need be; yield how often it was started, so that no id is made twice.
 
-        Raises ``ReplayRunning`` when another process has it.
+        Raises ``ReplayRunning`` when another process has it, and ``Invalid`` where it cannot be made.
         """
+        make_home(self.path)
         try:
             starts = self._locked()
         except FileNotFoundError:  # discarded meanwhile, by one that begins anew
@@ -70,13 +72,21 @@ class ReplayHome:
 
     def _locked(self) -> int:
         starts = os.open(self.path / _STARTS, os.O_RDWR | os.O_CREAT, 0o644)
-        if not lock(starts):
+        # Whoever opened it in the moment in which another one discarded it holds the lock of a file that is gone.
+        if not (lock(starts) and _is_at(starts, self.path / _STARTS)):
             os.close(starts)
             raise self._running()
         return starts
 
     def _running(self) -> ReplayRunning:
         return ReplayRunning("this replay is running already", where=f"replays/{self.path.name}")
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def replayed_model(project: Project) -> ModelSpec:

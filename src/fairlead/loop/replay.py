@@ -22,13 +22,14 @@ from fairlead.kernel import SYSTEM, Actor, NotFound, VirtualClock, digest_of
 from fairlead.loop.apply import apply_project
 from fairlead.loop.home import replayed_model
 from fairlead.loop.marks import get_mark, set_mark
+from fairlead.loop.mirroring import mirror_what_is_left
 from fairlead.loop.records import Turn, TurnState
 from fairlead.loop.rollout import approve_version, routing_of
 from fairlead.loop.tick import Loop
 from fairlead.loop.turns import get_turn, open_turn_of
 from fairlead.pipelines import Runner
 from fairlead.registry import ReleaseKeys, Status, list_versions
-from fairlead.serving import Ask, DecisionLog, Gateway, RegisteredReleases, decision_tables
+from fairlead.serving import WAITING, Ask, DecisionLog, Gateway, RegisteredReleases, decision_tables
 from fairlead.store import Store
 from fairlead.tracking import ALLOWED_TYPES
 
@@ -38,7 +39,6 @@ HORIZON = timedelta(hours=72)
 CHECK_EVERY = timedelta(days=1)
 POSITION = "replayed-until"
 BECAUSE = "replay"
-MOST_ROWS = 5_000
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +151,7 @@ class Replay:
             await gateway.refresh()
             if resumed:
                 await self._decide_left(gateway, rows, first)
+                await mirror_what_is_left(gateway, self.store, self.model.name, at=first + HOUR)
             else:
                 await self._decide(gateway, rows)
             resumed = False
@@ -175,8 +176,8 @@ class Replay:
 
     async def _decide(self, gateway: Gateway, rows: pa.Table, *, version: int | None = None) -> None:
         keys = self.model.view.of.keys
-        for start in range(0, rows.num_rows, MOST_ROWS):
-            part = rows.slice(start, MOST_ROWS)
+        for start in range(0, rows.num_rows, WAITING):  # of more at once, shadows drop the rest
+            part = rows.slice(start, WAITING)
             columns = {key: part[f"key_{key}"].to_pylist() for key in keys}
             await gateway.infer(self.model.name, Ask(columns=columns, version=version))
             await gateway.settled()

@@ -32,14 +32,15 @@ from fairlead.serving.released import Releases
 from fairlead.serving.router import Route, RoutingSnapshot, Target
 from fairlead.serving.routing import Endpoint, get_endpoint, list_endpoints, remove_endpoint, set_routing
 from fairlead.serving.runtimes import Rows, Runtime
+from fairlead.serving.shadow import WAITING, Mirrored
 from fairlead.serving.statistics import Figures
 from fairlead.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
-    "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionLog", "DecisionUnknown", "DecisionsSealed", "Endpoint",
-    "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused", "LoadedModel", "Loader",
-    "LogDamaged", "LoggedRows", "Mark", "Marks", "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "Output",
-    "OutputProblem", "PredictionFailed", "RegisteredReleases", "Released", "Releases", "Route", "Routing",
+    "WAITING", "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionLog", "DecisionUnknown", "DecisionsSealed",
+    "Endpoint", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused", "LoadedModel", "Loader",
+    "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "NoEndpoint", "NotReady", "NotRecorded", "NotServable",
+    "Output", "OutputProblem", "PredictionFailed", "RegisteredReleases", "Released", "Releases", "Route", "Routing",
     "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "Stage", "Target", "TooBusy", "Unread",
     "counts_between", "decision_tables", "decisions", "find_decision", "get_endpoint", "inputs_of", "list_endpoints",
     "measure_latency", "read_unread", "remove_endpoint", "routes", "sealed_segments", "set_routing",

@@ -137,6 +137,16 @@ class Gateway:
         for shadow in [one for shadows in self._shadows.values() for one in shadows]:
             await shadow.finished()
 
+    def shadows(self, endpoint: str) -> tuple[int, ...]:
+        """Return the versions that see what others answer at an endpoint."""
+        return tuple(shadow.target.version for shadow in self._shadows.get(endpoint, ()))
+
+    def mirror(self, endpoint: str, mirrored: Mirrored, *, version: int) -> None:
+        """Offer to one shadow what was answered before this gateway began, as ``infer`` does what it answers."""
+        for shadow in self._shadows.get(endpoint, ()):
+            if shadow.target.version == version:
+                shadow.offer(mirrored)
+
     async def flush_figures(self) -> None:
         """Write what was counted since the last time to the database, where a kill cannot lose it."""
         await asyncio.to_thread(self._counting.flush)

@@ -24,7 +24,7 @@ from fairlead.store.ledger.records import Receipt, Signed
 from fairlead.store.ledger.verify import Verification, VerificationKind, verify
 from fairlead.store.ledger.witness import Witness
 from fairlead.store.migrate import NewerDatabase
-from fairlead.store.opened import Store, open_store
+from fairlead.store.opened import Store, make_home, open_store
 from fairlead.store.tables import Position
 
 __all__ = [
@@ -32,6 +32,6 @@ __all__ = [
     "DatabaseDamaged", "Event", "InclusionProof", "Journal", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent",
     "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject",
     "Verification", "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at", "events", "export_log",
-    "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size", "metadata", "open_store", "signed_prefix",
-    "verify",
+    "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size", "make_home", "metadata", "open_store",
+    "signed_prefix", "verify",
 ]  # fmt: skip

@@ -109,7 +109,7 @@ def open_store(settings: Settings, *, clock: Clock | None = None, seed: int | No
     function of clock and seed. Raises ``Unavailable`` when the database does not answer.
     """
     home = settings.home_path
-    _make(home)
+    make_home(home)
     database = Database(settings.database or f"sqlite:///{home / 'fairlead.db'}")
     clock = clock or clock_of(settings)
     ids = Ids(clock, seed=seed)
@@ -117,7 +117,7 @@ def open_store(settings: Settings, *, clock: Clock | None = None, seed: int | No
     return Store(database=database, blobs=blobs_of(settings), clock=clock, settings=settings, ids=ids, origin=origin)
 
 
-def _make(home: Path) -> None:
+def make_home(home: Path) -> None:
     """Make the home's folder. Raises ``Invalid`` when it cannot be one, or cannot be written."""
     try:
         if not home.exists():

@@ -79,7 +79,7 @@ def _replayed(
     if again:
         home.discard()
     settings = msgspec.structs.replace(session.settings, home=str(home.path), database="", blobs="", workers=1)
-    with closing(open_store(settings, clock=VirtualClock(start), seed=home.seed)) as store, home.started() as attempt:
+    with home.started() as attempt, closing(open_store(settings, clock=VirtualClock(start), seed=home.seed)) as store:
         driver = Replay(store, project, start=start, end=end, attempt=attempt)
         with Progress(SystemClock()) as bars:
             hours = round((end - start) / timedelta(hours=1))
