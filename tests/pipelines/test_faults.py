@@ -221,6 +221,29 @@ def test_a_stopped_program_loses_its_steps_after_the_lease_and_can_write_nothing
 
 
 @on_sqlite
+def test_a_runner_that_was_idle_for_longer_than_a_lease_keeps_its_next_step(
+    store: Store, ask: Ask, marks: Marks
+) -> None:
+    """Another runner last saw it alive before it was idle: that says nothing about the step that it has just taken."""
+    with (
+        Runner(store, workers=1, poll_s=0.2, lease_s=0.9) as mine,
+        Runner(store, workers=1, poll_s=0.02, lease_s=0.9) as other,
+    ):
+        first = ask(step("a", "takes_a_second"))
+        mine.start()
+        marks.wait_for(1)
+        other.start()
+        wait_until(lambda: get_pipeline_run(store, first.id).status is RunStatus.SUCCEEDED)
+        other.stop()
+        time.sleep(1.0)
+        second = ask(step("b", "takes_a_second", cache=False))
+        marks.wait_for(2)
+        other.start()
+        wait_until(lambda: get_pipeline_run(store, second.id).status is RunStatus.SUCCEEDED)
+    assert [a.outcome for a in list_attempts(store, second.id)] == [Outcome.SUCCEEDED]
+
+
+@on_sqlite
 def test_interrupting_hands_running_steps_back(store: Store, ask: Ask, marks: Marks) -> None:
     run = ask(step("a", "takes_a_second"))
 
