@@ -1,5 +1,6 @@
 """Real faults: killed workers, killed programs, timeouts, runners that were thought dead, two at once."""
 
+import errno
 import os
 import random
 import signal
@@ -98,6 +99,22 @@ def test_workers_that_cannot_start_are_an_error_that_says_so(
             runner.run_until_done(run.id)
     with Runner(sqlite_store, workers=1) as runner:
         assert runner.run_until_done(run.id).step("a").attempts == 1
+
+
+def test_a_background_runner_goes_on_when_the_system_has_processes_again(
+    sqlite_store: Store, actor: Actor, marks: Marks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_args: object, **_named: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    run = asker(sqlite_store, actor, marks)(step("a"))
+    with Runner(sqlite_store, workers=1, poll_s=0.05) as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", none_left)
+            runner.start()
+            wait_until(lambda: isinstance(runner.trouble, WorkersFail))
+        wait_until(lambda: get_pipeline_run(sqlite_store, run.id).status is RunStatus.SUCCEEDED)
+        wait_until(lambda: runner.trouble is None)
 
 
 # --- the program dies ----------------------------------------------------------------------------------------------
