@@ -253,6 +253,8 @@ MISTAKES: dict[str, tuple[int, Any, dict[str, str], str]] = {
     "negative shape": (400, _one(shape=[-1]), {}, "the shape [-1]"),
     "huge shape": (400, _one(shape=[2**60, 2**60]), {}, "has 1 values"),
     "three dimensions": (400, _one(shape=[1, 1, 1]), {}, "the shape"),
+    "many dimensions": (400, _one(shape=[9] * 50_000), {}, "the shape of 50,000 dimensions"),
+    "deeply nested": (400, b'{"inputs":[],"parameters":{"a":' + b"[" * 99_999, {}, "nested too deeply"),
     "out of range": (400, _one(datatype="INT8", data=[300]), {}, "beyond INT8"),
     "float as int": (400, _one(datatype="INT64", data=[1.5]), {}, "does not hold INT64"),
     "infinite as FP32": (400, {"inputs": [*_one(datatype="FP32", data=[1e300])["inputs"]]}, {}, "is missing"),
@@ -262,6 +264,9 @@ MISTAKES: dict[str, tuple[int, Any, dict[str, str], str]] = {
     "unknown output": (400, _one() | {"outputs": [{"name": "odds"}]}, {}, "no output 'odds'"),
     "header too long": (400, *_binary(_one(), b"", 10**6), "Inference-Header-Content-Length"),
     "header not a number": (400, *_binary(_one(), b"", "many"), "Inference-Header-Content-Length"),
+    "header with more digits than numbers have": (
+        400, *_binary(_one(), b"", "9" * 5_000), "Inference-Header-Content-Length",
+    ),
     "bytes missing": (400, *_binary(_sized(8), b"1234"), "8 bytes are announced and 4 are left"),
     "bytes left": (400, *_binary(_sized(8), bytes(16)), "belong to no tensor"),
     "wrong size": (400, *_binary(_sized(4), bytes(4)), "4 bytes are not 1 values"),
@@ -298,7 +303,8 @@ def test_mistakes_get_the_protocols_error_with_four_parts(served: Served, name: 
     ("path", "wanted"),
     [
         ("/v2/models/nowhere/infer", 404), ("/v2/models/late/versions/9/infer", 404),
-        ("/v2/models/late/versions/x/infer", 404), ("/v2/models/late/versions/3/infer", 403), ("/v2/nothing", 404),
+        ("/v2/models/late/versions/x/infer", 404), ("/v2/models/late/versions/%D9%A1/infer", 404),
+        ("/v2/models/late/versions/3/infer", 403), ("/v2/nothing", 404),
         ("/v2/models/late", 404), ("/v2", 404),
     ],
 )  # fmt: skip

@@ -32,6 +32,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     for name in ("BYTES", *NUMPY)
 }
 _LIMITS = {name: np.iinfo(dtype) for name, dtype in NUMPY.items() if dtype.kind in "iu"}
+SIDES_SHOWN = 8
 _LENGTH = struct.Struct("<I")
 
 
@@ -61,9 +62,9 @@ def asked(inputs: Sequence[InputTensor], binary: memoryview, *, version: int | N
         shape = tensor.shape
         if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
             raise TensorProblem(
-                f"{tensor.name} has the shape {shape}", where=f"inputs: {tensor.name}",
+                f"{tensor.name[:100]} has the shape {_shown(shape)}", where=f"inputs: {tensor.name[:100]}",
                 why="A column has one value for each row.",
-                next=f"send {tensor.name} with the shape [rows] or [rows, 1]",
+                next=f"send {tensor.name[:100]} with the shape [rows] or [rows, 1]",
             )  # fmt: skip
         if tensor.name in columns:
             raise TensorProblem(
@@ -189,6 +190,10 @@ def _check_range(tensor: InputTensor, values: list[Any]) -> None:
             f"{tensor.name} holds a number beyond {tensor.datatype}", where=f"inputs: {tensor.name}",
             why=f"{tensor.datatype} reaches from {limits.min} to {limits.max}.", next="send it with a wider datatype",
         )  # fmt: skip
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return str(list(shape)) if len(shape) <= SIDES_SHOWN else f"of {len(shape):,} dimensions"
 
 
 def _check_used(rest: memoryview) -> None:
