@@ -42,7 +42,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
 _TYPES = {
     "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "category": pa.string(), "text": pa.string(),
-    "list": pa.list_(pa.float64()),
+    "list": pa.list_(pa.float64()), "texts": pa.list_(pa.string()),
 }  # fmt: skip
 _EMPTY = pa.schema([("id", pa.string()), ("at", _MOMENT)])
 FEATURE, AGE, RESULT = "feature_", "age_", "result_"
@@ -207,7 +207,7 @@ def table_of(data: bytes | memoryview, scan: Scan | None = None) -> pa.Table:
             case Entry():
                 entries.setdefault(frame.layout, []).append(frame)
     parts = [_part(layouts[number], some) for number, some in entries.items() if number in layouts]
-    table = pa.concat_tables(parts, promote_options="default").sort_by("id") if parts else _EMPTY.empty_table()
+    table = pa.concat_tables(parts, promote_options="permissive").sort_by("id") if parts else _EMPTY.empty_table()
     shapes = {one.release: ([c for c, _ in one.columns], [o for o, _ in one.outputs]) for one in layouts.values()}
     layouts_text = msgspec.json.encode(shapes, order="deterministic").decode()
     return table.replace_schema_metadata({"fairlead.endpoint": endpoint, "fairlead.layouts": layouts_text})
@@ -254,8 +254,15 @@ def _part(layout: Layout, entries: Sequence[Entry]) -> pa.Table:
         columns[FEATURE + name] = pa.array(values[place], _TYPES[kind])
         columns[AGE + name] = pa.array(ages[place], pa.float64())
     for place, (name, output_kind) in enumerate(layout.outputs):
-        columns[RESULT + name] = pa.array(each(e.outputs[place] for e in entries), _TYPES[output_kind])
+        columns[RESULT + name] = _outputs(each(e.outputs[place] for e in entries), output_kind)
     return pa.table(columns)
+
+
+def _outputs(values: list[Any], kind: str) -> pa.Array:
+    try:
+        return pa.array(values, _TYPES[kind])
+    except OverflowError:  # an unsigned number beyond 63 bits, which nothing here can count with anyway
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
 
 
 def decisions_in(table: pa.Table) -> list[Decision]:
