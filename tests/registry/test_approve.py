@@ -32,7 +32,7 @@ from fairlead.registry import (
     retire,
     set_alias,
 )
-from fairlead.store import Blobs, LocalBlobs, Store, events
+from fairlead.store import Blobs, LocalBlobs, RowsDamaged, Store, events
 
 
 def test_an_approval_is_bound_to_everything_it_covers(store: Store) -> None:
@@ -326,6 +326,20 @@ def test_a_changed_approval_is_void(sqlite_store: Store, changes: dict[str, Any]
     forged = msgspec.structs.replace(approval, **changes)
     _rewrite(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode())
     assert not approval_state(sqlite_store, version).valid
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("registry_versions", {"record": "{"}), ("registry_versions", {"record": "[]"}),
+        ("registry_versions", {"status": "live"}), ("registry_approvals", {"record": '{"id": 1}'}),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_read_says_so(sqlite_store: Store, table: str, columns: dict[str, Any]) -> None:
+    approved(sqlite_store)
+    _rewrite(sqlite_store, table, **columns)
+    with pytest.raises(RowsDamaged, match="registry"):
+        release_for(sqlite_store, "late@1")
 
 
 def test_a_status_that_was_written_by_hand_approves_nothing(store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from fairlead.features import OnlineStore
-from fairlead.kernel import FairleadError, NotFound, Refused
+from fairlead.kernel import FairleadError, Invalid, NotFound, Refused
 from fairlead.registry import ApprovalVoid
 from fairlead.serving.answering import Turn
 from fairlead.serving.batching import Job
@@ -199,10 +199,10 @@ class Gateway:
             released = target.loaded.released
             try:
                 self._releases.checked(released.model, released.version)
-            except Refused as error:
+            except (Refused, NotFound, Invalid) as error:
                 _log.error("%s is served, but: %s", released.ref, error)
                 problems.append(error)
-                if not isinstance(error, ApprovalVoid | LoadRefused):
+                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid):
                     withdrawn.add(released.version)
         return frozenset(withdrawn), tuple(problems)
 
