@@ -20,6 +20,7 @@ from fairlead.features import OnlineStore, fill
 from fairlead.kernel import Settings, VirtualClock
 from fairlead.serving import find_decision
 from fairlead.store import Store, open_store
+from fairlead.wire.inference import app as app_module
 from fairlead.wire.inference.app import inference_app
 
 FRAME, _ = history(64, seed=3)
@@ -251,7 +252,8 @@ MISTAKES: dict[str, tuple[int, Any, dict[str, str], str]] = {
     "lone surrogate": (400, b'{"inputs":[{"name":"o","shape":[1],"datatype":"BYTES","data":["\\ud800"]}]}', {}, ""),
     "too few": (400, _one(shape=[3]), {}, "has 1 values and the shape [3]"),
     "negative shape": (400, _one(shape=[-1]), {}, "the shape [-1]"),
-    "huge shape": (400, _one(shape=[2**60, 2**60]), {}, "has 1 values"),
+    "huge shape": (400, _one(shape=[2**60, 2**60]), {}, "rows"),
+    "too many rows": (400, *_binary(_sized(80_008, shape=[10_001]), bytes(80_008)), "10,001 rows"),
     "three dimensions": (400, _one(shape=[1, 1, 1]), {}, "the shape"),
     "many dimensions": (400, _one(shape=[9] * 50_000), {}, "the shape of 50,000 dimensions"),
     "deeply nested": (400, b'{"inputs":[],"parameters":{"a":' + b"[" * 99_999, {}, "nested too deeply"),
@@ -287,6 +289,15 @@ MISTAKES: dict[str, tuple[int, Any, dict[str, str], str]] = {
     "packed badly": (400, b"x", {"Content-Encoding": "gzip"}, "cannot be unpacked"),
     "unknown key": (404, _one("flight_id", datatype="BYTES", data=["F99"]), {}, "no Flight"),
 }  # fmt: skip
+
+
+def test_more_json_than_the_loop_may_decode_is_refused_at_once(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "VALUES_LIMIT", 1_000)
+    monkeypatch.setattr(app_module, "OBJECTS_LIMIT", 10)
+    many = {"inputs": [{"name": f"x{i}", "shape": [1], "datatype": "FP64", "data": [1]} for i in range(11)]}
+    for body in (_one(data=[1.0] * 1_100), many):
+        status, _, answer = post(served, "/v2/models/late/infer", body)
+        assert (status, json.loads(answer)["code"]) == (413, "inference.body-too-large")
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -24,6 +24,9 @@ Answered = tuple[int, bytes, list[tuple[bytes, bytes]]]
 BODY_LIMIT = 32 << 20
 IDS_IN_HEADER = 64
 MOST_DIGITS = 18
+VALUES_LIMIT = 2_000_000
+OBJECTS_LIMIT = 100_000
+"""How much JSON is decoded for one request. It is done on the event loop, where nobody else is answered meanwhile."""
 _JSON = (b"content-type", b"application/json")
 _log = logging.getLogger("fairlead.wire.inference")
 _request_decoder = msgspec.json.Decoder(InferRequest)
@@ -282,6 +285,12 @@ def _decoded(body: bytes, length: bytes | None) -> tuple[InferRequest, memoryvie
                 next="send the length of the JSON",
             )
         head, tail = head[: int(length)], head[int(length) :]
+    if body.count(b",", 0, len(head)) > VALUES_LIMIT or body.count(b"{", 0, len(head)) > OBJECTS_LIMIT:
+        raise BodyTooLarge(
+            "the JSON of the body holds too many values", where="body",
+            why=f"A request holds at most {VALUES_LIMIT:,} values in at most {OBJECTS_LIMIT:,} objects as JSON.",
+            next="send the rows in parts, or as binary tensors",
+        )  # fmt: skip
     try:
         return _request_decoder.decode(head), tail
     except msgspec.ValidationError as error:
