@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from fairlead.registry.errors import ModelMissing
 from fairlead.registry.records import Approval, Model, Version, VersionRef
-from fairlead.registry.rows import aliases_of, approvals_of, find_version, release_in, version_of
+from fairlead.registry.rows import aliases_of, approvals_of, find_version, version_of
 from fairlead.registry.statement import Release
 from fairlead.registry.tables import registry_models, registry_releases, registry_versions
 from fairlead.store import Store
@@ -82,7 +82,7 @@ def list_releases(store: Store, ref: VersionRef | Version | str) -> tuple[Releas
             .where(table.c.model == version.model, table.c.version == version.number)
             .order_by(table.c.id.desc())
         )
-        return tuple(release_in(text) for text in connection.execute(query).scalars())
+        return tuple(msgspec.json.decode(text, type=Release) for text in connection.execute(query).scalars())
 
 
 def aliases(store: Store, model: str) -> dict[str, int]:

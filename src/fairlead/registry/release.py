@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Row, insert, select
 
@@ -12,10 +13,10 @@ from fairlead.registry.errors import ApprovalVoid, NotApproved, ReleaseMissing, 
 from fairlead.registry.events import ReleaseIssued
 from fairlead.registry.keys import ReleaseKeys, is_signed, key_id
 from fairlead.registry.records import Approval, Status, Version, VersionRef
-from fairlead.registry.rows import find_version, release_in, text_of
+from fairlead.registry.rows import find_version, text_of
 from fairlead.registry.statement import Release, Statement
 from fairlead.registry.tables import registry_releases
-from fairlead.store import AlreadyDone, Store
+from fairlead.store import AlreadyDone, RowsDamaged, Store
 
 BECAUSE = "the version was approved"
 
@@ -70,6 +71,14 @@ def get_release(store: Store, release_id: str) -> Release:
     if text is None:
         raise ReleaseMissing(f"there is no release {release_id[:40]!r}", where="releases")
     return release_in(text)
+
+
+def release_in(text: str) -> Release:
+    """Read a release from its row. Raises ``RowsDamaged``."""
+    try:
+        return msgspec.json.decode(text, type=Release)
+    except msgspec.DecodeError:
+        raise RowsDamaged("the record of a release cannot be read", where="releases") from None
 
 
 def _approved(store: Store, ref: VersionRef | Version | str) -> tuple[Version, Approval]:

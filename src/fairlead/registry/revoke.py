@@ -1,12 +1,12 @@
 """Take releases back: what they allowed ends with the transaction."""
 
+import msgspec
 from sqlalchemy import select, update
 
 from fairlead.kernel import Conflict
 from fairlead.registry.errors import ReasonMissing, ReleaseMissing
 from fairlead.registry.events import ReleaseRevoked
 from fairlead.registry.records import Version
-from fairlead.registry.rows import release_in
 from fairlead.registry.statement import Release
 from fairlead.registry.tables import registry_releases
 from fairlead.store import Change
@@ -30,7 +30,7 @@ def revoke_release(change: Change, release_id: str, *, because: str = "") -> Non
             f"release {release_id} was revoked before", where="releases", why=f"That was at {row.revoked_at}.",
             next="nothing needs to be done",
         )  # fmt: skip
-    _revoke(change, release_in(row.release), because=reason)
+    _revoke(change, msgspec.json.decode(row.release, type=Release), because=reason)
 
 
 def revoke_releases_of(change: Change, version: Version, *, because: str) -> None:
@@ -42,7 +42,7 @@ def revoke_releases_of(change: Change, version: Version, *, because: str) -> Non
         .order_by(table.c.id)
     )
     for text in change.connection.execute(query).scalars().all():
-        _revoke(change, release_in(text), because=because)
+        _revoke(change, msgspec.json.decode(text, type=Release), because=because)
 
 
 def _revoke(change: Change, release: Release, *, because: str) -> None:

@@ -12,7 +12,7 @@ from fairlead.serving.events import RoutingChanged
 from fairlead.serving.records import Routing
 from fairlead.serving.released import Releases
 from fairlead.serving.tables import serving_routes
-from fairlead.store import Change, RowsDamaged, Store
+from fairlead.store import Change, Store
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,12 +117,8 @@ def _write(change: Change, was: Endpoint | None, now: Endpoint) -> None:
 
 
 def _endpoint(row: dict[str, object]) -> Endpoint:
-    try:
-        routing = msgspec.json.decode(str(row["routing"]), type=Routing)
-    except msgspec.DecodeError:
-        raise RowsDamaged("the record of a routing cannot be read", where=f"endpoint {row['endpoint']}") from None
     return Endpoint(
-        routing=routing,
+        routing=msgspec.json.decode(str(row["routing"]), type=Routing),
         revision=int(str(row["revision"])),
         changed_at=datetime.fromisoformat(str(row["changed_at"])),
         changed_by=str(row["changed_by"]),
