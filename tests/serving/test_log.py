@@ -360,6 +360,7 @@ def test_a_full_disk_means_no_answer_and_no_half_frame(
         with pytest.raises(NotRecorded) as caught:
             write(log, sqlite_store, form=layout(2))
     assert "make room" in caught.value.next
+    assert str(sqlite_store.settings.home_path) not in str(caught.value)
     kept += write(log, sqlite_store, form=layout(2))  # its layout was not written before, so it is now
     log.close()
     assert {one.id for one in decisions(sqlite_store, "late")} == set(kept)

@@ -1,5 +1,6 @@
 """Segments of the decision log: the open file that takes appends, and the sorted, compressed blob it becomes."""
 
+import contextlib
 import io
 import os
 import sys
@@ -116,8 +117,9 @@ class OpenSegment:
             while written < len(data):  # nearly full: it takes a part, then refuses
                 written += os.write(self._fd, bytes(data[written:]))
         except OSError as error:
-            # Half a frame must not stand before the next one.
-            os.ftruncate(self._fd, self.size)
+            # Half a frame need not stand before the next one; a reader would find that one all the same.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self.size)
             raise _not_recorded(self.path, error) from error
         self.size += len(data)
 
@@ -146,7 +148,8 @@ def _renamed(path: Path, to: Path) -> None:
 
 
 def _not_recorded(path: Path, error: OSError) -> NotRecorded:
-    return NotRecorded(f"the decision log cannot be written: {error.strerror}", where=str(path), folder=path.parent)
+    # Callers over the network read this: it names no folder of this machine.
+    return NotRecorded(f"the decision log cannot be written: {error.strerror}", where=f"decisions/{path.parent.name}")
 
 
 class OpenRows:
