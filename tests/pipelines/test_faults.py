@@ -1,5 +1,6 @@
 """Real faults: killed workers, killed programs, timeouts, runners that were thought dead, two at once."""
 
+import errno
 import os
 import random
 import signal
@@ -98,6 +99,22 @@ def test_workers_that_cannot_start_are_an_error_that_says_so(
             runner.run_until_done(run.id)
     with Runner(sqlite_store, workers=1) as runner:
         assert runner.run_until_done(run.id).step("a").attempts == 1
+
+
+def test_a_background_runner_goes_on_when_the_system_has_processes_again(
+    sqlite_store: Store, actor: Actor, marks: Marks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_args: object, **_named: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    run = asker(sqlite_store, actor, marks)(step("a"))
+    with Runner(sqlite_store, workers=1, poll_s=0.05) as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", none_left)
+            runner.start()
+            wait_until(lambda: isinstance(runner.trouble, WorkersFail))
+        wait_until(lambda: get_pipeline_run(sqlite_store, run.id).status is RunStatus.SUCCEEDED)
+        wait_until(lambda: runner.trouble is None)
 
 
 # --- the program dies ----------------------------------------------------------------------------------------------
@@ -218,6 +235,29 @@ def test_a_stopped_program_loses_its_steps_after_the_lease_and_can_write_nothing
     assert get_pipeline_run(store, run.id) == done
     assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.LOST, Outcome.SUCCEEDED]
     assert len(events(store, type="pipelines.step-finished")) == 1
+
+
+@on_sqlite
+def test_a_runner_that_was_idle_for_longer_than_a_lease_keeps_its_next_step(
+    store: Store, ask: Ask, marks: Marks
+) -> None:
+    """Another runner last saw it alive before it was idle: that says nothing about the step that it has just taken."""
+    with (
+        Runner(store, workers=1, poll_s=0.2, lease_s=0.9) as mine,
+        Runner(store, workers=1, poll_s=0.02, lease_s=0.9) as other,
+    ):
+        first = ask(step("a", "takes_a_second"))
+        mine.start()
+        marks.wait_for(1)
+        other.start()
+        wait_until(lambda: get_pipeline_run(store, first.id).status is RunStatus.SUCCEEDED)
+        other.stop()
+        time.sleep(1.0)
+        second = ask(step("b", "takes_a_second", cache=False))
+        marks.wait_for(2)
+        other.start()
+        wait_until(lambda: get_pipeline_run(store, second.id).status is RunStatus.SUCCEEDED)
+    assert [a.outcome for a in list_attempts(store, second.id)] == [Outcome.SUCCEEDED]
 
 
 @on_sqlite

@@ -32,7 +32,7 @@ from fairlead.registry import (
     retire,
     set_alias,
 )
-from fairlead.store import Blobs, LocalBlobs, Store, events
+from fairlead.store import Blobs, LocalBlobs, RowsDamaged, Store, events
 
 
 def test_an_approval_is_bound_to_everything_it_covers(store: Store) -> None:
@@ -326,6 +326,13 @@ def test_a_changed_approval_is_void(sqlite_store: Store, changes: dict[str, Any]
     forged = msgspec.structs.replace(approval, **changes)
     _rewrite(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode())
     assert not approval_state(sqlite_store, version).valid
+
+
+def test_a_status_that_there_is_not_says_so(sqlite_store: Store) -> None:
+    approved(sqlite_store)
+    _rewrite(sqlite_store, "registry_versions", status="live")
+    with pytest.raises(RowsDamaged, match="the status of late@1 is 'live'"):
+        release_for(sqlite_store, "late@1")
 
 
 def test_a_status_that_was_written_by_hand_approves_nothing(store: Store) -> None:

@@ -47,7 +47,7 @@ def test_zeros_that_a_lost_power_leaves_are_a_torn_tail() -> None:
 
 def test_a_damaged_frame_in_the_middle_is_counted_and_passed_over() -> None:
     first, second, third = bytes_of(OPENING), bytes_of(entry(1)), bytes_of(entry(2))
-    for place in range(8, len(second)):
+    for place in range(len(second)):  # the first four bytes are its length
         broken = bytearray(second)
         broken[place] ^= 0xFF
         scan = Scan()
@@ -59,3 +59,15 @@ def test_a_length_that_was_never_written_is_damage() -> None:
     scan = Scan()
     assert tuple(frames_in(bytes_of(OPENING) + b"\xff" * 40, scan)) == (OPENING,)
     assert scan.damaged == 1
+
+
+def test_good_frames_are_found_again_wherever_the_damage_lies() -> None:
+    before, hurt, after = bytes_of(OPENING, LAYOUT), bytes_of(entry(1), entry(2)), bytes_of(entry(3))
+    for bits in (0x01, 0x80, 0xFF):
+        for place in range(len(hurt) - 2):
+            broken = bytearray(hurt)
+            broken[place : place + 3] = bytes(byte ^ bits for byte in broken[place : place + 3])
+            scan = Scan()
+            found = tuple(frames_in(before + bytes(broken) + after, scan))
+            assert (found[:2], found[-1]) == ((OPENING, LAYOUT), entry(3)), (bits, place)
+            assert scan.damaged == 1

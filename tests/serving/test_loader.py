@@ -271,3 +271,23 @@ def test_onnx_with_a_tensor_for_each_column(sqlite_store: Store, releases: FakeR
         inputs=(inputs[0], Input(name="c", kind="float")), sample=None,
     )  # fmt: skip
     assert "it takes a, b" in refused(loader).why
+
+
+@pytest.mark.parametrize("shape", [[1, 0], [0]])
+def test_a_graph_whose_outputs_are_not_one_for_each_row_is_refused(
+    sqlite_store: Store, releases: FakeReleases, loader: Loader, shape: list[int]
+) -> None:
+    helper, kind = onnx.helper, onnx.TensorProto
+    node = (
+        helper.make_node("Transpose", ["x"], ["y"], perm=shape)
+        if len(shape) == 2
+        else helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)
+    )
+    takes = helper.make_tensor_value_info("x", kind.FLOAT, [None, 4])
+    gives = helper.make_tensor_value_info("y", kind.FLOAT, None)
+    model = helper.make_model(
+        helper.make_graph([node], "odd", [takes], [gives]), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+    )
+    digest = sqlite_store.blobs.put(model.SerializeToString())
+    releases.release(sqlite_store, 1, None, digest=digest, format="onnx", inputs=NUMBERS, sample=None, task=None)
+    assert "output y" in refused(loader).why

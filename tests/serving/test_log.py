@@ -24,7 +24,7 @@ from fairlead.serving import log as log_module
 from fairlead.serving import segments as segments_module
 from fairlead.serving.frames import Entry, Layout
 from fairlead.serving.log import decisions_folder
-from fairlead.serving.records import Kind
+from fairlead.serving.records import Kind, OutputKind
 from fairlead.serving.segments import micros
 from fairlead.store import Store
 
@@ -305,6 +305,30 @@ def test_one_column_keeps_one_type_in_a_segment(sqlite_store: Store) -> None:
     assert [find_decision(sqlite_store, id_).values[0] for id_ in ids] == [0.0, "far"]
 
 
+def test_lists_of_texts_and_huge_labels_are_sealed_too(sqlite_store: Store) -> None:
+    log = DecisionLog(sqlite_store)
+    outputs: tuple[tuple[str, OutputKind], ...] = (("classes", "texts"), ("label", "int"))
+    form = msgspec.structs.replace(layout(), outputs=outputs)
+    ids = write(log, sqlite_store, 2, form=form, outputs=[[["a", "b"], []], [2**64 - 1, 7]])
+    ids += write(log, sqlite_store, 1, form=layout(2))
+    log.close()
+    assert files(sqlite_store) == []
+    found = [find_decision(sqlite_store, id_).result for id_ in ids]
+    assert found == [{"classes": ["a", "b"], "label": float(2**64 - 1)}, {"classes": [], "label": 7}, found[2]]
+
+
+def test_a_segment_that_cannot_be_sealed_stops_neither_the_others_nor_a_start(sqlite_store: Store) -> None:
+    log = DecisionLog(sqlite_store)
+    odd = write(log, sqlite_store, 2, endpoint="a", outputs=[[0.5], [1, 1]])  # a result for one of two rows
+    good = write(log, sqlite_store, 2, endpoint="b")
+    assert log.seal(also_open=None) == 1
+    assert DecisionLog(sqlite_store).recover() == 0
+    assert [path.parent.name for path in files(sqlite_store)] == ["a"]
+    assert [one.count for one in sealed_segments(sqlite_store, "b")] == [2]
+    assert find_decision(sqlite_store, good[0]).endpoint == "b"
+    assert odd
+
+
 def test_segments_close_when_they_are_full_or_old(sqlite_store: Store, clock: VirtualClock) -> None:
     log = DecisionLog(sqlite_store, seal_bytes=4000, seal_after_s=60)
     ids = [write(log, sqlite_store)[0] for _ in range(100)]
@@ -336,6 +360,7 @@ def test_a_full_disk_means_no_answer_and_no_half_frame(
         with pytest.raises(NotRecorded) as caught:
             write(log, sqlite_store, form=layout(2))
     assert "make room" in caught.value.next
+    assert str(sqlite_store.settings.home_path) not in str(caught.value)
     kept += write(log, sqlite_store, form=layout(2))  # its layout was not written before, so it is now
     log.close()
     assert {one.id for one in decisions(sqlite_store, "late")} == set(kept)

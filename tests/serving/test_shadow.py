@@ -1,6 +1,8 @@
 """Paired routing: while a canary runs, champion and canaries are compared on the very same rows."""
 
 import asyncio
+import functools
+import threading
 from typing import Any
 
 import pytest
@@ -100,3 +102,36 @@ def test_what_a_version_mirrors_is_no_part_of_its_figures_as_an_answerer(
         assert (answers.requests, answers.rows) == (own[version], own[version])
         assert mirrors.rows == 60 - own[version]
         assert answers.latency.n == own[version]
+
+
+def test_shadows_that_take_long_hold_no_thread_that_an_answer_waits_for(
+    sqlite_store: Store, releases: FakeReleases, models: dict[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (1, 2, 3):
+        releases.release(sqlite_store, version, models[version])
+    route(sqlite_store, releases, shadow=(2, 3))
+    let_go = threading.Event()
+
+    async def whole() -> list[int]:
+        gateway = gateway_of(sqlite_store, releases, threads=2)
+        await gateway.start()
+        served = gateway.route("late")
+        for shadow in served.shadows:
+            predict = shadow.loaded.runtime.predict
+            waits = functools.partial(_after, let_go, predict)
+            monkeypatch.setattr(shadow.loaded.runtime, "predict", waits)
+        monkeypatch.setattr(served.champion.batcher, "expected_s", lambda _rows: 1.0)  # so that it runs on a thread
+        try:
+            asks = [ask_for([row]) for row in plain(history(10, seed=4)[0])]
+            return [(await asyncio.wait_for(gateway.infer("late", ask), 10)).version for ask in asks]
+        finally:
+            let_go.set()
+            await gateway.stop()
+
+    assert asyncio.run(whole()) == [1] * 10
+    assert len(decisions(sqlite_store, "late", limit=100)) == 30
+
+
+def _after(event: threading.Event, predict: Any, rows: Any) -> Any:
+    assert event.wait(60)
+    return predict(rows)

@@ -64,9 +64,8 @@ class Engine:
         ``only`` keeps to one run. Raises ``Unavailable`` when the database is away; what ended is kept for later.
         """
         now = self._machine.monotonic()
-        if self._desk.tasks and now >= self._beat_at:
-            lease.beat(self._store, self._owner.id)
-            self._beat_at = now + self._beat_s
+        if self._desk.tasks:
+            self._beat_if_due()
         self._write_down()
         if now >= self._poll_at:
             self._poll(only)
@@ -76,6 +75,12 @@ class Engine:
             left_s = min(next_at, self._poll_at) - self._machine.monotonic()
             if self._desk.wait(wake, min(longest_s, max(0.0, left_s))):
                 self.poll_soon()
+
+    def _beat_if_due(self) -> None:
+        now = self._machine.monotonic()
+        if now >= self._beat_at:
+            lease.beat(self._store, self._owner.id)
+            self._beat_at = now + self._beat_s
 
     def poll_soon(self) -> None:
         """Let the next turn look at the database."""
@@ -224,6 +229,8 @@ class Engine:
             lease.register(self._store, self._owner)
             self._is_registered = True
             self._beat_at = self._machine.monotonic() + self._beat_s
+        # Idle, it did not beat: whoever saw it long ago would take it for dead as soon as it holds a step again.
+        self._beat_if_due()
         now = self._store.clock.now()
         mine = lease.claim(
             self._store,

@@ -172,19 +172,34 @@ class Pool:
     def _start(self) -> Worker:
         ours, theirs = socket.socketpair()
         life_read, life_write = os.pipe()
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        folders = json.dumps([str(folder) for folder in sys.path])
-        with theirs, self._log.open("ab") as log:
-            child = subprocess.Popen(  # noqa: S603  (this interpreter, with fixed words)
-                [sys.executable, "-c", _BOOT, folders, str(theirs.fileno()), str(life_read)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                pass_fds=(theirs.fileno(), life_read), start_new_session=True, env=self._environment(),
-            )  # fmt: skip
-        os.close(life_read)
+        try:
+            with theirs:
+                child = self._spawned(theirs.fileno(), life_read)
+        except OSError as error:
+            ours.close()
+            os.close(life_write)
+            # No memory, no process or no space left: that passes, and what waits for a worker goes on then.
+            raise WorkersFail(
+                f"no worker process can be started: {error.strerror or type(error).__name__}", where="pipelines",
+                why="The system refused a process or a file that it needs.",
+                next="free memory, processes or disk space; open runs then go on by themselves",
+            ) from error  # fmt: skip
+        finally:
+            os.close(life_read)
         worker = Worker(child, Connection(ours.detach()), life_write, now=self._machine.monotonic())
         with contextlib.suppress(OSError):
             send(worker.connection, Hello(settings=self._settings, idle_s=self._idle_s + _GRACE_S))
         return worker
+
+    def _spawned(self, socket_fd: int, life_fd: int) -> subprocess.Popen[bytes]:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        folders = json.dumps([str(folder) for folder in sys.path])
+        with self._log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  (this interpreter, with fixed words)
+                [sys.executable, "-c", _BOOT, folders, str(socket_fd), str(life_fd)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=(socket_fd, life_fd), start_new_session=True, env=self._environment(),
+            )  # fmt: skip
 
 
 def _kill_all(workers: list[Worker], owner: int) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 from fairlead.registry.errors import ModelMissing, VersionMissing
 from fairlead.registry.records import LATEST, Approval, Status, Version, VersionRef
 from fairlead.registry.tables import registry_aliases, registry_approvals, registry_models, registry_versions
+from fairlead.store import RowsDamaged
 
 
 def locate(connection: Connection, ref: VersionRef) -> VersionRef:
@@ -39,8 +40,11 @@ def lock_version(connection: Connection, ref: VersionRef) -> Version:
 
 
 def version_of(status: str, record: str) -> Version:
-    """Read a version from its row."""
-    return msgspec.structs.replace(msgspec.json.decode(record, type=Version), status=Status(status))
+    """Read a version from its row. Raises ``RowsDamaged`` for a status that there is not."""
+    version = msgspec.json.decode(record, type=Version)
+    if status not in tuple(Status):
+        raise RowsDamaged(f"the status of {version.ref} is {status[:40]!r}", where="registry")
+    return msgspec.structs.replace(version, status=Status(status))
 
 
 def newest_number(connection: Connection, model: str) -> int:

@@ -23,6 +23,7 @@ from fairlead.serving.errors import (
 )
 from fairlead.serving.events import DecisionsSealed, RoutingChanged
 from fairlead.serving.gateway import EndpointStatus, Gateway
+from fairlead.serving.inputs import ROWS_LIMIT
 from fairlead.serving.latency import measure_latency
 from fairlead.serving.loader import LoadedModel, Loader
 from fairlead.serving.log import DecisionLog
@@ -37,11 +38,12 @@ from fairlead.serving.statistics import Figures
 from fairlead.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
-    "WAITING", "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionLog", "DecisionUnknown", "DecisionsSealed",
-    "Endpoint", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused", "LoadedModel", "Loader",
-    "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "NoEndpoint", "NotReady", "NotRecorded", "NotServable",
-    "Output", "OutputProblem", "PredictionFailed", "RegisteredReleases", "Released", "Releases", "Route", "Routing",
-    "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "Stage", "Target", "TooBusy", "Unread",
-    "counts_between", "decision_tables", "decisions", "find_decision", "get_endpoint", "inputs_of", "list_endpoints",
-    "measure_latency", "read_unread", "remove_endpoint", "routes", "sealed_segments", "set_routing",
+    "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionLog", "DecisionUnknown",
+    "DecisionsSealed", "Endpoint", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused",
+    "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "NoEndpoint", "NotReady",
+    "NotRecorded", "NotServable", "Output", "OutputProblem", "PredictionFailed", "RegisteredReleases", "Released",
+    "Releases", "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "Stage",
+    "Target", "TooBusy", "Unread", "counts_between", "decision_tables", "decisions", "find_decision", "get_endpoint",
+    "inputs_of", "list_endpoints", "measure_latency", "read_unread", "remove_endpoint", "routes", "sealed_segments",
+    "set_routing",
 ]  # fmt: skip

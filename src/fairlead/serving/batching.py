@@ -15,7 +15,7 @@ import numpy as np
 
 from fairlead.kernel import Clock, FairleadError
 from fairlead.serving.errors import PredictionFailed, TooBusy
-from fairlead.serving.runtimes import Outputs, Rows, Runtime
+from fairlead.serving.runtimes import Outputs, Rows, Runtime, check_rows
 
 AT_ONCE_S = 200e-6
 """A call expected to take less is made as soon as it is asked for: queueing would cost as much as it saves."""
@@ -139,6 +139,7 @@ class Batcher:
         try:
             together = _together(jobs)
             predicted = self._runtime.predict(together)
+            check_rows(predicted, len(together))
         except Exception as error:  # noqa: BLE001  # the edge to a model's code, which may raise anything
             if len(jobs) > 1:
                 # One row that the model cannot take must not cost the others their answers.

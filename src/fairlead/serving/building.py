@@ -28,6 +28,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     loader: Loader
     log: DecisionLog
     pool: Executor
+    shadow_pool: Executor
     clock: Clock
     ids: Ids
     online: OnlineStore | None
@@ -93,7 +94,7 @@ def _mirror(parts: Parts, routing: Routing, target: Target) -> Target:
 
 def _shadow(parts: Parts, routing: Routing, target: Target, *, answers: bool = False) -> Shadow:
     recorder = _recorder(parts, routing, target.layout, "shadow", target.tally)
-    return Shadow(target, recorder, pool=parts.pool, clock=parts.clock, ids=parts.ids, answers=answers)
+    return Shadow(target, recorder, pool=parts.shadow_pool, clock=parts.clock, ids=parts.ids, answers=answers)
 
 
 def _target(

@@ -1,7 +1,6 @@
 """Look decisions up: one by its id, or those of an endpoint in a stretch of time, in open and sealed segments alike."""
 
 import heapq
-import mmap
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -183,13 +182,9 @@ def _bytes(path: Path) -> bytes:
 
 
 def _in_open(path: Path, id_: str) -> Decision | None:
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if data.find(id_.encode()) < 0:
-                return None
-    except (FileNotFoundError, ValueError):  # sealed meanwhile; or still without a byte, which cannot be mapped
-        return None
-    return OpenRows(_bytes(path), endpoint=path.parent.name).find(id_)
+    # Read, not mapped: its owner cuts off what a full disk refused, and a map of that ends this process.
+    data = _bytes(path)
+    return OpenRows(data, endpoint=path.parent.name).find(id_) if id_.encode() in data else None
 
 
 def _in_sealed(store: Store, digest: str, id_: str) -> Decision | None:

@@ -46,7 +46,7 @@ class NotRecorded(Unavailable):
 
     code = "serving.not-recorded"
     default_why = "A decision that nobody can look up later must not be acted on."
-    default_next = "make room on the disk that holds {folder}, then send the request again"
+    default_next = "make room on the disk that holds the server's home, then send the request again"
 
 
 class InputProblem(Invalid):

@@ -4,6 +4,7 @@ A segment begins with an ``Opening``. A ``Layout`` says once what its entries ha
 outputs); an ``Entry`` holds the rows of one request that one version decided on.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ LAYOUT_TAG, ENTRY_TAG = 1, 2
 _HEAD = struct.Struct("<II")
 """Length of the payload in bytes, CRC-32 of the payload."""
 LIMIT = 1 << 30
+_BEGINNING = re.compile(rb"[\x90-\x9f][\x00-\x02]")
+"""How a payload begins: the header of a short array, then the tag of a frame."""
 
 
 class Opening(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -117,23 +120,52 @@ def frames_in(data: bytes | memoryview, scan: Scan | None = None) -> Iterator[Fr
     ``scan`` is filled in as the iteration goes.
     """
     scan = scan if scan is not None else Scan()
-    view, at, damaged = memoryview(data), 0, 0
+    view, at, lost = memoryview(data), 0, False
     while at + _HEAD.size <= len(view):
-        size, checksum = _HEAD.unpack_from(view, at)
-        end = at + _HEAD.size + size
-        if size == 0 or size > LIMIT or end > len(view):
+        end = _end_of(view, at)
+        frame = None if end is None else _decoded_at(view, at, end)
+        if end is not None and frame is not None:
+            scan.end, scan.damaged = end, scan.damaged + lost
+            at, lost = end, False
+            yield frame
+            continue
+        lost = True  # counts only if good frames follow: else it is a torn tail
+        following = _next_frame(view, at, end)
+        if following is None:
+            size, _ = _HEAD.unpack_from(view, at)
             if (size == 0 or size > LIMIT) and any(view[at:]):
                 scan.damaged += 1  # not a length that was ever written, and not the zeros that a lost power leaves
             return
-        payload = view[at + _HEAD.size : end]
-        at = end
-        frame = _decoded(payload, checksum)
-        if frame is None:
-            damaged += 1  # counts only if good frames follow: else it is a torn tail
-            continue
-        scan.end, scan.damaged = end, scan.damaged + damaged
-        damaged = 0
-        yield frame
+        at = following
+
+
+def _end_of(view: memoryview, at: int) -> int | None:
+    """Return where the frame that begins here ends; None when its length cannot be one."""
+    size, _ = _HEAD.unpack_from(view, at)
+    end: int = at + _HEAD.size + size
+    return end if 0 < size <= LIMIT and end <= len(view) else None
+
+
+def _next_frame(view: memoryview, at: int, end: int | None) -> int | None:
+    """Return where the next whole frame begins after one that is none; None when there is none.
+
+    That is where the bad one ends, unless the damage is in its length: then every place is tried that looks like one.
+    """
+    if end is not None and end + _HEAD.size <= len(view):
+        after = _end_of(view, end)
+        if after is not None and _decoded_at(view, end, after) is not None:
+            return end
+    for found in _BEGINNING.finditer(view, at + _HEAD.size + 1):
+        start = found.start() - _HEAD.size
+        after = _end_of(view, start)
+        if after is not None and _decoded_at(view, start, after) is not None:
+            return start
+    return None
+
+
+def _decoded_at(view: memoryview, at: int, end: int) -> Frame | None:
+    _, checksum = _HEAD.unpack_from(view, at)
+    return _decoded(view[at + _HEAD.size : end], checksum)
 
 
 def _decoded(payload: memoryview, checksum: int) -> Frame | None:

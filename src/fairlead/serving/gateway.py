@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from fairlead.features import OnlineStore
-from fairlead.kernel import FairleadError, NotFound, Refused
+from fairlead.kernel import FairleadError, Invalid, NotFound, Refused
 from fairlead.registry import ApprovalVoid
 from fairlead.serving.answering import Turn
 from fairlead.serving.batching import Job
@@ -57,7 +57,7 @@ class Gateway:
     """Serves every routed endpoint of a store. Made once, started and used in one event loop.
 
     ``releases`` is the gate: asked before each load. ``online`` reads features for requests that do not bring them.
-    ``threads`` bounds the models that run beside the event loop.
+    ``threads`` bounds the models that run beside the event loop, and once more those that run as shadows.
     """
 
     def __init__(
@@ -78,6 +78,8 @@ class Gateway:
         self._ids = store.ids
         self._poll_s = poll_s
         self._pool = ThreadPoolExecutor(threads, "fairlead-model", initializer=limit_threads)
+        # Apart, so that a shadow that takes long never holds the thread that an answer waits for.
+        self._shadow_pool = ThreadPoolExecutor(threads, "fairlead-shadow", initializer=limit_threads)
         loader = Loader(store, releases, allowed=allowed)
         self._releases = releases
         tallies: Tallies = {}
@@ -86,6 +88,7 @@ class Gateway:
             loader=loader,
             log=self.log,
             pool=self._pool,
+            shadow_pool=self._shadow_pool,
             clock=store.clock,
             ids=store.ids,
             online=online,
@@ -131,6 +134,7 @@ class Gateway:
         except FairleadError as error:
             _log.warning("the decision log is sealed at the next start: %s", error)
         self._pool.shutdown()
+        self._shadow_pool.shutdown()
 
     async def settled(self) -> None:
         """Wait until the shadows have seen every request that was answered so far."""
@@ -205,10 +209,10 @@ class Gateway:
             released = target.loaded.released
             try:
                 self._releases.checked(released.model, released.version)
-            except Refused as error:
+            except (Refused, NotFound, Invalid) as error:
                 _log.error("%s is served, but: %s", released.ref, error)
                 problems.append(error)
-                if not isinstance(error, ApprovalVoid | LoadRefused):
+                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid):
                     withdrawn.add(released.version)
         return frozenset(withdrawn), tuple(problems)
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import insert, select
 
 from fairlead.kernel import SYSTEM, Clock, Ids, lock
+from fairlead.serving.errors import LogDamaged
 from fairlead.serving.events import DecisionsSealed
 from fairlead.serving.frames import Entry, Layout, Opening, Scan, frames_in
 from fairlead.serving.sealing import sealed
@@ -117,7 +118,7 @@ class DecisionLog:
             while self._full:
                 segment = self._full[0]
                 self.sync()
-                sealed += seal_file(self._store, segment.path)
+                sealed += _sealed_or_kept(self._store, segment.path)
                 self._full.pop(0)
                 with self._disk:
                     segment.close()
@@ -130,7 +131,7 @@ class DecisionLog:
             with _left_behind(path) as fd:
                 if fd is not None:
                     _cut(fd, path)
-                    sealed += seal_file(self._store, path)
+                    sealed += _sealed_or_kept(self._store, path)
         for path in self._folder.glob(f"*/*{OPENING}"):
             with _left_behind(path) as fd:
                 if fd is not None:
@@ -169,6 +170,15 @@ def _left_behind(path: Path) -> Iterator[int | None]:
         yield fd if lock(fd) and path.exists() else None
     finally:
         os.close(fd)
+
+
+def _sealed_or_kept(store: Store, path: Path) -> bool:
+    """Seal a segment; leave one that cannot be sealed where it is read, and let the others be sealed."""
+    try:
+        return seal_file(store, path)
+    except LogDamaged as error:
+        _log.error("%s; its file is kept", error)
+        return False
 
 
 def seal_file(store: Store, path: Path) -> bool:

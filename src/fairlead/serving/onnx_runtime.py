@@ -7,7 +7,7 @@ import numpy as np
 
 from fairlead.kernel import MissingExtra
 from fairlead.serving.records import Input, Output
-from fairlead.serving.runtimes import Outputs, Rows, outputs_of
+from fairlead.serving.runtimes import Outputs, Rows, check_rows, outputs_of
 
 _NUMPY = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32,
@@ -43,7 +43,10 @@ class OnnxRuntime:
             self._places = [places[name] for name, _ in self._takes]
         self._gives = [one.name for one in self._session.get_outputs()]
         self._classes = np.array(classes) if len(classes) and len(self._gives) == 2 else None
-        self.outputs: tuple[Output, ...] = outputs_of(self.predict(sample))
+        for rows in (sample[:1], sample):
+            tried = self.predict(rows)
+            check_rows(tried, len(rows))
+        self.outputs: tuple[Output, ...] = outputs_of(tried)
 
     def predict(self, rows: Rows) -> Outputs:
         if self._matrix:

@@ -14,8 +14,8 @@ from fairlead.serving.errors import NotServable
 Scalar = float | int | bool | str | None
 """One feature value. None and NaN are missing alike."""
 Kind = Literal["float", "int", "bool", "category"]
-OutputKind = Literal["float", "int", "bool", "text", "list"]
-"""How the decision log keeps one row of an output."""
+OutputKind = Literal["float", "int", "bool", "text", "list", "texts"]
+"""How the decision log keeps one row of an output; a ``list`` is one of numbers."""
 Stage = Literal["full", "canary", "shadow"]
 Source = Literal["raw", "context", "key"]
 """How a row came: all features given, fields of the row given and the rest read online, or only its key given."""
@@ -109,7 +109,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     def kind(self) -> OutputKind:
         """How the decision log keeps a row of it."""
         if self.shape:
-            return "list"
+            return "texts" if self.datatype == "BYTES" else "list"
         if self.datatype == "BYTES":
             return "text"
         return "bool" if self.datatype == "BOOL" else "float" if self.datatype.startswith("FP") else "int"

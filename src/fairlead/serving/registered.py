@@ -33,6 +33,8 @@ class RegisteredReleases:
             raise NotServable(f"{version.ref} has no release", where=f"version {version.ref}", version=version.ref)
         check_release(self._store, release)
         said = release.statement
+        if (said.model, said.version) != (version.model, ref.version or version.number):
+            raise _refused(release, f"Its row is that of {version.model}@{ref.version or version.number}.")
         signature = self._signature(release)
         return Released(
             model=said.model, version=said.version, release=release.digest, format=said.format, digest=said.artifact,

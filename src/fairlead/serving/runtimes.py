@@ -63,6 +63,13 @@ def outputs_of(predicted: Outputs) -> tuple[Output, ...]:
     )
 
 
+def check_rows(predicted: Outputs, rows: int) -> None:
+    """Raise ``ValueError`` for an output that is not one value, or one list of values, for each row."""
+    for name, array in predicted.items():
+        if not array.ndim or len(array) != rows:
+            raise ValueError(f"its output {name} has the shape {list(array.shape)} for a request of {rows} rows")
+
+
 def lists_of(predicted: Outputs) -> dict[str, list[Any]]:
     """Return each output as one plain value, or one flat list of values, for each row."""
     return {

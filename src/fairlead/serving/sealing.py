@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
+from fairlead.serving.errors import LogDamaged
 from fairlead.serving.frames import Scan
 from fairlead.serving.segments import parquet_of, table_of
 
@@ -33,7 +35,7 @@ class Sealed(msgspec.Struct, frozen=True):
 
 
 def sealed(path: Path) -> Sealed:
-    """Return a closed segment in its sealed form."""
+    """Return a closed segment in its sealed form. Raises ``LogDamaged``."""
     if path.stat().st_size > HERE_BYTES and sys.executable:
         try:
             done = subprocess.run(  # noqa: S603  # this interpreter, our own code, a path that we made
@@ -57,5 +59,12 @@ def main() -> None:
 
 def _converted(path: Path) -> Sealed:
     scan = Scan()
-    table = table_of(path.read_bytes(), scan)
-    return Sealed(parquet_of(table) if table.num_rows else b"", scan.damaged)
+    try:
+        table = table_of(path.read_bytes(), scan)
+        return Sealed(parquet_of(table) if table.num_rows else b"", scan.damaged)
+    except (pa.ArrowException, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise LogDamaged(
+            f"segment {path.stem} of the decision log cannot be sealed", where=f"decisions/{path.parent.name}",
+            why=f"Its decisions do not fit one table ({' '.join(str(error).split())[:200] or type(error).__name__}).",
+            next="keep the file, which is still read, and report this",
+        ) from error  # fmt: skip

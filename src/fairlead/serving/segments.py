@@ -1,5 +1,6 @@
 """Segments of the decision log: the open file that takes appends, and the sorted, compressed blob it becomes."""
 
+import contextlib
 import io
 import os
 import sys
@@ -42,7 +43,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
 _TYPES = {
     "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "category": pa.string(), "text": pa.string(),
-    "list": pa.list_(pa.float64()),
+    "list": pa.list_(pa.float64()), "texts": pa.list_(pa.string()),
 }  # fmt: skip
 _EMPTY = pa.schema([("id", pa.string()), ("at", _MOMENT)])
 FEATURE, AGE, RESULT = "feature_", "age_", "result_"
@@ -116,8 +117,9 @@ class OpenSegment:
             while written < len(data):  # nearly full: it takes a part, then refuses
                 written += os.write(self._fd, bytes(data[written:]))
         except OSError as error:
-            # Half a frame must not stand before the next one.
-            os.ftruncate(self._fd, self.size)
+            # Half a frame need not stand before the next one; a reader would find that one all the same.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self.size)
             raise _not_recorded(self.path, error) from error
         self.size += len(data)
 
@@ -146,7 +148,8 @@ def _renamed(path: Path, to: Path) -> None:
 
 
 def _not_recorded(path: Path, error: OSError) -> NotRecorded:
-    return NotRecorded(f"the decision log cannot be written: {error.strerror}", where=str(path), folder=path.parent)
+    # Callers over the network read this: it names no folder of this machine.
+    return NotRecorded(f"the decision log cannot be written: {error.strerror}", where=f"decisions/{path.parent.name}")
 
 
 class OpenRows:
@@ -207,7 +210,7 @@ def table_of(data: bytes | memoryview, scan: Scan | None = None) -> pa.Table:
             case Entry():
                 entries.setdefault(frame.layout, []).append(frame)
     parts = [_part(layouts[number], some) for number, some in entries.items() if number in layouts]
-    table = pa.concat_tables(parts, promote_options="default").sort_by("id") if parts else _EMPTY.empty_table()
+    table = pa.concat_tables(parts, promote_options="permissive").sort_by("id") if parts else _EMPTY.empty_table()
     shapes = {one.release: ([c for c, _ in one.columns], [o for o, _ in one.outputs]) for one in layouts.values()}
     layouts_text = msgspec.json.encode(shapes, order="deterministic").decode()
     return table.replace_schema_metadata({"fairlead.endpoint": endpoint, "fairlead.layouts": layouts_text})
@@ -254,8 +257,15 @@ def _part(layout: Layout, entries: Sequence[Entry]) -> pa.Table:
         columns[FEATURE + name] = pa.array(values[place], _TYPES[kind])
         columns[AGE + name] = pa.array(ages[place], pa.float64())
     for place, (name, output_kind) in enumerate(layout.outputs):
-        columns[RESULT + name] = pa.array(each(e.outputs[place] for e in entries), _TYPES[output_kind])
+        columns[RESULT + name] = _outputs(each(e.outputs[place] for e in entries), output_kind)
     return pa.table(columns)
+
+
+def _outputs(values: list[Any], kind: str) -> pa.Array:
+    try:
+        return pa.array(values, _TYPES[kind])
+    except OverflowError:  # an unsigned number beyond 63 bits, which nothing here can count with anyway
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
 
 
 def decisions_in(table: pa.Table) -> list[Decision]:

@@ -20,6 +20,7 @@ from fairlead.features import OnlineStore, fill
 from fairlead.kernel import Settings, VirtualClock
 from fairlead.serving import find_decision
 from fairlead.store import Store, open_store
+from fairlead.wire.inference import app as app_module
 from fairlead.wire.inference.app import inference_app
 
 FRAME, _ = history(64, seed=3)
@@ -251,8 +252,11 @@ MISTAKES: dict[str, tuple[int, Any, dict[str, str], str]] = {
     "lone surrogate": (400, b'{"inputs":[{"name":"o","shape":[1],"datatype":"BYTES","data":["\\ud800"]}]}', {}, ""),
     "too few": (400, _one(shape=[3]), {}, "has 1 values and the shape [3]"),
     "negative shape": (400, _one(shape=[-1]), {}, "the shape [-1]"),
-    "huge shape": (400, _one(shape=[2**60, 2**60]), {}, "has 1 values"),
+    "huge shape": (400, _one(shape=[2**60, 2**60]), {}, "rows"),
+    "too many rows": (400, *_binary(_sized(80_008, shape=[10_001]), bytes(80_008)), "10,001 rows"),
     "three dimensions": (400, _one(shape=[1, 1, 1]), {}, "the shape"),
+    "many dimensions": (400, _one(shape=[9] * 50_000), {}, "the shape of 50,000 dimensions"),
+    "deeply nested": (400, b'{"inputs":[],"parameters":{"a":' + b"[" * 99_999, {}, "nested too deeply"),
     "out of range": (400, _one(datatype="INT8", data=[300]), {}, "beyond INT8"),
     "float as int": (400, _one(datatype="INT64", data=[1.5]), {}, "does not hold INT64"),
     "infinite as FP32": (400, {"inputs": [*_one(datatype="FP32", data=[1e300])["inputs"]]}, {}, "is missing"),
@@ -262,6 +266,9 @@ MISTAKES: dict[str, tuple[int, Any, dict[str, str], str]] = {
     "unknown output": (400, _one() | {"outputs": [{"name": "odds"}]}, {}, "no output 'odds'"),
     "header too long": (400, *_binary(_one(), b"", 10**6), "Inference-Header-Content-Length"),
     "header not a number": (400, *_binary(_one(), b"", "many"), "Inference-Header-Content-Length"),
+    "header with more digits than numbers have": (
+        400, *_binary(_one(), b"", "9" * 5_000), "Inference-Header-Content-Length",
+    ),
     "bytes missing": (400, *_binary(_sized(8), b"1234"), "8 bytes are announced and 4 are left"),
     "bytes left": (400, *_binary(_sized(8), bytes(16)), "belong to no tensor"),
     "wrong size": (400, *_binary(_sized(4), bytes(4)), "4 bytes are not 1 values"),
@@ -284,6 +291,15 @@ MISTAKES: dict[str, tuple[int, Any, dict[str, str], str]] = {
 }  # fmt: skip
 
 
+def test_more_json_than_the_loop_may_decode_is_refused_at_once(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "VALUES_LIMIT", 1_000)
+    monkeypatch.setattr(app_module, "OBJECTS_LIMIT", 10)
+    many = {"inputs": [{"name": f"x{i}", "shape": [1], "datatype": "FP64", "data": [1]} for i in range(11)]}
+    for body in (_one(data=[1.0] * 1_100), many):
+        status, _, answer = post(served, "/v2/models/late/infer", body)
+        assert (status, json.loads(answer)["code"]) == (413, "inference.body-too-large")
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes_get_the_protocols_error_with_four_parts(served: Served, name: str) -> None:
     wanted, body, headers, what = MISTAKES[name]
@@ -298,7 +314,8 @@ def test_mistakes_get_the_protocols_error_with_four_parts(served: Served, name: 
     ("path", "wanted"),
     [
         ("/v2/models/nowhere/infer", 404), ("/v2/models/late/versions/9/infer", 404),
-        ("/v2/models/late/versions/x/infer", 404), ("/v2/models/late/versions/3/infer", 403), ("/v2/nothing", 404),
+        ("/v2/models/late/versions/x/infer", 404), ("/v2/models/late/versions/%D9%A1/infer", 404),
+        ("/v2/models/late/versions/3/infer", 403), ("/v2/nothing", 404),
         ("/v2/models/late", 404), ("/v2", 404),
     ],
 )  # fmt: skip

@@ -23,6 +23,10 @@ Answered = tuple[int, bytes, list[tuple[bytes, bytes]]]
 
 BODY_LIMIT = 32 << 20
 IDS_IN_HEADER = 64
+MOST_DIGITS = 18
+VALUES_LIMIT = 2_000_000
+OBJECTS_LIMIT = 100_000
+"""How much JSON is decoded for one request. It is done on the event loop, where nobody else is answered meanwhile."""
 _JSON = (b"content-type", b"application/json")
 _log = logging.getLogger("fairlead.wire.inference")
 _request_decoder = msgspec.json.Decoder(InferRequest)
@@ -273,7 +277,7 @@ def _decoded(body: bytes, length: bytes | None) -> tuple[InferRequest, memoryvie
     """Split a body into its JSON and its binary part, and decode the JSON."""
     head, tail = memoryview(body), memoryview(b"")
     if length is not None:
-        if not length.isdigit() or int(length) > len(body):
+        if not _is_number(length) or int(length) > len(body):
             raise BadBody(
                 f"Inference-Header-Content-Length is {length[:40].decode('latin-1')!r}",
                 where="header Inference-Header-Content-Length",
@@ -281,6 +285,12 @@ def _decoded(body: bytes, length: bytes | None) -> tuple[InferRequest, memoryvie
                 next="send the length of the JSON",
             )
         head, tail = head[: int(length)], head[int(length) :]
+    if body.count(b",", 0, len(head)) > VALUES_LIMIT or body.count(b"{", 0, len(head)) > OBJECTS_LIMIT:
+        raise BodyTooLarge(
+            "the JSON of the body holds too many values", where="body",
+            why=f"A request holds at most {VALUES_LIMIT:,} values in at most {OBJECTS_LIMIT:,} objects as JSON.",
+            next="send the rows in parts, or as binary tensors",
+        )  # fmt: skip
     try:
         return _request_decoder.decode(head), tail
     except msgspec.ValidationError as error:
@@ -289,6 +299,11 @@ def _decoded(body: bytes, length: bytes | None) -> tuple[InferRequest, memoryvie
             why="A request has inputs, each with name, shape, datatype and data.",
             next='send for example {"inputs": [{"name": "distance", "shape": [1], "datatype": "FP64", "data": [733]}]}',
         ) from None  # fmt: skip
+    except RecursionError:
+        raise BadBody(
+            "the body is nested too deeply", where="body", why="A request is a few levels deep.",
+            next="send each tensor's data as one list",
+        ) from None  # fmt: skip
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadBody(
             "the body is not JSON" if body else "the body is empty", where="body", why=f"{error}.",
@@ -296,8 +311,12 @@ def _decoded(body: bytes, length: bytes | None) -> tuple[InferRequest, memoryvie
         ) from None  # fmt: skip
 
 
+def _is_number(text: bytes) -> bool:
+    return text.isdigit() and len(text) <= MOST_DIGITS
+
+
 def _version(text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
         raise NotFound(
             f"{text[:40]!r} is not a version", where="path", why="Versions are whole numbers.",
             next="GET /v2/models/MODEL",

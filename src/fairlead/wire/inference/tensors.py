@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairlead.kernel import Invalid
-from fairlead.serving import Ask, Output
+from fairlead.serving import ROWS_LIMIT, Ask, Output
 from fairlead.wire.inference.records import InputTensor, OutputTensor
 
 NUMPY: dict[str, np.dtype[Any]] = {
@@ -32,6 +32,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     for name in ("BYTES", *NUMPY)
 }
 _LIMITS = {name: np.iinfo(dtype) for name, dtype in NUMPY.items() if dtype.kind in "iu"}
+SIDES_SHOWN = 8
 _LENGTH = struct.Struct("<I")
 
 
@@ -46,6 +47,8 @@ def asked(inputs: Sequence[InputTensor], binary: memoryview, *, version: int | N
 
     One tensor of two dimensions holds all columns of the model at once; else each is a column, [n] or [n, 1].
     """
+    for tensor in inputs:
+        _check_rows(tensor)  # before anything is decoded
     if len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] > 1:
         tensor = inputs[0]
         values, rest = _values(tensor, binary)
@@ -61,9 +64,9 @@ def asked(inputs: Sequence[InputTensor], binary: memoryview, *, version: int | N
         shape = tensor.shape
         if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
             raise TensorProblem(
-                f"{tensor.name} has the shape {shape}", where=f"inputs: {tensor.name}",
+                f"{tensor.name[:100]} has the shape {_shown(shape)}", where=f"inputs: {tensor.name[:100]}",
                 why="A column has one value for each row.",
-                next=f"send {tensor.name} with the shape [rows] or [rows, 1]",
+                next=f"send {tensor.name[:100]} with the shape [rows] or [rows, 1]",
             )  # fmt: skip
         if tensor.name in columns:
             raise TensorProblem(
@@ -189,6 +192,18 @@ def _check_range(tensor: InputTensor, values: list[Any]) -> None:
             f"{tensor.name} holds a number beyond {tensor.datatype}", where=f"inputs: {tensor.name}",
             why=f"{tensor.datatype} reaches from {limits.min} to {limits.max}.", next="send it with a wider datatype",
         )  # fmt: skip
+
+
+def _check_rows(tensor: InputTensor) -> None:
+    if tensor.shape and tensor.shape[0] > ROWS_LIMIT:
+        raise TensorProblem(
+            f"{tensor.name[:100]} has {tensor.shape[0]:,} rows", where=f"inputs: {tensor.name[:100]}",
+            why=f"A request holds 1 to {ROWS_LIMIT:,} rows.", next="send the rows in parts",
+        )  # fmt: skip
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return str(list(shape)) if len(shape) <= SIDES_SHOWN else f"of {len(shape):,} dimensions"
 
 
 def _check_used(rest: memoryview) -> None:
