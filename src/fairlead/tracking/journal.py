@@ -12,7 +12,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from fairlead.kernel import is_digest
 from fairlead.store import Change, Journal, Store
 from fairlead.tracking.errors import BadName, ParamChanged, RunMissing, RunNotRunning
-from fairlead.tracking.names import checked_artifact, checked_key, checked_name, checked_texts, fit_text, number_in
+from fairlead.tracking.names import (
+    ROLE_LENGTH,
+    checked_artifact,
+    checked_key,
+    checked_name,
+    checked_texts,
+    fit_text,
+    number_in,
+)
 from fairlead.tracking.reading import artifact_of
 from fairlead.tracking.records import Artifact, Batch, DatasetLink, LoggedModel, MetricPoint, RunStatus
 from fairlead.tracking.tables import (
@@ -252,12 +260,12 @@ def _write_datasets(journal: Journal, run_id: str, links: Iterable[DatasetLink])
 
 def check_dataset(link: DatasetLink) -> None:
     """Raise ``BadName`` for a link that names no data."""
-    checked_key(link.role, of="role")
+    checked_key(link.role, of="role", most=ROLE_LENGTH)
     if link.name:
         checked_name(link.name, of="a dataset")
-    if not is_digest(link.digest) or len(link.role) > 40:
+    if not isinstance(link.digest, str) or not is_digest(link.digest):
         raise BadName(
-            f"{link.digest[:40]!r} is not a dataset's digest",
+            f"{str(link.digest)[:40]!r} is not a dataset's digest",
             where="dataset",
             why="Data is named by the SHA-256 of its content: sha256:<64 hex digits>.",
             next="give a snapshot's digest, or the frame itself: run.log_dataset(frame, role='train')",

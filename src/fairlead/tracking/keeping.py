@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from fairlead.data import content_digest
 from fairlead.tracking.errors import BadName
 from fairlead.tracking.models import pack_model
+from fairlead.tracking.names import ROLE_LENGTH, checked_artifact, checked_name
 from fairlead.tracking.records import LoggedModel
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> tuple[LoggedModel, dict[str, Any]]:
     """Pack a model and keep its files with a run; return what to enter as its model, and its parameters."""
+    checked_name(checked_artifact(name), of="a model")
     packed = pack_model(model, sample)
     signature = msgspec.json.format(msgspec.json.encode(packed.signature))
     profile = msgspec.json.encode(packed.profile)
@@ -36,7 +38,9 @@ def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> tupl
         why=packed.why,
     )
     run.set_tag(f"{name}.class", packed.kind)
-    run.log_dataset(packed.sample_digest, role=f"{name}.sample", rows=packed.profile.rows)
+    # A role is short; a long name loses its end there.
+    role = f"{name[: ROLE_LENGTH - len('.sample')]}.sample"
+    run.log_dataset(packed.sample_digest, role=role, rows=packed.profile.rows)
     return logged, dict(packed.params)
 
 

@@ -10,6 +10,7 @@ from fairlead.tracking.errors import BadName
 
 KEY_LENGTH = 250
 NAME_LENGTH = 200
+ROLE_LENGTH = 40
 ARTIFACT_LENGTH = 500
 VALUE_LENGTH = 8_000
 
@@ -18,13 +19,13 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _UNFIT_IN_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
-def checked_key(key: object, *, of: str) -> str:
+def checked_key(key: object, *, of: str, most: int = KEY_LENGTH) -> str:
     """Return a metric's, parameter's or tag's key; raise ``BadName`` for one that cannot be kept."""
-    if not isinstance(key, str) or not key or len(key) > KEY_LENGTH or _UNFIT.search(key):
+    if not isinstance(key, str) or not key or len(key) > most or _UNFIT.search(key):
         raise BadName(
             f"{str(key)[:60]!r} cannot be the name of a {of}",
             where=f"{of} name",
-            why=f"A name is text of 1 to {KEY_LENGTH} characters without control characters.",
+            why=f"A name is text of 1 to {most} characters without control characters.",
             next=f"choose another name for the {of}",
         )
     return key

@@ -186,7 +186,7 @@ class RunRecorder:
         has none of that name. Raises ``NotPackable`` for a model that could not be loaded safely.
         """
         self._check_open()
-        logged, params = log_model(self, model, sample, name=checked_artifact(name))
+        logged, params = log_model(self, model, sample, name=name)
         insist(lambda: self._backend.put_model(self.id, logged))
         with self._lock:
             unknown = {key: text_of(value) for key, value in params.items() if key not in self._params}
