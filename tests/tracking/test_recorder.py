@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -34,6 +36,7 @@ from fairlead.tracking import (
     read_console,
     resume_run,
     search_runs,
+    start_run,
 )
 from fairlead.tracking.backend import StoreBackend
 
@@ -150,12 +153,37 @@ def test_mistakes_are_told_at_once(record, tmp_path):
             lambda: run.log_dataset(object()),
             lambda: run.log_dataset("sha256:" + "0" * 64, role="x" * 50),
             lambda: run.log_dataset("sha256:" + "0" * 64, name="x" * 300),
+            lambda: run.log_metric(["x"], 1.0),
+            lambda: run.log_metric("x", 1.0, at=datetime(2013, 3, 1)),
+            lambda: run.log_metric("x", 1.0, at="2013-03-01"),
+            lambda: run.log_params([("a", 1)]),
+            lambda: run.log_param("a", 10**5000),
+            lambda: run.set_tags("team"),
+            lambda: run.log_bytes("text", "x.bin"),
+            lambda: run.log_bytes(b"x", "x.bin", media_type="text/plain\r\nX-Own: 1"),
+            lambda: run.log_bytes(b"x", None),
+            lambda: run.log_text(b"bytes", "x.txt"),
+            lambda: run.log_dict(object(), "x.json"),
+            lambda: run.log_artifact(None),
+            lambda: run.log_dataset("sha256:" + "0" * 64, rows="many"),
+            lambda: run.log_dataset(pd.DataFrame({"a": [[1, 2]]})),
+            lambda: fl.run(7),
+            lambda: fl.run(experiment=7),
+            lambda: fl.run(tags=["a"]),
+            lambda: fl.run(parent=7),
         ):
             with pytest.raises(BadName):
                 wrong()
         with pytest.raises(ParamChanged):
             run.log_param("lr", 2)
         run.log_param("lr", 1)
+
+
+def test_bytes_and_paths_come_in_several_kinds(sqlite_store, record):
+    with record() as run:
+        run.log_bytes(bytearray(b"one"), "a.bin")
+        run.log_bytes(memoryview(b"two"), Path("some/b.bin"))
+    assert [artifact.name for artifact in list_artifacts(sqlite_store, run.id)] == ["a.bin", "some/b.bin"]
 
 
 def test_output_is_kept_in_order_and_still_shown(sqlite_store, record, capsys):
@@ -393,6 +421,32 @@ def test_a_forked_child_is_told_and_does_not_end_the_run(sqlite_store, record):
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert get_run(sqlite_store, run.id).metrics["x"].points == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_runs_of_forked_processes_become_children(store, actor, capfd):
+    with start_run(store, experiment="sweep", actor=actor, capture=("console",)) as run:
+        children = []
+        for number in range(3):
+            run.log_metric("started", number)
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    say("not in the parent's console")
+                    with fl.run(f"try {number}", capture=()) as child:
+                        child.log_metrics({"loss": number, "other": 1.0})
+                    code = 0
+                finally:
+                    os._exit(code)
+            children.append(pid)
+        assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0, 0, 0]
+    found = search_runs(store, f"parent = '{run.id}'", experiment="sweep", order_by="name").items
+    assert [(one.name, one.status, one.metrics["loss"].value) for one in found] == [
+        (f"try {number}", RunStatus.FINISHED, float(number)) for number in range(3)
+    ]
+    assert get_run(store, run.id).metrics["started"].points == 3
+    assert read_console(store, run.id) == ""
 
 
 def test_logging_keeps_working_when_a_handler_holds_the_stream(record, capsys):

@@ -51,6 +51,7 @@ def digest_of_frame(frame: Any) -> tuple[str, int]:
     """
     try:
         table = _table(frame)
+        plain = pa.table({name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)})
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise BadName(
             f"a {type(frame).__name__} is no dataset: {' '.join(str(error).split())[:160]}",
@@ -58,12 +59,13 @@ def digest_of_frame(frame: Any) -> tuple[str, int]:
             why="A dataset is a snapshot, a digest, a frame or a matrix.",
             next="give one of these",
         ) from None
-    plain = pa.table({name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)})
     return content_digest(plain), table.num_rows
 
 
 def _table(frame: Any) -> pa.Table:
     if isinstance(frame, np.ndarray):
+        if frame.ndim == 1:
+            frame = frame[:, None]
         return pa.table({f"x{n}": np.ascontiguousarray(column) for n, column in enumerate(frame.T)})
     if hasattr(frame, "iloc"):
         return pa.Table.from_pandas(frame, preserve_index=False)
@@ -75,6 +77,8 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_boolean(kind):
         return column
+    if pa.types.is_uint64(kind) and (pc.max(column).as_py() or 0) >= 2**63:  # which fits no int64
+        return column.cast(pa.string())
     if pa.types.is_integer(kind):
         return column.cast(pa.int64())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
