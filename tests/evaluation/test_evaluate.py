@@ -1,9 +1,11 @@
 """What an evaluation holds, what it leaves without a value and why, and what cannot be measured at all."""
 
+import math
 from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from fairlead.evaluation import (
     REGRESSION,
     Evaluation,
     NotMeasurable,
+    curves,
     evaluate,
     gap,
     rows_digest,
@@ -60,6 +63,32 @@ def test_any_number_of_rows_can_be_measured(seed: int, n: int) -> None:
     assert msgspec.json.decode(canonical(found), type=Evaluation) == found
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e20])
+def test_intervals_of_regression_do_not_depend_on_the_unit(scale: float) -> None:
+    random = np.random.default_rng(0)
+    y = random.normal(size=200)
+    prediction = y + random.normal(scale=0.1, size=200)
+    plain = evaluate(task="regression", y=y, prediction=prediction, measured_at=NOW, resamples=200).metrics
+    found = evaluate(task="regression", y=y * scale, prediction=prediction * scale, measured_at=NOW, resamples=200)
+    for name, value in found.metrics.items():
+        unit = 1.0 if name == "r2" else scale
+        expected = [plain[name].low * unit, plain[name].value * unit, plain[name].high * unit]
+        assert [value.low, value.value, value.high] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values", [[0.1, 0.1 + 1.4e-17], [1.0, 1.0 + 2.3e-16], [1e17], [1e300, -1e300], [1.7e308, -1.7e308], [0.0]]
+)
+def test_predictions_that_hardly_differ_have_a_histogram(values: list[float]) -> None:
+    p = np.resize(np.array(values), 40)
+    found = curves.histogram("regression", p, p)
+    if found is None:
+        assert not math.isfinite(float(p.max()) - float(p.min()))
+    else:
+        assert sum(found.counts) == 40
+        assert np.all(np.diff(found.edges) > 0)
+
+
 def test_the_same_seed_gives_the_same_bits() -> None:
     assert canonical(measured()) == canonical(measured())
     assert measured(seed=0).metrics["f1"] != measured(seed=1).metrics["f1"]
@@ -93,6 +122,11 @@ def test_small_slices_are_listed_without_metrics() -> None:
     small = {one.value: one for one in found.slices["group"]}["c"]
     assert small.metrics == {}
     assert small.why == "fewer than 100 rows"
+
+
+def test_slices_take_the_null_of_pandas() -> None:
+    values = pd.Series(["x", pd.NA] * 200, dtype="string")
+    assert [one.value for one in measured(slices={"a": values}).slices["a"]] == ["(missing)", "x"]
 
 
 def test_slices_take_numbers_and_nulls() -> None:

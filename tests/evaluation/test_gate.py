@@ -160,6 +160,27 @@ def test_worst_and_gap_name_their_slices() -> None:
 
 
 @pytest.mark.parametrize(
+    "metric",
+    [
+        Metric(name="recall", over_slices="worst", slice_by="group"),
+        Metric(name="recall", over_slices="gap", slice_by="group"),
+        Metric(name="equal_opportunity", over_slices="gap", slice_by="group"),
+    ],
+)
+def test_a_rate_of_few_rows_in_a_large_slice_fails(metric: Metric) -> None:
+    y = np.array([True, False] * 200)
+    y[200:] = False
+    y[399] = True  # the only one of its group
+    p = np.where(y, 0.9, 0.1)
+    p[399] = 0.2
+    group = np.repeat(["many", "one"], 200)
+    found = measured(y=y, prediction=p, slices={"group": group})
+    judged = line(condition(metric, "<=", 1.0), candidate=found)
+    assert not judged.passed
+    assert "of group one rests on 1 rows, and at least 20 are needed" in judged.why
+
+
+@pytest.mark.parametrize(
     ("metric", "why"),
     [
         (
@@ -267,6 +288,8 @@ def test_latency_from_too_few_calls_or_long_ago_fails() -> None:
     asked = condition(P99, "<=", 1.0)
     few = line(asked, latency=latency_of([0.001] * 99, measured_at=NOW))
     assert (few.passed, few.why) == (False, "p99 needs at least 100 calls, and 99 were measured")
+    one = line(condition(Metric(name="latency.mean"), "<=", 1.0), latency=latency_of([0.001], measured_at=NOW))
+    assert (one.passed, one.why) == (False, "it rests on 1 calls, and at least 30 are needed")
     old = line(asked, latency=latency_of([0.001] * 500, measured_at=NOW - timedelta(days=30)))
     assert "stale" in old.why
     assert (

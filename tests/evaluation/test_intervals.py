@@ -51,6 +51,15 @@ def test_perfect_separation_is_not_certainty() -> None:
     assert method == intervals.WILSON_SEPARATED
 
 
+def test_a_difference_without_variance_is_not_certainty() -> None:
+    y = np.array([True, True, False, False])
+    right, wrong, equal = np.array([0.9, 0.8, 0.1, 0.2]), np.array([0.1, 0.2, 0.9, 0.8]), np.full(4, 0.5)
+    for first, second, difference in ((right, wrong, -1.0), (wrong, right, 1.0), (equal, right, 0.5)):
+        low, high = intervals.auc_difference_interval(y, first, second, confidence=0.95) or (0.0, 0.0)
+        assert -1.0 <= low <= difference <= high <= 1.0
+        assert high - low > 0.5
+
+
 def test_one_positive_gives_no_interval() -> None:
     assert (
         intervals.auc_interval(np.array([True, False, False]), np.array([0.9, 0.1, 0.5]), auc=1.0, confidence=0.95)

@@ -130,6 +130,7 @@ def test_undefined_is_nan(name: str, y: list[bool], p: list[float]) -> None:
 
 def test_r2_of_a_constant_label_is_nan() -> None:
     assert math.isnan(metrics.r2(np.ones(5), np.arange(5.0)))
+    assert math.isnan(metrics.r2(np.full(3, 0.1), np.arange(3.0)))  # whose mean is not 0.1
 
 
 def test_every_metric_has_a_direction() -> None:

@@ -26,6 +26,7 @@ from fairlead.tracking import (
     read_artifact,
     runs_with_dataset,
 )
+from fairlead.tracking import journal as journal_module
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -123,6 +124,10 @@ def test_only_a_running_run_takes_anything(store, opened, actor):
         {"points": (MetricPoint("x", 2**60, 0, 1.0),)},
         {"datasets": (DatasetLink(digest="sha256:short"),)},
         {"datasets": (DatasetLink(digest=DIGEST, role=""),)},
+        {"datasets": (DatasetLink(digest=DIGEST, rows=2**70),)},
+        {"writer": "w" * 41},
+        {"writer": "nul\x00"},
+        {"number": 2**70},
     ],
 )
 def test_what_cannot_be_kept_is_refused(store, opened, bad):
@@ -130,6 +135,38 @@ def test_what_cannot_be_kept_is_refused(store, opened, bad):
     with pytest.raises(BadName):
         log_batch(store, run.id, batch(**bad))
     assert get_run(store, run.id) == run
+
+
+@pytest.mark.parametrize("what", ["points", "params"])
+def test_a_copy_that_comes_while_the_first_is_written_waits_for_it(store, opened, monkeypatch, what):
+    run, inside, others = opened(), threading.Event(), []
+    write = journal_module.write_texts
+
+    def slowly(*given):
+        if not inside.is_set():
+            inside.set()
+            others[0].join(0.5)  # the other one is in the middle, too, unless it waits
+        write(*given)
+
+    monkeypatch.setattr(journal_module, "write_texts", slowly)
+    first = batch(points=(MetricPoint("x", 0, 0, 1.0),), params={"lr": "1"}, tags={"slow": "yes"})
+    second = first if what == "points" else batch(writer="other", params={"lr": "2"})
+    problems = []
+
+    def late():
+        inside.wait(5)
+        try:
+            log_batch(store, run.id, second)
+        except ParamChanged as problem:
+            problems.append(problem)
+
+    others.append(threading.Thread(target=late))
+    others[0].start()
+    log_batch(store, run.id, first)
+    others[0].join()
+    found = get_run(store, run.id)
+    assert (found.metrics["x"].points, found.params) == (1, {"lr": "1"})
+    assert len(problems) == (what == "params")
 
 
 def test_artifacts_have_names_in_a_manifest_and_bytes_in_blobs(store, opened):

@@ -19,17 +19,22 @@ from sklearn.ensemble import (
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from fairlead.tracking import (
     ALLOWED_TYPES,
+    BadName,
     InputSpec,
     NotPackable,
     find_artifact,
     get_run,
     is_allowed_type,
+    list_artifacts,
     list_models,
     pack_model,
     read_artifact,
@@ -187,6 +192,39 @@ def test_a_classifier_without_probabilities_answers_its_label(frame, late):
     assert packed.format == "skops"
     assert packed.why == "not ONNX: it gives no probabilities"
     assert [output.name for output in packed.signature.outputs] == ["label"]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [DecisionTreeClassifier(max_depth=2), KNeighborsClassifier(3), OneVsRestClassifier(LogisticRegression())],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_classifier_of_several_labels_is_refused_and_the_run_still_ends(record, frame, late, model):
+    X = frame[["temp", "hour"]].astype(float)
+    labels = np.column_stack([late, X.temp > 50]).astype(int)
+    with record() as run, pytest.raises(NotPackable, match="several labels for one row"):
+        run.log_model(model.fit(X, labels), X)
+    assert run.finish().status == "finished"
+
+
+def test_a_search_over_parameters_is_kept_whole(frame, late):
+    X = frame[["temp", "hour"]].astype(float)
+    boosted = HistGradientBoostingClassifier(max_iter=2)
+    for scoring, cv in ((None, 2), ("roc_auc", TimeSeriesSplit(2)), ("neg_log_loss", 2)):
+        search = GridSearchCV(boosted, {"max_depth": [1, 2]}, cv=cv, scoring=scoring).fit(X, late)
+        assert np.array_equal(loaded(pack_model(search, X)).predict_proba(X), search.predict_proba(X))
+
+
+def test_a_long_name_is_kept_or_refused_before_anything_is_written(sqlite_store, record, frame, late):
+    X = frame[["temp", "hour"]].astype(float)
+    model = LogisticRegression().fit(X, late)
+    with record() as run:
+        assert run.log_model(model, X, name="m" * 200).name == "m" * 200
+        kept = list_artifacts(sqlite_store, run.id)
+        with pytest.raises(BadName):
+            run.log_model(model, X, name="n" * 201)
+        assert list_artifacts(sqlite_store, run.id) == kept
+    assert get_run(sqlite_store, run.id).datasets[0].role == "m" * 33 + ".sample"
 
 
 def my_own(values):

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from fairlead.tracking import (
     RunStatus,
     check_seal,
     current_run,
+    environment,
     find_artifact,
     find_lost,
     get_metric,
@@ -34,8 +37,10 @@ from fairlead.tracking import (
     read_console,
     resume_run,
     search_runs,
+    start_run,
 )
 from fairlead.tracking.backend import StoreBackend
+from fairlead.tracking.environment import capture_code
 
 say = print  # a user's script prints; ours does not
 
@@ -150,12 +155,37 @@ def test_mistakes_are_told_at_once(record, tmp_path):
             lambda: run.log_dataset(object()),
             lambda: run.log_dataset("sha256:" + "0" * 64, role="x" * 50),
             lambda: run.log_dataset("sha256:" + "0" * 64, name="x" * 300),
+            lambda: run.log_metric(["x"], 1.0),
+            lambda: run.log_metric("x", 1.0, at=datetime(2013, 3, 1)),
+            lambda: run.log_metric("x", 1.0, at="2013-03-01"),
+            lambda: run.log_params([("a", 1)]),
+            lambda: run.log_param("a", 10**5000),
+            lambda: run.set_tags("team"),
+            lambda: run.log_bytes("text", "x.bin"),
+            lambda: run.log_bytes(b"x", "x.bin", media_type="text/plain\r\nX-Own: 1"),
+            lambda: run.log_bytes(b"x", None),
+            lambda: run.log_text(b"bytes", "x.txt"),
+            lambda: run.log_dict(object(), "x.json"),
+            lambda: run.log_artifact(None),
+            lambda: run.log_dataset("sha256:" + "0" * 64, rows="many"),
+            lambda: run.log_dataset(pd.DataFrame({"a": [[1, 2]]})),
+            lambda: fl.run(7),
+            lambda: fl.run(experiment=7),
+            lambda: fl.run(tags=["a"]),
+            lambda: fl.run(parent=7),
         ):
             with pytest.raises(BadName):
                 wrong()
         with pytest.raises(ParamChanged):
             run.log_param("lr", 2)
         run.log_param("lr", 1)
+
+
+def test_bytes_and_paths_come_in_several_kinds(sqlite_store, record):
+    with record() as run:
+        run.log_bytes(bytearray(b"one"), "a.bin")
+        run.log_bytes(memoryview(b"two"), Path("some/b.bin"))
+    assert [artifact.name for artifact in list_artifacts(sqlite_store, run.id)] == ["a.bin", "some/b.bin"]
 
 
 def test_output_is_kept_in_order_and_still_shown(sqlite_store, record, capsys):
@@ -202,10 +232,10 @@ def test_the_surroundings_are_noted(sqlite_store, record, tmp_path, monkeypatch)
     (folder / "new.py").write_text("x")
     monkeypatch.chdir(folder)
     with record(capture=("environment",)) as run:
-        environment = run.environment
-    assert environment.packages["numpy"] == np.__version__
-    assert environment.python == ".".join(map(str, sys.version_info[:3]))
-    code = environment.code
+        noted = run.environment
+    assert noted.packages["numpy"] == np.__version__
+    assert noted.python == ".".join(map(str, sys.version_info[:3]))
+    code = noted.code
     assert code.dirty
     assert code.untracked == ("new.py",)
     assert code.remote == "https://example.org/x.git"
@@ -215,6 +245,49 @@ def test_the_surroundings_are_noted(sqlite_store, record, tmp_path, monkeypatch)
     assert find_artifact(sqlite_store, run.id, "environment/environment.json")
     tags = get_run(sqlite_store, run.id).tags
     assert tags == {"git.branch": "main", "git.commit": code.commit, "git.dirty": "true"}
+
+
+def test_code_is_noted_from_the_top_and_silence_is_not_taken_for_unchanged(tmp_path, monkeypatch):
+    def git(*words):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
+
+    below = tmp_path / "below"
+    below.mkdir()
+    git("init", "-q", "-b", "main")
+    for name in ("top.py", "below/a.py"):
+        (tmp_path / name).write_text("one\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    git("config", "diff.relative", "true")
+    git("remote", "add", "origin", "https://alice:sec@ret@example.org/x.git")
+    kept = []
+
+    def keep(diff):
+        kept.append(diff)
+        return "digest"
+
+    clean = capture_code(below, keep=keep)
+    assert (clean.dirty, clean.remote, kept) == (False, "https://example.org/x.git", [])
+    (tmp_path / "new.py").write_text("x")
+    assert capture_code(below, keep=keep).untracked == ("new.py",)
+    (tmp_path / "new.py").unlink()
+    (tmp_path / "top.py").write_text("two\n")
+    assert capture_code(below, keep=keep).dirty
+    assert b"a/top.py" in kept[0]
+    monkeypatch.setattr(environment, "DIFF_LIMIT_BYTES", 10)
+    large = capture_code(below, keep=keep)
+    assert (large.dirty, large.diff, large.diff_bytes) == (True, None, len(kept[0]))
+    git("checkout", "-q", "top.py")
+    run = environment.subprocess.run
+
+    def slow(words, **given):
+        if "diff" in words:
+            raise subprocess.TimeoutExpired(words, 10)
+        return run(words, **given)
+
+    monkeypatch.setattr(environment.subprocess, "run", slow)
+    assert capture_code(below, keep=keep).dirty
 
 
 def test_outside_of_git_there_is_no_code_state(record, tmp_path, monkeypatch):
@@ -393,6 +466,32 @@ def test_a_forked_child_is_told_and_does_not_end_the_run(sqlite_store, record):
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert get_run(sqlite_store, run.id).metrics["x"].points == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_runs_of_forked_processes_become_children(store, actor, capfd):
+    with start_run(store, experiment="sweep", actor=actor, capture=("console",)) as run:
+        children = []
+        for number in range(3):
+            run.log_metric("started", number)
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    say("not in the parent's console")
+                    with fl.run(f"try {number}", capture=()) as child:
+                        child.log_metrics({"loss": number, "other": 1.0})
+                    code = 0
+                finally:
+                    os._exit(code)
+            children.append(pid)
+        assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0, 0, 0]
+    found = search_runs(store, f"parent = '{run.id}'", experiment="sweep", order_by="name").items
+    assert [(one.name, one.status, one.metrics["loss"].value) for one in found] == [
+        (f"try {number}", RunStatus.FINISHED, float(number)) for number in range(3)
+    ]
+    assert get_run(store, run.id).metrics["started"].points == 3
+    assert read_console(store, run.id) == ""
 
 
 def test_logging_keeps_working_when_a_handler_holds_the_stream(record, capsys):

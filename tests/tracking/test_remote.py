@@ -185,7 +185,7 @@ def test_search_lists_and_pages_over_http(sqlite_store, serve, actor, clock):
         assert json.loads(answer)["where"] == "filter, character 14"
         _, answer = ask(url, "GET", "/api/v1/experiments")
         assert [e["name"] for e in json.loads(answer)["items"]] == ["e"]
-        for bad in ("limit=0", "limit=many", "limit=100000", "cursor=x"):
+        for bad in ("limit=0", "limit=many", "limit=100000", f"limit={'9' * 5000}", "cursor=x"):
             assert ask(url, "GET", f"/api/v1/runs?{bad}")[0].status == 400
 
 
@@ -198,6 +198,8 @@ def test_files_are_addressed_by_ids_and_never_run_in_a_browser(sqlite_store, ser
         artifact = json.loads(answer)
         assert ask(url, "POST", f"/api/v1/runs/{run.id}/artifacts?name=../x", b"x")[0].status == 400
         assert ask(url, "POST", f"/api/v1/runs/{run.id}/artifacts", b"x")[0].status == 400
+        for bad in ("text%2Fplain%0D%0AX-Own%3A%201", "text%2Fpl%C3%A4in", "text", "a%2F" + "b" * 99):
+            assert ask(url, "POST", f"{path}&type={bad}", b"x")[0].status == 400
         response, data = ask(url, "GET", f"/api/v1/artifacts/{artifact['id']}")
         assert data == b"<script>alert(1)</script>"
         assert response.headers["content-type"] == "application/octet-stream"

@@ -30,6 +30,7 @@ from fairlead.tracking import (
     open_run,
     read_console,
     resume_run,
+    runs,
     tag_run,
 )
 from fairlead.tracking.process import is_alive, this_host, this_process
@@ -78,6 +79,15 @@ def test_a_child_needs_its_parent(store, opened):
     assert opened(parent_id=parent.id).parent_id == parent.id
     with pytest.raises(RunMissing):
         opened(parent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    with pytest.raises(RunMissing):
+        opened(parent_id="nul\x00")
+
+
+@pytest.mark.parametrize("bad", [{"host": "h" * 256}, {"host": "nul\x00"}, {"process": "p" * 81}])
+def test_where_it_runs_is_refused_when_no_column_can_hold_it(store, opened, bad):
+    with pytest.raises(BadName):
+        opened(**bad)
+    assert list_experiments(store) == []
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\nb"])
@@ -204,6 +214,18 @@ def test_runs_of_dead_processes_are_found(store, opened, actor, clock):
     assert "elsewhere" in lost.error
     assert read_console(store, far.id) == "printed\n"
     assert {get_run(store, run.id).status for run in (alive, nameless)} == {RunStatus.RUNNING}
+
+
+def test_a_run_that_ends_while_the_dead_are_sought_is_not_lost(store, opened, actor, monkeypatch):
+    run = opened(host=this_host(), process="999999999:1")
+
+    def ends_meanwhile(_process):
+        close_run(store, run.id, FinishRun(), actor=actor)
+        return False
+
+    monkeypatch.setattr(runs, "is_alive", ends_meanwhile)
+    assert find_lost(store) == []
+    assert get_run(store, run.id).status is RunStatus.FINISHED
 
 
 def test_a_process_lives_until_it_does_not():

@@ -41,7 +41,7 @@ def routes(store: Store) -> list[Route]:
 
 
 def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ITEMS:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MOST_ITEMS:
         raise Invalid(
             f"limit is {text[:40]!r}",
             where="query parameter limit",

@@ -1,5 +1,7 @@
 """What pages draw of an evaluation: the reliability curve, the ROC curve and the histogram of predictions."""
 
+import math
+
 import numpy as np
 
 from fairlead.evaluation.intervals import wilson
@@ -50,11 +52,26 @@ def roc(y: Flags, p: Array) -> tuple[RocPoint, ...]:
     )
 
 
-def histogram(task: Task, y: Flags | Array, p: Array) -> Histogram:
-    """Return counts of predictions in bins of equal width: over 0 to 1 for probabilities, else over their range."""
-    span = (0.0, 1.0) if task == "classification" else (float(p.min()), float(p.max()))
-    counts, edges = np.histogram(p, bins=HISTOGRAM_BINS, range=span)
+def histogram(task: Task, y: Flags | Array, p: Array) -> Histogram | None:
+    """Return counts of predictions in bins of equal width: over 0 to 1 for probabilities, else over their range.
+
+    None when the range itself is no number: from nearly the least to nearly the greatest that there is.
+    """
+    low, high = (0.0, 1.0) if task == "classification" else _range_of(p)
+    if not math.isfinite(high - low):
+        return None
+    counts, edges = np.histogram(p, bins=HISTOGRAM_BINS, range=(low, high))
     positives = None
     if task == "classification":
         positives = tuple(np.histogram(p[y.astype(bool)], bins=edges)[0].tolist())
     return Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()), positives=positives)
+
+
+def _range_of(p: Array) -> tuple[float, float]:
+    """Return a range of the predictions that can be cut into bins, also when they are equal but for their last bits."""
+    low, high = float(p.min()), float(p.max())
+    least = 2 * HISTOGRAM_BINS * math.ulp(max(abs(low), abs(high)))
+    if high - low >= least:
+        return low, high
+    half = max(least / 2, 0.5) if low == high else least / 2
+    return low - half, high + half

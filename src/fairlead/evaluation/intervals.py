@@ -76,7 +76,17 @@ def auc_difference_interval(y: Flags, first: Array, second: Array, *, confidence
     over_second, under_second = delong_parts(y, second)
     over, under = over_second - over_first, under_second - under_first
     difference = float(over.mean())
-    half = z_of(confidence) * math.sqrt(over.var(ddof=1) / over.size + under.var(ddof=1) / under.size)
+    variance = float(over.var(ddof=1) / over.size + under.var(ddof=1) / under.size)
+    if difference and variance <= 0.0:
+        # Every row gains the same, as from all wrong to all right: no variance is no proof, as in auc_interval.
+        ends = []
+        for p, parts in ((first, over_first), (second, over_second)):
+            found = auc_interval(y, p, auc=float(parts.mean()), confidence=confidence)
+            assert found is not None
+            ends.append((float(parts.mean()), found[0], found[1]))
+        low, high = mover(ends[0], ends[1])
+        return max(-1.0, low), min(1.0, high)
+    half = z_of(confidence) * math.sqrt(variance)
     return max(-1.0, difference - half), min(1.0, difference + half)
 
 

@@ -126,7 +126,8 @@ def mae(y: Array, prediction: Array) -> float:
 
 def r2(y: Array, prediction: Array) -> float:
     """Share of the label's variance that is explained; not defined for fewer than two rows or a constant label."""
-    if y.size < 2:
+    # Asked of the labels themselves: the mean of equal numbers may differ from them in its last bit.
+    if y.size < 2 or y.min() == y.max():
         return math.nan
     spread = float(((y - y.mean()) ** 2).sum())
     return 1.0 - float(((y - prediction) ** 2).sum()) / spread if spread > 0 else math.nan

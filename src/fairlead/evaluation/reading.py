@@ -137,15 +137,34 @@ def _value(metric: Metric, evaluation: Evaluation) -> SliceFinding | MetricValue
     if metric.slice_by is None:
         return evaluation.metrics.get(metric.name)
     if metric.name in GAPS:
-        return fairness_gap(evaluation, metric.name, by=metric.slice_by, at_least=metric.at_least)
+        found = fairness_gap(evaluation, metric.name, by=metric.slice_by, at_least=metric.at_least)
+        return _thick(found, GAPS[metric.name], evaluation)
     look = worst if metric.over_slices == "worst" else gap
     found = look(evaluation, metric.name, by=metric.slice_by, at_least=metric.at_least)
+    found = _thick(found, (metric.name,), evaluation)
     if metric.over_slices == "worst":
         return found
     rates = {
         one.value: one.metrics[metric.name].value for one in evaluation.slices.get(metric.slice_by, ()) if one.metrics
     }
     return msgspec.structs.replace(found, slices=tuple(f"{name} {rates[name]:.4g}" for name in found.slices))
+
+
+def _thick(found: SliceFinding, rates: tuple[str, ...], evaluation: Evaluation) -> SliceFinding:
+    """Take the value away when the count that a rate is a share of is too small in a slice that decided it.
+
+    A slice of a thousand rows may hold one positive, and then its recall rests on one row.
+    """
+    for one in evaluation.slices.get(found.by, ()):
+        for rate in rates if one.value in found.slices else ():
+            n = one.metrics[rate].n
+            if n < evaluation.slice_minimum:
+                why = (
+                    f"{named(rate)} of {found.by} {one.value} rests on {count(n)} rows, "
+                    f"and at least {count(evaluation.slice_minimum)} are needed"
+                )
+                return msgspec.structs.replace(found, value=MetricValue(value=None, n=n, why=why))
+    return found
 
 
 def _checked(found: SliceFinding | MetricValue | None, metric: Metric, evidence: Evidence) -> Reading:
@@ -177,15 +196,18 @@ def _latency(metric: Metric, evidence: Evidence) -> Reading:
     why = _stale(latency.measured_at, evidence) if latency else f"{side(metric)} was not measured"
     if latency is None or why:
         return Reading(value=None, why=why)
-    return _quantile(latency, metric.name.removeprefix("latency."))
+    return _quantile(latency, metric.name.removeprefix("latency."), minimum=evidence.minimum_rows)
 
 
-def _quantile(latency: Latency, name: str) -> Reading:
+def _quantile(latency: Latency, name: str, *, minimum: int) -> Reading:
     found = latency.metrics.get(name)
     if found is None:
         return Reading(value=None, why=f"there is no latency {name!r} (there are: {', '.join(latency.metrics)})")
     if found.value is None or not math.isfinite(found.value):
         return Reading(value=None, n=found.n, why=found.why or "it is not a finite number")
+    if found.n < minimum:
+        why = f"it rests on {count(found.n)} calls, and at least {count(minimum)} are needed"
+        return Reading(value=None, n=found.n, why=why)
     return Reading(value=found.value, n=found.n, low=found.low, high=found.high)
 
 

@@ -4,6 +4,7 @@ A resample of n rows is a multinomial vector of n counts. Most metrics are funct
 resamples costs one matrix product; the others need one weighted cumulative sum over rows that were sorted once.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -99,6 +100,9 @@ def regression_sample(y: Array, prediction: Array, rows: Rows | None = None, *, 
     """Prepare rows (all, or a slice) for weighing."""
     if rows is not None:
         y, prediction = y[rows], prediction[rows]
+    # In units of about their size (a power of two, so exactly), squares stay within single precision.
+    unit = _unit(y, prediction)
+    y, prediction = y / unit, prediction / unit
     error = y - prediction
     # Around the mean the two sums of the variance stay of one size and their difference keeps its digits.
     centred = y - y.mean()
@@ -112,10 +116,10 @@ def regression_sample(y: Array, prediction: Array, rows: Rows | None = None, *, 
         with np.errstate(divide="ignore", invalid="ignore"):
             spread = second - first**2 / total
             return {
-                "rmse": np.sqrt(squares / total),
-                "mae": absolute / total,
+                "rmse": np.sqrt(squares / total) * unit,
+                "mae": absolute / total * unit,
                 "r2": np.where(spread > 1e-12 * second, 1.0 - squares / spread, np.nan),
-                "pinball": losses / total,
+                "pinball": losses / total * unit,
             }
 
     return weigh
@@ -155,6 +159,11 @@ def _weights(n: int, resamples: int, random: np.random.Generator) -> Iterator[We
 
 def _single(columns: Sequence[NDArray[Any]]) -> Weights:
     return np.stack([column.astype(np.float32) for column in columns])
+
+
+def _unit(*columns: Array) -> float:
+    largest = max(float(np.abs(column).max(initial=0.0)) for column in columns)
+    return 2.0 ** max(math.frexp(largest)[1] - 1, -1000) if largest else 1.0
 
 
 def _average_precision(y: Flags, p: Array) -> Callable[[Weights], Array]:

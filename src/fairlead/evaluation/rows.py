@@ -126,7 +126,8 @@ def slice_rows(values: Any, *, by: str, n: int) -> dict[str, NDArray[np.intp]]:
 
 
 def _is_null(value: Any) -> bool:
-    return value is None or value != value  # noqa: PLR0124 - NaN and NaT are the values that differ from themselves
+    # NaN and NaT differ from themselves; whether pandas' NA does is neither true nor false.
+    return value is None or type(value).__name__ == "NAType" or value != value  # noqa: PLR0124
 
 
 def _numbers(found: NDArray[Any], name: str) -> NDArray[np.float64]:

@@ -26,6 +26,22 @@ _CYTHON_LOSSES = (
 )  # fmt: skip
 _LINKS = ("HalfLogitLink", "IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit")
 _SELECTIONS = ("chi2", "f_classif", "f_oneway", "f_regression", "r_regression")
+_SCORES = (
+    "_classification.accuracy_score", "_classification.brier_score_loss", "_classification.cohen_kappa_score",
+    "_classification.f1_score", "_classification.fbeta_score", "_classification.jaccard_score",
+    "_classification.log_loss", "_classification.matthews_corrcoef", "_classification.precision_score",
+    "_classification.recall_score", "_ranking.average_precision_score", "_ranking.roc_auc_score",
+    "_ranking.top_k_accuracy_score", "_regression.d2_absolute_error_score", "_regression.explained_variance_score",
+    "_regression.max_error", "_regression.mean_absolute_error", "_regression.mean_absolute_percentage_error",
+    "_regression.mean_gamma_deviance", "_regression.mean_pinball_loss", "_regression.mean_poisson_deviance",
+    "_regression.mean_squared_error", "_regression.mean_squared_log_error", "_regression.median_absolute_error",
+    "_regression.r2_score", "_regression.root_mean_squared_error", "_regression.root_mean_squared_log_error",
+)  # fmt: skip
+_SPLITS = (
+    "GroupKFold", "GroupShuffleSplit", "KFold", "LeaveOneGroupOut", "LeaveOneOut", "PredefinedSplit", "RepeatedKFold",
+    "RepeatedStratifiedKFold", "ShuffleSplit", "StratifiedGroupKFold", "StratifiedKFold", "StratifiedShuffleSplit",
+    "TimeSeriesSplit", "_CVIterableWrapper",
+)  # fmt: skip
 _SPARSE = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
 
 ALLOWED_TYPES: frozenset[str] = frozenset(
@@ -48,6 +64,7 @@ ALLOWED_TYPES: frozenset[str] = frozenset(
         "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
         "sklearn.metrics._classification.balanced_accuracy_score",
         "sklearn.metrics._scorer._CurveScorer",
+        "sklearn.metrics._scorer._PassthroughScorer",
         "sklearn.metrics._scorer._Scorer",
         "sklearn.multiclass._ConstantPredictor",
         "sklearn.neighbors._ball_tree.BallTree",
@@ -68,6 +85,8 @@ ALLOWED_TYPES: frozenset[str] = frozenset(
         *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS),
         *(f"sklearn.metrics._dist_metrics.{name}{bits}" for name in _DISTANCES for bits in ("", "32", "64")),
         *(f"sklearn.feature_selection._univariate_selection.{name}" for name in _SELECTIONS),
+        *(f"sklearn.metrics.{name}" for name in _SCORES),
+        *(f"sklearn.model_selection._split.{name}" for name in _SPLITS),
         *(f"scipy.sparse._{name}.{name}_{kind}" for name in _SPARSE for kind in ("matrix", "array")),
     }
 )

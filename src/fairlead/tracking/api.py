@@ -43,7 +43,7 @@ _SHOWN = frozenset({"text/plain", "application/json", "image/png", "image/jpeg",
 
 _LISTED = (
     Query(name="filter", meaning="Only runs for which this holds: `metrics.auc > 0.7 and params.trees = '120'`."),
-    Query(name="order_by", meaning="What to sort by, separated by commas: `metrics.auc desc, started`."),
+    Query(name="order_by", meaning="What to sort by, separated by commas: `metrics.auc desc, started_at`."),
     Query(name="experiment", meaning="Only runs of this experiment."),
     limit_query(LIMIT, most=LARGEST_PAGE), CURSOR,
 )  # fmt: skip
@@ -239,7 +239,7 @@ def _file(store: Store, artifact: Artifact) -> Body:
 
 def _whole(call: Call, name: str, default: int, *, most: int) -> int:
     text: Any = call.query.get(name, str(default))
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= most:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
         raise Invalid(
             f"{text[:40]!r} is not a whole number from 1 to {most}",
             where=f"query {name}",

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from fairlead.kernel import Actor, Clock, Ids
-from fairlead.store import Store
+from fairlead.store import Store, open_store
 from fairlead.tracking import journal, runs
 from fairlead.tracking.records import Artifact, Batch, FinishRun, LoggedModel, Run, StartRun
 
@@ -30,6 +30,10 @@ class Backend(Protocol):
     def finish(self, run_id: str, finish: FinishRun) -> Run: ...
 
     def close(self) -> None: ...
+
+    def again(self) -> "Backend":
+        """Open the same once more, for a forked process: it must not share the connections of the one before."""
+        ...
 
 
 class StoreBackend:
@@ -64,3 +68,7 @@ class StoreBackend:
     def close(self) -> None:
         if self._owned:
             self._store.close()
+
+    def again(self) -> "StoreBackend":
+        store = open_store(self._store.settings, clock=self._store.clock)
+        return StoreBackend(store, self._actor, owned=True)

@@ -37,6 +37,12 @@ class Console:
                 setattr(sys, name, tee.stream)
         self._tees = []
 
+    def forget(self) -> None:
+        """Hear no more, in a forked process: nobody takes it there, and a thread that is gone may hold the lock."""
+        self._lock = threading.Lock()
+        for _, tee in self._tees:
+            tee.open = False
+
     def hear(self, text: str) -> None:
         with self._lock:
             if self._room <= 0:

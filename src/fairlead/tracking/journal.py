@@ -12,7 +12,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from fairlead.kernel import is_digest
 from fairlead.store import Change, Journal, Store
 from fairlead.tracking.errors import BadName, ParamChanged, RunMissing, RunNotRunning
-from fairlead.tracking.names import checked_artifact, checked_key, checked_name, checked_texts, fit_text, number_in
+from fairlead.tracking.names import (
+    FURTHEST_STEP,
+    ROLE_LENGTH,
+    WRITER_LENGTH,
+    checked_artifact,
+    checked_key,
+    checked_media_type,
+    checked_name,
+    checked_texts,
+    checked_whole,
+    fit_text,
+    number_in,
+)
 from fairlead.tracking.reading import artifact_of
 from fairlead.tracking.records import Artifact, Batch, DatasetLink, LoggedModel, MetricPoint, RunStatus
 from fairlead.tracking.tables import (
@@ -27,8 +39,6 @@ from fairlead.tracking.tables import (
     tracking_tags,
     tracking_writers,
 )
-
-FURTHEST_STEP = 2**53
 
 
 class _Series(msgspec.Struct):
@@ -50,6 +60,8 @@ def log_batch(store: Store, run_id: str, batch: Batch) -> None:
 
     Raises ``RunMissing``, ``RunNotRunning``, ``ParamChanged`` or ``BadName``; nothing of the batch is kept then.
     """
+    checked_key(batch.writer, of="writer", most=WRITER_LENGTH)
+    checked_whole(batch.number, of="number of a batch")
     params, tags = checked_texts(batch.params, of="parameter"), checked_texts(batch.tags, of="tag")
     series = _series(batch.points)
     for link in batch.datasets:
@@ -74,12 +86,13 @@ def log_batch(store: Store, run_id: str, batch: Batch) -> None:
 def log_artifact(store: Store, run_id: str, name: str, data: bytes, *, media_type: str) -> Artifact:
     """Keep a file of a running run; one of the same name is replaced. Raises ``RunNotRunning`` or ``BadName``."""
     checked_artifact(name)
+    checked_media_type(media_type)
     with store.read() as connection:
         require_running(connection, run_id, lock=False)
     digest = store.blobs.put(data)
     row = {
         "id": store.ids.new(), "run_id": run_id, "name": name, "digest": digest, "size_bytes": len(data),
-        "media_type": media_type[:100], "logged_at": store.clock.now().isoformat(),
+        "media_type": media_type, "logged_at": store.clock.now().isoformat(),
     }  # fmt: skip
     with store.journal() as journal:
         require_running(journal.connection, run_id)
@@ -139,12 +152,15 @@ def insert_for(dialect: str, table: Table) -> Any:
 
 def write_texts(journal: Change | Journal, table: Table, run_id: str, texts: Mapping[str, str]) -> None:
     """Set parameters or tags, in the order of their keys, so that two writers never wait for each other."""
-    rows = [
+    if texts:
+        journal.execute(upsert(journal.connection.dialect.name, table, ("run_id", "key")), _text_rows(run_id, texts))
+
+
+def _text_rows(run_id: str, texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
         {"run_id": run_id, "key": key, "value": value, "number": number_in(value)}
         for key, value in sorted(texts.items())
     ]
-    if rows:
-        journal.execute(upsert(journal.connection.dialect.name, table, ("run_id", "key")), rows)
 
 
 def write_artifact(journal: Change | Journal, row: Mapping[str, Any]) -> None:
@@ -154,20 +170,29 @@ def write_artifact(journal: Change | Journal, row: Mapping[str, Any]) -> None:
 
 def _is_news(journal: Journal, run_id: str, batch: Batch, *, at: str) -> bool:
     """Note a writer's sign of life; return False for a batch that it sent before."""
-    writers = tracking_writers.c
-    known = select(writers.batch).where(writers.run_id == run_id, writers.writer == batch.writer)
-    last = journal.connection.execute(known).scalar()
-    news = last is None or batch.number > last
-    row = {"run_id": run_id, "writer": batch.writer, "batch": batch.number if news else last, "at": at}
-    journal.execute(upsert(journal.connection.dialect.name, tracking_writers, ("run_id", "writer")), [row])
-    return news
+    # One statement: when a batch is sent again while its first copy is still being written, the second waits, and sees.
+    row = {"run_id": run_id, "writer": batch.writer, "batch": batch.number, "at": at}
+    return journal.execute(_next_batch(journal.connection.dialect.name), row).first() is not None
+
+
+@functools.cache
+def _next_batch(dialect: str) -> Any:
+    statement = insert_for(dialect, tracking_writers)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["run_id", "writer"],
+        set_={"batch": new.batch, "at": new.at},
+        where=new.batch > tracking_writers.c.batch,
+    ).returning(tracking_writers.c.batch)
 
 
 def _write_params(journal: Journal, run_id: str, params: Mapping[str, str]) -> None:
+    """Set parameters that the run has not; raise ``ParamChanged`` when it has another value of one."""
     table = tracking_params.c
+    # Entered first and compared then: of two writers at one moment the second waits here, and sees what the first said.
+    journal.execute(_new_params(journal.connection.dialect.name), _text_rows(run_id, params))
     query = select(table.key, table.value).where(table.run_id == run_id, table.key.in_(list(params)))
-    known = {row.key: row.value for row in journal.connection.execute(query)}
-    for key, value in known.items():
+    for key, value in journal.connection.execute(query):
         if value != params[key]:
             raise ParamChanged(
                 f"parameter {key!r} is {value[:60]!r} already, not {params[key][:60]!r}",
@@ -175,7 +200,11 @@ def _write_params(journal: Journal, run_id: str, params: Mapping[str, str]) -> N
                 run=run_id,
                 key=key,
             )
-    write_texts(journal, tracking_params, run_id, {key: value for key, value in params.items() if key not in known})
+
+
+@functools.cache
+def _new_params(dialect: str) -> Any:
+    return insert_for(dialect, tracking_params).on_conflict_do_nothing(index_elements=["run_id", "key"])
 
 
 def _series(points: Iterable[MetricPoint]) -> dict[str, _Series]:
@@ -252,12 +281,14 @@ def _write_datasets(journal: Journal, run_id: str, links: Iterable[DatasetLink])
 
 def check_dataset(link: DatasetLink) -> None:
     """Raise ``BadName`` for a link that names no data."""
-    checked_key(link.role, of="role")
+    checked_key(link.role, of="role", most=ROLE_LENGTH)
     if link.name:
         checked_name(link.name, of="a dataset")
-    if not is_digest(link.digest) or len(link.role) > 40:
+    if link.rows is not None:
+        checked_whole(link.rows, of="number of rows")
+    if not isinstance(link.digest, str) or not is_digest(link.digest):
         raise BadName(
-            f"{link.digest[:40]!r} is not a dataset's digest",
+            f"{str(link.digest)[:40]!r} is not a dataset's digest",
             where="dataset",
             why="Data is named by the SHA-256 of its content: sha256:<64 hex digits>.",
             next="give a snapshot's digest, or the frame itself: run.log_dataset(frame, role='train')",

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from fairlead.data import content_digest
 from fairlead.tracking.errors import BadName
 from fairlead.tracking.models import pack_model
+from fairlead.tracking.names import ROLE_LENGTH, checked_artifact, checked_name
 from fairlead.tracking.records import LoggedModel
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> tuple[LoggedModel, dict[str, Any]]:
     """Pack a model and keep its files with a run; return what to enter as its model, and its parameters."""
+    checked_name(checked_artifact(name), of="a model")
     packed = pack_model(model, sample)
     signature = msgspec.json.format(msgspec.json.encode(packed.signature))
     profile = msgspec.json.encode(packed.profile)
@@ -36,7 +38,9 @@ def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> tupl
         why=packed.why,
     )
     run.set_tag(f"{name}.class", packed.kind)
-    run.log_dataset(packed.sample_digest, role=f"{name}.sample", rows=packed.profile.rows)
+    # A role is short; a long name loses its end there.
+    role = f"{name[: ROLE_LENGTH - len('.sample')]}.sample"
+    run.log_dataset(packed.sample_digest, role=role, rows=packed.profile.rows)
     return logged, dict(packed.params)
 
 
@@ -47,6 +51,7 @@ def digest_of_frame(frame: Any) -> tuple[str, int]:
     """
     try:
         table = _table(frame)
+        plain = pa.table({name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)})
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise BadName(
             f"a {type(frame).__name__} is no dataset: {' '.join(str(error).split())[:160]}",
@@ -54,12 +59,13 @@ def digest_of_frame(frame: Any) -> tuple[str, int]:
             why="A dataset is a snapshot, a digest, a frame or a matrix.",
             next="give one of these",
         ) from None
-    plain = pa.table({name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)})
     return content_digest(plain), table.num_rows
 
 
 def _table(frame: Any) -> pa.Table:
     if isinstance(frame, np.ndarray):
+        if frame.ndim == 1:
+            frame = frame[:, None]
         return pa.table({f"x{n}": np.ascontiguousarray(column) for n, column in enumerate(frame.T)})
     if hasattr(frame, "iloc"):
         return pa.Table.from_pandas(frame, preserve_index=False)
@@ -71,6 +77,8 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_boolean(kind):
         return column
+    if pa.types.is_uint64(kind) and (pc.max(column).as_py() or 0) >= 2**63:  # which fits no int64
+        return column.cast(pa.string())
     if pa.types.is_integer(kind):
         return column.cast(pa.int64())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):

@@ -7,7 +7,7 @@ before they are kept. ONNX models are taken as they are. Never a pickle.
 
 import importlib.metadata
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -61,6 +61,7 @@ def pack_model(model: Any, sample: Any) -> PackedModel:
     _require_estimator(model)
     rows = _spread(given.table.num_rows)
     table = given.table.take(rows)
+    _require_one_label(model, _take(sample, rows[:2]))
     expected = _predictions(model, _take(sample, rows))
     signature = _signature(model, given, expected)
     try:
@@ -121,6 +122,20 @@ def _require_estimator(model: Any) -> None:
         ) from None
 
 
+def _require_one_label(model: Any, sample: Any) -> None:
+    from sklearn.base import is_classifier
+
+    # Not told by classes_: a list of classes for each label for some estimators, plain for others.
+    if is_classifier(model) and hasattr(model, "predict") and np.ndim(_answer(model, model.predict, sample)) > 1:
+        raise NotPackable(
+            f"the {type(model).__name__} answers several labels for one row",
+            where="log_model",
+            why="A served classifier answers one label, with a probability for each of its classes.",
+            next="train and log one classifier for each label",
+            returned="return a classifier of one label",
+        )
+
+
 def _spoken(model: Any) -> str:
     kind = type(model)
     return f"a {kind.__qualname__}" if kind.__module__ == "builtins" else f"a {kind.__module__}.{kind.__qualname__}"
@@ -171,6 +186,10 @@ def _predictions(model: Any, sample: Any) -> Any:
             next="log the whole pipeline, from the first transformation to the estimator",
             returned="return the whole pipeline, from the first transformation to the estimator",
         )
+    return _answer(model, call, sample)
+
+
+def _answer(model: Any, call: Callable[[Any], Any], sample: Any) -> Any:
     try:
         with warnings.catch_warnings():
             # Trained on a matrix and shown as a frame, or the other way round: the names are only for people.

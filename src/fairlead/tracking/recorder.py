@@ -20,9 +20,9 @@ from fairlead.tracking.backend import Backend
 from fairlead.tracking.console import Console
 from fairlead.tracking.environment import capture_environment
 from fairlead.tracking.errors import BadName, ParamChanged, RunNotRunning
-from fairlead.tracking.journal import FURTHEST_STEP, check_dataset
+from fairlead.tracking.journal import check_dataset
 from fairlead.tracking.keeping import digest_of_frame, log_model, media_type_of
-from fairlead.tracking.names import checked_artifact, checked_key, checked_texts, text_of
+from fairlead.tracking.names import FURTHEST_STEP, checked_artifact, checked_key, checked_media_type, text_of, texts_of
 from fairlead.tracking.reading import microseconds
 from fairlead.tracking.records import (
     Artifact,
@@ -85,7 +85,7 @@ class RunRecorder:
 
     def log_metric(self, key: str, value: float, step: int | None = None, *, at: datetime | None = None) -> None:
         """Log one value. Without ``step`` it is the next of its metric: 0, 1, 2, ... NaN and infinities are kept."""
-        next_step = self._steps.get(key)
+        next_step = self._steps.get(key) if isinstance(key, str) else None
         if next_step is None:
             self._check_open()
             checked_key(key, of="metric")
@@ -97,9 +97,10 @@ class RunRecorder:
             raise _not_a_number(key, value, step) from None
         if not -FURTHEST_STEP <= step <= FURTHEST_STEP:
             raise _not_a_number(key, value, step)
+        point = MetricPoint(key, step, microseconds(_moment(key, at) if at else self._clock.now()), json_value(number))
         self._steps[key] = step + 1
         points = self._writer.points
-        points.append(MetricPoint(key, step, microseconds(at or self._clock.now()), json_value(number)))
+        points.append(point)
         if len(points) >= BATCH_POINTS:
             self._writer.crowded()
 
@@ -116,7 +117,7 @@ class RunRecorder:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log several parameters. Lists and mappings are kept as JSON."""
         self._check_open()
-        texts = checked_texts({key: text_of(value) for key, value in params.items()}, of="parameter")
+        texts = texts_of(params, of="parameter")
         with self._lock:
             for key, text in texts.items():
                 if self._params.get(key, text) != text:
@@ -134,8 +135,7 @@ class RunRecorder:
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set several tags."""
         self._check_open()
-        texts = checked_texts({key: text_of(value) for key, value in tags.items()}, of="tag")
-        self._writer.add(tags=texts)
+        self._writer.add(tags=texts_of(tags, of="tag"))
 
     def log_dataset(self, data: Any, *, role: str = "train", name: str = "", rows: int | None = None) -> str:
         """Link data that the run uses: a digest, something that has one (a snapshot), or a frame; return the digest."""
@@ -153,12 +153,12 @@ class RunRecorder:
 
     def log_artifact(self, path: str | Path, name: str | None = None) -> Artifact:
         """Keep a copy of a file, under its own name or another; it is written when this returns."""
-        file = Path(path)
         try:
+            file = Path(path)
             data = file.read_bytes()
-        except OSError as error:
+        except (OSError, TypeError, ValueError) as error:
             raise BadName(
-                f"{file.name[:80]!r} cannot be read: {type(error).__name__}",
+                f"{str(path)[-80:]!r} cannot be read: {type(error).__name__}",
                 where="log_artifact",
                 why="An artifact is a file that exists when it is logged.",
                 next="write the file first, then log it",
@@ -168,20 +168,30 @@ class RunRecorder:
     def log_bytes(self, data: bytes, name: str, *, media_type: str = "") -> Artifact:
         """Keep bytes as an artifact."""
         self._check_open()
-        checked_artifact(name)
-        return insist(
-            lambda: self._backend.put_artifact(self.id, name, data, media_type=media_type or media_type_of(name))
-        )
+        name = checked_artifact(name)
+        media_type = checked_media_type(media_type or media_type_of(name))
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise _unfit(name, data, "bytes", next="give bytes, or use log_text, log_dict or log_artifact")
+        plain = bytes(data)
+        return insist(lambda: self._backend.put_artifact(self.id, name, plain, media_type=media_type))
 
     def log_text(self, text: str, name: str) -> Artifact:
         """Keep a text as an artifact."""
+        name = checked_artifact(name)
+        if not isinstance(text, str):
+            raise _unfit(name, text, "a text", next="give a text, or use log_bytes or log_dict")
         return self.log_bytes(
             text.encode("utf-8", "replace"), name, media_type="text/plain" if name.endswith(".txt") else ""
         )
 
     def log_dict(self, value: Any, name: str) -> Artifact:
         """Keep a JSON-able value as an artifact."""
-        return self.log_bytes(msgspec.json.format(msgspec.json.encode(value)), name, media_type="application/json")
+        try:
+            data = msgspec.json.format(msgspec.json.encode(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            what = f"JSON ({' '.join(str(error).split())[:120]})"
+            raise _unfit(str(name), value, what, next="turn it into texts, numbers, lists and mappings first") from None
+        return self.log_bytes(data, name, media_type="application/json")
 
     def log_model(self, model: Any, sample: Any, *, name: str = "model") -> LoggedModel:
         """Keep a trained model, its signature, the first rows of the sample and the profile of all of them.
@@ -190,12 +200,17 @@ class RunRecorder:
         has none of that name. Raises ``NotPackable`` for a model that could not be loaded safely.
         """
         self._check_open()
-        logged, params = log_model(self, model, sample, name=checked_artifact(name))
+        logged, params = log_model(self, model, sample, name=name)
         insist(lambda: self._backend.put_model(self.id, logged))
         with self._lock:
             unknown = {key: text_of(value) for key, value in params.items() if key not in self._params}
         self.log_params({key: text for key, text in unknown.items() if len(text) <= 500})
         return logged
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process started the run; a forked one did not."""
+        return os.getpid() == self._pid
 
     @property
     def params(self) -> Mapping[str, str]:
@@ -288,7 +303,7 @@ class RunRecorder:
             raise RunNotRunning(f"the run {self.name} has ended", where=f"run {self.name}", run=self.id)
 
     def _check_process(self) -> None:
-        if os.getpid() != self._pid:
+        if not self.is_here:
             raise Conflict(
                 f"the run {self.name} belongs to another process",
                 where=f"run {self.name}",
@@ -306,13 +321,49 @@ def _not_a_number(key: str, value: object, step: object) -> BadName:
     )
 
 
+def _unfit(name: str, value: object, wanted: str, *, next: str) -> BadName:
+    return BadName(
+        f"a {type(value).__name__} is not {wanted}",
+        where=f"artifact {name[:60]}",
+        why="An artifact is kept as the bytes that it was given as.",
+        next=next,
+    )
+
+
+def _moment(key: str, at: datetime) -> datetime:
+    if isinstance(at, datetime) and at.tzinfo is not None:
+        return at
+    raise BadName(
+        f"metric {key!r} was given the time {str(at)[:40]!r}",
+        where=f"metric {key[:60]}",
+        why="A time without its zone names no moment.",
+        next="give an aware datetime, such as datetime.now(UTC), or leave it out",
+    )
+
+
+_held: "list[RunRecorder]" = []
+
+
+def _hold_before_fork() -> None:
+    """Let batches that are being written arrive: a child would inherit the locks of a database in the middle of it."""
+    _held[:] = [recorder for recorder in list(_open) if recorder.is_here and recorder._writer.hold()]  # noqa: SLF001
+
+
+def _release_in_parent() -> None:
+    while _held:
+        _held.pop()._writer.release()  # noqa: SLF001
+
+
 def _forget_in_child() -> None:
+    _held.clear()
     for recorder in list(_open):
         recorder._steps = {}  # noqa: SLF001  so that its next word finds out whose it is
+        if recorder._console:  # noqa: SLF001
+            recorder._console.forget()  # noqa: SLF001
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+    os.register_at_fork(before=_hold_before_fork, after_in_parent=_release_in_parent, after_in_child=_forget_in_child)
 
 
 @atexit.register
@@ -320,5 +371,5 @@ def _end_open_runs() -> None:
     """End the runs that nobody ended; a program that leaves this way has come to its end."""
     for recorder in sorted(_open, key=lambda one: one.id, reverse=True):
         with contextlib.suppress(FairleadError):
-            if os.getpid() == recorder._pid:  # noqa: SLF001
+            if recorder.is_here:
                 recorder.finish()

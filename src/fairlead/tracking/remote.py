@@ -64,6 +64,7 @@ class ServerBackend:
                 why="Runs go to an http or https address.",
                 next="set FAIRLEAD_SERVER=http://127.0.0.1:8400, or unset it to write to the store directly",
             )
+        self._url, self._token = url, token
         self.clock: Clock = SystemClock()
         self.ids = Ids(self.clock)
         self._https = parts.scheme == "https"
@@ -99,6 +100,9 @@ class ServerBackend:
     def close(self) -> None:
         with self._lock:
             self._hang_up()
+
+    def again(self) -> "ServerBackend":
+        return ServerBackend(self._url, token=self._token, timeout_s=self._timeout_s)
 
     def get(self, run_id: str) -> Run:
         """Return a run as the server has it."""

@@ -8,7 +8,7 @@ from fairlead.kernel import Actor, Settings, load, this_user
 from fairlead.store import Store, open_store
 from fairlead.tracking.backend import Backend, StoreBackend
 from fairlead.tracking.errors import BadName
-from fairlead.tracking.names import text_of
+from fairlead.tracking.names import texts_of
 from fairlead.tracking.process import this_host, this_process
 from fairlead.tracking.recorder import RunRecorder, current_run
 from fairlead.tracking.records import RunKind, StartRun
@@ -35,13 +35,22 @@ def run(
     block of another run it becomes its child. ``experiment`` is the name under which runs are compared
     (``default``, or the parent's).
     """
+    if not isinstance(parent, RunRecorder | str | None):
+        raise BadName(
+            f"a {type(parent).__name__} is no run",
+            where="parent",
+            why="A parent is a run that is going on here, or the id of any.",
+            next="give the run or its id, or leave it out: inside the block of a run that is the parent",
+        )
     over = parent if isinstance(parent, RunRecorder) else current_run() if parent is None else None
-    if over is not None:
-        backend = over._backend  # noqa: SLF001  a child writes where its parent does
-        experiment = experiment or over.experiment
-    else:
-        backend = _backend(settings or load()[0])
     parent_id = over.id if over is not None else parent if isinstance(parent, str) else None
+    if over is None:
+        backend = _backend(settings or load()[0])
+    else:
+        experiment = experiment or over.experiment
+        # A child writes where its parent does; in a forked process over a connection of its own.
+        backend = over._backend if over.is_here else over._backend.again()  # noqa: SLF001
+        over = over if over.is_here else None
     try:
         return _started(
             backend, name=name, experiment=experiment or "default", params=params, tags=tags, parent_id=parent_id,
@@ -101,8 +110,8 @@ def _started(
         parent_id=parent_id,
         host=this_host(),
         process=this_process(),
-        params={key: text_of(value) for key, value in (params or {}).items()},
-        tags={key: text_of(value) for key, value in (tags or {}).items()},
+        params=texts_of(params or {}, of="parameter"),
+        tags=texts_of(tags or {}, of="tag"),
         because=because,
     )
     return RunRecorder(backend, backend.open(start), capture=capture, parent=parent, folder=folder)

@@ -1,5 +1,6 @@
 """Start, end, continue and tag a run; each is one change with its event."""
 
+import contextlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from fairlead.tracking.journal import (
     write_artifact,
     write_texts,
 )
-from fairlead.tracking.names import checked_name, checked_texts, fit_text
+from fairlead.tracking.names import HOST_LENGTH, PROCESS_LENGTH, checked_key, checked_name, checked_texts, fit_text
 from fairlead.tracking.process import is_alive, this_host
 from fairlead.tracking.reading import console_in, get_run, run_in
 from fairlead.tracking.records import FinishRun, Run, RunStatus, Seal, StartRun
@@ -45,6 +46,10 @@ def open_run(store: Store, start: StartRun, *, actor: Actor) -> Run:
         tracking_params: checked_texts(start.params, of="parameter"),
         tracking_tags: checked_texts(start.tags, of="tag"),
     }
+    if start.host:
+        checked_key(start.host, of="host", most=HOST_LENGTH)
+    if start.process:
+        checked_key(start.process, of="process", most=PROCESS_LENGTH)
     if not is_id(run_id):
         raise Invalid(
             f"{run_id[:40]!r} cannot be the id of a run",
@@ -58,6 +63,8 @@ def open_run(store: Store, start: StartRun, *, actor: Actor) -> Run:
     if found is not None:
         return _same_run(store, run_id, start)
     if start.parent_id is not None:
+        if not is_id(start.parent_id):
+            raise RunMissing(f"there is no run {start.parent_id[:40]!r}", where="tracking")
         get_run(store, start.parent_id)
     with store.change(actor, start.because, durable=False) as change:
         experiment_id = _experiment(change, start.experiment)
@@ -199,7 +206,9 @@ def find_lost(store: Store, *, actor: Actor = SYSTEM) -> list[Run]:
                 error=f"Its process on {row.host} ended without finishing the run.",
                 because="its process is gone",
             )
-            lost.append(close_run(store, row.id, finish, actor=actor, at=last))
+            # Between the look at the rows and the look at its process it may have ended as it should.
+            with contextlib.suppress(RunNotRunning):
+                lost.append(close_run(store, row.id, finish, actor=actor, at=last))
     return lost
 
 

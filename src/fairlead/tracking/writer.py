@@ -22,6 +22,8 @@ HEARTBEAT_S = 5.0
 BATCH_POINTS = 5_000
 MOST_WAITING = 200_000
 """Points that may wait; whoever logs more of them waits until they are written."""
+HOLD_S = 2.0
+"""How long a fork waits for a batch that is being written."""
 PATIENCE_S = 20.0
 """How long the end of a run waits for a database or server that does not answer."""
 
@@ -95,6 +97,14 @@ class Writer:
                 raise
             self._backend.resume(self._run_id)
             return self._backend.finish(self._run_id, finish)
+
+    def hold(self) -> bool:
+        """Write nothing until ``release``, as soon as what is being written has arrived; False when that takes long."""
+        return self._writing.acquire(timeout=HOLD_S)
+
+    def release(self) -> None:
+        """Write on."""
+        self._writing.release()
 
     def raise_problem(self) -> None:
         """Raise the first thing that went wrong in the background, once."""
