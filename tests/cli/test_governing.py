@@ -100,3 +100,20 @@ def test_lineage(at_seeded: Type) -> None:
     assert "answers: full, 90 %" in at_seeded("get", "lineage", "slow@1").out
     assert at_seeded("get", "lineage", "slow@2", "--at", "2013-03-01T12:30").code == 1
     assert at_seeded("get", "lineage", "late").code == 1
+
+
+def test_lineage_as_of_a_position(at_seeded: Type) -> None:
+    found = json.loads(at_seeded("get", "events", "--type", "serving.routing-changed", "-o", "json").out)
+    positions = sorted(event["position"] for event in found)
+    for position, said in ((positions[0], "full, 100 %"), (positions[1], "shadow")):
+        version = "slow@1" if position == positions[0] else "slow@2"
+        assert f"answers: {said}" in at_seeded("get", "lineage", version, "--at-position", str(position)).out
+    assert at_seeded("get", "lineage", "slow@1", "--at-position", "99999").code == 1
+    assert at_seeded("get", "lineage", "--at-position", "0").out.count("\n") < 4
+    for words, why in (
+        (["get", "runs", "--at-position", "3"], "Only lineage is told by positions"),
+        (["get", "lineage", "--at-position", "3", "--at", "2013-03-01T12:30"], "A time is given as well"),
+        (["get", "lineage", "--at-position", "3", "--watch"], "does not change any more"),
+    ):
+        typed = at_seeded(*words)
+        assert (typed.code, why in typed.err) == (1, True)

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from tests.loop.conftest import project, project_file
 from tests.seeded import LATER, Seeded
+from tests.store.conftest import fill
 
 from fairlead.governance import Evidence, evidence_pack
 from fairlead.kernel import VirtualClock
 from fairlead.store import Store, export_log, open_store
 
-__all__ = ["project", "project_file"]
+__all__ = ["fill", "project", "project_file"]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,11 @@
 """Lineage in both directions, as of any position, and the same however often it is told again."""
 
 from collections import Counter
+from datetime import UTC, datetime
+from importlib import import_module
 
+import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,6 +14,7 @@ from tests.registry.cases import BOB, registered
 from fairlead.governance import Graph, dependent_decisions, lineage
 from fairlead.governance.history import events_of
 from fairlead.governance.projection import READ, Projection
+from fairlead.governance.traces import _is, _text_in_json
 from fairlead.kernel import FairleadError, Invalid, NotFound
 from fairlead.registry import approve, get_version, release_for
 from fairlead.serving import Decision, decisions
@@ -119,6 +124,46 @@ def test_as_of_earlier_positions(lived: Store) -> None:
     canary = lineage(lived, "slow@2", position=routed[2])
     assert [e.how for e in canary.edges if e.target == "endpoint:slow"] == ["answers: canary, 10 %"]
     assert list(dependent_decisions(lived, "slow@1", position=routed[2])) == []
+
+
+def test_a_decision_is_not_there_before_it_was_taken(lived: Store, answered: list[Decision]) -> None:
+    decision = answered[0]
+    later = [event.position for event in events(lived) if event.at >= decision.at]
+    for position in (later[0] - 1, position_of(lived, "registry.version-approved", "slow@1")):
+        with pytest.raises(NotFound, match="was not taken yet"):
+            lineage(lived, f"decision:{decision.id}", position=position)
+    for position in (later[0], ledger_size(lived) - 1, None):
+        assert lineage(lived, f"decision:{decision.id}", position=position).of("decision")
+
+
+def test_only_a_graph_leaves_decisions_about_a_row_out(
+    lived: Store, answered: list[Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("fairlead.governance.lineage"), "MOST", 0)
+    subject = f"row:parcels/parcel_id={(answered[5].key or {})['parcel_id']}"
+    graph = lineage(lived, subject)
+    assert not graph.of("decision")
+    assert any(line.startswith("1 more decisions about parcel_id=") for line in graph.missing)
+    assert answered[5].id in dependent_decisions(lived, subject)
+
+
+@pytest.mark.parametrize(
+    ("said", "value", "kind"),
+    [
+        ('a "quoted" name', 'a "quoted" name', pa.string()),
+        ("2013-01-01T05:00:00Z", datetime(2013, 1, 1, 5, tzinfo=UTC), pa.timestamp("us", "UTC")),
+        ("2013-01-01 06:00:00+01:00", datetime(2013, 1, 1, 5, tzinfo=UTC), pa.timestamp("us", "UTC")),
+        (7, 7, pa.int64()),
+        ("7", 7, pa.int64()),
+        (7, 7.0, pa.float64()),
+        ("7.0", 7.0, pa.float64()),
+    ],
+)
+def test_a_key_is_the_same_however_it_was_written(said: object, value: object, kind: pa.DataType) -> None:
+    assert _is(said, value, kind)
+    assert not _is(None, value, kind)
+    assert not _is("other", value, kind)
+    assert _text_in_json({"key": value}) in msgspec.json.encode({"key": said}).decode()
 
 
 @given(st.data())

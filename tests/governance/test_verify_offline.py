@@ -237,7 +237,9 @@ def test_a_checkpoint_that_was_kept_knows_better(lived: Store, evidence: Evidenc
 def test_an_exported_ledger(lived: Store, exported: Path, key: str) -> None:
     data = exported.read_bytes()
     found = verify_bytes(data, [key])
-    assert (found.code, found.origin, found.unproved) == (INTACT, lived.origin, ())
+    assert (found.code, found.origin) == (INTACT, lived.origin)
+    assert found.unproved == ("that no events at all were cut off its end, together with their checkpoints",)
+    assert verify_bytes(data, [key], [lived.checkpoint().note]).unproved == ()
     assert verify_bytes(data).code == NOT_PROVABLE
     assert verify_bytes(data + b"x", [key]).code == TAMPERED
 
@@ -301,6 +303,19 @@ def test_it_imports_only_the_standard_library() -> None:
 def test_a_mistake_in_the_command_line(words: list[str], exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word.format(exported) for word in words]) == USAGE
     assert "usage:" in capsys.readouterr().err
+
+
+def test_what_a_file_says_does_not_act_on_a_terminal(evidence: Evidence) -> None:
+    other = zipped(members_of(evidence.data) | {"a\x1b[2Jintact": b""})
+    assert verify_bytes(other).what == "a\N{REPLACEMENT CHARACTER}[2Jintact is not the member that was signed"
+
+
+def test_a_terminal_without_every_letter_is_enough(tmp_path: Path, evidence: Evidence) -> None:
+    (tmp_path / "other.zip").write_bytes(zipped(members_of(evidence.data) | {"\N{EM DASH}": b""}))
+    command = [sys.executable, "-S", str(FILE), str(tmp_path / "other.zip")]
+    done = subprocess.run(command, capture_output=True, env={"PYTHONIOENCODING": "ascii"}, check=False)
+    assert (done.returncode, done.stderr) == (TAMPERED, b"")
+    assert done.stdout.startswith(b"tampered: \\u2014 is not the member that was signed")
 
 
 def test_what_is_neither_proves_nothing(tmp_path: Path) -> None:

@@ -93,7 +93,10 @@ FILES = {
     "plan notes.txt": (1, Mistake("notes.txt is no Python file", "notes.txt", "rename it to notes.py")),
     "init parcels.py": (1, Mistake("parcels.py is there already", "parcels.py", "fairlead plan parcels.py")),
     "init parcels.txt": (1, Mistake("not the name of a Python file", "argument FILE", "fairlead init parcels.py")),
-    "verify notes.txt": (3, Mistake("notes.txt is not an exported ledger", "fairlead verify", "--export FILE")),
+    "verify notes.txt": (
+        2,
+        Mistake("neither an evidence pack nor an exported ledger", "fairlead verify", "--export FILE"),
+    ),
     "verify none.log": (3, Mistake("none.log cannot be read", "fairlead verify", "--export FILE")),
     "verify --key trustme": (
         3,

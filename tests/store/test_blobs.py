@@ -111,6 +111,27 @@ def test_any_flipped_bit_is_found(tmp_path: Path, data: bytes, bit: int, where: 
     path.unlink()
 
 
+@pytest.mark.parametrize("damage", [b"the lie..", b"the", b""])
+def test_a_damaged_blob_is_whole_again_when_its_bytes_are_brought(tmp_path: Path, damage: bytes) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    path = blobs.local_path(blobs.put(b"the truth"))
+    (tmp_path / "file").write_bytes(b"the truth")
+    for bring in (lambda: blobs.put(b"the truth"), lambda: blobs.put_file(tmp_path / "file")):
+        path.write_bytes(damage)
+        assert blobs.get(bring()) == b"the truth"
+
+
+def test_a_part_of_an_object_is_sent_anew(s3_blobs: S3Blobs, s3: str, tmp_path: Path) -> None:
+    name = s3_blobs.put(b"the truth").removeprefix("sha256:")
+    client = boto3.client(
+        "s3", endpoint_url=s3, aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1"
+    )
+    (tmp_path / "file").write_bytes(b"the truth")
+    for bring in (lambda: s3_blobs.put(b"the truth"), lambda: s3_blobs.put_file(tmp_path / "file")):
+        client.put_object(Bucket="models", Key=f"{tmp_path.name}/{name[:2]}/{name[2:]}", Body=b"the")
+        assert s3_blobs.get(bring()) == b"the truth"
+
+
 def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blobs = LocalBlobs(tmp_path / "blobs")
 

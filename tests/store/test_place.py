@@ -1,5 +1,6 @@
 """A database file that is moved, removed or replaced under an open store."""
 
+import shutil
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,6 +61,7 @@ def test_another_file_in_its_place_is_not_taken_for_it(sqlite_store: Store, home
 def test_a_checkpoint_that_cannot_be_remembered_does_not_undo_its_change(
     sqlite_store: Store, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    shutil.rmtree(home / "witness")
     (home / "witness").write_text("a file where the folder should be", "utf-8")
     note(sqlite_store, "made")
     sqlite_store.checkpoint()

@@ -103,4 +103,4 @@ def run(arguments: list[str]) -> int:
         return 0
     except Exception as fault:  # noqa: BLE001  # the edge: our own mistake, told without a stack trace
         print_fault(fault, session)
-        return 1
+        return session.code_of_fault

@@ -19,6 +19,8 @@ class Session:
 
     def __init__(self) -> None:
         self.overrides: dict[str, str] = {}
+        self.code_of_fault = 1
+        """What the command ends with when the program itself fails."""
 
     @cached_property
     def _loaded(self) -> tuple[Settings, list[Setting]]:

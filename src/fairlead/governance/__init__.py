@@ -7,7 +7,7 @@ differences, and maturity by facts alone. Changes nothing; what is missing is na
 
 from fairlead.governance.api import routes
 from fairlead.governance.card import model_card
-from fairlead.governance.check import is_evidence, verify_evidence
+from fairlead.governance.check import verify_evidence
 from fairlead.governance.diff import diff
 from fairlead.governance.history import position_at
 from fairlead.governance.level import level, levels
@@ -38,6 +38,6 @@ from fairlead.governance.why import why
 __all__ = [
     "Card", "CardRecord", "CardTable", "Check", "Diff", "DiffSection", "Difference", "Evidence", "Fact", "Graph",
     "LineageEdge", "LineageNode", "Maturity", "ProofOf", "Row", "Section", "Used", "Why", "as_html", "as_json",
-    "as_markdown", "dependent_decisions", "diff", "evidence_pack", "is_evidence", "level", "levels", "lineage",
+    "as_markdown", "dependent_decisions", "diff", "evidence_pack", "level", "levels", "lineage",
     "lineage_subjects", "model_card", "position_at", "reached", "routes", "verify_evidence", "why",
 ]  # fmt: skip

@@ -1,10 +1,11 @@
-"""Verify an evidence pack with what this home knows: the keys that it has signed with, or has seen."""
+"""Verify an evidence pack or an exported ledger with what this home knows: keys it has signed with, or has seen."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from fairlead.governance.verify_offline import TAMPERED, Found, Key, verify_bytes
 from fairlead.governance.verify_offline import Checkpoint as Kept
-from fairlead.governance.verify_offline import Found, is_pack, verify_pack
 from fairlead.kernel import FairleadError
 from fairlead.store import Checkpoint, PublicKey, Verification, VerificationKind, Witness
 
@@ -16,40 +17,41 @@ _KINDS = (
 )
 
 
-def is_evidence(path: Path) -> bool:
-    """Say whether a file is an evidence pack, or was one; False for what cannot be read."""
-    try:
-        return path.suffix == ".zip" or is_pack(path.read_bytes())
-    except OSError:
-        return False
-
-
 def verify_evidence(
     path: Path, *, keys: Sequence[str] = (), checkpoints: Sequence[str] = (), home: Path | None = None
 ) -> Verification:
-    """Verify an evidence pack. ``home`` is the folder of a project whose keys and memory count as trusted.
+    """Verify an evidence pack or an exported ledger. ``home`` is the folder of a project whose keys and memory count.
 
-    The checks are those of ``verify_offline.py``, the file that lies in every pack; a checkpoint that the home
-    remembers of the same ledger and size is held against the pack's.
+    The checks are those of ``verify_offline.py``, the file that lies in every pack, so that both always say the same.
+    A checkpoint that the home remembers of the same ledger is held against a pack of its size, and against a ledger
+    that is not shorter: one that was exported earlier may be.
     """
     try:
-        data = path.read_bytes()
         given = [str(PublicKey.parse(key)) for key in keys]
         notes = [Checkpoint.parse(note).note for note in checkpoints]
         if any(Kept.parse(note) is None for note in notes):
             return _usage("a checkpoint cannot be read")
+        data = path.read_bytes()
     except OSError as error:
         return _usage(f"{path.name} cannot be read: {error.strerror}")
     except FairleadError as error:
         return _usage(f"{error.what}: {error.why}")
-    found = verify_pack(data, given, notes)
-    if home is not None and found.origin:
-        witness = Witness(home / "witness")
-        own = [file.read_text("utf-8").strip() for file in sorted((home / "keys").glob("ledger-*.pub"))]
-        seen = [str(key) for key in witness.keys(found.origin)]
-        notes += [kept.note for kept in witness.checkpoints(found.origin)]
-        found = verify_pack(data, [*given, *own, *seen], notes)
+    found = verify_bytes(data, given, notes)
+    if home is not None and found.origin and found.code != TAMPERED:
+        known, remembered = _known_in(home, found)
+        found = verify_bytes(data, [*given, *known], [*notes, *remembered])
     return _verification(found)
+
+
+def _known_in(home: Path, found: Found) -> tuple[list[str], list[str]]:
+    """Return the public keys that a home knows, and what it remembers of a ledger up to the size that was found."""
+    keys = [file.read_text("utf-8", "replace") for file in sorted((home / "keys").glob("ledger-*.pub"))]
+    notes: list[str] = []
+    witness = Witness(home / "witness")
+    with suppress(FairleadError):  # a memory that cannot be read vouches for nothing
+        keys += [str(key) for key in witness.keys(found.origin)]
+        notes = [kept.note for kept in witness.checkpoints(found.origin) if kept.size <= found.events]
+    return [key.strip() for key in keys if Key.parse(key)], notes
 
 
 def _verification(found: Found) -> Verification:

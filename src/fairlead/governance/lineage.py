@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,10 +11,10 @@ import pyarrow.parquet as pq
 from fairlead.governance.history import events_of, size_at
 from fairlead.governance.projection import READ, Projection
 from fairlead.governance.records import Graph, LineageEdge, LineageNode
-from fairlead.governance.traces import decision_trace, row_trace
+from fairlead.governance.traces import MOST, decision_trace, row_trace
 from fairlead.kernel import Invalid, NotFound
 from fairlead.registry import VersionRef, get_version
-from fairlead.store import Store
+from fairlead.store import Store, event_at, ledger_size
 
 KINDS = (
     "decision", "row", "source", "snapshot", "features", "evaluation", "run", "pipeline-run", "version", "approval",
@@ -29,13 +30,18 @@ def lineage(store: Store, subject: str, *, position: int | None = None) -> Graph
     ``source:flights``, ``endpoint:late``; a row is ``row:SOURCE/field=value,field=value`` by its key. Raises
     ``Invalid`` for a subject of no kind, ``NotFound`` for one that the ledger did not know at that position.
     """
+    return _graph(store, subject, position=position, most=MOST)
+
+
+def _graph(store: Store, subject: str, *, position: int | None, most: int | None) -> Graph:
+    """Return the graph; ``most`` decisions about one row are in it."""
     size = size_at(store, position)
     kind, name = _parsed(subject)
     told = projection_at(store, size=size)
     if kind == "decision":
-        subject = decision_trace(store, told, name)
+        subject = decision_trace(store, told, name, as_of=None if position is None else _moment(store, size))
     elif kind == "row":
-        subject = row_trace(store, told, name)
+        subject = row_trace(store, told, name, most=most)
     else:
         subject = _known(told, kind, name, size=size)
     behind, ahead = (reached(told.edges.values(), subject, down=down) for down in (False, True))
@@ -63,7 +69,7 @@ def dependent_decisions(store: Store, subject: str, *, position: int | None = No
     for one decision itself. Decisions in open segments are listed once their segment is sealed, as only then the
     ledger vouches for them. Segments are read one by one as their ids are asked for. Raises what ``lineage`` raises.
     """
-    graph = lineage(store, subject, position=position)
+    graph = _graph(store, subject, position=position, most=None)
     ahead = {graph.subject, *reached(graph.edges, graph.subject, down=True)}
     versions = {id_.partition(":")[2] for id_ in ahead if id_.startswith("version:")}
     if graph.subject.startswith("decisions:"):
@@ -82,6 +88,11 @@ def dependent_decisions(store: Store, subject: str, *, position: int | None = No
     for id_ in sorted(set(found)):
         if id_ > last:
             yield id_
+
+
+def _moment(store: Store, size: int) -> datetime | None:
+    """Return the time of the last of the first ``size`` events; None when it is the newest: that moment is not over."""
+    return event_at(store, size - 1).at if size < ledger_size(store) else None
 
 
 def _ids_in(store: Store, digest: str, versions: set[str]) -> Iterator[str]:

@@ -23,12 +23,20 @@ MOST = 50
 """Decisions about one row that a graph shows one by one."""
 
 
-def decision_trace(store: Store, told: Projection, id_: str) -> str:
+def decision_trace(store: Store, told: Projection, id_: str, *, as_of: datetime | None) -> str:
     """Add one decision, with the rows that its features were computed from; return its node's id.
 
-    Raises ``DecisionUnknown``, or ``NotFound`` when the ledger did not know the version that took it.
+    Raises ``DecisionUnknown``, or ``NotFound`` when it was taken after ``as_of`` (None: now), or when the ledger did
+    not know the version that took it.
     """
     decision = find_decision(store, id_)
+    if as_of is not None and decision.at > as_of:
+        raise NotFound(
+            f"decision {id_} was not taken yet",
+            where="lineage position",
+            why=f"It was taken at {decision.at:%Y-%m-%d %H:%M:%S}, and the position is of {as_of:%Y-%m-%d %H:%M:%S}.",
+            next=f"fairlead get lineage decision:{id_}",
+        )
     ref = f"{decision.model}@{decision.version}"
     if f"version:{ref}" not in told.nodes:
         raise NotFound(
@@ -114,9 +122,10 @@ def _read(
             yield f"{contract} known in the {duration_text(seconds)} before, with {_words(by)}", known.num_rows
 
 
-def row_trace(store: Store, told: Projection, name: str) -> str:
+def row_trace(store: Store, told: Projection, name: str, *, most: int | None) -> str:
     """Add one row of a source (``SOURCE/field=value,field=value``), with the snapshots that hold it and the decisions
-    about it; return its node's id. Raises ``Invalid`` for what names no row, ``NotFound`` when no snapshot holds it.
+    about it, at most so many; return its node's id. Raises ``Invalid`` for what names no row, ``NotFound`` when no
+    snapshot holds it.
     """
     source, key = _row_named(name)
     node = f"row:{name}"
@@ -135,23 +144,24 @@ def row_trace(store: Store, told: Projection, name: str) -> str:
         LineageNode(id=node, kind="row", name=_words(key), said=f"in {len(holding)} of {len(taken)} snapshots"), *edges
     )
     contract = get_snapshot(store, holding[-1]).contract
-    found = list(_decisions_about(store, told, contract, key))
-    for id_, ref in found[:MOST]:
+    rows = _with(load_snapshot(store, holding[-1]), key).select(list(key)).slice(0, 1)
+    found = list(_decisions_about(store, told, contract, rows))
+    shown = found[:most]
+    for id_, ref in shown:
         told.add(
             LineageNode(id=f"decision:{id_}", kind="decision", name=id_, said=f"by {ref}"),
             LineageEdge(source=node, target=f"decision:{id_}", how="decided about it"),
             LineageEdge(source=f"version:{ref}", target=f"decision:{id_}", how="answered"),
         )
-    if len(found) > MOST:
-        told.missing.append(f"{len(found) - MOST} more decisions about {_words(key)}")
+    if len(found) > len(shown):
+        told.missing.append(f"{len(found) - len(shown)} more decisions about {_words(key)}")
     return node
 
 
-def _decisions_about(
-    store: Store, told: Projection, contract: str, key: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
-    """Yield the sealed decisions about a row, with the versions that took them."""
-    text = max((str(value) for value in key.values()), key=len)
+def _decisions_about(store: Store, told: Projection, contract: str, rows: pa.Table) -> Iterator[tuple[str, str]]:
+    """Yield the sealed decisions about a row, given by the columns of its key, with the versions that took them."""
+    key = rows.to_pylist()[0]
+    text = _text_in_json(key)
     views: dict[str, str] = {}
     for segment in told.sealed:
         for ref in segment.by_version:
@@ -162,9 +172,28 @@ def _decisions_about(
             continue
         table = pq.read_table(store.blobs.local_path(segment.digest), columns=["id", "key", "model", "version"])
         for row in table.filter(pc.match_substring(table["key"], text)).to_pylist():
-            said = msgspec.json.decode(row["key"])
-            if all(str(said.get(name)) == str(value) for name, value in key.items()):
+            said = msgspec.json.decode(row["key"]) or {}
+            if all(_is(said.get(name), value, rows.schema.field(name).type) for name, value in key.items()):
                 yield row["id"], f"{row['model']}@{row['version']}"
+
+
+def _text_in_json(key: Mapping[str, Any]) -> str:
+    """Return a text that the JSON of each decision about the key holds, to look for first; "" when none is certain.
+
+    A time or a number may be written in more than one way.
+    """
+    texts = (msgspec.json.encode(value).decode()[1:-1] for value in key.values() if isinstance(value, str))
+    return max(texts, key=len, default="")
+
+
+def _is(said: Any, value: Any, kind: pa.DataType) -> bool:
+    """Say whether a key that was given with a request is a value of a column, however it was written."""
+    if said == value:
+        return True
+    try:
+        return said is not None and bool(pa.scalar(str(said)).cast(kind).as_py() == value)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
 
 
 def _row_named(name: str) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ member or position), 2 not provable (says why), 3 a mistake in the command line.
 import argparse
 import base64
 import hashlib
+import io
 import json
 import re
 import struct
@@ -23,6 +24,10 @@ from typing import Any, NamedTuple
 INTACT, TAMPERED, NOT_PROVABLE, USAGE = 0, 1, 2, 3
 WORDS = ("intact", "tampered", "not provable", "usage")
 PACK, LOG, SEAL = "fairlead-evidence", "fairlead-ledger", "fairlead.evidence/v1"
+
+
+_ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+"""What reading raises when something has not the form in which it was written."""
 
 
 class Found(NamedTuple):
@@ -126,13 +131,17 @@ class Key(NamedTuple):
         return cls(name, known, data[1:]) if name and len(data) == 33 and data[0] == 1 and id_ == known.hex() else None
 
     def signed(self, note: str) -> bool:
-        """Say whether this key signed a note."""
+        """Say whether this key signed a note; each of its signatures must be right."""
         text, _, lines = note.rpartition("\n\n")
-        for line in lines.split("\n"):
-            name, _, encoded = line.removeprefix("\N{EM DASH} ").rpartition(" ")
-            if name == self.name and _b64(encoded)[:4] == self.id:
-                return ed25519_verify(self.raw, (text + "\n").encode(), _b64(encoded)[4:])
-        return False
+        parts = [line.removeprefix("\N{EM DASH} ").rpartition(" ") for line in lines.split("\n")]
+        found = [_b64(encoded) for name, _, encoded in parts if name == self.name]
+        own = [signature[4:] for signature in found if signature[:4] == self.id]
+        return bool(own) and all(ed25519_verify(self.raw, (text + "\n").encode(), signature) for signature in own)
+
+
+_NOTE = re.compile(
+    r"([^\x00-\x1f]+)\n(0|[1-9][0-9]{0,18})\n([^\x00-\x1f]+)\n(?:[^\x00-\x1f]+\n)*\n(?:\N{EM DASH} [^\x00-\x1f]*\n)+"
+)
 
 
 class Checkpoint(NamedTuple):
@@ -145,7 +154,7 @@ class Checkpoint(NamedTuple):
 
     @classmethod
     def parse(cls, note: str) -> "Checkpoint | None":
-        found = re.fullmatch(r"([^\n]+)\n(0|[1-9]\d{0,18})\n([^\n]+)\n\n(?:\N{EM DASH} [^\n]+ [^\n ]+\n)+", note)
+        found = _NOTE.fullmatch(note) if len(note) <= 1 << 16 else None
         root = _b64(found[3]) if found else b""
         return cls(found[1], int(found[2]), root, note) if found and len(root) == 32 else None
 
@@ -309,7 +318,7 @@ def _check_records(pack: Pack) -> None:
     for name in sorted(pack.members):
         try:
             _check_record(pack, name, covered, bound)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except _ODD as error:
             raise Bad(f"{name} lacks what it must hold: {error!r}", name) from None
     for fact in _facts(pack.json("card.json")):
         found = [_looked_up(pack, source) for source in fact["sum_of"] or [fact["source"]]]
@@ -470,7 +479,7 @@ def verify_pack(data: bytes, keys: Iterable[str] = (), notes: Iterable[str] = ()
         ]
     except Bad as bad:
         return Found(bad.code, bad.what, origin, bad=bad.where)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+    except (*_ODD, struct.error) as error:
         return Found(TAMPERED, f"a record lacks what it must hold: {type(error).__name__} {error}", origin)
     subject, unproved = f"{pack.manifest['model']}@{pack.manifest['number']}", [*why, *pack.manifest["missing"]]
     unproved.append("that nothing else happened to it: a pack proves what is in it, only the whole ledger the rest")
@@ -496,17 +505,23 @@ def verify_log(data: bytes, keys: Iterable[str] = (), notes: Iterable[str] = ())
         signed = [{name: one[name] for name in ("size", "note", "key")} for one in header["checkpoints"]]
         kept = {"format": LOG, "version": 1, "origin": origin, "size": expected, "checkpoints": signed}
         written = json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode()
-        hold(written == first, "the header is not as it was written", "header")
+        right = written == first and all(type(one["size"]) is int for one in (header, *signed))
+        hold(right, "the header is not as it was written", "header")
+        notes = list(notes)
         anchors, covered, strangers = _anchors(header, [key for key in map(Key.parse, keys) if key], notes)
         root, size = _replayed(rest, anchors)
         hold(size == expected, f"there are {size} events where there should be {expected}", min(size, expected))
     except Bad as bad:
         return Found(TAMPERED, bad.what, origin, bad=bad.where)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+    except _ODD:
         return Found(TAMPERED, "the header of the exported ledger is not one", origin, bad="header")
     proved = [f"the {size} events and every hash of the tree agree with each other"]
     proved += [f"the first {covered} are what a key that you trust has signed, or what you kept"] if covered else []
     unproved = [f"who signed with {key}: nothing outside of the ledger vouches for it" for key in sorted(strangers)]
+    longest = max((kept.size for kept in map(Checkpoint.parse, notes) if kept), default=0)
+    if longest < size or not size:
+        since = f"after the first {longest}" if longest else "at all"
+        unproved.append(f"that no events {since} were cut off its end, together with their checkpoints")
     code, what = INTACT, f"the ledger is intact: {size} events"
     if covered < size:
         code, what = NOT_PROVABLE, f"no error was found, but {size - covered} events are under no known signature"
@@ -536,7 +551,8 @@ def _anchors(header: Any, known: list[Key], notes: Iterable[str]) -> tuple[dict[
 def _replayed(data: bytes, anchors: dict[int, bytes]) -> tuple[bytes, int]:
     """Return the root and size of the tree that the lines make; raise ``Bad`` where an anchor knows better."""
     roots, position, good = list[bytes](), 0, 0
-    for line in data.splitlines(keepends=True):
+    hold(anchors.get(0, _root(roots)) == _root(roots), "a checkpoint knows another beginning", 0)
+    for line in io.BytesIO(data):
         right = line.startswith(b'{"event":{') and line.endswith(b'},"position":%d}\n' % position)
         hold(right, f"line {position + 2} is not event {position}", position)
         node, index = _leaf(line[:-1]), position
@@ -548,8 +564,11 @@ def _replayed(data: bytes, anchors: dict[int, bytes]) -> tuple[bytes, int]:
             changed = f"one of the events {good} to {position - 1} was changed, removed or put in"
             hold(anchors[position] == _root(roots), changed, good)
             good = position
-    whole = max(anchors, default=0) <= position
-    hold(whole, f"the ledger ends after {position} events; a checkpoint knows more", position)
+    hold(
+        max(anchors, default=0) <= position,
+        f"the ledger ends after {position} events; a checkpoint knows more",
+        position,
+    )
     return _root(roots), position
 
 
@@ -572,7 +591,15 @@ def verify_bytes(data: bytes, keys: Iterable[str] = (), notes: Iterable[str] = (
     """Verify whatever these bytes are."""
     if not is_pack(data) and not data.startswith(b"{") and LOG.encode() not in data[:200]:
         return Found(NOT_PROVABLE, "this is neither an evidence pack nor an exported ledger, or nothing is left of it")
-    return (verify_pack if is_pack(data) else verify_log)(data, keys, notes)
+    found = (verify_pack if is_pack(data) else verify_log)(data, keys, notes)
+    return Found(*(_printable(part) for part in found))
+
+
+def _printable(part: Any) -> Any:
+    """Take out of a text (or texts) what would act on a terminal instead of being read."""
+    if isinstance(part, str):
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in part)
+    return tuple(map(_printable, part)) if isinstance(part, tuple) else part
 
 
 def main(arguments: list[str]) -> int:
@@ -594,10 +621,11 @@ def main(arguments: list[str]) -> int:
         return USAGE
     found = verify_bytes(data, keys, notes)
     lines = [("ledger", found.origin), ("events", found.events), ("root", found.root.hex()), ("first bad", found.bad)]
-    lines = [(title, value) for title, value in lines if value not in ("", None)]
     lines += [*(("proved", line) for line in found.proved), *(("unproved", line) for line in found.unproved)]
-    said = [f"{WORDS[found.code]}: {found.what}", *(f"  {title:<9} {value}" for title, value in lines)]
-    sys.stdout.write("\n".join(said) + "\n")
+    told = [f"  {title:<9} {value}\n" for title, value in lines if value not in ("", None)]
+    said = "".join([f"{WORDS[found.code]}: {found.what}\n", *told])
+    encoding = sys.stdout.encoding or "utf-8"  # not every terminal has every letter, and none may end this in an error
+    sys.stdout.write(said.encode(encoding, "backslashreplace").decode(encoding))
     return found.code
 
 

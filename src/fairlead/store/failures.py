@@ -69,6 +69,8 @@ def _translated(error: BaseException | None) -> FairleadError | None:
     if isinstance(error, msgspec.DecodeError):
         # What a caller sends is decoded at the edges; in here only rows are.
         return RowsDamaged(f"a row of the database cannot be read: {error}", where="store.database")
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith("Could not decode to UTF-8"):
+        return RowsDamaged("a row of the database holds text that is none", where="store.database")
     if isinstance(error, sqlite3.Error):
         if str(error) == _LEDGER_TAKEN:
             return RowsDamaged("the ledger's head is not where its events end", where="store.ledger")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from fairlead.kernel import Actor, Clock, Ids, Invalid, Settings
 from fairlead.store.blobs import Blobs, blobs_of
@@ -39,6 +39,9 @@ class Store:
         self.origin = origin
         self.keys = Keys(settings.home_path / "keys")
         self.witness = Witness(settings.home_path / "witness")
+        self.place = place_of(settings)
+        self.first_origin = self.witness.first_at(self.place, origin) if origin else ""
+        """The ledger that this home has first known in this place; another one is not taken for it."""
         self._ledger: Ledger = (SqliteLedger if database.is_sqlite else PostgresLedger)(database, self.keys)
 
     @contextmanager
@@ -115,6 +118,11 @@ def open_store(settings: Settings, *, clock: Clock | None = None, seed: int | No
     ids = Ids(clock, seed=seed)
     origin = bring_up_to_date(database, name=f"{ORIGIN_PREFIX}{ids.new()}")
     return Store(database=database, blobs=blobs_of(settings), clock=clock, settings=settings, ids=ids, origin=origin)
+
+
+def place_of(settings: Settings) -> str:
+    """Return the name of the place of a database, without a password: the home itself, or its address."""
+    return make_url(settings.database).render_as_string(hide_password=True) if settings.database else "home"
 
 
 def make_home(home: Path) -> None:

@@ -9,7 +9,7 @@ from fairlead.governance import Graph, lineage, lineage_subjects, position_at
 
 
 def _lineage(session: Session, asked: Asked) -> Any:
-    position = None if asked.at is None else position_at(session.store, asked.at)
+    position = asked.at_position if asked.at is None else position_at(session.store, asked.at)
     if not asked.name:
         return list(lineage_subjects(session.store, position=position)[: asked.limit])
     return lineage(session.store, asked.name, position=position)
@@ -30,6 +30,7 @@ NOUNS = {
     "lineage": Noun(
         find=_lineage,
         past=_lineage,
+        by_position=True,
         columns=[
             Column("SUBJECT", lambda n: n.id), Column("SAID", lambda n: n.said or None),
             Column("EVENT", lambda n: n.position, number=True),

@@ -24,6 +24,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     at: datetime | None = None
+    at_position: int | None = None
 
 
 def missing(noun: str, name: str, *, why: str) -> NotFound:
@@ -41,7 +42,7 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True):
 
     ``find`` returns a list of records, or one record when ``asked.name`` names one; ``past`` does so for the moment
     ``asked.at``, and without it a past state cannot be told. ``facts`` are the lines that a single record is shown by
-    in a table; without it all its fields are.
+    in a table; without it all its fields are. A noun that is told ``by_position`` takes ``asked.at_position`` too.
     """
 
     find: Callable[[Session, Asked], Any]
@@ -49,3 +50,4 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True):
     empty: str
     facts: Callable[[Any], list[tuple[str, Any]]] | None = None
     past: Callable[[Session, Asked], Any] | None = None
+    by_position: bool = False

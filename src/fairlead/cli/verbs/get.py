@@ -51,6 +51,7 @@ OTHER_WORDS = {"features": "views", "pipeline-runs": "pipelines"}
 @click.option("--since", default="", metavar="TIME", help="Events, decisions: from this time on.")
 @click.option("--until", default="", metavar="TIME", help="Events, decisions: before this time.")
 @at_option
+@click.option("--at-position", type=click.IntRange(min=0), help="Lineage: as of this position of the ledger.")
 @watch_option
 @output_option
 @pass_session
@@ -78,6 +79,8 @@ def get(
     moment = moment_of(session, at)
     asked = Asked(since=_time(since, "since"), until=_time(until, "until"), at=moment, **narrowed)
     find = known.find if moment is None else _past_of(known, noun)
+    if asked.at_position is not None:
+        _check_position(known, noun, asked)
 
     def show() -> None:
         found = find(session, asked)
@@ -88,14 +91,26 @@ def get(
         else:
             show_one(found, form=form, lines=known.facts(found) if known.facts else ())
 
-    if watch and moment is not None:
+    if watch and (moment is not None or asked.at_position is not None):
         raise Invalid(
             "the past cannot be watched",
-            where="options --watch and --at",
+            where="options --watch and --at, or --at-position",
             why="What has been does not change any more.",
             next="leave one of them out",
         )
     look(show, watch=watch, every=every)
+
+
+def _check_position(known: Noun, word: str, asked: Asked) -> None:
+    """Raise ``Invalid`` when a noun is not told by positions, or a time is given as well."""
+    if known.by_position and asked.at is None:
+        return
+    raise Invalid(
+        f"{word[:80]} cannot be told as of position {asked.at_position}",
+        where=f"fairlead get {word[:80]}, option --at-position",
+        why="A time is given as well." if known.by_position else "Only lineage is told by positions of the ledger.",
+        next="leave one of --at and --at-position out" if known.by_position else "give a time instead: --at TIME",
+    )
 
 
 def noun_named(word: str) -> Noun:

@@ -8,17 +8,21 @@ import click
 from fairlead.cli.errors import print_error
 from fairlead.cli.output import show_one, text_option
 from fairlead.cli.session import Session, pass_session
-from fairlead.governance import is_evidence, verify_evidence
+from fairlead.governance import verify_evidence
 from fairlead.kernel import FairleadError, Invalid
 from fairlead.store import Verification, VerificationKind, export_log
 from fairlead.store import verify as verify_ledger
 
 _NOT_PROVABLE, _USAGE = 2, 3
+_TEXTS = {
+    "checkpoint": "name a text file with the checkpoint that came with a receipt",
+    "key": "name the text file with the public key, keys/ledger-....pub in the home of the ledger",
+}
 
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--key", "keys", multiple=True, metavar="KEY", help="A public key that you trust.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="A public key that you trust, or a file with it.")
 @click.option(
     "--checkpoint", "notes", multiple=True, type=click.Path(path_type=Path), help="A checkpoint that you kept."
 )
@@ -34,27 +38,27 @@ def verify(
 
     Ends with 0 for intact, 1 for tampered, 2 for not provable, 3 for a mistake in the command line.
     """
+    session.code_of_fault = _NOT_PROVABLE  # a fault of the program is no proof that something was tampered with
     try:
-        checkpoints = [_read(note) for note in notes]
+        checkpoints = [_read(note, "checkpoint") for note in notes]
+        trusted = [key for text in keys for key in _keys_of(text)]
         _ = session.settings
     except FairleadError as error:
         print_error(error)
         return _USAGE
     try:
-        if export is not None:
-            header = export_log(session.store, export)
-            click.echo(
-                f"Wrote {header.size} events to {export}; verify them anywhere: fairlead verify {export}", err=True
-            )
-        if file is not None and is_evidence(file):
-            found = verify_evidence(file, keys=keys, checkpoints=checkpoints, home=session.settings.home_path)
+        if export is not None and not _exported(session, export):
+            return _USAGE
+        if file is not None:
+            found = verify_evidence(file, keys=trusted, checkpoints=checkpoints, home=session.settings.home_path)
         else:
-            found = verify_ledger(file or session.store, keys=keys, checkpoints=checkpoints, progress=_told)
+            found = verify_ledger(session.store, keys=trusted, checkpoints=checkpoints, progress=_told)
     except FairleadError as error:
         # What cannot be opened is not proved to be tampered with.
         print_error(error)
         return _NOT_PROVABLE
-    if found.kind is VerificationKind.USAGE:
+    nothing = found.kind is VerificationKind.NOT_PROVABLE and not found.origin and form == "text"
+    if found.kind is VerificationKind.USAGE or nothing:
         print_error(_mistake(found))
     elif form == "text":
         _say(found, file)
@@ -96,15 +100,43 @@ def _plain(found: Verification) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _read(note: Path) -> str:
+def _exported(session: Session, path: Path) -> bool:
+    """Write the ledger to a file; say so, or why that cannot be done."""
+    store = session.store
     try:
-        return note.read_text("utf-8")
+        header = export_log(store, path)
+    except OSError as error:
+        print_error(
+            Invalid(
+                f"{path} cannot be written",
+                where="option --export",
+                why=f"The system says: {error.strerror}.",
+                next="name a file in a folder that you may write to",
+            )
+        )
+        return False
+    click.echo(f"Wrote {header.size} events to {path}; verify them anywhere: fairlead verify {path}", err=True)
+    return True
+
+
+def _keys_of(text: str) -> list[str]:
+    """Return the key that was typed, or those in the file that was named."""
+    try:
+        is_file = Path(text).is_file()
+    except OSError:  # no file has so long a name
+        is_file = False
+    return _read(Path(text), "key").split() if is_file else [text]
+
+
+def _read(path: Path, option: str) -> str:
+    try:
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(
-            f"the checkpoint {note.name} cannot be read",
-            where="option --checkpoint",
+            f"the {option} {path.name} cannot be read",
+            where=f"option --{option}",
             why=f"{type(error).__name__}.",
-            next="name a text file with the checkpoint that came with a receipt",
+            next=_TEXTS[option],
         ) from None
 
 

@@ -33,7 +33,7 @@ class LocalBlobs:
 
     def put(self, data: bytes) -> str:
         digest = digest_of_bytes(data)
-        if not self.has(digest):
+        if not self._holds(digest):
             self._write([data])
         return digest
 
@@ -76,6 +76,13 @@ class LocalBlobs:
         """Remove a blob; nothing happens when it is not here."""
         self._path(digest).unlink(missing_ok=True)
 
+    def _holds(self, digest: str) -> bool:
+        """Say whether a blob is here and whole: a damaged one is written anew when somebody brings its bytes."""
+        try:
+            return digest_of_file(self._path(digest)) == digest
+        except OSError:
+            return False
+
     def _path(self, digest: str) -> Path:
         name = hex_of(digest)
         return self._folder / name[:2] / name[2:]
@@ -92,7 +99,7 @@ class LocalBlobs:
                 os.fsync(file.fileno())
             digest = f"sha256:{hasher.hexdigest()}"
             target = self._path(digest)
-            if not target.exists():
+            if not self._holds(digest):
                 with _disk():
                     self._make_folder(target.parent)
                     temporary.replace(target)

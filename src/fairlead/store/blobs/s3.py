@@ -45,15 +45,16 @@ class S3Blobs:
 
     def put(self, data: bytes) -> str:
         digest = digest_of_bytes(data)
-        if not self.has(digest):
+        if self._size_of(digest) != len(data):
             self._send(digest, data)
         return digest
 
     def put_file(self, path: Path) -> str:
         # The copy in the cache is what was hashed, and nobody writes to it while it is sent.
         digest = self._cache.put_file(path)
-        if not self.has(digest):
-            self._send(digest, self._cache.local_path(digest))
+        copy = self._cache.local_path(digest)
+        if self._size_of(digest) != copy.stat().st_size:
+            self._send(digest, copy)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -74,11 +75,14 @@ class S3Blobs:
         return self._cache.local_path(digest)
 
     def has(self, digest: str) -> bool:
+        return self._size_of(digest) is not None
+
+    def _size_of(self, digest: str) -> int | None:
+        """Return the bytes that lie under a digest, None when there are none: a part of a blob is sent anew."""
         try:
-            self._ask(digest, lambda path: self._obstore.head(self._store, path))
+            return int(self._ask(digest, lambda path: self._obstore.head(self._store, path))["size"])
         except NotFound:
-            return False
-        return True
+            return None
 
     def _send(self, digest: str, body: bytes | Path) -> None:
         try:

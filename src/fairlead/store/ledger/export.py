@@ -3,6 +3,7 @@
 JSON lines: a header with the checkpoints, then each entry exactly as the tree hashes it.
 """
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,7 +35,7 @@ def export_log(store: "Store", path: Path) -> Header:
     The file appears when it is complete, and replaces one of the same name.
     """
     store.sequence()
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with store.read() as connection:
         size = connection.execute(select(ledger_head.c.size)).scalar_one()
         columns = ledger_checkpoints.c

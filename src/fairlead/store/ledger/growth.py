@@ -1,6 +1,6 @@
 """How new events make the tree grow: their positions, their leaves, the tiles they complete, the next checkpoint."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -29,7 +29,7 @@ def entry(body: bytes, position: int) -> bytes:
 
 def grow(head: Head, events: Iterable[Pending]) -> Growth:
     """Give each event its position (the first is 0) and its leaf. Raises ``RowsDamaged`` for a head that is none."""
-    if len(head.frontier) != head.size.bit_count() * HASH_BYTES:
+    if not isinstance(head.size, int) or len(head.frontier) != head.size.bit_count() * HASH_BYTES:
         raise RowsDamaged("the ledger's head does not fit its size", where="store.ledger")
     frontier = Frontier.unpack(head.size, head.frontier)
     growth = Growth([], [], [], frontier)
@@ -42,6 +42,14 @@ def grow(head: Head, events: Iterable[Pending]) -> Growth:
         )
         growth.subjects.extend([(position, kind, id_) for kind, id_ in dict.fromkeys(event.subjects)])
     return growth
+
+
+def head_of(row: Sequence[Any] | None) -> Head:
+    """Return the head that a row holds, its checkpoint's parts last. Raises ``RowsDamaged`` when there is none."""
+    if row is None:
+        raise RowsDamaged("the ledger has no head", where="store.ledger")
+    origin, size, frontier, *signed = row
+    return Head(origin, size, frontier, Signed(*signed))
 
 
 def is_due(head: Head, frontier: Frontier) -> bool:

@@ -5,8 +5,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from fairlead.kernel import Refused
-from fairlead.store.ledger.notes import SigningKey
+from fairlead.kernel import Invalid, Refused
+from fairlead.store.ledger.notes import PublicKey, SigningKey
 
 
 class Keys:
@@ -25,10 +25,9 @@ class Keys:
 
     def public(self, origin: str) -> str | None:
         """Return the public key of a ledger in its text form, if this home has signed for it."""
-        with suppress(FileNotFoundError):
-            if text := self._path(origin, ".pub").read_text("utf-8").strip():
-                return text
-        # Whoever made the key was killed before it had written the other file.
+        with suppress(FileNotFoundError, Invalid):
+            return str(PublicKey.parse(self._path(origin, ".pub").read_text("utf-8", "replace")))
+        # Whoever made the key was killed before it had written the other file, or that was damaged.
         key = self._load(origin)
         return None if key is None else str(key.public)
 
@@ -45,7 +44,7 @@ class Keys:
                     why="Whoever can read the key can sign a ledger that never was.",
                     next=f"chmod 600 {path}",
                 )
-            return SigningKey.parse(path.read_text("utf-8"))
+            return SigningKey.parse(path.read_text("utf-8", "replace"))
         except FileNotFoundError:
             return None
 

@@ -148,16 +148,23 @@ def _parts(note: str) -> tuple[str, list[str]]:
     lines = signatures.split("\n")
     if not separator or lines.pop() != "" or not lines or not all(line.startswith(_DASH) for line in lines):
         raise _malformed("it has no signature lines after an empty line")
-    if len(note) > MAX_BYTES or any(character < " " and character != "\n" for character in note):
+    if len(note) > MAX_BYTES or any(_is_no_text(character) for character in note):
         raise _malformed("it is too long or has control characters")
     return text + "\n", lines
 
 
 def _decoded(text: str) -> bytes:
+    """Decode base64, of which only one spelling counts (unused bits are zero); anything else is empty."""
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return b""
+    return data if base64.b64encode(data).decode() == text else b""
+
+
+def _is_no_text(character: str) -> bool:
+    """Say whether a character has no place in a note: a control character, or a half of a surrogate pair."""
+    return (character < " " and character != "\n") or "\ud800" <= character <= "\udfff"
 
 
 def _malformed(why: str) -> Invalid:

@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from fairlead.kernel import Unavailable
 from fairlead.store.database import Database
-from fairlead.store.ledger.growth import EVENT_COLUMNS, Growth, grow, sign
+from fairlead.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, sign
 from fairlead.store.ledger.keys import Keys
-from fairlead.store.ledger.records import Head, Pending, Receipt, Signed, pending_of
+from fairlead.store.ledger.records import Pending, Receipt, Signed, pending_of
 from fairlead.store.ledger.tree import TILE
 
 if TYPE_CHECKING:
@@ -171,8 +171,9 @@ class PostgresLedger:
 
     def _append(self, driver: "psycopg.Connection[Any]") -> tuple[dict[str, int], Signed]:
         """Sequence the outbox and commit; return the positions that were given and the newest checkpoint."""
-        changes, origin, size, frontier, *signature = _rows(driver, _TAKE)[0]
-        head = Head(origin, size, frontier, Signed(*signature))
+        rows = _rows(driver, _TAKE)
+        head = head_of(rows[0][1:] if rows else None)
+        changes = rows[0][0]
         growth = grow(head, [pending_of(body.encode()) for bodies in changes or () for body in bodies.split("\n")])
         signed = head.signed
         if signed.size < growth.frontier.size:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from fairlead.store.database import Database
 from fairlead.store.failures import RowsDamaged
-from fairlead.store.ledger.growth import EVENT_COLUMNS, Growth, grow, is_due, sign
+from fairlead.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, is_due, sign
 from fairlead.store.ledger.keys import Keys
 from fairlead.store.ledger.records import Head, Pending, Receipt, Signed
 from fairlead.store.ledger.tree import TILE
@@ -89,8 +89,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 
 
 def _head(driver: sqlite3.Connection) -> Head:
-    origin, size, frontier, signed_size, note, key = driver.execute(_HEAD).fetchone()
-    return Head(origin, size, frontier, Signed(signed_size, note, key))
+    return head_of(driver.execute(_HEAD).fetchone())
 
 
 def _write(driver: sqlite3.Connection, growth: Growth, signed: Signed | None) -> None:

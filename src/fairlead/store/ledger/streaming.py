@@ -1,5 +1,6 @@
 """Read a query of any length in pieces, on either database."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -8,6 +9,21 @@ from typing import Any
 from sqlalchemy import Connection, Select
 
 _ROWS = 2000
+
+
+@contextmanager
+def as_it_is(connection: Connection) -> Iterator[None]:
+    """Let SQLite give out text that is no UTF-8, each wrong byte as a lone surrogate; elsewhere there is none."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        yield
+        return
+    usual = driver.text_factory
+    driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    try:
+        yield
+    finally:
+        driver.text_factory = usual
 
 
 @contextmanager

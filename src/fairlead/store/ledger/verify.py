@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from fairlead.kernel import FairleadError
-from fairlead.store.ledger.audit import Anchor, Row, Tampered, Tree, audit_lines, audit_rows
-from fairlead.store.ledger.export import Header
+from fairlead.store.failures import RowsDamaged
+from fairlead.store.ledger.audit import Anchor, Row, Tampered, Tree, audit_rows
 from fairlead.store.ledger.notes import Checkpoint, PublicKey
 from fairlead.store.ledger.records import Signed
-from fairlead.store.ledger.streaming import streamed
+from fairlead.store.ledger.streaming import as_it_is, streamed
 from fairlead.store.ledger.tree import Frontier, TileRoot
 from fairlead.store.ledger.witness import Witness
 from fairlead.store.tables import ledger_checkpoints, ledger_events, ledger_head, ledger_subjects, ledger_tiles
@@ -62,12 +62,13 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 class _Evidence:
     """The checkpoints and keys that a ledger is held against."""
 
-    def __init__(self, origin: str, *, witness: Witness | None, keys: Sequence[str], notes: Sequence[str]) -> None:
+    def __init__(
+        self, origin: str, *, witness: Witness, keys: Sequence[PublicKey], notes: Sequence[Checkpoint]
+    ) -> None:
         self.origin = origin
-        self.remembered = witness.checkpoints(origin) if witness else ()
-        self.given = tuple(Checkpoint.parse(note) for note in notes)
-        public = [PublicKey.parse(key) for key in keys] + list(witness.keys(origin) if witness else ())
-        self.keys = {(key.name, key.id): key for key in public}
+        self.remembered = witness.checkpoints(origin)
+        self.given = tuple(notes)
+        self.keys = {(key.name, key.id): key for key in (*keys, *witness.keys(origin))}
         self.anchors: list[Anchor] = []
         self.covered = 0
         """The largest size of which a checkpoint is signed by a known key, or was kept outside of the ledger."""
@@ -80,7 +81,7 @@ class _Evidence:
     def add_own(self, signed: Signed) -> None:
         """Take a checkpoint that the ledger itself carries. Raises ``Tampered`` when it is not what was signed."""
         try:
-            checkpoint, carried = Checkpoint.parse(signed.note), PublicKey.parse(signed.key)
+            checkpoint, carried = Checkpoint.parse(str(signed.note)), PublicKey.parse(str(signed.key))
         except FairleadError:
             raise Tampered(f"the checkpoint of {signed.size} events cannot be read", None) from None
         known = self.keys.get((carried.name, carried.id))
@@ -99,47 +100,81 @@ class _Evidence:
 
 
 def verify(
-    subject: "Store | Path",
+    store: "Store",
     *,
     witness: Witness | None = None,
     keys: Sequence[str] = (),
     checkpoints: Sequence[str] = (),
     progress: Callable[[int], None] = lambda _: None,
 ) -> Verification:
-    """Verify the ledger of an open store, or one that was exported to a file.
+    """Verify the ledger of an open store.
 
     Every leaf, tile and root is computed again; columns and subjects are compared with the bodies; and the ledger is
     held against its own checkpoints, against ``checkpoints`` (notes kept from receipts) and against what ``witness``
-    remembers (for a store: its own home's memory). A checkpoint counts as signed when one of ``keys``, of the
-    witness's keys or of the home's keys signed it. ``progress`` is told the number of events every so often.
+    remembers (without one: its own home's memory). A checkpoint counts as signed when one of ``keys``, of the witness's
+    keys or of the home's keys signed it. ``progress`` is told the number of events every so often.
     """
-    if isinstance(subject, Path):
-        return _verify_file(subject, witness=witness, keys=keys, checkpoints=checkpoints, progress=progress)
-    own = subject.keys.public(subject.origin)
-    witness = witness or subject.witness
-    subject.sequence()
     try:
-        # What the client remembers is read first: a change that is made meanwhile may not look like a truncation.
-        evidence = _Evidence(subject.origin, witness=witness, keys=[*keys, *([own] if own else [])], notes=checkpoints)
+        trusted = [PublicKey.parse(key) for key in keys]
+        given = [Checkpoint.parse(note) for note in checkpoints]
     except FairleadError as error:
         return _usage(f"{error.what}: {error.why}")
-    except Tampered as found:
-        return _tampered(found, subject.origin)
+    memory = witness or store.witness
+    own = store.keys.public(store.origin)
     try:
-        with subject.read() as connection:
-            tree = _audit_store(connection, evidence, progress)
+        store.sequence()
+        # What the client remembers is read first: a change that is made meanwhile may not look like a truncation.
+        evidence = _Evidence(
+            store.origin, witness=memory, keys=[*trusted, *([PublicKey.parse(own)] if own else [])], notes=given
+        )
+        tree = _audited(store, evidence, progress)
     except Tampered as found:
-        return _tampered(found, subject.origin)
+        return _tampered(found, store.origin)
+    except RowsDamaged as error:
+        return _tampered(Tampered(f"the ledger is not as Fairlead writes it: {error.what}", None), store.origin)
+    except DBAPIError:
+        # The statements are right, so somebody has taken away what they name.
+        return _tampered(Tampered("a table of the ledger, or a column of one, is not there", None), store.origin)
     verdict = _verdict(evidence, tree.frontier)
     if verdict.kind is VerificationKind.INTACT and evidence.remembered:
-        witness.settle(subject.origin, size=evidence.remembered[-1].size)
-    return verdict
+        memory.settle(store.origin, size=evidence.remembered[-1].size)
+    return verdict if witness else _known_here(verdict, store)
+
+
+def _known_here(verdict: Verification, store: "Store") -> Verification:
+    """Return the verdict, unless the home has known another ledger in this place: then nothing is proved by it."""
+    first = store.first_origin
+    size = max((kept.size for kept in store.witness.checkpoints(first)), default=0)
+    if first == store.origin or not size:
+        return verdict
+    file = store.witness.place_name(store.place)
+    replaced = (
+        f"that {first}, which had {size} events, was not taken away and another ledger put in its place; if it was you "
+        f"who did that, remove the file {file} in the home's folder witness"
+    )
+    return msgspec.structs.replace(
+        verdict,
+        kind=VerificationKind.NOT_PROVABLE,
+        what=f"no error was found in {verdict.events} events, but this is not the ledger that this home knew here",
+        unproved=(replaced, *verdict.unproved),
+    )
+
+
+def _audited(store: "Store", evidence: _Evidence, progress: Callable[[int], None]) -> Tree:
+    try:
+        with store.read() as connection:
+            return _audit_store(connection, evidence, progress)
+    except RowsDamaged:
+        # Text that is no UTF-8 is not given out; taken as it is, it is found to be another than was recorded.
+        with store.read() as connection, as_it_is(connection):
+            return _audit_store(connection, evidence, progress)
 
 
 def _audit_store(connection: Connection, evidence: _Evidence, progress: Callable[[int], None]) -> Tree:
-    head = connection.execute(select(ledger_head.c.origin, ledger_head.c.size, ledger_head.c.frontier)).one()
-    if head.origin != evidence.origin:
-        raise Tampered(f"the ledger calls itself {head.origin}", None)
+    heads = connection.execute(select(ledger_head.c.origin, ledger_head.c.size, ledger_head.c.frontier)).all()
+    if [head.origin for head in heads] != [evidence.origin]:
+        raise Tampered(f"the ledger calls itself {', '.join(repr(head.origin) for head in heads) or 'nothing'}", None)
+    head = heads[0]
     columns = ledger_checkpoints.c
     for row in connection.execute(select(columns.size, columns.note, columns.key).order_by(columns.tile)):
         evidence.add_own(Signed(*row))
@@ -149,6 +184,8 @@ def _audit_store(connection: Connection, evidence: _Evidence, progress: Callable
     about = select(subjects.position, subjects.kind, subjects.id).order_by(*subjects)
     with streamed(connection, events) as rows, streamed(connection, about) as pairs:
         audit_rows((Row(*row) for row in rows), pairs, tree)
+    if not isinstance(head.size, int):
+        raise Tampered("the size at the ledger's head is no number", None)
     tree.finish(expected=head.size)
     if head.frontier != tree.frontier.pack():
         raise Tampered("the hashes at the ledger's head are not those of its events", None)
@@ -157,40 +194,6 @@ def _audit_store(connection: Connection, evidence: _Evidence, progress: Callable
     if [TileRoot(*row) for row in stored] != sorted(tree.tiles, key=lambda tile: (tile.level, tile.number)):
         raise Tampered("the stored roots of tiles are not those of the events", None)
     return tree
-
-
-def _verify_file(
-    path: Path,
-    *,
-    witness: Witness | None,
-    keys: Sequence[str],
-    checkpoints: Sequence[str],
-    progress: Callable[[int], None],
-) -> Verification:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        return _usage(f"{path} cannot be read: {error.strerror}")
-    with file:
-        try:
-            header = msgspec.json.decode(file.readline(), type=Header)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return _usage(f"{path.name} is not an exported ledger; make one with fairlead verify --export FILE")
-        try:
-            evidence = _Evidence(header.origin, witness=witness, keys=keys, notes=checkpoints)
-        except FairleadError as error:
-            return _usage(f"{error.what}: {error.why}")
-        except Tampered as found:
-            return _tampered(found, header.origin)
-        try:
-            for signed in header.checkpoints:
-                evidence.add_own(signed)
-            tree = Tree(evidence.anchors, progress)
-            audit_lines((line.removesuffix(b"\n") for line in file), tree)
-            tree.finish(expected=header.size)
-        except Tampered as found:
-            return _tampered(found, header.origin)
-    return _verdict(evidence, tree.frontier)
 
 
 def _verdict(evidence: _Evidence, frontier: Frontier) -> Verification:

@@ -5,24 +5,26 @@ checkpoint can tell. So every answer to a change carries the newest one, and the
 own; ``verify`` holds the ledger against what was kept.
 """
 
+import hashlib
 import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from fairlead.kernel import Refused
+from fairlead.kernel import Invalid, Refused
 from fairlead.store.ledger.notes import Checkpoint, PublicKey
 from fairlead.store.ledger.tree import TILE
 
 log = logging.getLogger("fairlead.store")
 
 _THIN_AFTER = 1000
+T = TypeVar("T")
 
 
 class Witness:
@@ -92,12 +94,50 @@ class Witness:
 
     def keys(self, origin: str) -> tuple[PublicKey, ...]:
         """Return the public keys that were seen for a ledger, the first one first."""
-        return tuple(PublicKey.parse(line["key"]) for line in self._lines(origin) if "key" in line)
+        return tuple(_read(PublicKey.parse, self._lines(origin), "key"))
 
     def checkpoints(self, origin: str) -> tuple[Checkpoint, ...]:
         """Return what is remembered of a ledger, the smallest tree first."""
-        found = (Checkpoint.parse(line["note"]) for line in self._lines(origin) if "note" in line)
+        found = _read(Checkpoint.parse, self._lines(origin), "note")
         return tuple(sorted(found, key=lambda checkpoint: checkpoint.size))
+
+    def first_at(self, place: str, origin: str) -> str:
+        """Return which ledger was the first to be seen at a place (a database); it is ``origin`` if none was before.
+
+        A ledger names itself, so that whoever can write to the database can put one of another name in its place.
+        """
+        path = self._folder / self.place_name(place)
+        try:
+            return self._first_in(path) or self._put_first(path, place, origin)
+        except OSError as error:
+            log.warning("that %s was seen at %s is not kept: %s", origin, place, error.strerror)
+            return origin
+
+    def place_name(self, place: str) -> str:
+        """Return the name of the file in which the first ledger at a place is kept."""
+        return f"at-{hashlib.sha256(place.encode()).hexdigest()[:16]}.json"
+
+    def _first_in(self, path: Path) -> str:
+        try:
+            line = _decoded(path.read_bytes()) or {}
+        except FileNotFoundError:
+            return ""
+        return str(line.get("ledger", ""))
+
+    def _put_first(self, path: Path, place: str, origin: str) -> str:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            temporary.write_bytes(msgspec.json.encode({"place": place, "ledger": origin}))
+            if path.exists():  # and cannot be read
+                temporary.replace(path)
+            else:
+                os.link(temporary, path)
+        except FileExistsError:
+            return self._first_in(path) or origin  # another process opened it in the same moment
+        finally:
+            temporary.unlink(missing_ok=True)
+        return origin
 
     def _path(self, origin: str) -> Path:
         path = self._paths.get(origin)
@@ -144,8 +184,16 @@ def _spared(origin: str) -> Iterator[None]:
         log.warning("a checkpoint of %s is not kept: %s", origin, error.strerror)
 
 
+def _read(parse: Callable[[str], T], lines: Iterable[dict[str, Any]], name: str) -> Iterator[T]:
+    """Yield what can be read; a damaged line is no memory, and no reason to refuse what is asked for now."""
+    for line in lines:
+        if isinstance(text := line.get(name), str):
+            with suppress(Invalid):
+                yield parse(text)
+
+
 def _decoded(text: bytes) -> dict[str, Any] | None:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None  # an empty line, or half of one that a killed process left
