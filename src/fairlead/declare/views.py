@@ -30,7 +30,7 @@ from fairlead.declare.records import (
 )
 from fairlead.declare.registry import note
 from fairlead.declare.render import quoted, show, show_moment
-from fairlead.declare.spelling import closest, is_name
+from fairlead.declare.spelling import closest, is_name, said
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ def features(
     contracts = dict.fromkeys([spine, *(contract for column in given for contract in column.contracts)])
     spec = FeatureViewSpec(
         name=name, of=spine, decided=field, decided_offset_s=offset_s, columns=specs, contracts=tuple(contracts),
-        owner=owner, description=description, where=where,
+        owner=said(owner, "owner", most=200), description=said(description, "description"), where=where,
     )  # fmt: skip
     return FeatureView(spec)
 
