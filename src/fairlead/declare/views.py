@@ -1,7 +1,7 @@
 """Feature views: what a model may know about a row, and at which moment."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from fairlead.declare.asking import answers
@@ -55,9 +55,9 @@ class FeatureView:
     def training(
         self,
         *,
-        since: datetime | str | None = None,
-        until: datetime | str | None = None,
-        known_by: datetime | str | None = None,
+        since: date | str | None = None,
+        until: date | str | None = None,
+        known_by: date | str | None = None,
         label: Test | NumberColumn | None = None,
     ) -> "pd.DataFrame":
         """Return the training frame, from the newest snapshot of each source: ``delay.training(since="2013-01-01")``.
