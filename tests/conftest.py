@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
 from fairlead.kernel import Actor, Settings, VirtualClock
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 POSTGRES = os.environ.get("FAIRLEAD_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
 SCHEMA_PREFIX = "fairlead_test_"
+
+# How long an example takes says more about what else the machine does than about the code.
+hypothesis_settings.register_profile("calm", parent=hypothesis_settings.default, deadline=None)
+hypothesis_settings.load_profile("calm")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The verbs in Python: what declared objects and ``fl.why`` answer in the folder of a project, and how they refuse."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,21 @@ from fairlead.store import Store, open_store
 ME = Actor("ann")
 FLIGHTS = Path(__file__).parents[1] / "examples" / "flights.py"
 Here = pytest.MonkeyPatch
+ORDERS = """
+import fairlead as fl
+import pandas as pd
+
+class Order(fl.Contract):
+    number: fl.Key[int]
+    at: fl.EventTime
+    amount: fl.Float
+
+@fl.source(Order)
+def orders():
+    return pd.DataFrame({"number": [1, 2], "at": ["2013-01-01", "2013-01-01"], "amount": [1.5, 2.5]})
+
+order = fl.features("order", of=Order, decided=Order.at, columns=[Order.amount])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +104,31 @@ def assert_same_rows(view: FeatureView, key: str, *, since: str, until: str, row
 def test_a_training_row_and_an_online_row_of_the_parcels_are_equal(folder: Path) -> None:
     view, _, _ = declared(folder)
     assert_same_rows(view, "parcel_id", since="2013-03-02T12:00", until="2013-03-04", rows=60)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_moment_is_text_a_day_or_an_aware_time(folder: Path) -> None:
+    view, _, _ = declared(folder)
+    frame = view.training(since="2013-03-03")
+    for since in (date(2013, 3, 3), datetime(2013, 3, 3, tzinfo=UTC), pd.Timestamp("2013-03-03", tz="UTC")):
+        pd.testing.assert_frame_equal(view.training(since=since), frame)
+    for wrong in (5, float("nan"), "yesterday", datetime(2013, 3, 3)):
+        with pytest.raises(Invalid):
+            view.training(since=wrong)  # type: ignore[arg-type]
+
+
+def test_a_whole_key_is_taken_from_a_frame_as_it_stands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "orders.py").write_text(ORDERS)
+    project = load_project(tmp_path / "orders.py")
+    live_in(monkeypatch, tmp_path, clock="2013-01-02")
+    store = open_store(Settings(home=str(tmp_path / ".fairlead"), clock="2013-01-02"))
+    try:
+        run_one(store, project, "order", actor=ME, because="bring it online")
+    finally:
+        store.close()
+    view = project.namespace["order"]
+    frame = view.training()
+    pd.testing.assert_frame_equal(view.online(number=frame["key_number"][1]), frame.iloc[[1]].reset_index(drop=True))
 
 
 def test_a_training_row_and_an_online_row_of_the_flights_are_equal(

@@ -6,9 +6,10 @@ milliseconds) and closes it again, so that a notebook holds nothing open between
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from fairlead.data import Snapshot, list_sources, load_snapshot
@@ -99,9 +100,9 @@ def training(
     view: FeatureViewSpec,
     *,
     label: Label | None,
-    since: datetime | str | None,
-    until: datetime | str | None,
-    known_by: datetime | str | None,
+    since: date | str | None,
+    until: date | str | None,
+    known_by: date | str | None,
 ) -> "pd.DataFrame":
     """Compute a training frame from the newest snapshots: what ``FeatureView.training`` answers with."""
     with _opened() as store:
@@ -132,6 +133,7 @@ def online(view: FeatureViewSpec, keys: Mapping[str, Any]) -> "pd.DataFrame":
                 why=f"A row is found by {' and '.join(compiled.view.of.keys)}.",
                 next=f"write {view.name}.online({', '.join(f'{key}=...' for key in compiled.view.of.keys)})",
             )
+        keys = {name: _scalar(value) for name, value in keys.items()}
         rows = open_online(store)
         try:
             row = rows.read(compiled, keys, latest=store.clock.now())
@@ -200,8 +202,18 @@ def _snapshots(store: Store, compiled: CompiledView) -> dict[str, Snapshot]:
     return found
 
 
-def _moment(given: datetime | str | None, name: str) -> datetime | None:
-    return parse_time(given, where=name) if isinstance(given, str) else given
+def _moment(given: object, name: str) -> datetime | None:
+    """Return a moment as a person gives it: text, an aware ``datetime``, or a day, which begins at midnight UTC."""
+    if given is None or isinstance(given, datetime):
+        return given
+    if isinstance(given, date):
+        return datetime(given.year, given.month, given.day, tzinfo=UTC)
+    return parse_time(given if isinstance(given, str) else repr(given), where=name)
+
+
+def _scalar(value: Any) -> Any:
+    """Return a value taken out of a frame as Python holds it: ``int`` for NumPy's ``int64``."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _table(row: OnlineRow, compiled: CompiledView, keys: Mapping[str, Any]) -> pa.Table:

@@ -109,6 +109,19 @@ def test_an_integer_key_is_named_as_the_way_out():
     assert brought(FieldKind.KEY, pa.array([1]), value_type="int").array.to_pylist() == [1]
 
 
+def test_texts_of_another_encoding_are_refused():
+    latin = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xe9")])
+    with pytest.raises(WrongType, match="x holds texts that are not UTF-8"):
+        brought(FieldKind.TEXT, latin)
+
+
+def test_every_form_of_a_column_in_arrow_is_read():
+    folded = pa.RunEndEncodedArray.from_arrays([2, 3], pa.array([1.5, None]))
+    assert brought(FieldKind.FLOAT, folded).array.to_pylist() == [1.5, 1.5, None]
+    named = pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.uint32()), pa.array(["a", "b"], pa.string_view()))
+    assert brought(FieldKind.CATEGORY, named).array.to_pylist() == ["b", None, "a"]
+
+
 def test_times_with_and_without_zone_are_never_mixed():
     with pytest.raises(MixedTimeZones, match="1 times with a zone and 2 without"):
         brought(FieldKind.TIME, pa.array(["2013-03-01T12:00Z", "2013-03-01T12:00", "2013-03-02"]))

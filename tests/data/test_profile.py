@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from hypothesis import given
@@ -27,6 +28,16 @@ def test_numbers(values, bins):
     for low, high, count in zip(column.edges, column.edges[1:], column.counts, strict=False):
         inside = (present >= low) & ((present < high) | ((high == column.edges[-1]) & (present <= high)))
         assert inside.sum() == count
+
+
+def test_the_largest_numbers_have_finite_profiles():
+    largest = pa.table({"x": [1.7e308, -1.7e308, 0.0], "n": pa.array([2**62, -(2**63), 2**53 + 1], pa.int64())})
+    profile = profile_table(largest, {"x": "float", "n": "int"})
+    for column in profile.columns:
+        assert np.isfinite([*column.edges, column.mean, column.std]).all()
+        assert (column.edges[0], column.edges[-1]) == (column.min, column.max)
+        assert sum(column.counts) == 3
+    assert msgspec.json.decode(msgspec.json.encode(profile), type=type(profile)) == profile
 
 
 def test_categories_booleans_times_and_keys():

@@ -1,5 +1,8 @@
 """A source is read from wherever it lies, and each thing that can be wrong with it has its own error."""
 
+from decimal import Decimal
+
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -27,6 +30,9 @@ from fairlead.declare import SourceSpec
         lambda columns: pd.DataFrame(columns).astype({"sky": "category"}),
         pl.DataFrame,
         lambda columns: pl.DataFrame(columns).lazy(),
+        lambda columns: pl.DataFrame(columns).with_columns(pl.col("sky").cast(pl.Categorical)),
+        lambda columns: pl.DataFrame(columns).with_columns(pl.col("sky").cast(pl.Enum(["clear", "cloudy"]))),
+        lambda columns: pl.DataFrame(columns).with_columns(pl.col("extra").cast(pl.Int128)),
         pa.table,
         lambda columns: pa.table(columns).to_batches()[0],
         lambda columns: pa.table(columns).to_reader(),
@@ -58,6 +64,32 @@ def test_a_file_beside_the_project(source, weather, table, tmp_path, suffix):
     assert read_source(by_path, {}, folder=tmp_path).equals(read)
 
 
+def test_a_text_in_a_csv_is_what_stands_there_and_an_empty_cell_is_missing(weather, tmp_path):
+    rows = [
+        "origin,at,temp,sky",
+        "007,2013-01-01,1,clear",
+        "010,2013-01-01,2,",
+        "NA,2013-01-01,3,cloudy",
+        ",2013-01-01,4,",
+    ]
+    (tmp_path / "w.csv").write_text("\n".join(rows))
+    read = read_source(SourceSpec(name="w", contract=weather, path="w.csv"), {}, folder=tmp_path)
+
+    checked = check(weather, read)
+
+    assert checked.kept.column("origin").to_pylist() == ["007", "010", "NA"]
+    assert checked.kept.column("sky").to_pylist() == ["clear", None, "cloudy"]
+    assert checked.set_aside.column("reason").to_pylist() == ["origin is missing, promised in every row"]
+
+
+def test_a_file_that_cannot_be_read_does_not_tell_where_it_lies(weather, tmp_path):
+    (tmp_path / "w.parquet").write_bytes(b"not parquet")
+
+    with pytest.raises(SourceFailed) as caught:
+        read_source(SourceSpec(name="w", contract=weather, path="w.parquet"), {}, folder=tmp_path)
+    assert str(tmp_path) not in str(caught.value)
+
+
 def test_a_query_sees_files_beside_the_project_and_no_variables(weather, table, tmp_path):
     parquet.write_table(table(), tmp_path / "weather.parquet")
     secret = table()
@@ -84,7 +116,7 @@ def test_a_function_that_raises_is_named_with_its_line(source):
     assert caught.value.where == f"test_read.py:{line}"  # and not the line of pandas that raised it
 
 
-@pytest.mark.parametrize("result", [None, 7, [1, 2], "text", pd.Series([1])])
+@pytest.mark.parametrize("result", [None, 7, [1, 2], "text", pd.Series([1]), pl.Series([1])])
 def test_what_is_no_table_is_refused(source, result):
     with pytest.raises(NotAFrame, match="source weather returned"):
         read_source(source, {"weather": lambda: result})
@@ -119,6 +151,39 @@ def test_a_column_of_several_types_is_judged_value_by_value(source, weather, obs
     checked = check(weather, read_source(source, {"weather": lambda: frame}))
     assert checked.kept.column("temp").to_pylist() == [30.0, 31.0, None, 1.0, 2.0, 3.0, 4.0]
     assert checked.set_aside.column("reason").to_pylist() == ["temp 'n/a', promised a number"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (2**70, "temp 1.1805916207174113e+21, promised -20 to 120"),
+        (Decimal("Infinity"), "temp 'Infinity', promised a number"),
+        (np.datetime64("2013-01-01"), "temp '2013-01-01', promised a number"),
+    ],
+)
+def test_an_object_that_fits_no_type_of_arrow_breaks_its_row(source, weather, observations, odd, reason):
+    frame = pd.DataFrame(observations(temp=pd.Series([odd, Decimal("NaN"), *range(6)], dtype=object)))
+
+    checked = check(weather, read_source(source, {"weather": lambda: frame}))
+
+    assert checked.set_aside.column("reason").to_pylist() == [reason]
+    assert checked.kept.column("temp").to_pylist() == [None, *range(6)]
+
+
+def test_what_polars_or_a_text_holds_and_arrow_does_not_is_named(source, observations):
+    wide = pl.DataFrame(observations()).with_columns(pl.col("temp").cast(pl.Int128))
+    with pytest.raises(WrongType, match="temp is of the Polars type Int128"):
+        read_source(source, {"weather": lambda: wide})
+
+    halved = pd.DataFrame(observations(sky=pd.Series(["\ud800"] * 8, dtype=object)))
+    with pytest.raises(WrongType, match=r"sky holds .* which is no text"):
+        read_source(source, {"weather": lambda: halved})
+
+
+def test_a_lazy_frame_that_fails_is_a_source_that_failed(source, observations):
+    lazy = pl.DataFrame(observations()).lazy().select("wind")
+    with pytest.raises(SourceFailed, match="the lazy frame of source weather raised ColumnNotFoundError"):
+        read_source(source, {"weather": lambda: lazy})
 
 
 def test_objects_in_a_column_are_refused(source, observations):

@@ -116,6 +116,67 @@ def test_a_module_beside_the_file_is_part_of_the_code(tmp_path: Path) -> None:
     assert with_helper("def rows():\n    return 1\n") == first
 
 
+@pytest.mark.parametrize(
+    ("made", "used", "changed"),
+    [
+        ("SHOPS = {'a', 'b'}", "SHOPS", ("'b'", "'c'")),
+        ("import datetime\nSINCE = datetime.date(2013, 1, 1)", "SINCE", ("2013", "2014")),
+        ("import re\nNAME = re.compile('a+')", "NAME", ("a+", "b+")),
+        (
+            "import functools\ndef power(a, b): return a**b\nsquare = functools.partial(power, b=2)",
+            "square(3)",
+            ("=2", "=3"),
+        ),
+        (
+            "import functools\ndef power(a, b): return a**b\nsquare = functools.partial(power, b=2)",
+            "square(3)",
+            ("**", "*"),
+        ),
+        ("def maker(n):\n    return lambda: n\nten = maker(10)", "ten()", ("(10)", "(11)")),
+        ("STEP = 1\ndef step(by=STEP): return by", "step()", ("= 1", "= 2")),
+        ("def louder(f):\n    return lambda: f() + 1\n@louder\ndef loud(): return 1", "loud()", ("+ 1", "+ 2")),
+        ("class A:\n    size = 1\nclass B(A): pass", "B()", ("size = 1", "size = 2")),
+        ("SIZE = 1\nclass B:\n    def size(self): return SIZE", "B()", ("SIZE = 1", "SIZE = 2")),
+        ("class B:\n    def size(self): return 1\nbox = B()", "box.size()", ("return 1", "return 2")),
+        ("PARTS = []\nPARTS.append(1)", "PARTS", ("(1)", "(2)")),
+    ],
+)
+def test_what_a_function_uses_is_part_of_its_code(
+    made: str, used: str, changed: tuple[str, str], tmp_path: Path
+) -> None:
+    def with_constant(made: str) -> ModelSpec:
+        body = BODY.replace("UNUSED = 3", made).replace("return [helper(trees)", f"{used}\n    return [helper(trees)")
+        return loaded(tmp_path, body).models[0]
+
+    assert changed[0] in made
+    assert with_constant(made).code == with_constant(made).code
+    assert with_constant(made.replace(*changed)).code != with_constant(made).code
+
+
+@pytest.mark.parametrize(
+    "imported",
+    ["from beside_uses import rows", "import beside_uses as b\nrows = b.rows", "from beside_uses import *", ""],
+)
+def test_two_projects_in_one_process_each_have_their_own_helpers(imported: str, tmp_path: Path) -> None:
+    inside = "" if imported else "from beside_uses import rows\n    "
+
+    def project(folder: str, answer: int) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "beside_uses.py").write_text(f"ANSWER = {answer}\ndef rows():\n    return ANSWER\n")
+        body = BODY.replace("UNUSED = 3", imported).replace("return 1", f"{inside}return rows()")
+        file = tmp_path / folder / "flights.py"
+        file.write_text(body)
+        found = load_project(file)
+        with found.importable():
+            assert found.namespace["flights"]() == answer
+        return found.spec.sources[0].code
+
+    first, second = project("one", 1), project("two", 2)
+    assert first != second
+    assert project("one", 1) == first
+    assert project("three", 1) == first
+
+
 def test_json_gives_a_project_back(tmp_path: Path) -> None:
     spec = loaded(tmp_path)
     again = msgspec.json.decode(msgspec.json.encode(spec), type=ProjectSpec)

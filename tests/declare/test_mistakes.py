@@ -21,6 +21,7 @@ from fairlead.declare import (
     BadPromise,
     BadRollout,
     BadSource,
+    BadText,
     BadView,
     NotYesOrNo,
     ProjectNotFound,
@@ -195,6 +196,7 @@ VIEWS = {
         BadView, 'fl.features("delay"',
         "fl.features('my view', of=Flight, decided=Flight.scheduled, columns=[Flight.carrier])  # !", 1,
     ),
+    "a description that is no text": (BadText, "description=", "view(description=None)", 0),
     "of no contract": (
         BadContract, "pass Flight", "fl.features('v', of=flights, decided=Flight.scheduled, columns=[])  # !", 1
     ),
@@ -255,6 +257,8 @@ MODELS = {
     "an approver as text": (
         BadModel, "fl.by('ops-lead')", "late.retrain_when(fl.every('30d'), approve='ops-lead')  # !"
     ),
+    "an owner that is no text": (BadText, "owner=", "fl.model(view(), label=Flight.arr_delay, owner=7)  # !"),
+    "an owner as long as a book": (BadText, "owner=", "fl.model(view(), label=Flight.arr_delay, owner='x' * 201)  # !"),
     "nobody": (BadModel, "fl.by(", "fl.by('')  # !"),
 }  # fmt: skip
 
@@ -303,6 +307,10 @@ POLICIES = {
     "a canary of words": (BadRollout, "fl.canary(5", "fl.canary('5%', each='1h')  # !"),
     "a shadow without a unit": (BadDuration, "shadow=", "fl.shadow(1)  # !"),
     "shadow after canary": (BadRollout, "fl.shadow", "fl.canary(5, each='1h') >> fl.shadow('1d')  # !"),
+    "stages joined by and": (NotYesOrNo, "fl.shadow", "fl.shadow('1d') and fl.full  # !"),
+    "drift of what": (BadPolicy, "fl.drift.of_prediction", "fl.drift > 0.1  # !"),
+    "latency of what": (BadPolicy, "fl.latency.p99", "fl.latency <= '20ms'  # !"),
+    "the champion's what": (BadPolicy, "fl.champion.log_loss", "fl.champion * 1.1  # !"),
     "a stage that is none": (BadRollout, "fl.full", "fl.shadow('1d') >> 'full'  # !"),
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from fairlead.declare import (
     Arithmetic,
     Comparison,
     Constant,
+    ContractSpec,
     Derived,
     Field,
     FieldKind,
@@ -176,6 +177,41 @@ def test_a_label_that_is_known_when_it_is_decided_is_refused() -> None:
         prove_blind_to(too_late, fx.LATE)
     with pytest.raises(LabelVisible):
         training_frame(too_late, fx.tables(), label=fx.LATE)
+
+
+def test_a_decision_is_not_counted_back_from_a_moment_that_nobody_knows() -> None:
+    # A clock in another contract, read two hours before take-off, would tell when that was, and so the delay.
+    before_take_off = view(fx.own("carrier"), decided="departed", decided_offset_s=-7200.0)
+    late_start = Label(expression=Comparison(op=">", left=fx.own("dep_delay"), right=Constant(value=15)), name="late")
+
+    with pytest.raises(NotKnownYet, match=r"counted from Flight\.departed, which is known only when it has come"):
+        prove_blind_to(before_take_off, late_start)
+
+    due = FieldSpec(name="due", kind=FieldKind.TIME, known_at="departed")
+    announced = msgspec.structs.replace(fx.FLIGHT, fields=(*fx.FLIGHT.fields, due))
+    with pytest.raises(NotKnownYet, match=r"counted from Flight\.due, which becomes known at Flight\.departed"):
+        compile_view(view(fx.own("carrier"), of=announced, decided="due", decided_offset_s=3600.0))
+
+
+def test_an_event_time_that_says_when_the_label_is_known_is_no_column() -> None:
+    arrival = ContractSpec(
+        name="Arrival",
+        fields=(
+            FieldSpec(name="id", kind=FieldKind.KEY),
+            FieldSpec(name="arrived", kind=FieldKind.EVENT_TIME),
+            FieldSpec(name="scheduled", kind=FieldKind.TIME),
+            FieldSpec(name="delay", kind=FieldKind.FLOAT, known_at="arrived"),
+        ),
+    )
+    hour = TimePart(of=Field(contract="Arrival", field="arrived"), part="hour")
+    label = Label(expression=Field(contract="Arrival", field="delay"), name="delay")
+    leaking = view(hour, of=arrival, contracts=(arrival,), decided="scheduled", decided_offset_s=-7200.0)
+
+    with pytest.raises(NotKnownYet, match=r"Arrival\.arrived becomes known at Arrival\.arrived, after the decision"):
+        prove_blind_to(leaking, label)
+    # Who decides a day before the hour that is forecast knows which hour that is.
+    forecast = msgspec.structs.replace(leaking, decided="arrived", decided_offset_s=-86_400.0)
+    assert prove_blind_to(forecast, label).lines == ("arrived_hour: given with the row",)
 
 
 def test_a_label_must_be_of_the_row_itself_and_a_number() -> None:

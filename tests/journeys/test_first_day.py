@@ -22,7 +22,7 @@ ASKED = "p2995"
 def test_the_first_day(shell: Shell) -> None:
     write(shell.folder, models=1)
     plan = shell.run("plan", code=2).out
-    assert "4 to add" in plan
+    assert "5 to add" in plan
     assert "weight 400 at p7" in plan
     assert shell.events() == [], "plan changed something"
 

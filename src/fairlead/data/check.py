@@ -4,7 +4,7 @@ A row is set aside when a key or the event time is missing, when a number is inf
 value is not one of those promised, or when it is of another type than the rest of its column (``12``, ``13``,
 ``"n/a"``). A missing value of any other field breaks nothing by itself: what is promised is the share of missing values
 among the kept rows, and a table that exceeds it is refused as a whole. Rows that repeat a key and event time are kept;
-the profile counts them, and features take the later one.
+the profile counts them. Of these ``latest`` takes the later one, and a window counts each.
 """
 
 from collections.abc import Callable, Iterator

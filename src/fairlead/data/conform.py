@@ -55,6 +55,8 @@ def conform(contract: ContractSpec, field: FieldSpec, column: pa.ChunkedArray | 
     """Return a column in the type of its field. Raises ``WrongType`` or ``MixedTimeZones`` when none of it fits."""
     target = arrow_type(field)
     array = _plain(column)
+    if array.type == pa.string():
+        _refuse_no_text(array, contract, field)
     if array.type == target and not pa.types.is_floating(target) and not pa.types.is_timestamp(target):
         return Conformed(array)
     if pa.types.is_null(array.type):
@@ -100,11 +102,16 @@ def _plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):  # older Arrow gives chunks back for an empty column
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_large_string(array.type) or array.type == pa.string_view():
-        array = array.cast(pa.string())
-    return array
+        # Polars gives the texts of its categories in a form that Arrow can cast and not take from.
+        array = pa.DictionaryArray.from_arrays(array.indices, _as_string(array.dictionary)).dictionary_decode()
+    return _as_string(array)
+
+
+def _as_string(array: pa.Array) -> pa.Array:
+    return array.cast(pa.string()) if array.type in (pa.large_string(), pa.string_view()) else array
 
 
 def _texts(array: pa.Array, field: FieldSpec) -> Conformed | None:
@@ -245,6 +252,20 @@ def _mask(condition: pa.Array, like: pa.Array) -> np.ndarray:
 def _nan_to_null(numbers: pa.Array) -> pa.Array:
     is_nan = pc.is_nan(numbers)
     return pc.if_else(is_nan, None, numbers) if pc.any(is_nan).as_py() else numbers
+
+
+def _refuse_no_text(array: pa.Array, contract: ContractSpec, field: FieldSpec) -> None:
+    """Raise ``WrongType`` for texts that are no UTF-8: Arrow takes them from others on trust, and no reader can."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        raise WrongType(
+            f"{field.name} holds texts that are not UTF-8",
+            where=place(contract, field),
+            why="Bytes in another encoding can be neither shown nor compared.",
+            next=f"read {field.name} with its own encoding in the source",
+            column=field.name,
+        ) from None
 
 
 def _zone_exists(zone: str) -> bool:

@@ -39,7 +39,7 @@ def profile_table(
 
 def _profile(name: str, kind: str, array: pa.Array, *, bins: int, top: int) -> ColumnProfile:
     if kind in _NUMERIC:
-        values = array.drop_null().cast(pa.float64()).to_numpy()
+        values = array.drop_null().cast(pa.float64(), safe=False).to_numpy()
         return _of_numbers(name, kind, values[~np.isnan(values)], rows=len(array), bins=bins)
     if kind in _TIMES:
         seconds = array.drop_null().cast(pa.int64()).to_numpy() / 1e6
@@ -62,7 +62,10 @@ def _of_numbers(name: str, kind: str, values: np.ndarray, *, rows: int, bins: in
         return ColumnProfile(name=name, kind=kind, rows=rows, nulls=nulls, distinct=0)
     ordered = np.sort(finite)
     low, high = float(ordered[0]), float(ordered[-1])
-    edges = np.linspace(low, high, bins + 1) if high > low else np.array([low, high])
+    # The range of two numbers near 1e308, and the square of one, are infinite: measure them in larger units.
+    unit = 2.0**600 if max(-low, high) > 1e150 else 1.0
+    edges = np.linspace(low / unit, high / unit, bins + 1) * unit if high > low else np.array([low, high])
+    edges[0], edges[-1] = low, high
     # Sorted values make cells and distinct counts cheap: one search for each edge instead of one for each value.
     below = np.searchsorted(ordered, edges[1:-1], side="left")
     counts = np.diff(np.concatenate(([0], below, [len(ordered)])))
@@ -74,8 +77,8 @@ def _of_numbers(name: str, kind: str, values: np.ndarray, *, rows: int, bins: in
         distinct=int(1 + np.count_nonzero(np.diff(ordered))),
         min=low,
         max=high,
-        mean=float(ordered.mean()),
-        std=float(ordered.std()),
+        mean=float((ordered / unit).mean() * unit),
+        std=float((ordered / unit).std() * unit),
         quantiles={f"{q:g}": float(ordered[round(q * (len(ordered) - 1))]) for q in QUANTILES},
         edges=tuple(edges.tolist()),
         counts=tuple(counts.tolist()),

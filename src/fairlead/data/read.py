@@ -7,12 +7,14 @@ reported.
 import inspect
 import json
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv, ipc, parquet
 
 from fairlead.data.check import require_columns
@@ -26,15 +28,41 @@ from fairlead.data.errors import (
     SourceMissing,
     WrongType,
 )
-from fairlead.declare import ContractSpec, SourceSpec
+from fairlead.declare import ContractSpec, FieldKind, SourceSpec
 
 _EXTRA = b"fairlead.extra_columns"
-_READERS = {
-    ".parquet": parquet.read_table,
-    ".csv": csv.read_csv,
-    ".gz": csv.read_csv,
-    ".arrow": lambda path: ipc.open_file(path).read_all(),
-    ".feather": lambda path: ipc.open_file(path).read_all(),
+_SERIES = ("pandas", "polars")
+"""Libraries whose frames are known by their columns; what else of them streams as Arrow is a single column."""
+_NOT_ONE_TYPE = (
+    pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError, TypeError,
+)  # fmt: skip
+"""What Arrow raises for a column of objects that no one type holds: 2**70 is among them, and a Decimal that is NaN."""
+_TEXTS = (FieldKind.KEY, FieldKind.CATEGORY, FieldKind.TEXT)
+
+
+def _read_csv(path: Path, contract: ContractSpec) -> pa.Table:
+    """Read a CSV file: promised texts as they stand there, so that 007 stays 007; an empty cell is missing."""
+    texts = [field.name for field in contract.fields if field.kind in _TEXTS and field.value_type == "text"]
+    options = csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()))
+    table = csv.read_csv(path, convert_options=options)
+    for name in texts:
+        if table.column_names.count(name) == 1:
+            column = table.column(name)
+            given = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+            table = table.set_column(table.column_names.index(name), name, given)
+    return table
+
+
+def _read_ipc(path: Path, _contract: ContractSpec) -> pa.Table:
+    return ipc.open_file(path).read_all()
+
+
+_READERS: dict[str, Callable[[Path, ContractSpec], pa.Table]] = {
+    ".parquet": lambda path, _contract: parquet.read_table(path),
+    ".csv": _read_csv,
+    ".gz": _read_csv,
+    ".arrow": _read_ipc,
+    ".feather": _read_ipc,
 }
 
 
@@ -78,11 +106,11 @@ def to_arrow(frame: Any, contract: ContractSpec, *, where: str, source: str = ""
     if isinstance(frame, pa.RecordBatchReader):
         return frame.read_all()
     library = type(frame).__module__.partition(".")[0]
-    if library == "polars" and hasattr(frame, "collect"):
-        frame = frame.collect()
+    if library == "polars" and (hasattr(frame, "collect") or hasattr(frame, "height")):
+        return _from_polars(frame, contract, where=where, source=source)
     if library == "pandas" and hasattr(frame, "columns"):
         return _from_pandas(frame, contract, where=where)
-    if hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "__arrow_c_array__") and library != "pandas":
+    if hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "__arrow_c_array__") and library not in _SERIES:
         return pa.table(frame)
     given = "None" if frame is None else f"a {type(frame).__name__}"
     raise NotAFrame(f"source {source} returned {given}, not a table", where=where, source=source)
@@ -131,7 +159,7 @@ def _read_file(source: SourceSpec, path: Path, *, where: str) -> pa.Table:
             next="convert the file, or return its frame from a function",
         )
     try:
-        return read(path)
+        return read(path, source.contract)
     except FileNotFoundError:
         raise SourceMissing(
             f"source {source.name} names {source.path}, which does not exist",
@@ -143,7 +171,7 @@ def _read_file(source: SourceSpec, path: Path, *, where: str) -> pa.Table:
         raise SourceFailed(
             f"{source.path} of source {source.name} cannot be read",
             where=where,
-            why=f"The reader says: {str(error).splitlines()[0][:300]}.",
+            why=f"The reader says: {first_line(error).replace(str(path), path.name)}.",
             next="check that the file is complete and of the kind that its name says",
         ) from error
 
@@ -166,6 +194,38 @@ def _query(source: SourceSpec, folder: Path, *, where: str) -> pa.Table:
                 next="run the query with duckdb, and correct it",
             ) from error
     raise EmptySource(f"the query of source {source.name} selects nothing", where=where)
+
+
+def _from_polars(frame: Any, contract: ContractSpec, *, where: str, source: str) -> pa.Table:
+    try:
+        whole = frame.collect() if hasattr(frame, "collect") else frame
+    except Exception as error:  # a lazy frame is the user's code that has not run yet
+        raise SourceFailed(
+            f"the lazy frame of source {source} raised {type(error).__name__}: {first_line(error)}",
+            where=where,
+            why="A lazy frame is collected when its source is read.",
+            next=f"call {source}().collect() in a Python shell, and correct it",
+        ) from error
+    promised = {field.name for field in contract.fields}
+    arrays = [
+        _from_one(whole.select(name), contract, name, where=where) if name in promised else pa.nulls(whole.height)
+        for name in whole.columns
+    ]
+    return pa.Table.from_arrays(arrays, names=list(whole.columns))
+
+
+def _from_one(frame: Any, contract: ContractSpec, name: str, *, where: str) -> pa.ChunkedArray:
+    """Return the one column of a Polars frame. Raises ``WrongType`` for a kind that Arrow does not have."""
+    try:
+        return pa.table(frame).column(0)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise WrongType(
+            f"{name} is of the Polars type {frame.dtypes[0]}, which cannot be read",
+            where=place(contract, contract.field(name)) or where,
+            why=f"Arrow says: {first_line(error)}.",
+            next=f"cast {name} to a number, a text, a time or a boolean in the source",
+            column=name,
+        ) from error
 
 
 def _from_pandas(frame: Any, contract: ContractSpec, *, where: str) -> pa.Table:
@@ -196,15 +256,15 @@ def _from_series(series: Any, contract: ContractSpec, name: str, *, where: str) 
         if series.dtype == object and pa.types.is_timestamp(array.type):
             _refuse_mixed_zones(series, contract, name)
         return array
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except _NOT_ONE_TYPE:
         pass
     # A column of several types: as text, so that each value is judged by itself.
     texts: list[str | None] = []
     for value, missing in zip(series, series.isna(), strict=True):
         if missing:
             texts.append(None)
-        elif isinstance(value, str | bool | int | float) or hasattr(value, "dtype"):
-            texts.append(str(value))
+        elif isinstance(value, str | bool | int | float | Decimal) or hasattr(value, "dtype"):
+            texts.append(_utf8(str(value), contract, name, where=where))
         elif hasattr(value, "isoformat"):
             texts.append(value.isoformat())
         else:
@@ -216,6 +276,20 @@ def _from_series(series: Any, contract: ContractSpec, name: str, *, where: str) 
                 column=name,
             )
     return pa.array(texts, pa.string())
+
+
+def _utf8(text: str, contract: ContractSpec, name: str, *, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise WrongType(
+            f"{name} holds {text[:40]!r}, which is no text",
+            where=place(contract, contract.field(name)) or where,
+            why="Half of a character can be neither kept nor compared.",
+            next=f"read {name} with its own encoding in the source, or leave such characters out",
+            column=name,
+        ) from None
+    return text
 
 
 def _refuse_mixed_zones(series: Any, contract: ContractSpec, name: str) -> None:

@@ -51,6 +51,7 @@ from fairlead.declare.mistakes import (
     BadPromise,
     BadRollout,
     BadSource,
+    BadText,
     BadView,
     NotYesOrNo,
     ProjectNotFound,
@@ -105,9 +106,9 @@ from fairlead.declare.views import FeatureView, features
 
 __all__ = [
     "RESERVED", "AllOf", "Answers", "AnyOf", "Approver", "Arithmetic", "AtApproval", "BadColumn", "BadContract",
-    "BadDuration", "BadModel", "BadPolicy", "BadProject", "BadPromise", "BadRollout", "BadSource", "BadView", "Bool",
-    "Category", "CategoryColumn", "Column", "ColumnExpression", "Comparison", "Condition", "Constant", "Contract",
-    "ContractSpec", "Derived", "Duration", "EventTime", "Every", "FeatureView", "FeatureViewSpec", "Field",
+    "BadDuration", "BadModel", "BadPolicy", "BadProject", "BadPromise", "BadRollout", "BadSource", "BadText", "BadView",
+    "Bool", "Category", "CategoryColumn", "Column", "ColumnExpression", "Comparison", "Condition", "Constant",
+    "Contract", "ContractSpec", "Derived", "Duration", "EventTime", "Every", "FeatureView", "FeatureViewSpec", "Field",
     "FieldColumn", "FieldKind", "FieldSpec", "Float", "Int", "Key", "Label", "Latest", "LatestColumns", "Metric",
     "Model", "ModelSpec", "Moment", "NotYesOrNo", "NumberColumn", "Operand", "Policy", "PolicyExpression", "Project",
     "ProjectNotFound", "ProjectSpec", "Quantity", "RetrainingSpec", "Rolling", "Rollout", "Scaled", "ServingSpec",

@@ -5,7 +5,7 @@ binds something that answers them; ``import fairlead`` binds the store of the fo
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.declare.records import FeatureViewSpec, Label
@@ -13,8 +13,8 @@ from fairlead.declare.records import FeatureViewSpec, Label
 if TYPE_CHECKING:
     import pandas as pd
 
-Moment = datetime | str
-"""A moment as a person gives it: an aware ``datetime``, or ISO 8601 text (without an offset: UTC)."""
+Moment = date | str
+"""A moment as a person gives it: an aware ``datetime``, a day, or ISO 8601 text (without an offset: UTC)."""
 
 
 class Answers(Protocol):

@@ -21,14 +21,28 @@ class _Words:
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):
                 raise AttributeError(name)
-            words = sorted({*vars(self), *dir(type(self))} - _NOT_METRICS)
-            words = [word for word in words if not word.startswith("_")]
+            words = self._metrics()
             raise UnknownWord(
                 f"{self._word} has no metric {name!r}",
                 where=here(),
                 why=f"Its metrics are {', '.join(words)}.",
                 next=closest(name, words).replace("write ", f"write {self._word}.") or "use one of these",
             )
+
+        def _refuse_comparison(self, other: object) -> NoReturn:
+            words = self._metrics()
+            raise BadPolicy(
+                f"{self._word} is compared with {other!r}",
+                where=here(),
+                why=f"It is a group of metrics: {', '.join(words)}.",
+                next=f"name one of them, for example {self._word}.{'log_loss' if 'log_loss' in words else words[-1]}",
+            )
+
+        __lt__ = __le__ = __gt__ = __ge__ = __mul__ = __rmul__ = _refuse_comparison
+
+        def _metrics(self) -> list[str]:
+            words = {*vars(self), *dir(type(self))} - _NOT_METRICS
+            return sorted(word for word in words if not word.startswith("_"))
 
     def __repr__(self) -> str:
         return self._word

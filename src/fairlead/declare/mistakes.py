@@ -39,6 +39,12 @@ class NotYesOrNo(Invalid):
     code = "declare.not-yes-or-no"
 
 
+class BadText(Invalid):
+    """An owner or a description that is no text, or too long to be shown."""
+
+    code = "declare.text"
+
+
 class BadDuration(Invalid):
     """A text that is not a duration, a span of time or a frequency."""
 

@@ -21,7 +21,7 @@ from fairlead.declare.records import FeatureViewSpec, Label, ModelSpec, Retraini
 from fairlead.declare.registry import note
 from fairlead.declare.render import quoted, show
 from fairlead.declare.rollouts import Rollout, check_whole, full
-from fairlead.declare.spelling import is_name
+from fairlead.declare.spelling import is_name, said
 from fairlead.declare.views import FeatureView
 
 P = ParamSpec("P")
@@ -242,8 +242,8 @@ def model(
             next='write for example test="last 14 days"',
         )
     parts = {
-        "train": span_of(train, what="train"), "test": tested, "seed": seed, "owner": owner,
-        "description": description, "where": where,
+        "train": span_of(train, what="train"), "test": tested, "seed": seed, "owner": said(owner, "owner", most=200),
+        "description": said(description, "description"), "where": where,
     }  # fmt: skip
     return ModelDecorator(view.spec, label_of(label, view.spec), parts)
 

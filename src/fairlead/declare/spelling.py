@@ -12,8 +12,8 @@ from difflib import get_close_matches
 from types import FrameType
 from typing import NoReturn
 
-from fairlead.declare.mistakes import NotYesOrNo
-from fairlead.declare.places import place, users_frame
+from fairlead.declare.mistakes import BadText, NotYesOrNo
+from fairlead.declare.places import here, place, users_frame
 
 _OPPOSITE: dict[type[ast.cmpop], str] = {
     ast.Lt: ">=", ast.LtE: ">", ast.Gt: "<=", ast.GtE: "<", ast.Eq: "!=", ast.NotEq: "==",
@@ -28,6 +28,18 @@ _IN_SOURCE = "calculate it in the source, as one field of type fl.Bool"
 def is_name(text: object) -> bool:
     """Say whether a text can name a column or a declaration: a letter, then letters, digits and ``_``."""
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def said(text: object, word: str, *, most: int = 2000) -> str:
+    """Return what an owner, or a description, is said to be. Raises ``BadText`` for what is no text, or is too long."""
+    if not isinstance(text, str) or len(text) > most:
+        raise BadText(
+            f"{word}={text!r} is not a text" if not isinstance(text, str) else f"{word} has {len(text)} characters",
+            where=here(),
+            why=f"It is shown to people as it stands, in at most {most} characters.",
+            next=f'write for example {word}="{"ops-lead" if word == "owner" else "what it is for"}"',
+        )
+    return text
 
 
 def closest(word: str, words: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Feature views: what a model may know about a row, and at which moment."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from fairlead.declare.asking import answers
@@ -30,7 +30,7 @@ from fairlead.declare.records import (
 )
 from fairlead.declare.registry import note
 from fairlead.declare.render import quoted, show, show_moment
-from fairlead.declare.spelling import closest, is_name
+from fairlead.declare.spelling import closest, is_name, said
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +55,9 @@ class FeatureView:
     def training(
         self,
         *,
-        since: datetime | str | None = None,
-        until: datetime | str | None = None,
-        known_by: datetime | str | None = None,
+        since: date | str | None = None,
+        until: date | str | None = None,
+        known_by: date | str | None = None,
         label: Test | NumberColumn | None = None,
     ) -> "pd.DataFrame":
         """Return the training frame, from the newest snapshot of each source: ``delay.training(since="2013-01-01")``.
@@ -118,7 +118,7 @@ def features(
     contracts = dict.fromkeys([spine, *(contract for column in given for contract in column.contracts)])
     spec = FeatureViewSpec(
         name=name, of=spine, decided=field, decided_offset_s=offset_s, columns=specs, contracts=tuple(contracts),
-        owner=owner, description=description, where=where,
+        owner=said(owner, "owner", most=200), description=said(description, "description"), where=where,
     )  # fmt: skip
     return FeatureView(spec)
 

@@ -271,9 +271,11 @@ class _Work:
         """Note a field that a request must bring; raise ``NotKnownYet`` when it cannot."""
         if not self._label and not known_when_decided(self.view, name):
             of = self.view.of.name
+            late = late_column(self.view.of, name)
             raise NotKnownYet(
-                f"{of}.{name} becomes known at {of}.{late_column(self.view.of, name)}, after the decision",
+                f"{of}.{name} becomes known at {of}.{late or name}, after the decision",
                 where=where,
+                why="" if late else "It says when other fields become known, so it is not known before it has come.",
                 next=f"use what earlier rows tell: {of}.{name}.mean(over='24h', by=...)"
                 if field_of(self.view.of, name, where=where).kind is FieldKind.FLOAT
                 else f"leave {of}.{name} out",
@@ -312,6 +314,17 @@ def _check_decided(view: FeatureViewSpec) -> None:
             where=where,
             why="The moment of decision is a time column plus or minus a duration.",
             next=f"write decided={view.of.name}.{view.of.event_time}",
+        )
+    late = late_column(view.of, view.decided)
+    if late is not None and not known_when_decided(view, view.decided):
+        # Rows would be placed in time by what nobody knew: the newest fact then tells when a flight will have left.
+        of = view.of.name
+        known = "is known only when it has come" if late == view.decided else f"becomes known at {of}.{late}"
+        raise NotKnownYet(
+            f"the decision is counted from {of}.{view.decided}, which {known}",
+            where=where,
+            why="Nobody can wait for a moment that is known only later, and what is read at it tells when it was.",
+            next=f"count from a time that comes with the row, for example {of}.{view.of.event_time}",
         )
     if not view.columns:
         raise Invalid("the view has no columns", where=where, why="There is nothing to learn from.", next="add columns")

@@ -38,7 +38,7 @@ def late_column(contract: ContractSpec, name: str) -> str | None:
         )
     if field.known_at is not None:
         return field.known_at
-    if field.kind is FieldKind.TIME and any(other.known_at == name for other in contract.fields):
+    if field.kind is FieldKind.TIME and _says_when(contract, name):
         return name
     return None
 
@@ -46,7 +46,15 @@ def late_column(contract: ContractSpec, name: str) -> str | None:
 def known_when_decided(view: FeatureViewSpec, name: str) -> bool:
     """Say whether a field of the row itself is known, by declaration, at the moment of decision.
 
-    It is when it comes with the row, or when it becomes known at the very time that ``decided`` names or earlier.
+    It is when it comes with the row, or when it becomes known at the very time that ``decided`` names or earlier. An
+    event time that says when other fields become known (``arrived``) comes with the row only where the decision is
+    counted from it: who decides two hours before kick-off knows when that will be.
     """
     late = late_column(view.of, name)
-    return late is None or (late == view.decided and view.decided_offset_s >= 0)
+    if late is not None:
+        return late == view.decided and view.decided_offset_s >= 0
+    return name == view.decided or name != view.of.event_time or not _says_when(view.of, name)
+
+
+def _says_when(contract: ContractSpec, name: str) -> bool:
+    return any(field.known_at == name for field in contract.fields)
