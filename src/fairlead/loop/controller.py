@@ -13,11 +13,11 @@ from fairlead.loop.measures import in_rollout
 from fairlead.loop.path import training_pipeline
 from fairlead.loop.policy import Judged, judge_policy
 from fairlead.loop.records import Turn, TurnState
-from fairlead.loop.resume import resume_or_submit
+from fairlead.loop.resume import resume
 from fairlead.loop.rollout import DEFAULT_ROLLOUT, place, routing_of, start_rollout, state_of, words_of
 from fairlead.loop.turns import get_turn, move_turn
 from fairlead.monitoring import windows
-from fairlead.pipelines import PipelineSpec, RunStatus, get_pipeline_run
+from fairlead.pipelines import PipelineSpec, RunStatus, get_pipeline_run, submit_in
 from fairlead.registry import CHAMPION, Status, VersionRef, get_version, set_alias
 from fairlead.serving import Endpoint, RegisteredReleases, Routing, set_routing
 from fairlead.store import Change, Store
@@ -65,9 +65,11 @@ def roll_back_turn(
 def _training(store: Store, pipeline: PipelineSpec, turn: Turn, *, actor: Actor) -> Turn:
     because = turn.trigger.text
     if turn.run is None:
-        run = resume_or_submit(store, pipeline, actor=actor, because=because)
+        found = resume(store, pipeline, actor=actor)
+        # One change: of two controllers that see the same turn, one submits its training, and the other nothing.
         with store.change(actor, because) as change:
-            return move_turn(change, turn, TurnState.TRAINING, f"run {run.id} trains and judges", run=run.id)
+            id_ = found.id if found is not None else submit_in(change, pipeline)
+            return move_turn(change, turn, TurnState.TRAINING, f"run {id_} trains and judges", run=id_)
     run = get_pipeline_run(store, turn.run)
     if not run.status.is_final or run.status is RunStatus.SUCCEEDED:
         # Its last step enters the version and moves the turn in one change.

@@ -19,6 +19,9 @@ DRIFT_WINDOW_S = 30 * 86400.0
 LEAST_LABELLED = 200
 """Labelled decisions below which performance in service is not judged."""
 LEAST_DECISIONS = 200
+LEAST_REQUESTS = 50
+"""Requests below which a rate of errors or a latency says nothing, unless ``LEAST_ERRORS`` have failed already."""
+LEAST_ERRORS = 5
 SURE = 20.0
 """E-value from which a difference between two versions counts: by chance it ever gets so high in 1 of 20 rollouts."""
 _PAIRED = {"log_loss": 1, "rmse": 2}
@@ -80,6 +83,9 @@ def _measured(store: Store, endpoint: str, version: int, metric: Metric, *, sinc
         seen = failures(store, endpoint, version=version, since=since, until=now)
         if not seen.requests:
             return Measured(value=None, why="nobody has asked yet")
+        many = seen.errors if metric.name == "errors" else 0
+        if seen.requests < LEAST_REQUESTS and many < LEAST_ERRORS:
+            return Measured(value=None, n=seen.requests, why=f"{seen.requests} requests, fewer than {LEAST_REQUESTS}")
         value = seen.errors / seen.requests if metric.name == "errors" else getattr(seen, f"{metric.name[8:]}_s")
         return Measured(value=value, n=seen.requests)
     if metric.name == "new_rows":

@@ -17,9 +17,13 @@ MOMENT = "as_of"
 
 def resume_or_submit(store: Store, pipeline: PipelineSpec, *, actor: Actor, because: str) -> PipelineRun:
     """Return the open run of the same work, or submit one."""
+    return resume(store, pipeline, actor=actor) or submit(store, pipeline, actor=actor, because=because)
+
+
+def resume(store: Store, pipeline: PipelineSpec, *, actor: Actor) -> PipelineRun | None:
+    """Return the open run of the same work, if there is one."""
     wanted = _work(pipeline)
-    same = _interrupted(store, pipeline.name, actor=actor, same=lambda spec: _work(spec) == wanted)
-    return same or submit(store, pipeline, actor=actor, because=because)
+    return _interrupted(store, pipeline.name, actor=actor, same=lambda spec: _work(spec) == wanted)
 
 
 def resume_apply(store: Store, project: ProjectSpec, *, actor: Actor) -> PipelineRun | None:

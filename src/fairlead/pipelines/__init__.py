@@ -35,12 +35,12 @@ from fairlead.pipelines.records import (
 )  # fmt: skip
 from fairlead.pipelines.retry import NothingToRetry, retry
 from fairlead.pipelines.runner import Runner
-from fairlead.pipelines.submit import KeyTaken, submit
+from fairlead.pipelines.submit import KeyTaken, submit, submit_in
 
 __all__ = [
     "AlreadyFinished", "Attempt", "FenceLost", "KeyTaken", "LogPiece", "NothingToRetry", "Outcome", "PipelineCancelled",
     "PipelineFinished", "PipelineRetried", "PipelineRun", "PipelineSpec", "PipelineSubmitted", "Progress", "RunStatus",
     "Runner", "StepCached", "StepContext", "StepError", "StepFailed", "StepFinished", "StepRun", "StepSpec",
     "StepStatus", "WorkersFail", "cancel", "get_pipeline_run", "list_attempts", "list_pipeline_runs", "log_path",
-    "put_frame", "read_frame", "read_log", "retry", "routes", "submit",
+    "put_frame", "read_frame", "read_log", "retry", "routes", "submit", "submit_in",
 ]  # fmt: skip

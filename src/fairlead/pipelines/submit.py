@@ -54,6 +54,15 @@ def submit(
     return get_pipeline_run(store, run_id)
 
 
+def submit_in(change: Change, pipeline: PipelineSpec) -> str:
+    """Write a run down as part of a change; return its id. It is submitted with the rest of the change, or not at all.
+
+    Raises ``Invalid`` for a pipeline that cannot be run or kept.
+    """
+    pipeline.check()
+    return _enter(change, pipeline, _json(pipeline, pipeline.name), _json({}, pipeline.name), None)
+
+
 def _enter(change: Change, pipeline: PipelineSpec, spec: str, params: str, key: str | None) -> str:
     run_id = change.new_id()
     change.execute(
