@@ -186,7 +186,7 @@ class DyingBeforeShadows(Dying):
     async def _decide(self, gateway: Gateway, rows: pa.Table, *, version: int | None = None) -> None:
         self._hours_left -= 1
         if not self._hours_left:
-            gateway._shadows.clear()
+            gateway._served.shadows.clear()
         await Replay._decide(self, gateway, rows, version=version)
         if not self._hours_left:
             raise Killed

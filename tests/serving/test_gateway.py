@@ -587,3 +587,37 @@ def test_latency_is_measured_on_the_path_that_serves(sqlite_store: Store, models
     p99 = found.metrics["p99"].value
     assert p99 is not None
     assert 0 < p99 < 0.1
+
+
+class SlowReleases(FakeReleases):
+    """A gate that takes its time with one version, as a large model on a slow disk does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+        self.slow: tuple[str, int] | None = None
+
+    def checked(self, model: str, version: int) -> Released:
+        if (model, version) == self.slow and threading.current_thread().name.startswith("fairlead-load"):
+            assert self.let_go.wait(20)
+        return super().checked(model, version)
+
+
+def test_an_endpoint_that_takes_long_to_load_holds_up_no_other(sqlite_store: Store, models: dict[int, Any]) -> None:
+    releases = SlowReleases()
+    for model in ("late", "early"):
+        for version in (1, 2):
+            releases.release(sqlite_store, version, models[version], model=model)
+        route(sqlite_store, releases, endpoint=model, model=model)
+
+    async def act(gateway: Gateway) -> None:
+        releases.slow = ("early", 2)
+        route(sqlite_store, releases, 2, endpoint="early", model="early")
+        await until(lambda: bool(gateway._served._building))
+        route(sqlite_store, releases, 2)
+        await until(lambda: gateway.snapshot.routes["late"].champion.version == 2)
+        assert (await gateway.infer("early", ask_for(some_rows(1)))).version == 1, "the old route answers meanwhile"
+        releases.let_go.set()
+        await until(lambda: gateway.snapshot.routes["early"].champion.version == 2)
+
+    serve(gateway_of(sqlite_store, releases), act)

@@ -1,4 +1,4 @@
-"""The gateway: takes requests, lets the routed versions answer them, and keeps up with what is routed."""
+"""The gateway: takes requests, lets the routed versions answer them, and keeps every answer."""
 
 import asyncio
 import logging
@@ -10,22 +10,21 @@ from typing import Any
 import msgspec
 
 from fairlead.features import OnlineStore
-from fairlead.kernel import FairleadError, Invalid, NotFound, Refused
-from fairlead.registry import ApprovalVoid
+from fairlead.kernel import FairleadError, NotFound
 from fairlead.serving.answering import Turn
 from fairlead.serving.batching import Job
-from fairlead.serving.building import Built, Parts, build_route
+from fairlead.serving.building import Parts
 from fairlead.serving.counting import Counting
-from fairlead.serving.errors import LoadRefused, NoEndpoint, NotReady, NotServable
+from fairlead.serving.errors import NoEndpoint, NotReady, NotServable
 from fairlead.serving.inputs import Given, rows_in
-from fairlead.serving.loader import LoadedModel, Loader
+from fairlead.serving.loader import Loader
 from fairlead.serving.log import DecisionLog
 from fairlead.serving.records import Answer, Ask, Routing
 from fairlead.serving.released import Releases
 from fairlead.serving.router import Choice, Route, RoutingSnapshot, Target
-from fairlead.serving.routing import list_endpoints, revisions
 from fairlead.serving.segments import micros
-from fairlead.serving.shadow import Mirrored, Shadow
+from fairlead.serving.served import Served
+from fairlead.serving.shadow import Mirrored
 from fairlead.serving.statistics import Figures, Tallies
 from fairlead.serving.threads import limit_threads
 from fairlead.store import Store
@@ -33,8 +32,6 @@ from fairlead.store import Store
 POLL_S = 0.5
 RECHECK_S = 30.0
 """How often the releases of what is served are checked again."""
-RETRY_S = 30.0
-"""How long a routing that could not be taken up is left alone before it is tried again unchanged."""
 SYNC_S = 0.05
 FLUSH_S = 10.0
 """How often requests, errors and latencies are written to the database."""
@@ -71,7 +68,6 @@ class Gateway:
         poll_s: float = POLL_S,
         log: DecisionLog | None = None,
     ) -> None:
-        self.snapshot = RoutingSnapshot()
         self.log = log or DecisionLog(store)
         self._store = store
         self._clock = store.clock
@@ -81,10 +77,9 @@ class Gateway:
         # Apart, so that a shadow that takes long never holds the thread that an answer waits for.
         self._shadow_pool = ThreadPoolExecutor(threads, "fairlead-shadow", initializer=limit_threads)
         loader = Loader(store, releases, allowed=allowed)
-        self._releases = releases
         tallies: Tallies = {}
         self._counting = Counting(store, tallies)
-        self._parts = Parts(
+        parts = Parts(
             loader=loader,
             log=self.log,
             pool=self._pool,
@@ -95,13 +90,14 @@ class Gateway:
             parallel=threads,
             tallies=tallies,
         )
-        self._shadows: dict[str, tuple[Shadow, ...]] = {}
-        self._seen: dict[str, tuple[int, str]] = {}
-        self._problems: dict[str, tuple[FairleadError, ...]] = {}
-        self._retry_at: dict[str, float] = {}
-        self._refreshing = asyncio.Lock()
+        self._served = Served(store, parts, releases=releases, before_change=self.flush_figures)
         self._tasks: list[asyncio.Task[None]] = []
         self.started = False
+
+    @property
+    def snapshot(self) -> RoutingSnapshot:
+        """What is served now: it never changes, but gives way to another one as a whole."""
+        return self._served.snapshot
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -111,7 +107,7 @@ class Gateway:
         await asyncio.to_thread(self.log.recover)
         await self.refresh()
         self._tasks = [
-            asyncio.create_task(self._every(self._poll_s, self.refresh)),
+            asyncio.create_task(self._every(self._poll_s, self._served.look)),
             asyncio.create_task(self._every(SYNC_S, self._sync)),
             asyncio.create_task(self._every(1.0, self._seal)),
             asyncio.create_task(self._every(RECHECK_S, self.recheck)),
@@ -127,6 +123,7 @@ class Gateway:
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
                 await task
+        await self._served.stop()
         await self.settled()
         try:
             await self.flush_figures()
@@ -138,16 +135,16 @@ class Gateway:
 
     async def settled(self) -> None:
         """Wait until the shadows have seen every request that was answered so far."""
-        for shadow in [one for shadows in self._shadows.values() for one in shadows]:
+        for shadow in [one for shadows in self._served.shadows.values() for one in shadows]:
             await shadow.finished()
 
     def shadows(self, endpoint: str) -> tuple[int, ...]:
         """Return the versions that see what others answer at an endpoint."""
-        return tuple(shadow.target.version for shadow in self._shadows.get(endpoint, ()))
+        return tuple(shadow.target.version for shadow in self._served.shadows.get(endpoint, ()))
 
     def mirror(self, endpoint: str, mirrored: Mirrored, *, version: int) -> None:
         """Offer to one shadow what was answered before this gateway began, as ``infer`` does what it answers."""
-        for shadow in self._shadows.get(endpoint, ()):
+        for shadow in self._served.shadows.get(endpoint, ()):
             if shadow.target.version == version:
                 shadow.offer(mirrored)
 
@@ -156,93 +153,12 @@ class Gateway:
         await asyncio.to_thread(self._counting.flush)
 
     async def refresh(self) -> None:
-        """Take up what is routed now. Requests under way end on the routes that they began with."""
-        async with self._refreshing:
-            now = await asyncio.to_thread(revisions, self._store)
-            due = {name for name, at in self._retry_at.items() if at <= self._clock.monotonic()}
-            if now == self._seen and not due:
-                return
-            # What a version did until now, it did in its old place.
-            await self.flush_figures()
-            routed = {one.routing.endpoint: one for one in await asyncio.to_thread(list_endpoints, self._store)}
-            routes = {name: route for name, route in self.snapshot.routes.items() if name in routed}
-            for name, endpoint in routed.items():
-                state = (endpoint.revision, endpoint.routing.digest)
-                if self._seen.get(name) == state and name not in due:
-                    continue
-                built = await self._built(endpoint.routing, serving=name in routes)
-                self._seen[name] = state
-                if built is not None:
-                    routes[name] = built.route
-                    self._shadows[name] = built.shadows
-            for name in set(self._seen) - set(routed):
-                for gone in (self._seen, self._problems, self._retry_at, self._shadows):
-                    gone.pop(name, None)
-            self.snapshot = RoutingSnapshot(routes)
+        """Take up what is routed now, and wait until it is. Requests under way end on the routes they began with."""
+        await self._served.refresh()
 
     async def recheck(self) -> None:
-        """Check the release of everything that is served, and stop serving what was withdrawn meanwhile.
-
-        A canary or shadow leaves its place; without its champion an endpoint stops answering. What is merely damaged
-        on disk is served on, since memory holds what was verified, but named as a problem.
-        """
-        async with self._refreshing:
-            routes = dict(self.snapshot.routes)
-            for name, route in self.snapshot.routes.items():
-                withdrawn, problems = await asyncio.to_thread(self._withdrawn, route)
-                if not problems:
-                    continue
-                self._problems[name] = problems
-                self._retry_at[name] = self._clock.monotonic() + RETRY_S
-                left = route.without(withdrawn)
-                if left is None:
-                    del routes[name]
-                else:
-                    routes[name] = left
-                self._shadows[name] = tuple(s for s in self._shadows.get(name, ()) if s.target.version not in withdrawn)
-            self.snapshot = RoutingSnapshot(routes)
-
-    def _withdrawn(self, route: Route) -> tuple[frozenset[int], tuple[FairleadError, ...]]:
-        """Return the versions whose release does not hold any more, and all that is wrong."""
-        withdrawn, problems = set(), []
-        for target in route.targets:
-            released = target.loaded.released
-            try:
-                self._releases.checked(released.model, released.version)
-            except (Refused, NotFound, Invalid) as error:
-                _log.error("%s is served, but: %s", released.ref, error)
-                problems.append(error)
-                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid):
-                    withdrawn.add(released.version)
-        return frozenset(withdrawn), tuple(problems)
-
-    async def _built(self, routing: Routing, *, serving: bool) -> Built | None:
-        """Build a route on a thread; when that fails, say so, try again later, and return None."""
-        self._retry_at.pop(routing.endpoint, None)
-        try:
-            built = await asyncio.get_running_loop().run_in_executor(self._pool, self._build, routing, serving)
-        except Exception as error:  # noqa: BLE001  # the edge to foreign bytes and code: the other endpoints go on
-            problem = error if isinstance(error, FairleadError) else _unexpected(routing, error)
-            _log.error("endpoint %s is not served as routed: %s", routing.endpoint, problem)
-            self._problems[routing.endpoint] = (problem,)
-            self._retry_at[routing.endpoint] = self._clock.monotonic() + RETRY_S
-            return None
-        self._problems[routing.endpoint] = built.problems
-        if built.problems:
-            self._retry_at[routing.endpoint] = self._clock.monotonic() + RETRY_S
-        return built
-
-    def _build(self, routing: Routing, serving: bool) -> Built:
-        """Build a route. Nothing is half changed: only at the start may a canary or shadow be missing."""
-        loaded: dict[int, LoadedModel] = {}
-        for route in self.snapshot.routes.values():
-            for target in route.targets:
-                if target.loaded.released.model == routing.model and target.version in routing.versions:
-                    # In memory already, but its release must hold now too.
-                    released = self._releases.checked(routing.model, target.version)
-                    if released == target.loaded.released:
-                        loaded[target.version] = target.loaded
-        return build_route(self._parts, routing, loaded=loaded, tolerant_of=() if serving else ("canary", "shadow"))
+        """Check the release of everything that is served, and stop serving what was withdrawn meanwhile."""
+        await self._served.recheck()
 
     async def _sync(self) -> None:
         if self.log.dirty:
@@ -295,7 +211,7 @@ class Gateway:
             )
         else:
             answer = await self._infer_many(route, ask, count, started)
-        shadows = self._shadows.get(endpoint)
+        shadows = self._served.shadows.get(endpoint)
         if shadows:
             versions = answer.versions or [answer.version] * len(answer.decision_ids)
             mirrored = Mirrored(ask, at, answer.decision_ids, answer.outputs, versions)
@@ -384,7 +300,7 @@ class Gateway:
 
     def status(self) -> list[EndpointStatus]:
         """Return what this process serves and how it does, by endpoint."""
-        names = sorted({*self.snapshot.routes, *self._seen})
+        names = self._served.names
         return [self._status(name, self.snapshot.routes.get(name)) for name in names]
 
     def _status(self, name: str, route: Route | None) -> EndpointStatus:
@@ -393,25 +309,17 @@ class Gateway:
             ready=route is not None,
             routing=route.routing if route else None,
             figures=tuple(t.tally.figures(t.version, t.stage) for t in route.targets) if route else (),
-            problems=tuple(str(error) for error in self._problems.get(name, ())),
+            problems=tuple(str(error) for error in self._served.problems.get(name, ())),
         )
 
     def _not_here(self, endpoint: str) -> FairleadError:
-        problems = self._problems.get(endpoint)
+        problems = self._served.problems.get(endpoint)
         if problems:
             return NotReady(
                 f"endpoint {endpoint} is not served: {problems[0].what}",
                 where=problems[0].where, why=problems[0].why, next=problems[0].next,
             )  # fmt: skip
         return NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")
-
-
-def _unexpected(routing: Routing, error: Exception) -> NotServable:
-    _log.error("fault while endpoint %s was built", routing.endpoint, exc_info=error)
-    return NotServable(
-        f"{routing.model} cannot be made ready: {type(error).__name__}", where=f"endpoint {routing.endpoint}",
-        why="Fairlead did not expect this; the server's log says more.", next="fairlead logs, and report it",
-    )  # fmt: skip
 
 
 def _merged(
