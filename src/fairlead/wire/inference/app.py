@@ -289,7 +289,7 @@ def _decoded(body: bytes, length: bytes | None) -> tuple[InferRequest, memoryvie
             why="A request has inputs, each with name, shape, datatype and data.",
             next='send for example {"inputs": [{"name": "distance", "shape": [1], "datatype": "FP64", "data": [733]}]}',
         ) from None  # fmt: skip
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBody(
             "the body is not JSON" if body else "the body is empty", where="body", why=f"{error}.",
             next="send JSON, and with binary tensors the header Inference-Header-Content-Length",
