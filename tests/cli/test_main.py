@@ -1,16 +1,22 @@
 """The command itself: verbs, help, options before and after the verb, errors, exit codes."""
 
 import ast
+import io
+import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from tests.cli.conftest import Type
 
 import fairlead.cli.listing as listing
 from fairlead.cli.listing import VERBS
+from fairlead.cli.main import fairlead as main_group
+from fairlead.cli.output import Column, show_list, text_of
 from fairlead.cli.verbs.get import NOUNS, OTHER_WORDS
 from fairlead.kernel import VERSION
 
@@ -191,3 +197,84 @@ def test_every_command_that_an_error_tells_exists() -> None:
         elif f"fairlead {verb}" not in texts:
             wrong.append(f"{place} fairlead {verb} {word}")
     assert wrong == []
+
+
+def test_a_reader_that_has_seen_enough_ends_it_like_any_other_program(tmp_path: Path) -> None:
+    # 0 would say of `verify` that all is intact, 1 that it is not, and nobody found out.
+    code = "from fairlead.cli.main import main; main(['get'])"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_no_room_for_the_output_is_told_in_four_parts(tmp_path: Path) -> None:
+    code = "from fairlead.cli.main import main; main(['get'])"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "fault" not in done.stderr
+
+
+def test_words_that_are_no_text_are_refused(fairlead: Type) -> None:
+    typed = fairlead("why", "\udcff")
+    assert typed.code == 1
+    assert "is no text" in typed.err
+
+
+def test_a_fault_of_ours_is_no_proof_of_tampering(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("fairlead.cli.verbs.verify.verify_ledger", broken)
+    assert fairlead("--home", "here", "verify").code == 2
+
+
+def test_the_nouns_of_get_are_completed(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ShellComplete(main_group, {}, "fairlead", "_FAIRLEAD_COMPLETE").get_completions(["get"], "mo")
+    assert [item.value for item in found] == ["models"]
+
+
+def test_nothing_that_is_printed_steers_the_terminal(fairlead: Type) -> None:
+    typed = fairlead("get", "models", "a\x1b[2J\x9b1mb")
+    assert "there is no model 'a\\x1b[2J\\x9b1mb'" in typed.err
+    assert text_of("a\x1b]0;x\x07b\nc") == "a\\x1b]0;x\\x07b\nc"
+
+
+class _Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(60, 3), (30, 4), (25, 3)])
+def test_a_narrow_terminal_breaks_no_id(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = _Terminal()
+    with redirect_stdout(shown):
+        show_list(
+            [("01M8J3ZGBDQRZ4", "first try", 3)],
+            [
+                Column("RUN", lambda r: r[0]), Column("NAME", lambda r: r[1]),
+                Column("STEPS", lambda r: r[2], number=True),
+            ],
+            form="table",
+        )  # fmt: skip
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue()).rstrip()
+    assert "01M8J3ZGBDQRZ4" in text
+    assert len(text.splitlines()) == lines
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= columns
+
+
+def test_a_pipe_gets_whole_lines(fairlead: Type) -> None:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        show_list(["word " * 200 + "end\nmore"], [Column("WHY", lambda r: r)], form="table")
+    assert out.getvalue().splitlines()[-1].endswith("end more")

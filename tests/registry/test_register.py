@@ -14,6 +14,7 @@ from fairlead.registry import (
     NotRegistrable,
     Status,
     VersionMissing,
+    VersionRef,
     get_model,
     get_version,
     list_models,
@@ -177,5 +178,7 @@ def test_what_is_not_there_says_what_is(sqlite_store: Store) -> None:
         VersionMissing, match=r"there is no version late@2. The model has the versions 1 and the aliases none"
     ):
         get_version(sqlite_store, "late@2")
+    with pytest.raises(VersionMissing):  # more than a column of the database holds
+        get_version(sqlite_store, VersionRef("late", 2**63, ""))
     with pytest.raises(VersionMissing, match="there is no version late@champion"):
         get_version(sqlite_store, "late")

@@ -46,6 +46,7 @@ def test_a_reading_has_no_receipt(client: httpx.Client) -> None:
         ("DELETE", "/api/v1/notes", {}, 405, "server.wrong-method"),
         ("POST", "/api/v1/notes", {"content": b""}, 400, "invalid"),
         ("POST", "/api/v1/notes", {"content": b"{"}, 400, "invalid"),
+        ("POST", "/api/v1/notes", {"content": b'{"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}"}, 400, "invalid"),
         ("POST", "/api/v1/notes", {"content": b"\xff\xfe"}, 400, "invalid"),
         ("POST", "/api/v1/notes", {"json": {"text": 7}}, 400, "invalid"),
         ("POST", "/api/v1/notes", {"json": {"text": "a", "txet": "b"}}, 400, "invalid"),

@@ -24,7 +24,20 @@ def _bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8400", "testserver.evil.example", "", "127.0.0.1@x"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8400",
+        "testserver.evil.example",
+        "",
+        "127.0.0.1@x",
+        "x@testserver",
+        "[::1",
+        "[x]",
+        "testserver/x",
+    ],
+)
 def test_a_name_of_another_machine_is_refused(client: httpx.Client, host: str) -> None:
     answer = client.get(READ, headers={"Host": host})
     assert (answer.status_code, answer.json()["code"]) == (403, "server.foreign-host")
@@ -48,6 +61,7 @@ def test_the_port_of_the_host_does_not_matter(client: httpx.Client) -> None:
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://testserver:81"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://[::1"}, 403),
     ],
 )
 def test_a_change_is_asked_for_from_this_servers_own_pages(

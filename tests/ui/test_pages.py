@@ -1,11 +1,15 @@
 """Every page, without a browser: it answers, keeps its budget, escapes what people wrote, and says how to go on."""
 
 import gzip
+import html
+import importlib
 import re
+import shlex
 from collections.abc import Callable
 
 import httpx
 import pytest
+from tests.docs.test_commands import parse
 from tests.seeded import Seeded
 
 Address = Callable[[Seeded], str]
@@ -175,3 +179,36 @@ def test_all_scripts_together_are_small(client: httpx.Client) -> None:
     scripts = [file for file in files("fairlead.ui").joinpath("static").iterdir() if file.name.endswith(".js")]
     assert sum(len(script.read_bytes()) for script in scripts) <= 20_000
     assert all("http" not in script.read_text("utf-8") for script in scripts), "nothing is asked from a foreign host"
+
+
+@pytest.mark.parametrize("name", sorted((PAGES.keys() | LOOP_PAGES.keys()) - {"kit", "sign in"}))
+def test_a_page_offers_lines_that_can_be_typed(request: pytest.FixtureRequest, seeded: Seeded, name: str) -> None:
+    client = request.getfixturevalue("client" if name in PAGES else "looped_client")
+    page = client.get(PAGES[name](seeded) if name in PAGES else LOOP_PAGES[name]).text
+    shell, python = (
+        html.unescape(line) for line in re.findall(r'<span class="kind">\w+</span><code>(.*?)</code>', page)
+    )
+    for command in shell.split("  &&  "):
+        match shlex.split(command):
+            case ["fairlead", *rest]:
+                parse(rest)
+            case other:
+                assert other[0] == "curl", "a screen offers itself as a command line"
+    called = re.match(r"fairlead\.(\w+)\.(\w+)\(", python)
+    if called:
+        assert hasattr(importlib.import_module(f"fairlead.{called[1]}"), called[2])
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/ui/audit?type=x;reboot&actor=$(id)", "fairlead get events --type 'x;reboot' --actor '$(id)'  &&"),
+        (
+            "/ui/audit?about=version:a;b&since=2013-01-01",
+            "fairlead get events --subject 'version:a;b' --since 2013-01-01",
+        ),
+        ("/ui/runs?filter=tags.a+%3D+%22%60id%60%22", "fairlead get runs --filter 'tags.a = \"`id`\"'"),
+    ],
+)
+def test_a_link_puts_no_command_into_the_line_to_copy(client: httpx.Client, path: str, line: str) -> None:
+    assert f"<code>{line}" in html.unescape(client.get(path).text)

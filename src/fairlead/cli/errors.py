@@ -1,6 +1,7 @@
 """Errors on a terminal: what happened, where, why, and what to type next."""
 
 import os
+import re
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
 
 USAGE = {"plan": 1, "verify": 3}
 """Exit codes for a mistake in the command line, where 2 already has a meaning."""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters, but for the tab and the end of a line."""
+
+
+def plain(text: str) -> str:
+    """Return a text in which nothing can steer a terminal: names and reasons come from others, too."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def exit_code_of_usage(error: click.UsageError) -> int:
@@ -41,9 +51,9 @@ def print_error(error: FairleadError) -> None:
     """Print the four parts on stderr, each on its own line."""
     colour = coloured(sys.stderr)
     mark = click.style("error", fg="red", bold=True) if colour else "error"
-    click.echo(f"{mark}: {error.where}: {error.what}", err=True, color=colour)
-    click.echo(f"  why   {error.why}", err=True)
-    click.echo(f"  next  {error.next}", err=True)
+    click.echo(f"{mark}: {plain(error.where)}: {plain(error.what)}", err=True, color=colour)
+    click.echo(f"  why   {plain(error.why)}", err=True)
+    click.echo(f"  next  {plain(error.next)}", err=True)
 
 
 def print_fault(fault: Exception, session: "Session") -> None:

@@ -1,7 +1,10 @@
 """The command ``fairlead``: finds the verb, and turns errors into four parts and an exit code."""
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -10,7 +13,7 @@ import click
 from fairlead.cli.errors import exit_code_of_usage, print_error, print_fault, told
 from fairlead.cli.listing import VERBS
 from fairlead.cli.session import Session, common_options
-from fairlead.kernel import VERSION, FairleadError
+from fairlead.kernel import VERSION, FairleadError, Invalid, Unavailable
 
 EPILOG = """\b
 Exit codes: 0 done; 1 an error, told in four parts on stderr; 2 a mistake in the command line.
@@ -19,11 +22,26 @@ Exit codes: 0 done; 1 an error, told in four parts on stderr; 2 a mistake in the
 """
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ENOUGH = 141
+"""What a shell sees of a program that the signal SIGPIPE ended; 0 or 1 would say of `verify` what nobody found out."""
+
+
+class _ReadEnough(Exception):
+    """Whoever read our output has seen enough: ``fairlead get runs | head``."""
+
+
 class Verbs(click.Group):
     """Knows every verb's name and one line of help; imports a verb's module when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(VERBS)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReadEnough from None  # click would take it for a failure
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         verb = VERBS.get(cmd_name)
@@ -80,6 +98,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
     session = Session()
     try:
+        _check_text(arguments)
         try:
             code = fairlead.main(arguments, prog_name="fairlead", standalone_mode=False, obj=session)
         finally:
@@ -97,10 +116,35 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`fairlead get runs | head`); nothing more can be flushed.
-        sys.stdout = None
-        return 0
+    except _ReadEnough:
+        # What is left in the buffer goes nowhere, instead of into an error when the interpreter ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READ_ENOUGH
     except Exception as fault:  # noqa: BLE001  # the edge: our own mistake, told without a stack trace
-        print_fault(fault, session)
+        if isinstance(fault, OSError) and fault.errno in _NO_ROOM:
+            print_error(_no_room(fault))
+        else:
+            print_fault(fault, session)
         return session.code_of_fault
+
+
+def _no_room(error: OSError) -> Unavailable:
+    return Unavailable(
+        "what was to be written has no room",
+        where=str(error.filename or "output"),
+        why=f"The system says: {os.strerror(error.errno or 0)}.",
+        next="make room, and repeat it",
+    )
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Raise ``Invalid`` for words that are no text: their bytes could be neither kept nor compared."""
+    for word in arguments:
+        if not word.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in word):
+            raise Invalid(
+                f"{ascii(word)[:80]} is no text",
+                where="command line",
+                why=f"Its bytes are not of the encoding that this system uses, {sys.getfilesystemencoding()}.",
+                next="type it again",
+            )

@@ -5,15 +5,19 @@ import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from shutil import get_terminal_size
 from typing import Any, NamedTuple
 
 import click
 import msgspec
 
-from fairlead.cli.errors import coloured
+from fairlead.cli.errors import coloured, plain
 from fairlead.cli.yaml import to_yaml
 
 FORMATS = ("table", "json", "yaml", "csv")
+_GAP = 3
+"""What stands between two columns."""
+_ANY_WIDTH = 100_000
 
 
 class Column(NamedTuple):
@@ -77,27 +81,62 @@ def print_facts(lines: Sequence[tuple[str, Any]]) -> None:
 
 
 def print_table(items: Sequence[Any], columns: Sequence[Column]) -> None:
+    rows = [[" ".join(text_of(column.value(item)).splitlines()) for column in columns] for item in items]
+    if not sys.stdout.isatty():
+        # A file or a pipe has no width: lines stay whole, so that they can be cut and searched.
+        click.echo("\n".join(line.rstrip() for line in _drawn(rows, columns, None).splitlines()))
+        return
+    room = get_terminal_size().columns
+    widths = _widths([[column.heading for column in columns], *rows], room)
+    if widths is not None:
+        click.echo(_drawn(rows, columns, widths), nl=False)
+        return
+    for row in rows:
+        print_facts([(column.heading.lower(), text) for column, text in zip(columns, row, strict=True)])
+        click.echo()
+
+
+def _drawn(rows: Sequence[Sequence[str]], columns: Sequence[Column], widths: Sequence[int] | None) -> str:
+    """Return a table, each column as wide as its texts, or of the widths that are given."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.heading, justify="right" if column.number else "left", overflow="fold")
-    for item in items:
-        table.add_row(*(Text(text_of(column.value(item))) for column in columns))
-    terminal = sys.stdout.isatty()
-    # A file or a pipe has no width: lines stay whole, so that they can be cut and searched.
+    for number, column in enumerate(columns):
+        table.add_column(
+            column.heading, justify="right" if column.number else "left", overflow="fold",
+            width=None if widths is None else widths[number], no_wrap=widths is None,
+        )  # fmt: skip
+    for row in rows:
+        table.add_row(*(Text(text) for text in row))
     console = Console(
-        file=sys.stdout, width=None if terminal else 400, no_color=not coloured(sys.stdout), highlight=False
-    )
-    if terminal:
-        console.print(table)
-        return
+        file=sys.stdout, width=_ANY_WIDTH if widths is None else sum(widths) + _GAP * (len(widths) - 1),
+        no_color=not coloured(sys.stdout), highlight=False,
+    )  # fmt: skip
     with console.capture() as captured:
         console.print(table)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    return captured.get()
+
+
+def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """Return how wide each column of a table may be so that no word of it is broken; None when there is no room.
+
+    An id that is broken over two lines cannot be copied.
+    """
+    from rich.cells import cell_len
+
+    texts = list(zip(*rows, strict=True))
+    widths = [max(cell_len(text) for text in column) for column in texts]
+    least = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in texts]
+    over = sum(widths) + _GAP * (len(widths) - 1) - room
+    for _ in range(over):
+        widest = max(range(len(widths)), key=lambda n: widths[n] - least[n])
+        if widths[widest] == least[widest]:
+            return None
+        widths[widest] -= 1
+    return widths
 
 
 def text_of(value: Any) -> str:
@@ -118,7 +157,7 @@ def text_of(value: Any) -> str:
         case list() | tuple():
             return ", ".join(text_of(item) for item in value)
         case _:
-            return str(value)
+            return plain(str(value))
 
 
 def _csv(items: Sequence[Any], columns: Sequence[Column]) -> str:

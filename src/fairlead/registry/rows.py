@@ -10,6 +10,9 @@ from fairlead.registry.records import LATEST, Approval, Status, Version, Version
 from fairlead.registry.tables import registry_aliases, registry_approvals, registry_models, registry_versions
 from fairlead.store import RowsDamaged
 
+_MOST = 2**31 - 1
+"""The highest number that every database keeps in the column of versions."""
+
 
 def locate(connection: Connection, ref: VersionRef) -> VersionRef:
     """Return the reference by number to what ``ref`` names; number 0 when it names nothing."""
@@ -23,6 +26,8 @@ def locate(connection: Connection, ref: VersionRef) -> VersionRef:
 def find_version(connection: Connection, ref: VersionRef) -> Version:
     """Return the version that a reference names. Raises ``ModelMissing`` or ``VersionMissing``."""
     number = locate(connection, ref).version
+    if number is not None and number > _MOST:  # asked for, it would be an error of the database
+        raise _missing(connection, ref)
     row = connection.execute(
         select(registry_versions.c.status, registry_versions.c.record)
         .where(registry_versions.c.model == ref.model, registry_versions.c.number == number)

@@ -1,7 +1,8 @@
 """Who is at the door: the Host header, the origin of a change, and the token or the local user behind a request."""
 
 import ipaddress
-from urllib.parse import unquote, urlsplit
+import re
+from urllib.parse import unquote
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +22,8 @@ REMEMBERED_S = 5.0
 """How long a token is taken without asking the database again: the time that a revocation needs to arrive."""
 ANYONE = Access(actor=Actor("anonymous"), permission=Permission.PUBLIC)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]@/:\s]+)(?::\d*)?")
+"""A Host header: a name or an address, and maybe a port. What reads otherwise names nobody."""
 
 
 def is_loopback(host: str) -> bool:
@@ -48,9 +51,10 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
         """Raise ``ForeignHost`` when the Host header names another machine."""
         if not self.hosts:
             return
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if host not in self.hosts:
-            raise ForeignHost(f"this server is not called {host[:100]!r}", where="header Host")
+        said = headers.get("host", "")
+        named = _HOST.fullmatch(said)
+        if named is None or named[1].strip("[]").lower() not in self.hosts:
+            raise ForeignHost(f"this server is not called {said[:100]!r}", where="header Host")
 
     def check_origin(self, method: str, headers: Headers) -> None:
         """Raise ``ForeignOrigin`` when a browser says that a change was asked for by another site's page."""
@@ -62,7 +66,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
                 raise ForeignOrigin(f"the change was asked for from a {site[:20]} page", where="header Sec-Fetch-Site")
             return
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
+        if origin is not None and origin.partition("://")[2] != headers.get("host", ""):
             raise ForeignOrigin(f"the change was asked for from {origin[:100]!r}", where="header Origin")
 
     async def admit(self, needed: Permission, headers: Headers) -> Access:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -61,6 +61,8 @@ class PathApp:
             response = await self._answer(request)
         except FairleadError as error:
             response = self._told(request, error)
+        except ClientDisconnect:
+            return  # whoever asked has gone, in the middle of the body; nobody is there to be answered
         except Exception as fault:  # noqa: BLE001  # the edge: a fault of ours must not take the server with it
             response = self._told(request, fault_of(self._ids, route=f"{request.method} {self._path}", fault=fault))
         await response(scope, receive, send)
@@ -151,7 +153,7 @@ def _decoded(operation: Operation, body: bytes, path: str) -> Any:
             why="Each field has a type, and a field that nobody reads would silently do nothing.",
             next="compare with the schema at /api/v1/openapi.json",
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(
             "the body is not JSON" if body else "the body is empty",
             where=where,
@@ -167,7 +169,7 @@ def _reason_of(decoded: Any, body: bytes) -> str:
         return reason
     try:
         return msgspec.json.decode(body, type=_Because).because
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ""
 
 

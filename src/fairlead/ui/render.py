@@ -1,6 +1,7 @@
 """Turn a template and its values into a page: one environment, the security headers, the words for time and numbers."""
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -77,6 +78,7 @@ class Pages:
         )  # fmt: skip
         self._environment.filters.update(
             ago=self._ago, when=when, num=number, short=short, brief=brief, percent=percent, span=span, signed=signed,
+            words=words, quoted=quoted,
         )  # fmt: skip
         self._environment.globals.update(
             asset=assets.url,
@@ -161,6 +163,8 @@ def span(seconds: float | None, *, most: int = 2) -> str:
         return "–"
     if not seconds:
         return "0 s"
+    if seconds < 0:  # two clocks that do not agree
+        return "\u2212" + span(-seconds, most=most)
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:
@@ -172,6 +176,20 @@ def span(seconds: float | None, *, most: int = 2) -> str:
             first, rest = int(seconds // size), int(seconds % size // small)
             return f"{first} {unit} {rest} {below}" if rest and first < 10 and most > 1 else f"{first} {unit}"
     return f"{seconds:.3g} s" if most > 1 else f"{seconds:.0f} s"
+
+
+def words(values: Mapping[str, Any], **options: str) -> str:
+    """Return what a page was asked for as words of a command line: after its option, or alone where that is empty.
+
+    Whoever made a link chose these values, and whoever follows it copies the line into a shell.
+    """
+    said = [(option, str(values[name])) for name, option in options.items() if values.get(name)]
+    return "".join(f" {option} {shlex.quote(value)}" if option else f" {shlex.quote(value)}" for option, value in said)
+
+
+def quoted(text: str) -> str:
+    """Return a text as Python and JSON write it."""
+    return msgspec.json.encode(text).decode()
 
 
 def query_of(values: Mapping[str, Any], **changed: Any) -> str:

@@ -34,8 +34,12 @@ NOUNS: dict[str, tuple[str, str]] = {
 OTHER_WORDS = {"features": "views", "pipeline-runs": "pipelines"}
 
 
+def _completed(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    return [noun for noun in NOUNS if noun.startswith(typed)]
+
+
 @click.command()
-@click.argument("noun", required=False)
+@click.argument("noun", required=False, shell_complete=_completed)
 @click.argument("name", required=False, default="")
 @click.option("-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most this many.")
 @click.option("--filter", default="", metavar="TEXT", help="Runs: \"metrics.auc > 0.7 and params.trees = '120'\".")
