@@ -160,6 +160,7 @@ def test_a_token_is_issued_once_listed_and_revoked(fairlead: Type) -> None:
     (listed,) = _json(fairlead("token", "list", "-o", "json").out)
     assert (listed["name"], listed["permission"]) == ("ci", "write")
     assert typed.out.strip() not in str(listed)
+    assert "would revoke token ci" in fairlead("token", "revoke", "ci", "--dry-run").out
     asked = fairlead("token", "revoke", "ci")
     assert (asked.code, "add --yes" in asked.err) == (1, True)
     assert fairlead("token", "revoke", "ci", "--yes", "--because", "over").code == 0
@@ -170,7 +171,8 @@ def test_dry_runs_change_nothing(at_seeded: Type) -> None:
     before = at_seeded("get", "events", "-n", "1", "-o", "json").out
     for words in (
         ("approve", "slow@3", "--dry-run"), ("reject", "slow@3", "--dry-run"), ("serve", "slow@2", "--dry-run"),
-        ("apply", "--dry-run"), ("init", "other.py", "--dry-run"), ("plan",),
+        ("apply", "--dry-run"), ("init", "other.py", "--dry-run"), ("plan",), ("run", "slow", "--dry-run"),
+        ("token", "create", "ci", "--dry-run"),
     ):  # fmt: skip
         assert at_seeded(*words).code == 0, words
     assert at_seeded("get", "events", "-n", "1", "-o", "json").out == before

@@ -36,7 +36,7 @@ def test_apply_makes_an_approved_version_answer(store: Store, project: Project, 
     done = approve_version(store, "slow@1", actor=actor, because="first model")
     assert (done.stage, done.endpoint.routing.champion) == ("full", 1)
     assert done.approval.self_approved
-    assert aliases(store, "slow") == {"challenger": 1, "champion": 1}
+    assert aliases(store, "slow") == {"champion": 1}
     assert verify(store).kind == "intact"
 
     again = make_plan(store, project)

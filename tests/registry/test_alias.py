@@ -27,7 +27,7 @@ def test_moving_an_alias_says_from_where_to_where(store: Store) -> None:
         approve(change, second)
         set_alias(change, "late@challenger", "champion")
     assert get_version(store, "late").number == 2
-    assert aliases(store, "late") == get_model(store, "late").aliases == {"challenger": 2, "champion": 2}
+    assert aliases(store, "late") == get_model(store, "late").aliases == {"champion": 2}, "it is no challenger any more"
     moved = [event for event in events(store, type="registry.alias-moved") if event.data["alias"] == "champion"]
     assert [(event.data["was"], event.data["now"]) for event in moved] == [(None, 1), (1, 2)]
     assert (moved[1].before, moved[1].after) == (first.covered, second.covered)

@@ -4,7 +4,7 @@ In: a loaded project, and people's decisions. Out: plans in words, versions with
 """
 
 from fairlead.loop.api import routes
-from fairlead.loop.apply import RunFailed, apply_project, as_of, run_one
+from fairlead.loop.apply import RunFailed, apply_project, as_of, pipeline_of, run_one
 from fairlead.loop.cancel import NotToBeCancelled, cancel_turn
 from fairlead.loop.conditions import NeverAnswered
 from fairlead.loop.declarations import applied, projects
@@ -44,6 +44,7 @@ __all__ = [
     "ReplayRunning", "RolloutNotStarted", "RunFailed", "StageName", "Told", "TrainingFailed", "Trigger", "TriggerKind",
     "Turn", "TurnMissing", "TurnState", "applied", "apply_project", "approve_version", "as_of", "cancel_turn",
     "declarations", "frontier_picture", "frontier_policies", "frontier_table", "get_turn", "list_turns", "make_plan",
-    "model_input", "move_turn", "open_turn", "open_turn_of", "projects", "replayed_model", "report_lines", "report_of",
-    "roll_back", "routes", "run_one", "serve_version", "stages_of", "turn_line", "with_policy",
+    "model_input", "move_turn", "open_turn", "open_turn_of", "pipeline_of", "projects", "replayed_model",
+    "report_lines", "report_of", "roll_back", "routes", "run_one", "serve_version", "stages_of", "turn_line",
+    "with_policy",
 ]  # fmt: skip

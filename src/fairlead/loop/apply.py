@@ -56,6 +56,11 @@ def run_one(
     store: Store, project: Project, name: str, *, actor: Actor, because: str, watch: Watch | None = None
 ) -> tuple[PipelineRun | None, tuple[Outcome, ...]]:
     """Do one thing now: train a model, bring a view's features online up to date, or take a source's snapshot."""
+    return _run(store, pipeline_of(store, project, name), actor=actor, because=because, watch=watch)
+
+
+def pipeline_of(store: Store, project: Project, name: str) -> PipelineSpec:
+    """Return what ``run_one`` would do now for a declared source, view or model. Raises ``NotFound``."""
     spec, moment = project.spec, as_of(store, project)
     pipelines: dict[str, PipelineSpec] = {source.name: snapshot_pipeline(project, source) for source in spec.sources}
     pipelines |= {view.name: materialise_pipeline(project, view, as_of=moment) for view in spec.views}
@@ -70,7 +75,7 @@ def run_one(
             why="Only a declared source, view or model can be run.",
             next=f"fairlead run {next(iter(reversed(pipelines)), 'NAME')}",
         )
-    return _run(store, pipelines[name], actor=actor, because=because, watch=watch)
+    return pipelines[name]
 
 
 def as_of(store: Store, project: Declared) -> datetime:

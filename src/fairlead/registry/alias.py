@@ -4,7 +4,7 @@ from sqlalchemy import delete, insert, select, update
 
 from fairlead.registry.errors import ModelMissing, NotApproved
 from fairlead.registry.events import AliasMoved
-from fairlead.registry.records import CHAMPION, Version, VersionRef, check_alias
+from fairlead.registry.records import CHALLENGER, CHAMPION, Version, VersionRef, check_alias
 from fairlead.registry.rows import aliases_of, find_version, lock_version, yes_to
 from fairlead.registry.tables import registry_aliases, registry_models
 from fairlead.store import Change
@@ -13,7 +13,8 @@ from fairlead.store import Change
 def set_alias(change: Change, ref: VersionRef | Version | str, alias: str) -> Version:
     """Let ``alias`` name a version; return it. Naming the same version again changes nothing and records nothing.
 
-    Only an approved version whose approval covers what is registered becomes ``champion``: raises ``NotApproved``.
+    Only an approved version whose approval covers what is registered becomes ``champion``: raises ``NotApproved``. It
+    is no ``challenger`` any more then.
     """
     check_alias(alias, where=f"alias {alias[:80]!r}")
     version = lock_version(change.connection, VersionRef.of(ref))
@@ -29,6 +30,8 @@ def set_alias(change: Change, ref: VersionRef | Version | str, alias: str) -> Ve
         table = registry_aliases
         change.execute(update(table).where(table.c.model == version.model, table.c.alias == alias).values(**row))
     _record(change, version.model, alias, was=_at(change, version.model, was), now=version)
+    if alias == CHAMPION and aliases_of(change.connection, version.model).get(CHALLENGER) == version.number:
+        drop_alias(change, version.model, CHALLENGER)
     return version
 
 

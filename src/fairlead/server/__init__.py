@@ -12,10 +12,10 @@ from fairlead.server.openapi import is_described, openapi_of
 from fairlead.server.records import Access, IssuedToken, Token
 from fairlead.server.rooms import Rooms
 from fairlead.server.run import Address, NeedsToken, application, doors_of, running_server, serve
-from fairlead.server.tokens import has_active_token, issue_token, list_tokens, recognise, revoke_token
+from fairlead.server.tokens import active_token, has_active_token, issue_token, list_tokens, recognise, revoke_token
 
 __all__ = [
     "COOKIE", "Access", "Address", "BadRoute", "Doors", "Face", "IssuedToken", "Mount", "NeedsToken", "NotSignedIn",
-    "Rooms", "Token", "application", "create_app", "doors_of", "has_active_token", "is_described", "is_loopback",
-    "issue_token", "list_tokens", "openapi_of", "recognise", "revoke_token", "running_server", "serve",
+    "Rooms", "Token", "active_token", "application", "create_app", "doors_of", "has_active_token", "is_described",
+    "is_loopback", "issue_token", "list_tokens", "openapi_of", "recognise", "revoke_token", "running_server", "serve",
 ]  # fmt: skip

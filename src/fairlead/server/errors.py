@@ -7,7 +7,7 @@ class NotSignedIn(Refused):
     """The caller has not said who they are, and this server wants to know."""
 
     code = "server.not-signed-in"
-    default_why = "This server is reachable from elsewhere, so every call carries an API token that still holds."
+    default_why = "Who sends a token, or calls from elsewhere, is known by an API token that still holds."
     default_next = "send 'Authorization: Bearer <token>'; an administrator makes one with: fairlead token create NAME"
 
 

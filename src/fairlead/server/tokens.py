@@ -5,7 +5,7 @@ import secrets
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from fairlead.kernel import Actor, ActorKind, Conflict, Invalid, NotFound, Permission, digest_of_bytes, parse_time
 from fairlead.server.events import TokenIssued, TokenRevoked
@@ -67,12 +67,16 @@ def issue_token(
 
 def revoke_token(change: Change, id_or_name: str) -> Token:
     """End a token, named by its id or by a name that one active token has. Servers stop taking it within seconds."""
-    found = [
-        _token(row)
-        for row in change.connection.execute(
-            select(api_tokens).where((api_tokens.c.id == id_or_name) | (api_tokens.c.name == id_or_name))
-        ).mappings()
-    ]
+    token = msgspec.structs.replace(active_token(change.connection, id_or_name), revoked_at=change.at)
+    change.execute(update(api_tokens).where(api_tokens.c.id == token.id).values(revoked_at=change.at.isoformat()))
+    change.record(TokenRevoked(token=token.id, name=token.name))
+    return token
+
+
+def active_token(connection: Connection, id_or_name: str) -> Token:
+    """Return the active token with an id or a name. Raises ``NotFound``, and ``Conflict`` unless it is exactly one."""
+    query = select(api_tokens).where((api_tokens.c.id == id_or_name) | (api_tokens.c.name == id_or_name))
+    found = [_token(row) for row in connection.execute(query).mappings()]
     if not found:
         raise NotFound(
             f"there is no token {id_or_name[:100]!r}",
@@ -88,10 +92,7 @@ def revoke_token(change: Change, id_or_name: str) -> Token:
             why="It is already revoked." if not active else "A name alone does not say which one is meant.",
             next="fairlead get tokens" if not active else f"fairlead token revoke {active[0].id}",
         )
-    token = msgspec.structs.replace(active[0], revoked_at=change.at)
-    change.execute(update(api_tokens).where(api_tokens.c.id == token.id).values(revoked_at=change.at.isoformat()))
-    change.record(TokenRevoked(token=token.id, name=token.name))
-    return token
+    return active[0]
 
 
 def list_tokens(store: Store) -> tuple[Token, ...]:

@@ -7,12 +7,16 @@ from fairlead.cli.output import Column
 from fairlead.cli.session import Session
 from fairlead.kernel import is_id
 from fairlead.monitoring import Alert, alerts, get_alert
+from fairlead.serving import get_endpoint
 
 
 def _find(session: Session, asked: Asked) -> Any:
     if is_id(asked.name):
         return get_alert(session.store, asked.name)
-    return alerts(session.store, endpoint=asked.name or None, limit=asked.limit)
+    found = alerts(session.store, endpoint=asked.name or None, limit=asked.limit)
+    if asked.name and not found:
+        get_endpoint(session.store, asked.name)  # of a name that nothing has, silence would be good news
+    return found
 
 
 def _facts(alert: Alert) -> list[tuple[str, Any]]:

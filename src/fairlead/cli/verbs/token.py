@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -12,7 +13,7 @@ from fairlead.cli.nouns.noun import Asked
 from fairlead.cli.output import Column, output_option, show_list, show_one
 from fairlead.cli.session import Session, because_option, pass_session
 from fairlead.kernel import Invalid, Permission
-from fairlead.server import issue_token, list_tokens, revoke_token
+from fairlead.server import active_token, issue_token, list_tokens, revoke_token
 
 SCOPES = [permission.value for permission in Permission if permission is not Permission.PUBLIC]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -29,11 +30,17 @@ def token() -> None:
 @click.option("--as", "actor", default="", metavar="PERSON", help="Act in this person's name instead of its own.")
 @click.option("--expires", default="90d", show_default=True, metavar="TIME", help="90d, 12h, or never.")
 @because_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be issued.")
+@click.option("--yes", is_flag=True, help="Never asks; taken for scripts that pass it everywhere.")
 @output_option
 @pass_session
-def create(session: Session, name: str, scope: str, actor: str, expires: str, because: str, form: str) -> None:
+def create(session: Session, /, name: str, scope: str, form: str, dry_run: bool, **told: Any) -> None:
     """Issue a token; its secret is shown this once."""
+    actor, expires, because = told["actor"], told["expires"], told["because"]
     life = None if expires == "never" else _seconds(expires)
+    if dry_run:
+        click.echo(f"Nothing has changed: this would issue the token {name}, which may {scope}, expiring: {expires}.")
+        return
     with session.store.change(session.actor, because) as change:
         issued = issue_token(change, name, permission=Permission(scope), actor=actor, expires_in_s=life)
     if form == "table":
@@ -73,14 +80,20 @@ def _columns(now: datetime) -> list[Column]:
 @token.command()
 @click.argument("token_")
 @because_option
+@click.option("--dry-run", is_flag=True, help="Only say which token it is.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
-def revoke(session: Session, token_: str, because: str, yes: bool) -> int:
+def revoke(session: Session, token_: str, because: str, dry_run: bool, yes: bool) -> int:
     """End a token, by its id or its name. Servers stop taking it within seconds."""
-    if not confirmed(f"Revoke token {token_}?", yes=yes):
+    with session.store.read() as connection:
+        found = active_token(connection, token_)
+    if dry_run:
+        click.echo(f"Nothing has changed: this would revoke token {found.name} ({found.id}).")
+        return 0
+    if not confirmed(f"Revoke token {found.name}?", yes=yes):
         return 1
     with session.store.change(session.actor, because) as change:
-        revoked = revoke_token(change, token_)
+        revoked = revoke_token(change, found.id)
     click.echo(f"Token {revoked.name} ({revoked.id}) is revoked.")
     return 0
 
