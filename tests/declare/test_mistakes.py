@@ -215,6 +215,8 @@ MODELS = {
     "a calculation as label": (BadModel, "compare it", "fl.model(view(), label=Flight.arr_delay / 60)  # !"),
     "a span of no length": (BadDuration, "last 14 days", "fl.model(view(), label=Flight.arr_delay, train='recently')  # !"),
     "a test on all history": (BadModel, "last 14 days", "fl.model(view(), label=Flight.arr_delay, test='all history')  # !"),
+    "no quantile": (BadModel, "quantile=0.9", "fl.model(view(), label=Flight.arr_delay, quantile=1)  # !"),
+    "quantile of a yes": (BadModel, "leave", "fl.model(view(), label=Flight.arr_delay > 15, quantile=0.9)  # !"),
     "no seed": (BadModel, "seed=7", "fl.model(view(), label=Flight.arr_delay, seed=-1)  # !"),
     "a model above a class": (BadModel, "def late(X, y)", "@fl.model(view(), label=Flight.arr_delay)  # !\nclass A: ..."),
     "a model without rows": (BadModel, "def a(X, y", "@fl.model(view(), label=Flight.arr_delay)  # !\ndef a(X): ..."),

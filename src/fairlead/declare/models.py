@@ -211,12 +211,14 @@ class ModelDecorator:
 
 def model(
     view: FeatureView, *, label: Test | NumberColumn, train: str = "all history", test: str = "last 14 days",
-    seed: int = 0, owner: str = "", description: str = "",
+    seed: int = 0, quantile: float = 0.5, owner: str = "", description: str = "",
 ) -> ModelDecorator:  # fmt: skip
     """Declare that the function below learns ``label`` from ``view``: ``function(X, y, **params)`` returns it fitted.
 
     ``train`` and ``test`` are spans of time, ``"all history"`` or ``"last 60 days"``; the test span is the newest and
-    is never trained on. What follows ``X, y`` in the signature are parameters with defaults. Raises ``BadModel``.
+    is never trained on. ``quantile`` says what a model of numbers predicts when that is no median or mean:
+    ``fl.pinball`` is measured at it. What follows ``X, y`` in the signature are parameters with defaults. Raises
+    ``BadModel``.
     """
     where = here()
     if not isinstance(view, FeatureView):
@@ -233,6 +235,7 @@ def model(
             why="A seed is a whole number from 0 up to 2**32, so that training can be repeated.",
             next="write for example seed=7",
         )
+    _check_quantile(quantile, label)
     tested = span_of(test, what="test")
     if tested.seconds is None:
         raise BadModel(
@@ -242,10 +245,22 @@ def model(
             next='write for example test="last 14 days"',
         )
     parts = {
-        "train": span_of(train, what="train"), "test": tested, "seed": seed, "owner": said(owner, "owner", most=200),
-        "description": said(description, "description"), "where": where,
+        "train": span_of(train, what="train"), "test": tested, "seed": seed, "quantile": quantile,
+        "owner": said(owner, "owner", most=200), "description": said(description, "description"), "where": where,
     }  # fmt: skip
     return ModelDecorator(view.spec, label_of(label, view.spec), parts)
+
+
+def _check_quantile(quantile: object, label: object) -> None:
+    is_share = isinstance(quantile, int | float) and not isinstance(quantile, bool) and 0 < quantile < 1
+    if is_share and (quantile == 0.5 or not isinstance(label, Test)):
+        return
+    raise BadModel(
+        f"quantile={quantile!r} is not between 0 and 1" if not is_share else "a yes or no has no quantile",
+        where=here(),
+        why="It says which quantile of a number the model predicts: 0.9 lies above nine outcomes of ten.",
+        next="write for example quantile=0.9" if not is_share else "leave quantile out",
+    )
 
 
 def _params(function: Callable[..., Any], name: str, where: str) -> dict[str, Any]:

@@ -309,6 +309,8 @@ class ModelSpec(Spec, frozen=True, tag="model"):
     serving: ServingSpec | None = None
     retraining: RetrainingSpec | None = None
     seed: int = 0
+    quantile: float = 0.5
+    """Which quantile of a number the model predicts; the pinball loss is that of this one."""
     code: str = ""
     """Digest of the function's source text."""
     owner: str = ""

@@ -129,7 +129,7 @@ def _policy(dossier: Dossier) -> Values:
     model = msgspec.json.decode(dossier.members[POLICY].data, type=ModelSpec)
     values: Values = {f"accepted if {describe(condition)}": "yes" for condition in model.accept}
     values |= {"label": show(model.label.expression), "train": model.train.text, "test": model.test.text}
-    values |= {"seed": model.seed, "owner": model.owner or None}
+    values |= {"seed": model.seed, "quantile": model.quantile, "owner": model.owner or None}
     if model.serving is not None:
         values["rollout"] = show_rollout(model.serving.rollout)
         values["rolled back if"] = describe(model.serving.roll_back_if) if model.serving.roll_back_if else None

@@ -89,7 +89,7 @@ def evaluate_candidate(context: StepContext) -> dict[str, Any]:
     def measured(prediction: Any) -> Evaluation:
         return evaluate(
             task=model.label.task, y=truth, prediction=prediction, measured_at=clock.now(), slices=slices,
-            seed=model.seed, rows=rows,
+            seed=model.seed, quantile=model.quantile, rows=rows,
         )  # fmt: skip
 
     predicted = prediction_of(runtime, test)
@@ -101,7 +101,7 @@ def evaluate_candidate(context: StepContext) -> dict[str, Any]:
     if theirs is not None:
         comparison = compare_on_rows(
             task=model.label.task, y=truth, champion=theirs, challenger=predicted, champion_rows=rows,
-            challenger_rows=rows, seed=model.seed,
+            challenger_rows=rows, seed=model.seed, quantile=model.quantile,
         )  # fmt: skip
     sample = pq.read_table(io.BytesIO(context.get_bytes(logged.sample)))
     latency = measure_latency(

@@ -110,7 +110,7 @@ def _materialise(project: Declared, view: FeatureViewSpec) -> StepSpec:
 
 def _training(project: Declared, model: ModelSpec, *, as_of: datetime) -> list[StepSpec]:
     learnt = msgspec.structs.replace(model, accept=(), serving=None, retraining=None)
-    seen = msgspec.structs.replace(learnt, function="", params={}, seed=0, code="")
+    seen = msgspec.structs.replace(learnt, function="", params={}, seed=0, quantile=0.5, code="")
     features, train, evaluate = f"features-{model.name}", f"train-{model.name}", f"evaluate-{model.name}"
     return [
         StepSpec(
