@@ -117,15 +117,21 @@ def test_a_step_that_differs_is_run(sqlite_store: Store, actor: Actor, marks: Ma
     assert changed.step("a").status is StepStatus.SUCCEEDED
 
 
-def test_outputs_whose_bytes_are_gone_are_not_taken_over(sqlite_store: Store, actor: Actor, marks: Marks) -> None:
+@pytest.mark.parametrize("how", ["gone", "damaged"])
+def test_outputs_whose_bytes_are_not_whole_are_not_taken_over(
+    sqlite_store: Store, actor: Actor, marks: Marks, how: str
+) -> None:
     ask = asker(sqlite_store, actor, marks)
     with Runner(sqlite_store, workers=1) as runner:
         first = runner.run_until_done(ask(step("a", "work"), seed=1).id)
         kept = first.outputs["a"]["kept"].removeprefix("sha256:")
-        (sqlite_store.settings.home_path / "blobs" / kept[:2] / kept[2:]).unlink()
+        path = sqlite_store.settings.home_path / "blobs" / kept[:2] / kept[2:]
+        path.unlink()
+        if how == "damaged":
+            path.write_bytes(b"something else")
         second = runner.run_until_done(ask(step("a", "work"), seed=1).id)
     assert second.step("a").status is StepStatus.SUCCEEDED
-    assert sqlite_store.blobs.has(first.outputs["a"]["kept"])
+    assert sqlite_store.blobs.get(first.outputs["a"]["kept"])
 
 
 def test_a_failure_is_tried_again_after_a_growing_wait(store: Store, runner: Runner, ask: Ask, marks: Marks) -> None:

@@ -69,6 +69,7 @@ def test_the_same_value_meets_the_same_version_whatever_the_id() -> None:
     for carrier in ("UA", "DL", 7, True):
         assert len({name_of(where, id_, carrier) for id_ in IDS[:200]}) == 1
     assert {name_of(where, "x", f"flight {i}") for i in range(200)} == {"champion", "canary1"}
+    assert [name_of(where, "x", i) for i in range(99)] == [name_of(where, "x", float(i)) for i in range(99)]
 
 
 def test_the_reason_says_who_and_by_what() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from fairlead.kernel import digest_of
+from fairlead.kernel import NotFound, digest_of
 from fairlead.pipelines.finish import Taken
 from fairlead.pipelines.records import StepSpec, StepStatus
 from fairlead.pipelines.tables import pipeline_steps as steps
-from fairlead.store import Store
+from fairlead.store import Damaged, Store
 
 
 def key_of(step: StepSpec, *, params: Mapping[str, Any], inputs: Mapping[str, dict[str, Any]]) -> str:
@@ -21,7 +21,7 @@ def key_of(step: StepSpec, *, params: Mapping[str, Any], inputs: Mapping[str, di
 
 
 def find(store: Store, key: str) -> Taken | None:
-    """Return the newest outputs under a key, if all the bytes that they were kept with are still here."""
+    """Return the newest outputs under a key, if all the bytes that they were kept with are here, and undamaged."""
     query = (
         select(steps.c.run_id, steps.c.outputs, steps.c.blobs)
         .where(steps.c.cache_key == key, steps.c.status == StepStatus.SUCCEEDED.value)
@@ -33,6 +33,15 @@ def find(store: Store, key: str) -> Taken | None:
     if row is None:
         return None
     blobs = msgspec.json.decode(row.blobs, type=tuple[str, ...])
-    if not all(store.blobs.has(digest) for digest in blobs):
+    if not all(_is_whole(store, digest) for digest in blobs):
         return None
     return Taken(key=key, run_id=row.run_id, outputs=row.outputs, blobs=blobs)
+
+
+def _is_whole(store: Store, digest: str) -> bool:
+    # Read and not only looked for: a damaged one is mended by doing the step again, and by nothing else.
+    try:
+        store.blobs.local_path(digest)
+    except (NotFound, Damaged):
+        return False
+    return True

@@ -56,7 +56,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """
         if not self.canaries:
             return Choice(self.champion, "champion")
-        drawn = share_of(self.routing.endpoint, id if sticky is None else str(sticky)) * 100
+        drawn = share_of(self.routing.endpoint, id if sticky is None else _text_of(sticky)) * 100
         by = "id" if sticky is None else str(self.routing.sticky_by)
         for target in self.canaries:
             percent = target.percent or 0.0
@@ -86,3 +86,8 @@ def share_of(endpoint: str, token: str) -> float:
     """Return where a token lies between 0 and 1 at an endpoint: evenly spread, and for ever the same."""
     digest = hashlib.blake2b(f"{endpoint}\0{token}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+def _text_of(sticky: object) -> str:
+    """Write a sticky value as text: a whole number is the same one, however a client sends it."""
+    return str(int(sticky)) if isinstance(sticky, float) and sticky.is_integer() else str(sticky)
