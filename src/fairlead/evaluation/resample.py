@@ -140,7 +140,7 @@ def _percentiles(resampled: Array, confidence: float) -> tuple[float, float] | N
     if defined.size < 0.95 * resampled.size:
         return None
     tail = (1.0 - confidence) / 2.0
-    # Six digits are what single precision holds; so another BLAS gives the same bounds, and the same digest.
+    # Six digits are what single precision holds: more would differ with every BLAS, and these seldom do.
     low, high = (float(f"{bound:.6g}") for bound in np.quantile(defined, [tail, 1.0 - tail]))
     return low, high
 
