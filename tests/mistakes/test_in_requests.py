@@ -228,7 +228,7 @@ INFERENCE = {
     "too many rows": asked(
         tensor("weight", "FP64", *[3.0] * 10_001), tensor("depot", "BYTES", *["north"] * 10_001),
         tensor("sent_hour", "INT64", *[3] * 10_001), tensor("depot_delay_mean_24h", "FP64", *[1.0] * 10_001),
-        what="the request has 10,001 rows", next="send the rows in parts",
+        what="weight has 10,001 rows", next="send the rows in parts",
     ),
 }  # fmt: skip
 
