@@ -45,7 +45,7 @@ def test_a_changed_model_is_not_served_and_others_are(approved: Shell) -> None:
         assert "slow@1" in refused["what"]
         assert "damaged" in refused["why"] or "not what its digest says" in refused["why"], refused
         assert get(server.url + "/v2/models/slow/ready")[0] == 503
-        status, answer = ask(server.url + "/v2/models/late/infer", KEY)
+        status, answer = ask_when_loaded(server.url, "late")
         assert (status, answer["model_version"]) == (200, "1")
         status, health = get(server.url + "/readyz")
         assert (status, "slow" in health["what"]) == (503, True)
@@ -75,7 +75,7 @@ def ask_when_loaded(url: str, endpoint: str) -> tuple[int, dict[str, str]]:
 
     def tried() -> bool:
         found[:] = [ask(f"{url}/v2/models/{endpoint}/infer", KEY)]
-        return found[0][1] is not None and found[0][1].get("code") != "serving.no-endpoint"
+        return found[0][1] is not None and found[0][1].get("code") != "serving.loading"
 
     wait_until(tried, "the models were tried")
     return found[0]

@@ -65,7 +65,7 @@ class ReleaseKeys:
                 "the key that signs releases is open to others",
                 where=f"keys/{FILE}",
                 why="Whoever can read it can release any model.",
-                next=f"chmod 600 keys/{FILE}, in the folder that fairlead doctor names as home",
+                next=f"chmod 600 keys/{FILE} in the home; which folder that is, says: fairlead doctor",
             )
         try:
             key = serialization.load_pem_private_key(data, password=None)

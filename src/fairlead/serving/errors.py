@@ -33,6 +33,14 @@ class NotReady(Unavailable):
     default_next = "fairlead status"
 
 
+class StillLoading(NotReady):
+    """The endpoint is, or may be, about to be served."""
+
+    code = "serving.loading"
+    default_why = "This process has just begun to serve it."
+    default_next = "ask again in a moment, or wait for /readyz"
+
+
 class TooBusy(Unavailable):
     """More rows are waiting than this process will get to in reasonable time."""
 

@@ -15,7 +15,7 @@ from fairlead.serving.answering import Turn
 from fairlead.serving.batching import Job
 from fairlead.serving.building import Parts
 from fairlead.serving.counting import Counting
-from fairlead.serving.errors import NoEndpoint, NotReady, NotServable
+from fairlead.serving.errors import NoEndpoint, NotReady, NotServable, StillLoading
 from fairlead.serving.inputs import Given, rows_in
 from fairlead.serving.loader import Loader
 from fairlead.serving.log import DecisionLog
@@ -319,6 +319,8 @@ class Gateway:
                 f"endpoint {endpoint} is not served: {problems[0].what}",
                 where=problems[0].where, why=problems[0].why, next=problems[0].next,
             )  # fmt: skip
+        if not self.started or self._served.is_loading(endpoint):
+            return StillLoading(f"endpoint {endpoint[:100]} is being loaded", where=f"endpoint {endpoint[:100]}")
         return NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")
 
 

@@ -52,6 +52,10 @@ class Served:
         """The endpoints that are served, or should be."""
         return sorted({*self.snapshot.routes, *self._seen})
 
+    def is_loading(self, endpoint: str) -> bool:
+        """Say whether an endpoint is being built, for the first time or anew."""
+        return endpoint in self._building
+
     async def refresh(self) -> None:
         """Take up what is routed now, and return when all of it is."""
         await self.look()
