@@ -90,7 +90,7 @@ def history(store: Store, project: Path) -> list[Callable[[], object]]:
 def test_the_past_is_told_as_it_was_told_then(store: Store, clock: VirtualClock, tmp_path: Path) -> None:
     clock.advance_to(datetime.fromisoformat("2013-03-01T12:00:00Z"))
     before = clock.now() - timedelta(days=1)
-    names = ["models slow", "versions slow@1", "versions slow@challenger", "sources parcels", "views parcel"]
+    names = ["models slow", "versions slow@1", "versions slow@latest", "sources parcels", "views parcel"]
     then: list[tuple[datetime, Said, Said]] = []
     for number, step in enumerate(history(store, tmp_path / "parcels.py")):
         step()

@@ -195,24 +195,24 @@ class DyingBeforeShadows(Dying):
 def test_killed_before_a_shadow_has_seen_an_answer_the_shadow_sees_it_afterwards(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    rollout = 'slow.serve(rollout=fl.shadow("1d") >> fl.canary(50, each="1d") >> fl.full)\n'
+    rollout = 'slow.serve(rollout=fl.shadow("6h") >> fl.canary(50, each="1d") >> fl.full)\n'
     ending = f'{rollout}slow.retrain_when(fl.every("1d"))\n'
     file = written(tmp_path_factory.mktemp("mirrored"), ending)
     calm, home = tmp_path_factory.mktemp("calm"), tmp_path_factory.mktemp("killed")
-    replayed(calm, file, days=3)
-    end = START + timedelta(days=3)
-    for attempt, dies_at in enumerate((30, 2, 24, 1, 2, 1000)):
+    replayed(calm, file, days=2)
+    end = START + timedelta(days=2)
+    for attempt, dies_at in enumerate((26, 2, 6, 1000)):
         with closing(opened(home)) as store, contextlib.suppress(Killed):
             dying = DyingBeforeShadows(
                 store, load_project(file), start=START, end=end, attempt=attempt, dies_at=dies_at
             )  # fmt: skip
             dying.run(lambda _: None)
-    assert len(_who_mirrored(calm)) > 48
+    assert len(_who_mirrored(calm)) > 20
     assert _who_mirrored(home) == _who_mirrored(calm)
 
 
 def _who_mirrored(home: Path) -> list[tuple[str, int]]:
     """Return each row that a shadow has seen, with the shadow, as often as it has."""
-    with closing(opened(home, at=START + timedelta(days=3))) as store:
+    with closing(opened(home, at=START + timedelta(days=2))) as store:
         found = [one for one in decisions(store, "slow", limit=10_000) if one.stage == "shadow"]
         return sorted((str(one.key), one.version) for one in found)

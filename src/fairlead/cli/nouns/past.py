@@ -16,7 +16,7 @@ from fairlead.data import Snapshot, get_snapshot, list_snapshots
 from fairlead.evaluation import get_evaluation, list_evaluations
 from fairlead.features import RegisteredView, get_view
 from fairlead.kernel import NotFound
-from fairlead.registry import Model, Status, Version, get_model, get_version, list_models, list_versions
+from fairlead.registry import LATEST, Model, Status, Version, get_model, get_version, list_models, list_versions
 from fairlead.server import Token, list_tokens
 from fairlead.serving import Endpoint, NoEndpoint, Routing
 from fairlead.store import Recorded, Store, events
@@ -128,12 +128,19 @@ def models(session: Session, asked: Asked) -> Any:
     return found[0] if asked.name else found[: asked.limit]
 
 
+def _named(session: Session, asked: Asked, model: str) -> dict[str, int]:
+    """Return what names of a model's versions meant: its aliases then, and the newest that there was."""
+    registered = told(session, asked, "registry.version-registered")
+    newest = max((event.data["number"] for event in registered if event.data["model"] == model), default=0)
+    return {**_aliases(session, asked).get(model, {}), LATEST: newest}
+
+
 def versions(session: Session, asked: Asked) -> Any:
     """Each version with the status that it had."""
     assert asked.at is not None
     name, at, which = asked.name.partition("@")
     if at:
-        number = int(which) if which.isdecimal() else _aliases(session, asked).get(name, {}).get(which, 0)
+        number = int(which) if which.isdecimal() else _named(session, asked, name).get(which, 0)
         if not number:
             raise _not_yet("versions", asked)
         found = get_version(session.store, f"{name}@{number}")
