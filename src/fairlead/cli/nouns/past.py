@@ -220,7 +220,7 @@ def _view(store: Store, name: str, version: int, online: dict[str, str], asked: 
 
 
 def _aliases(session: Session, asked: Asked) -> dict[str, dict[str, int]]:
-    """Return the aliases of each model, by the events that moved them."""
+    """Return the aliases of each model, by name, from the events that moved them."""
     found: dict[str, dict[str, int]] = {}
     for event in told(session, asked, "registry.alias-moved"):
         named = found.setdefault(event.data["model"], {})
@@ -228,7 +228,7 @@ def _aliases(session: Session, asked: Asked) -> dict[str, dict[str, int]]:
             named.pop(event.data["alias"], None)
         else:
             named[event.data["alias"]] = event.data["now"]
-    return found
+    return {model: dict(sorted(named.items())) for model, named in found.items()}
 
 
 def _with_status(session: Session, asked: Asked, found: Sequence[Version]) -> list[Version]:
