@@ -216,3 +216,20 @@ def _who_mirrored(home: Path) -> list[tuple[str, int]]:
     with closing(opened(home, at=START + timedelta(days=2))) as store:
         found = [one for one in decisions(store, "slow", limit=10_000) if one.stage == "shadow"]
         return sorted((str(one.key), one.version) for one in found)
+
+
+def test_killed_between_the_first_approval_and_its_rollout_it_goes_on(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_given: object, **_words: object) -> None:
+        raise Killed
+
+    end = START + timedelta(hours=2)
+    with monkeypatch.context() as patch, closing(opened(tmp_path)) as store:
+        patch.setattr("fairlead.loop.rollout.start_rollout", killed)
+        with pytest.raises(Killed):
+            Replay(store, load_project(file), start=START, end=end).run(lambda _: None)
+    with closing(opened(tmp_path)) as store:
+        replay = Replay(store, load_project(file), start=START, end=end, attempt=1)
+        replay.run(lambda _: None)
+        assert (replay.decisions, get_endpoint(store, "slow").routing.champion) == (4, 1)

@@ -24,7 +24,7 @@ from fairlead.loop.home import replayed_model
 from fairlead.loop.marks import get_mark, set_mark
 from fairlead.loop.mirroring import mirror_what_is_left
 from fairlead.loop.records import Turn, TurnState
-from fairlead.loop.rollout import approve_version, routing_of
+from fairlead.loop.rollout import approve_version, routing_of, start_rollout
 from fairlead.loop.tick import Loop
 from fairlead.loop.turns import get_turn, open_turn_of
 from fairlead.pipelines import Runner
@@ -98,11 +98,14 @@ class Replay:
         if routing_of(self.store, self.model.name) is not None:
             return
         newest = list_versions(self.store, self.model.name, limit=1).items[0]
+        because, turn = "the first version, approved by the replay", open_turn_of(self.store, self.model.name)
         if newest.status is Status.CANDIDATE:
             approve_version(
-                self.store, newest.ref, actor=self._approver, because="the first version, approved by the replay",
+                self.store, newest.ref, actor=self._approver, because=because,
                 override="" if newest.verdict_passed else "a replay begins with what there is",
             )  # fmt: skip
+        elif turn is not None:  # killed between the approval and the rollout
+            start_rollout(self.store, turn, actor=self._approver, because=because)
 
     def _load(self) -> None:
         """Read the facts of the whole span; what is not known yet at some moment stays invisible at that moment."""
