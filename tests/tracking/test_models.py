@@ -1,6 +1,7 @@
 """A model is packed into bytes that load without running code and predict the same, or it is refused and told why."""
 
 import io
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,25 @@ def test_boosting_with_categories_goes_through_skops_bit_for_bit(frame, late):
     assert packed.profile.column("carrier").nulls == 1
     assert set(packed.packages) == {"numpy", "scikit-learn", "skops"}
     assert packed.params["max_iter"] == 20
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype", random_state=0),
+        lambda: make_pipeline(
+            make_column_transformer((OneHotEncoder(sparse_output=False), ["carrier"]), remainder=StandardScaler()),
+            HistGradientBoostingClassifier(max_iter=5, random_state=0),
+        ),
+    ],
+    ids=["boosting", "pipeline"],
+)
+def test_the_same_model_has_the_same_bytes_each_time(frame, late, made):
+    first, second = (pack_model(made().fit(frame, late), frame) for _ in range(2))
+    assert first.format == "skops"
+    assert first.data == second.data
+    with zipfile.ZipFile(io.BytesIO(first.data)) as found:
+        assert {entry.date_time[0] for entry in found.infolist()} == {1980}
 
 
 def test_linear_models_become_onnx_and_agree(frame, late):

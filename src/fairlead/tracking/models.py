@@ -21,6 +21,7 @@ from fairlead.tracking.convert import NotConvertible, to_onnx
 from fairlead.tracking.errors import NotPackable
 from fairlead.tracking.frames import Given, read_sample
 from fairlead.tracking.records import OutputSpec, Signature
+from fairlead.tracking.repeatable import repeatable
 
 SAMPLE_ROWS = 20
 COMPARED_ROWS = 2_000
@@ -215,7 +216,7 @@ def _to_skops(model: Any, sample: Any, expected: Any) -> bytes:
             "a scikit-learn model cannot be packed", where="log_model", package="skops", extra="sklearn"
         ) from None
     try:
-        data: bytes = skops.dumps(model)
+        data = repeatable(skops.dumps(model))
     except (UnsupportedTypeException, TypeError, ValueError, AttributeError) as error:
         raise NotPackable(
             f"skops cannot keep the {type(model).__name__}: {' '.join(str(error).split())[:200]}",
