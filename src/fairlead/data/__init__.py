@@ -28,6 +28,7 @@ from fairlead.data.snapshot import (
     Page,
     get_snapshot,
     keep_snapshot,
+    latest_ids,
     latest_snapshot,
     list_snapshots,
     list_sources,
@@ -40,6 +41,6 @@ __all__ = [
     "Break", "Checked", "ColumnProfile", "ContractBroken", "Delay", "EmptySource", "MissingColumn", "MixedTimeZones",
     "NotAFrame", "Page", "Profile", "Snapshot", "SnapshotMissing", "SourceFailed", "SourceMissing", "TooNew",
     "WrongType", "arrow_type", "check", "content_digest", "extra_columns_of", "get_snapshot", "keep_snapshot",
-    "known_delay", "latest_snapshot", "list_snapshots", "list_sources", "load_snapshot", "profile_table", "read_source",
-    "refuse_future", "routes", "set_aside_rows", "take_snapshot", "to_parquet",
+    "known_delay", "latest_ids", "latest_snapshot", "list_snapshots", "list_sources", "load_snapshot", "profile_table",
+    "read_source", "refuse_future", "routes", "set_aside_rows", "take_snapshot", "to_parquet",
 ]  # fmt: skip

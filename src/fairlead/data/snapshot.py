@@ -106,6 +106,13 @@ def latest_snapshot(store: Store, source: str) -> Snapshot | None:
         return _find(connection, head) if head else None
 
 
+def latest_ids(store: Store) -> dict[str, str]:
+    """Return the id of the state in which each source was found last, by the source's name."""
+    with store.read() as connection:
+        rows = connection.execute(select(data_sources.c.source, data_sources.c.snapshot_id)).all()
+    return {row.source: row.snapshot_id for row in rows}
+
+
 def list_sources(store: Store) -> tuple[Snapshot, ...]:
     """Return the state in which each source was found last, by the source's name."""
     query = (

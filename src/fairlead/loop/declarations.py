@@ -1,8 +1,10 @@
 """Keep what was applied, and read it back."""
 
 from datetime import datetime
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import delete, select
@@ -22,6 +24,7 @@ from fairlead.loop.records import Declaration
 from fairlead.loop.tables import declarations
 from fairlead.store import Change, Store
 
+_T = TypeVar("_T")
 KINDS = ("source", "features", "model", "endpoint", "policy")
 
 
@@ -63,8 +66,9 @@ def applied(store: Store, project: str) -> dict[tuple[str, str], Declaration]:
 
 
 def projects(store: Store) -> dict[str, Path]:
-    """Return the file of each applied project, by the project's name."""
-    query = select(declarations.c.project, declarations.c.file).distinct().order_by(declarations.c.project)
+    """Return the file from which each project was applied last, by the project's name."""
+    columns = declarations.c
+    query = select(columns.project, columns.file).order_by(columns.project, columns.applied_at)
     with store.read() as connection:
         return {row.project: Path(row.file) for row in connection.execute(query)}
 
@@ -76,39 +80,49 @@ class InForce(msgspec.Struct, frozen=True):
     spec: ProjectSpec
 
 
-def in_force(store: Store, project: str) -> InForce | None:
-    """Return a project as it was last applied, each model with its policies; None when it never was."""
-    found = applied(store, project)
-    file = projects(store).get(project)
-    if file is None:
-        return None
-    serving = {
-        name: msgspec.convert(one.spec, ServingSpec) for (kind, name), one in found.items() if kind == "endpoint"
-    }
-    policies = {name: msgspec.convert(d.spec, RetrainingSpec) for (kind, name), d in found.items() if kind == "policy"}
-    models = tuple(
-        msgspec.structs.replace(
-            msgspec.convert(one.spec, ModelSpec), serving=serving.get(name), retraining=policies.get(name)
-        )
-        for (kind, name), one in found.items()
-        if kind == "model"
+def all_in_force(store: Store) -> tuple[InForce, ...]:
+    """Return every project as it was last applied, each model with its policies, by the project's name."""
+    with store.read() as connection:
+        rows = connection.execute(_ALL).all()
+    found = []
+    for project, group in groupby(rows, key=lambda row: str(row.project)):
+        mine = list(group)
+        specs = tuple((row.kind, row.name, row.spec) for row in mine)
+        found.append(InForce(Path(max(mine, key=lambda row: row.applied_at).file), _declared(project, specs)))
+    return tuple(found)
+
+
+_ALL = select(declarations).order_by(declarations.c.project, declarations.c.kind, declarations.c.name)
+
+
+@lru_cache(maxsize=64)  # asked at every tick, and the same for weeks
+def _declared(project: str, specs: tuple[tuple[str, str, str], ...]) -> ProjectSpec:
+    """Return the project that some declarations make: (kind, name, JSON) of each."""
+
+    def of(kind: str, type_: type[_T]) -> dict[str, _T]:
+        return {name: msgspec.json.decode(text, type=type_) for its, name, text in specs if its == kind}
+
+    serving, policies = of("endpoint", ServingSpec), of("policy", RetrainingSpec)
+    return ProjectSpec(
+        name=project,
+        models=tuple(
+            msgspec.structs.replace(model, serving=serving.get(name), retraining=policies.get(name))
+            for name, model in of("model", ModelSpec).items()
+        ),
+        sources=tuple(of("source", SourceSpec).values()),
+        views=tuple(of("features", FeatureViewSpec).values()),
     )
-    spec = ProjectSpec(
-        name=project, models=models,
-        sources=tuple(msgspec.convert(one.spec, SourceSpec) for (kind, _), one in found.items() if kind == "source"),
-        views=tuple(msgspec.convert(d.spec, FeatureViewSpec) for (kind, _), d in found.items() if kind == "features"),
-    )  # fmt: skip
-    return InForce(file, spec)
+
+
+def in_force(store: Store, project: str) -> InForce | None:
+    """Return a project as it was last applied; None when it never was."""
+    return next((found for found in all_in_force(store) if found.spec.name == project), None)
 
 
 def model_in_force(store: Store, name: str) -> tuple[InForce, ModelSpec] | None:
     """Return a model's declaration with the project that declares it; None when no file in force does."""
-    for project in projects(store):
-        found = in_force(store, project)
-        for model in found.spec.models if found else ():
-            if found is not None and model.name == name:
-                return found, model
-    return None
+    both = ((found, model) for found in all_in_force(store) for model in found.spec.models)
+    return next(((found, model) for found, model in both if model.name == name), None)
 
 
 def record_declarations(

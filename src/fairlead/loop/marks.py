@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from fairlead.loop.tables import marks
 from fairlead.store import Store
@@ -10,15 +10,21 @@ from fairlead.store import Store
 
 def get_mark(store: Store, model: str, name: str) -> datetime | None:
     """Return a remembered moment, or None."""
-    query = select(marks.c.at).where(marks.c.model == model, marks.c.name == name)
     with store.read() as connection:
-        row = connection.execute(query).first()
+        row = connection.execute(_GET, {"of": model, "called": name}).first()
     return None if row is None else datetime.fromisoformat(row.at)
 
 
 def set_mark(store: Store, model: str, name: str, at: datetime | None) -> None:
     """Remember a moment in place of the one before; None forgets it."""
     with store.journal() as journal:
-        journal.execute(delete(marks).where(marks.c.model == model, marks.c.name == name))
+        journal.execute(_FORGET, {"of": model, "called": name})
         if at is not None:
-            journal.execute(insert(marks).values(model=model, name=name, at=at.isoformat()))
+            journal.execute(_SET, {"model": model, "name": name, "at": at.isoformat()})
+
+
+# Made once: making a statement costs as much as a small query.
+_HERE = (marks.c.model == bindparam("of")) & (marks.c.name == bindparam("called"))
+_GET = select(marks.c.at).where(_HERE)
+_FORGET = delete(marks).where(_HERE)
+_SET = insert(marks)

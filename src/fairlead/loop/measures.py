@@ -1,6 +1,7 @@
 """What policies read: metrics of a version in service, from the decision log and from labels that arrived late."""
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from fairlead.data import get_snapshot, latest_snapshot
 from fairlead.declare import Metric, duration_text
@@ -52,6 +53,11 @@ def in_rollout(
 ) -> Measure:
     """Measure a version in its rollout, and the champion beside it, on the rows that both have seen since it began."""
 
+    @cache  # a policy asks for both sides of a comparison, and perhaps in two of its rules
+    def on_same_rows(start: datetime) -> Paired:
+        assert champion is not None
+        return paired(store, endpoint, challenger=version, champion=champion, since=start, until=now)
+
     def measure(metric: Metric) -> Measured:
         if metric.of == "at_approval":
             return _at_approval(store, f"{endpoint}@{version}", metric)
@@ -59,7 +65,7 @@ def in_rollout(
             return Measured(value=None, why="there is no champion yet")
         start = since if metric.over_s is None else max(since, now - timedelta(seconds=metric.over_s))
         if metric.name in _PAIRED and champion is not None and metric.slice_by is None:
-            found = paired(store, endpoint, challenger=version, champion=champion, since=start, until=now)
+            found = on_same_rows(start)
             value = found.champion_loss if metric.of == "champion" else found.challenger_loss
             if value is None or found.n < LEAST_LABELLED:
                 return _too_few(found.n)

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fairlead.data import latest_snapshot, load_snapshot
+from fairlead.data import latest_ids, load_snapshot
 from fairlead.declare import ModelSpec
 from fairlead.features import training_frame
 from fairlead.kernel import Actor
@@ -20,22 +22,24 @@ from fairlead.monitoring import bring_outcomes
 from fairlead.store import Store
 
 KNOWN_TO = "outcomes-until"
+_MOMENT = pa.timestamp("us", "UTC")
 
 
 class KnownOutcomes(msgspec.Struct, frozen=True):
     """Every outcome that a model's sources hold, sorted by the moment at which it became known.
 
-    Columns: the keys of the view's own contract under their own names, ``value`` (1.0 and 0.0 for yes and no) and
-    ``known_at``.
+    Columns of ``table``: the keys of the view's own contract under their own names, ``value`` (1.0 and 0.0 for yes and
+    no) and ``known_at``, which ``known_us`` holds in microseconds since 1970.
     """
 
     snapshots: tuple[str, ...]
     table: pa.Table
+    known_us: npt.NDArray[np.int64]
 
     def between(self, since: datetime, until: datetime) -> pa.Table:
         """Return the outcomes that became known after ``since`` and not after ``until``."""
-        at = self.table["known_at"]
-        start, upto = _count_until(at, since), _count_until(at, until)
+        span = [pa.scalar(at, _MOMENT).value for at in (since, until)]
+        start, upto = np.searchsorted(self.known_us, span, side="right").tolist()
         return self.table.slice(start, max(0, upto - start))
 
 
@@ -48,7 +52,9 @@ def outcomes_of(model: ModelSpec, tables: Mapping[str, pa.Table], snapshots: tup
     columns["value"] = pa.array(as_float(frame["label"].combine_chunks()))
     columns["known_at"] = frame["label_known_at"]
     order = [("known_at", "ascending"), *((key, "ascending") for key in keys)]
-    return KnownOutcomes(snapshots, pa.table(columns).sort_by(order))
+    table = pa.table(columns).sort_by(order)
+    known_us = table["known_at"].cast(_MOMENT).cast(pa.int64()).to_numpy()
+    return KnownOutcomes(snapshots, table, known_us)
 
 
 class OutcomeDesk:
@@ -80,18 +86,16 @@ class OutcomeDesk:
         return int(found.num_rows)
 
     def _outcomes(self, project: InForce, model: ModelSpec) -> KnownOutcomes | None:
-        ids, tables = [], {}
+        newest, ids = latest_ids(self._store), {}
         for contract in model.view.contracts:
             source = project.spec.source_of(contract.name)
-            snapshot = latest_snapshot(self._store, source.name) if source is not None else None
-            if snapshot is None:
+            if source is None or source.name not in newest:
                 return None
-            ids.append(snapshot.id)
-            tables[contract.name] = snapshot.id
+            ids[contract.name] = newest[source.name]
         known = self._known.get(model.name)
-        if known is None or known.snapshots != tuple(ids):
-            loaded = {contract: load_snapshot(self._store, id_) for contract, id_ in tables.items()}
-            known = self._known[model.name] = outcomes_of(model, loaded, tuple(ids))
+        if known is None or known.snapshots != tuple(ids.values()):
+            loaded = {contract: load_snapshot(self._store, id_) for contract, id_ in ids.items()}
+            known = self._known[model.name] = outcomes_of(model, loaded, tuple(ids.values()))
         return known
 
 
@@ -100,9 +104,3 @@ def answering_since(store: Store, model: str) -> datetime | None:
     turns = list_turns(store, model, limit=MOST)
     began = [move.at for turn in turns for move in turn.moves if move.state is TurnState.FULL]
     return min(began, default=None)
-
-
-def _count_until(at: pa.ChunkedArray, moment: datetime) -> int:
-    """Return how many of the sorted moments are not after this one."""
-    wanted = pa.scalar(moment, at.type)
-    return int(pc.sum(pc.less_equal(at, wanted)).as_py() or 0)

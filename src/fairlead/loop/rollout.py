@@ -6,7 +6,7 @@ import msgspec
 
 from fairlead.declare import ServingSpec, Stage
 from fairlead.kernel import Actor, Conflict, FairleadError, Invalid, NotFound
-from fairlead.loop.declarations import applied, projects
+from fairlead.loop.declarations import model_in_force
 from fairlead.loop.records import Trigger, TriggerKind, Turn, TurnState
 from fairlead.loop.turns import move_turn, open_turn, open_turn_of
 from fairlead.registry import (
@@ -170,11 +170,8 @@ def routing_of(store: Store, name: str) -> Routing | None:
 
 def serving_in_force(store: Store, model: str) -> ServingSpec | None:
     """Return the serving policy that is in force for a model."""
-    for project in projects(store):
-        found = applied(store, project).get(("endpoint", model))
-        if found is not None:
-            return msgspec.convert(found.spec, ServingSpec)
-    return None
+    found = model_in_force(store, model)
+    return found[1].serving if found is not None else None
 
 
 def _waiting_turn(store: Store, change: Change, version: Version) -> Turn:

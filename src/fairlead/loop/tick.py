@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from fairlead.declare import ModelSpec
 from fairlead.kernel import SYSTEM, Actor, FairleadError
 from fairlead.loop.controller import advance, keep
-from fairlead.loop.declarations import InForce, in_force, projects
+from fairlead.loop.declarations import InForce, all_in_force
 from fairlead.loop.outcomes import OutcomeDesk
 from fairlead.loop.records import Turn, TurnState
 from fairlead.loop.rollout import routing_of
@@ -56,10 +56,8 @@ class Loop:
         In production a model whose turn cannot be moved now does not keep the others from it; a replay raises.
         """
         moved: list[Turn] = []
-        for name in projects(self._store):
-            project = in_force(self._store, name)
-            for model in project.spec.models if project else ():
-                assert project is not None
+        for project in all_in_force(self._store):
+            for model in project.spec.models:
                 try:
                     moved += self.tick_model(project, model)
                 except FairleadError as error:
