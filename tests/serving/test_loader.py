@@ -55,6 +55,23 @@ def test_what_was_released_is_loaded_and_predicts(
     assert len(loaded.runtime.predict(Rows(some_rows(7)))["probability"]) == 7
 
 
+def test_two_threads_that_read_arrays_at_once_are_no_reason_to_refuse(
+    sqlite_store: Store, releases: FakeReleases, loader: Loader, models: dict[int, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    releases.release(sqlite_store, 1, models[1])
+    real, tries = skops.loads, []
+
+    def loads(data: bytes, **kwargs: Any) -> Any:
+        tries.append(1)
+        if len(tries) < 3:
+            raise SystemError("AST constructor recursion depth mismatch (before=99, after=65)")
+        return real(data, **kwargs)
+
+    monkeypatch.setattr(skops, "loads", loads)
+    assert len(loader.load("late", 1).runtime.predict(Rows(some_rows(7)))["probability"]) == 7
+
+
 def test_without_a_release_nothing_is_read(sqlite_store: Store, loader: Loader) -> None:
     with pytest.raises(Refused, match="no release"):
         loader.load("late", 1)

@@ -125,6 +125,7 @@ class _Filling:
         self.digests = {name: digests.get(name) or self._digest(contracts[name]) for name in names}
         self.facts = 0
         self.rows = 0
+        self._same_rows = ""
 
     def run(self, connection: sqlite3.Connection) -> tuple[How, Loaded]:
         """Bring the store up to ``now``; return how, and what it then holds."""
@@ -141,6 +142,7 @@ class _Filling:
         if state.tables == self.digests:
             if state.pending is None or state.pending > self.now:
                 return "unchanged", loaded
+            self._same_rows = state.rows_digest
             return "appended", self._append(connection, loaded, state.rows)
         if self._part_digests(loaded.materialised) != state.parts:
             return "filled", self._fill(connection, loaded)
@@ -177,7 +179,7 @@ class _Filling:
             tables=self.digests,
             parts=self._part_digests(self.now),
             rows=own.count,
-            rows_digest=self._rows_digest(own.count),
+            rows_digest=self._same_rows or self._rows_digest(own.count),
             horizon=self.horizon,
             pending=self._pending(),
         )

@@ -12,7 +12,7 @@ import msgspec
 
 from fairlead.features.compile import compile_view
 from fairlead.features.errors import BeforeHorizon, NotMaterialised, UnknownRow
-from fairlead.features.reading import Reader, request_values
+from fairlead.features.reading import CellsOf, Reader, request_values
 from fairlead.features.records import CompiledView, OnlineRow, View
 from fairlead.features.training import micros_of, when
 from fairlead.kernel import Invalid, Unavailable
@@ -70,42 +70,29 @@ class OnlineStore:
     def read(
         self, view: View, keys: Mapping[str, Any], at: datetime | None = None, *, latest: datetime | None = None
     ) -> OnlineRow:
-        """Return the features of the row with these keys, decided at its own moment, or at ``at`` when it is given.
-
-        With ``latest`` the moment is never later than that: who asks early gets what is known by then. Pass a compiled
-        view where speed matters. Raises ``UnknownRow``, ``NotMaterialised``, ``BeforeHorizon``, and ``Invalid`` for a
-        missing or wrong key.
-        """
-        compiled = compile_view(view)
-        reader = self._reader(compiled)
-        key = reader.row_key(keys)
-        with self._reading() as connection:
-            loaded = self.must_find(connection, compiled)
-            packed = connection.execute(_ROW, (loaded.first_part + reader.rows_part, key)).fetchone()
-            if packed is None:
-                shown = ", ".join(f"{name}={keys[name]!r}" for name in compiled.view.of.keys)
-                raise UnknownRow(
-                    f"there is no {compiled.view.of.name} with {shown}",
-                    where=f"features {compiled.view.name}",
-                    view=compiled.view.name,
-                )
-            request = reader.request_of(packed[0])
-            return self._answer(connection, compiled, loaded, reader, request, at=at, latest=latest)
+        """Return the features of the row with these keys: ``Reading.read`` for one row."""
+        with self.reading(view) as state:
+            return state.read(keys, at, latest=latest)
 
     def row(
         self, view: View, request: Mapping[str, Any], at: datetime | None = None, *, latest: datetime | None = None
     ) -> OnlineRow:
-        """Return the features of a row that the request itself describes, at ``at`` or at its own moment of decision.
+        """Return the features of a row that the request describes: ``Reading.row`` for one row."""
+        with self.reading(view) as state:
+            return state.row(request, at, latest=latest)
 
-        ``request`` holds ``CompiledView.request_fields``; None or NaN is null, other fields are ignored. Raises as
-        ``read`` does, and ``Invalid`` for a missing or wrong field.
+    @contextmanager
+    def reading(self, view: View) -> Iterator["Reading"]:
+        """Yield one state of a view for as many reads as you like, whatever is written meanwhile.
+
+        Pass a compiled view where speed matters. Raises ``NotMaterialised``.
         """
         compiled = compile_view(view)
-        reader = self._reader(compiled)
-        values = request_values(compiled, request, with_decided=at is None)
+        reader = self._readers.get(compiled.digest)
+        if reader is None:
+            reader = self._readers[compiled.digest] = Reader(compiled)
         with self._reading() as connection:
-            loaded = self.must_find(connection, compiled)
-            return self._answer(connection, compiled, loaded, reader, values, at=at, latest=latest)
+            yield Reading(connection, compiled, reader, self.must_find(connection, compiled))
 
     def loaded(self, view: View) -> Loaded | None:
         """Return what the store holds of a view, or None."""
@@ -139,42 +126,6 @@ class OnlineStore:
             )
         return loaded
 
-    def _answer(
-        self,
-        connection: sqlite3.Connection,
-        compiled: CompiledView,
-        loaded: Loaded,
-        reader: Reader,
-        request: dict[str, Any],
-        *,
-        at: datetime | None,
-        latest: datetime | None,
-    ) -> OnlineRow:
-        moment = micros_of_request(compiled, request) if at is None else micros_of(at)
-        if latest is not None:
-            moment = min(moment, micros_of(latest))
-        if loaded.exact_from is not None and moment < loaded.exact_from:
-            raise BeforeHorizon(
-                f"{when(moment).isoformat()} is before what the online store holds of {compiled.view.name}",
-                where=f"features {compiled.view.name}",
-                floor=when(loaded.exact_from).isoformat(),
-            )
-        values, ages = reader.answer(connection, loaded.first_part, request, moment)
-        return OnlineRow(
-            at=when(moment),
-            names=reader.names,
-            values=values,
-            ages_s=ages,
-            request=reader.shown(request),
-            materialised_at=when(loaded.materialised),
-        )
-
-    def _reader(self, compiled: CompiledView) -> Reader:
-        reader = self._readers.get(compiled.digest)
-        if reader is None:
-            reader = self._readers[compiled.digest] = Reader(compiled)
-        return reader
-
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection that sees one state of the file, whatever is written meanwhile."""
@@ -192,6 +143,66 @@ class OnlineStore:
                 self._idle.append(connection)
         except sqlite3.Error as error:
             raise _trouble(self.path, error) from error
+
+
+class Reading:
+    """One state of a view in the store. What rows share (the weather of their airport) is looked up once."""
+
+    def __init__(self, connection: sqlite3.Connection, compiled: CompiledView, reader: Reader, loaded: Loaded) -> None:
+        self._connection = connection
+        self._compiled = compiled
+        self._reader = reader
+        self._loaded = loaded
+        self._cells = CellsOf(connection, loaded.first_part)
+
+    def read(
+        self, keys: Mapping[str, Any], at: datetime | None = None, *, latest: datetime | None = None
+    ) -> OnlineRow:  # fmt: skip
+        """Return the features of the row with these keys, decided at its own moment, or at ``at`` when it is given.
+
+        With ``latest`` the moment is never later than that: who asks early gets what is known by then. Raises
+        ``UnknownRow``, ``BeforeHorizon``, and ``Invalid`` for a missing or wrong key.
+        """
+        place = (self._loaded.first_part + self._reader.rows_part, self._reader.row_key(keys))
+        packed = self._connection.execute(_ROW, place).fetchone()
+        if packed is None:
+            view = self._compiled.view
+            shown = ", ".join(f"{name}={keys[name]!r}" for name in view.of.keys)
+            raise UnknownRow(
+                f"there is no {view.of.name} with {shown}", where=f"features {view.name}", view=view.name
+            )  # fmt: skip
+        return self._answer(self._reader.request_of(packed[0]), at, latest)
+
+    def row(
+        self, request: Mapping[str, Any], at: datetime | None = None, *, latest: datetime | None = None
+    ) -> OnlineRow:  # fmt: skip
+        """Return the features of a row that the request itself describes, at ``at`` or at its own moment of decision.
+
+        ``request`` holds ``CompiledView.request_fields``; None or NaN is null, other fields are ignored. Raises as
+        ``read`` does, and ``Invalid`` for a missing or wrong field.
+        """
+        return self._answer(request_values(self._compiled, request, with_decided=at is None), at, latest)
+
+    def _answer(self, request: dict[str, Any], at: datetime | None, latest: datetime | None) -> OnlineRow:
+        compiled, loaded = self._compiled, self._loaded
+        moment = micros_of_request(compiled, request) if at is None else micros_of(at)
+        if latest is not None:
+            moment = min(moment, micros_of(latest))
+        if loaded.exact_from is not None and moment < loaded.exact_from:
+            raise BeforeHorizon(
+                f"{when(moment).isoformat()} is before what the online store holds of {compiled.view.name}",
+                where=f"features {compiled.view.name}",
+                floor=when(loaded.exact_from).isoformat(),
+            )
+        values, ages = self._reader.answer(self._cells, request, moment)
+        return OnlineRow(
+            at=when(moment),
+            names=self._reader.names,
+            values=values,
+            ages_s=ages,
+            request=self._reader.shown(request),
+            materialised_at=when(loaded.materialised),
+        )
 
 
 _ROW = "SELECT data FROM rows WHERE part = ? AND key = ?"

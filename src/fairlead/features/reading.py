@@ -68,27 +68,52 @@ class Reader:
         }
 
     def answer(
-        self, connection: sqlite3.Connection, first_part: int, request: Mapping[str, Any], moment: int
+        self, cells: "CellsOf", request: Mapping[str, Any], moment: int
     ) -> tuple[tuple[Scalar, ...], tuple[float | None, ...]]:
         """Return the values and the ages of every column at a moment in microseconds."""
         state = _State(request, moment)
-        part = first_part
-        for lookup, schema, layout in self._lookups:
-            cell = _cell(connection, part, lookup.by, request, schema)
+        for part, (lookup, schema, layout) in enumerate(self._lookups):
+            cell = cells.find(part, lookup.by, request, schema)
             found = None if cell is None else newest_at(cell, moment)
             if cell is None or found is None:
                 state.newest.append(None)
             else:
                 fields = dict(zip(lookup.fields, layout.unpack(cell, found[1]), strict=True))
                 state.newest.append((moment - found[0], fields))
-            part += 1
-        for tail, schema, places in self._tails:
-            cell = _cell(connection, part, tail.by, request, schema)
+        for part, (tail, schema, places) in enumerate(self._tails, len(self._lookups)):
+            cell = cells.find(part, tail.by, request, schema)
             sections = None if cell is None else sections_of(tail, cell)
             state.tails.append(None if sections is None else {name: sections[i] for name, i in places.items()})
-            part += 1
         answers = [_answer(value, state) for value in self._values]
         return tuple(value for value, _ in answers), tuple(age for _, age in answers)
+
+
+class CellsOf:
+    """The cells of one filling, each read from the file once."""
+
+    def __init__(self, connection: sqlite3.Connection, first_part: int) -> None:
+        self._connection = connection
+        self._first_part = first_part
+        self._found: dict[tuple[Scalar, ...], bytes | None] = {}
+
+    def find(self, part: int, by: tuple[str, ...], request: Mapping[str, Any], schema: bytes) -> bytes | None:
+        """Return the cell of a part for the by-values of a request; None when there is none."""
+        values = tuple([request[name] for name in by])
+        if None in values:
+            return None
+        place = (part, *values)
+        if place not in self._found:
+            self._found[place] = self._read(part, key_of(values), schema)
+        return self._found[place]
+
+    def _read(self, part: int, key: bytes, schema: bytes) -> bytes | None:
+        found = self._connection.execute(_CELL, (self._first_part + part, key)).fetchone()
+        if found is None:
+            return None
+        cell: bytes = found[0]
+        # The part's number leads to one definition only; this notices a file that something else has written to.
+        assert cell[:4] == schema
+        return cell
 
 
 class _State:
@@ -139,22 +164,6 @@ def _windowed(value: Windowed, state: _State) -> Answer:
         return (0 if value.function == "count" else None), None
     found, newest = sections[value.field].aggregate(value.function, over_us=value.over_us, moment=state.moment)
     return found, None if newest is None else (state.moment - newest) / 1_000_000
-
-
-def _cell(
-    connection: sqlite3.Connection, part: int, by: tuple[str, ...], request: Mapping[str, Any], schema: bytes
-) -> bytes | None:
-    """Return the cell of a part for the by-values of a request; None when there is none."""
-    values = tuple(request[name] for name in by)
-    if None in values:
-        return None
-    found = connection.execute(_CELL, (part, key_of(values))).fetchone()
-    if found is None:
-        return None
-    cell: bytes = found[0]
-    # The part's number leads to one definition only; this notices a file that something else has written to.
-    assert cell[:4] == schema
-    return cell
 
 
 # --- the fields of a request ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.kernel import Conflict, NotFound, digest_of
@@ -104,8 +104,11 @@ def get_turn(store: Store, id: str) -> Turn:
 def open_turn_of(store: Store, model: str) -> Turn | None:
     """Return the open turn of a model, if it has one."""
     with store.read() as connection:
-        row = connection.execute(select(table.c.turn).where(table.c.open_of == model)).first()
+        row = connection.execute(_OPEN, {"model": model}).first()
     return None if row is None else _turn(row.turn)
+
+
+_OPEN = select(table.c.turn).where(table.c.open_of == bindparam("model"))  # made once: it is asked at every tick
 
 
 def list_turns(

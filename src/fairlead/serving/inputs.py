@@ -123,21 +123,22 @@ class Intake:
         as_of_us: list[int] = []
         values: list[Sequence[Scalar]] = []
         has_moment = source == "key" or self.view.view.decided in columns
-        read = self._online.read if source == "key" else self._online.row
         shown = [n for n in dict.fromkeys((*self.keys, self.view.view.decided)) if n in columns]
-        for i in range(count):
-            request = {name: column[i] for name, column in columns.items()}
-            try:
-                # Asked before its moment, what is known now is all there is, and ages count from now.
-                row = read(self.view, request, None if has_moment else now, latest=now)
-            except FairleadError as error:
-                if count > 1:
-                    error.data["row"] = i
-                raise
-            values.append(self._ordered(row))
-            keys.append({name: _plain(request[name]) for name in shown})
-            ages_s.append(row.ages_s)
-            as_of_us.append(micros(row.at))
+        with self._online.reading(self.view) as state:
+            read = state.read if source == "key" else state.row
+            for i in range(count):
+                request = {name: column[i] for name, column in columns.items()}
+                try:
+                    # Asked before its moment, what is known now is all there is, and ages count from now.
+                    row = read(request, None if has_moment else now, latest=now)
+                    values.append(self._ordered(row))
+                except FairleadError as error:
+                    if count > 1:
+                        error.data["row"] = i
+                    raise
+                keys.append({name: _plain(request[name]) for name in shown})
+                ages_s.append(row.ages_s)
+                as_of_us.append(micros(row.at))
         return Given(source, Rows(values), keys, ages_s, as_of_us)
 
     def _ordered(self, row: OnlineRow) -> Sequence[Scalar]:

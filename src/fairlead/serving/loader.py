@@ -6,7 +6,8 @@ when it is read, such as a pickle, is refused whatever it is called.
 
 import io
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from fairlead.serving.sklearn_runtime import SklearnRuntime
 from fairlead.store import Store
 
 FORMATS = ("skops", "onnx")
+TRIES = 5
 UNPACKED_LIMIT = 4 << 30
 """Bytes that a skops archive may unpack to."""
 
@@ -117,7 +119,15 @@ class Loader:
                 "model",
                 f"It holds {', '.join(strangers[:5])}, which is not on the list of types that may be loaded.",
             )
-        return skops.loads(data, trusted=found)
+        return _read(lambda: skops.loads(data, trusted=found))
+
+
+def _read(load: Callable[[], Any]) -> Any:
+    """Call ``load``, and again where CPython 3.11 mixes up two threads that read arrays at once (its issue 106905)."""
+    for _ in range(TRIES - 1):
+        with suppress(SystemError):
+            return load()
+    return load()
 
 
 def sample_rows(table: pa.Table, inputs: tuple[Input, ...]) -> Rows:

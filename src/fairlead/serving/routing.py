@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from fairlead.kernel import Conflict
@@ -66,12 +66,14 @@ def remove_endpoint(change: Change, endpoint: str) -> None:
 
 def get_endpoint(store: Store, endpoint: str) -> Endpoint:
     """Return an endpoint as it is routed now. Raises ``NotFound``."""
-    query = select(serving_routes).where(serving_routes.c.endpoint == endpoint)
     with store.read() as connection:
-        row = connection.execute(query).mappings().first()
+        row = connection.execute(_ONE, {"of": endpoint}).mappings().first()
     if row is None:
         raise NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")
     return _endpoint(dict(row))
+
+
+_ONE = select(serving_routes).where(serving_routes.c.endpoint == bindparam("of"))  # made once: everything asks this
 
 
 def list_endpoints(store: Store) -> list[Endpoint]:
