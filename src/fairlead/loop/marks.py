@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from fairlead.loop.tables import marks
 from fairlead.store import Store
@@ -18,8 +18,9 @@ def get_mark(store: Store, model: str, name: str) -> datetime | None:
 def set_mark(store: Store, model: str, name: str, at: datetime | None) -> None:
     """Remember a moment in place of the one before; None forgets it."""
     with store.journal() as journal:
-        journal.execute(_FORGET, {"of": model, "called": name})
-        if at is not None:
+        if at is None:
+            journal.execute(_FORGET, {"of": model, "called": name})
+        elif not journal.execute(_MOVE, {"of": model, "called": name, "to": at.isoformat()}).rowcount:
             journal.execute(_SET, {"model": model, "name": name, "at": at.isoformat()})
 
 
@@ -27,4 +28,5 @@ def set_mark(store: Store, model: str, name: str, at: datetime | None) -> None:
 _HERE = (marks.c.model == bindparam("of")) & (marks.c.name == bindparam("called"))
 _GET = select(marks.c.at).where(_HERE)
 _FORGET = delete(marks).where(_HERE)
+_MOVE = update(marks).where(_HERE).values(at=bindparam("to"))
 _SET = insert(marks)

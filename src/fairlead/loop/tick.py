@@ -79,9 +79,12 @@ class Loop:
             # Skew reads every fact that training would; of a year's days a replay samples one a week.
             skew = SKEW if self._is_new(model.name, SKEW_EVERY, now) else ()
             check(self._store, model.name, now, kinds=(*SIGNS, *skew))
-        moved = self._advance(project, model)
-        begun = self._begin(model)
-        return [*moved, *begun, *(self._advance(project, model) if begun else ())]
+        turn = open_turn_of(self._store, model.name)
+        moved = self._advance(project, model, turn)
+        if moved:  # and so it may be over
+            turn = open_turn_of(self._store, model.name)
+        begun = self._begin(model, turn)
+        return [*moved, *begun, *(self._advance(project, model, begun[-1]) if begun else ())]
 
     def _is_new(self, model: str, every: timedelta, now: datetime) -> bool:
         """Say whether a new hour, or day, has begun since this was asked last; at the first time it has."""
@@ -92,10 +95,9 @@ class Loop:
         self._looked[model, every] = began
         return True
 
-    def _advance(self, project: InForce, model: ModelSpec) -> list[Turn]:
+    def _advance(self, project: InForce, model: ModelSpec, turn: Turn | None) -> list[Turn]:
         """Move the open turn as long as it moves."""
         moved = []
-        turn = open_turn_of(self._store, model.name)
         for _ in range(MOST_STEPS):
             if turn is None or not turn.state.is_open:
                 break
@@ -108,11 +110,12 @@ class Loop:
             turn = after
         return moved
 
-    def _begin(self, model: ModelSpec) -> list[Turn]:
+    def _begin(self, model: ModelSpec, turn: Turn | None) -> list[Turn]:
         """Begin a new turn when the policy asks for it. A version that answers all traffic already is kept then."""
-        turn = open_turn_of(self._store, model.name)
+        if turn is not None and turn.state is not TurnState.FULL:
+            return []
         routing = routing_of(self._store, model.name)
-        if routing is None or (turn is not None and turn.state is not TurnState.FULL):
+        if routing is None:
             return []
         since = _serving_since(self._store, model.name, routing.champion)
         trigger = due(self._store, model, version=routing.champion, since=since)
