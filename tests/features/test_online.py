@@ -101,6 +101,22 @@ def test_grown_tables_are_appended_and_rewritten_ones_fill_anew(online: OnlineSt
     assert fill(online, VIEW, tables([{}], old), now=NOON - HOUR).how == "filled"
 
 
+def test_rows_that_are_read_together_see_one_state(online: OnlineStore) -> None:
+    orders = [{"id": "o1"}, {"id": "o2", "shop": "b"}]
+    fill(online, VIEW, tables(orders, [{"at": NOON - HOUR, "level": 1.0}]), now=NOON)
+
+    with online.reading(VIEW) as state:
+        assert state.read({"id": "o1"}).values[2] == 1.0
+        fill(online, VIEW, tables([*orders, {"id": "o3"}], [{"at": NOON - HOUR, "level": 2.0}]), now=NOON)
+        assert state.row({"shop": "a", "amount": 0}, NOON).values[2] == 1.0
+        assert state.read({"id": "o2"}).values[2] is None
+        with pytest.raises(UnknownRow):
+            state.read({"id": "o3"})
+    assert online.read(VIEW, {"id": "o3"}).values[2] == 2.0
+    with pytest.raises(NotMaterialised), online.reading(view(LEVEL)):
+        pass
+
+
 def test_another_definition_has_its_own_values_until_it_is_forgotten(online: OnlineStore) -> None:
     other = view(LEVEL)
     fill(online, VIEW, tables([], [{}]), now=NOON)

@@ -105,19 +105,25 @@ def test_grown_or_changed_tables_read_as_if_filled_anew(
 
 
 def assert_online(online: OnlineStore, view: FeatureViewSpec, rows: Rows, *, from_: Any, now: Any) -> None:
-    """Compare online rows with the oracle at each row's own moment, where the store promises to be exact."""
+    """Compare online rows with the oracle at each row's own moment, where the store promises to be exact.
+
+    Read one by one, and by key in one state of the store, where rows share what was looked up for others.
+    """
     compiled = compile_view(view)
     got, expected = [], []
-    for row in rows["Order"]:
-        at = oracle.decided_at(view, row)
-        if at is None or (compiled.parts and ((from_ is not None and at < from_) or (now is not None and at > now))):
-            continue
-        got.append(list(online.row(compiled, row, at).values))
-        expected.append(oracle.features(view, rows, row, at))
-        by_key = online.read(compiled, {"id": row["id"]}, at)
-        newest = newest_row(rows["Order"], row["id"])
-        got.append(list(by_key.values))
-        expected.append(oracle.features(view, rows, newest, at))
+    with online.reading(compiled) as shared:
+        for row in rows["Order"]:
+            at = oracle.decided_at(view, row)
+            if at is None or (
+                compiled.parts and ((from_ is not None and at < from_) or (now is not None and at > now))
+            ):
+                continue
+            got.append(list(online.row(compiled, row, at).values))
+            expected.append(oracle.features(view, rows, row, at))
+            by_key = shared.read({"id": row["id"]}, at)
+            newest = newest_row(rows["Order"], row["id"])
+            got.append(list(by_key.values))
+            expected.append(oracle.features(view, rows, newest, at))
     assert_same(got, expected, view)
 
 

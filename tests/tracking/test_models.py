@@ -20,7 +20,12 @@ from sklearn.ensemble import (
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TimeSeriesSplit,
+    TunedThresholdClassifierCV,
+)
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -225,6 +230,20 @@ def test_a_classifier_of_several_labels_is_refused_and_the_run_still_ends(record
     with record() as run, pytest.raises(NotPackable, match="several labels for one row"):
         run.log_model(model.fit(X, labels), X)
     assert run.finish().status == "finished"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        FixedThresholdClassifier(LogisticRegression(), threshold=0.2),
+        make_pipeline(StandardScaler(), TunedThresholdClassifierCV(LogisticRegression(), scoring="f1", cv=2)),
+    ],
+    ids=["fixed", "tuned in a pipeline"],
+)
+def test_a_classifier_with_its_own_threshold_is_refused_for_what_would_be_served_is_another(frame, late, model):
+    X = frame[["temp", "hour"]].astype(float)
+    with pytest.raises(NotPackable, match="has a threshold of its own"):
+        pack_model(model.fit(X, late), X)
 
 
 def test_a_search_over_parameters_is_kept_whole(frame, late):

@@ -53,8 +53,9 @@ class PackedModel(msgspec.Struct, frozen=True, kw_only=True):
 def pack_model(model: Any, sample: Any) -> PackedModel:
     """Return a model as safe bytes with its signature. ``sample`` is the frame or matrix that it was trained on.
 
-    Raises ``NotPackable`` for a model that holds types which may not be loaded, that is not trained, or that does not
-    predict the same after it was read back; ``MissingExtra`` when a package is missing.
+    Raises ``NotPackable`` for a model that holds types which may not be loaded, that is not trained, that decides by a
+    threshold of its own, or that does not predict the same after it was read back; ``MissingExtra`` when a package is
+    missing.
     """
     given = read_sample(sample)
     if hasattr(model, "SerializeToString") and hasattr(model, "graph"):
@@ -63,6 +64,7 @@ def pack_model(model: Any, sample: Any) -> PackedModel:
     rows = _spread(given.table.num_rows)
     table = given.table.take(rows)
     _require_one_label(model, _take(sample, rows[:2]))
+    _require_likeliest_class(model)
     expected = _predictions(model, _take(sample, rows))
     signature = _signature(model, given, expected)
     try:
@@ -134,6 +136,23 @@ def _require_one_label(model: Any, sample: Any) -> None:
             why="A served classifier answers one label, with a probability for each of its classes.",
             next="train and log one classifier for each label",
             returned="return a classifier of one label",
+        )
+
+
+def _require_likeliest_class(model: Any) -> None:
+    """Refuse a classifier with a threshold of its own: it would be judged and served by another."""
+    from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+
+    last = model
+    while (inner := getattr(last, "best_estimator_", None) or getattr(last, "_final_estimator", None)) is not None:
+        last = inner
+    if isinstance(last, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        raise NotPackable(
+            f"the {type(last).__name__} has a threshold of its own",
+            where="log_model",
+            why="A served classifier answers its probabilities and the likeliest class, and is judged by that.",
+            next="log the classifier inside it (its estimator_), and apply the threshold to the probability",
+            returned="return the classifier inside it (its estimator_), and apply the threshold to the probability",
         )
 
 
