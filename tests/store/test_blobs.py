@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
-from fairlead.kernel import Invalid, MissingExtra, NotFound, Settings, Unavailable, digest_of_bytes
+from fairlead.kernel import Invalid, MissingExtra, NotFound, Settings, Unavailable, digest_of_bytes, digest_of_file
 from fairlead.store import Blobs, Damaged, LocalBlobs
 from fairlead.store.blobs import S3Blobs, blobs_of
 
@@ -109,6 +110,39 @@ def test_any_flipped_bit_is_found(tmp_path: Path, data: bytes, bit: int, where: 
         with pytest.raises(Damaged):
             read(digest)
     path.unlink()
+
+
+def test_who_checks_again_and_again_reads_only_what_somebody_has_written_to(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = blobs.put(b"the truth")
+    path, read = blobs.local_path(digest), list[Path]()
+
+    def digest_of(path: Path) -> str:
+        read.append(path)
+        return digest_of_file(path)
+
+    monkeypatch.setattr("fairlead.store.blobs.local.digest_of_file", digest_of)
+    for _ in range(3):
+        blobs.check(digest)
+    assert len(read) == 3, "it was written a moment ago"
+    monkeypatch.setattr("fairlead.store.blobs.local._SETTLED_S", -1.0)
+    for _ in range(3):
+        blobs.check(digest)
+    assert len(read) == 4
+    was = path.stat()
+    time.sleep(0.05)
+    path.write_bytes(b"the trick")
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    if isinstance(blobs, LocalBlobs):
+        for _ in range(2):
+            with pytest.raises(Damaged):
+                blobs.check(digest)
+    else:
+        blobs.check(digest)
+        assert path.read_bytes() == b"the truth", "the copy was fetched anew"
+    with pytest.raises(NotFound):
+        blobs.check(NEVER)
 
 
 @pytest.mark.parametrize("damage", [b"the lie..", b"the", b""])

@@ -159,11 +159,11 @@ def _ledger_differences(store: Store, version: Version, approval: Approval) -> t
 
 
 def _blob_differences(blobs: Blobs, approval: Approval) -> tuple[str, ...]:
-    """Read and verify every blob that the approval covers."""
+    """Verify every blob that the approval covers."""
     reasons = []
     for what, digest in approval.covered.blobs:
         try:
-            blobs.local_path(digest)
+            blobs.check(digest)
         except FairleadError as error:
             reasons.append(f"the {what} ({digest[:19]}…) cannot be read as it was approved: {error.what}")
     return tuple(reasons)

@@ -13,6 +13,10 @@ from fairlead.store.blobs.protocol import damaged, hex_of, unknown, unreadable
 _PIECE = 1 << 20
 _ABANDONED_S = 3600.0
 """A blob that nobody has added to for so long is not being written any more."""
+_BELIEVED_S = 86_400.0
+"""How long a file that nobody has written to counts as verified: a disk may lose bytes by itself."""
+_SETTLED_S = 2.0
+"""A file that was changed less long ago may be changed again without showing it: the kernel's times are coarse."""
 
 
 class LocalBlobs:
@@ -20,6 +24,8 @@ class LocalBlobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._clock = SystemClock()
+        self._verified: dict[str, tuple[tuple[int, ...], float]] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -69,6 +75,19 @@ class LocalBlobs:
             raise damaged(digest)
         return path
 
+    def check(self, digest: str) -> None:
+        now = self._clock.monotonic()
+        with _readable(digest):
+            # The time of a file's last change is the kernel's: who writes to it cannot set it back.
+            found = self._path(digest).stat()
+        looks = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        was, at = self._verified.get(digest, ((), 0.0))
+        if was != looks or now - at > _BELIEVED_S:
+            self._verified.pop(digest, None)
+            self.local_path(digest)
+            if self._clock.now().timestamp() - found.st_ctime > _SETTLED_S:
+                self._verified[digest] = (looks, now)
+
     def has(self, digest: str) -> bool:
         return self._path(digest).exists()
 
@@ -110,7 +129,7 @@ class LocalBlobs:
 
     def _sweep(self) -> None:
         """Remove what killed processes left half written. Their age tells: they may be of another machine."""
-        now = SystemClock().now().timestamp()
+        now = self._clock.now().timestamp()
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):

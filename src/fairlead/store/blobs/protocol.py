@@ -33,6 +33,14 @@ class Blobs(Protocol):
         """Return the path of a local, verified file with these bytes, for readers that map files. Never write to it."""
         ...
 
+    def check(self, digest: str) -> None:
+        """Raise what ``local_path`` raises.
+
+        For who asks again and again: bytes that this process has verified are not read again for a day, as long as
+        the file system says of the same file that nobody has written to it.
+        """
+        ...
+
     def has(self, digest: str) -> bool:
         """Say whether a blob is here, without reading it."""
         ...

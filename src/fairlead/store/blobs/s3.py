@@ -74,6 +74,12 @@ class S3Blobs:
             raise damaged(digest)
         return self._cache.local_path(digest)
 
+    def check(self, digest: str) -> None:
+        try:
+            self._cache.check(digest)
+        except (NotFound, Damaged):
+            self.local_path(digest)
+
     def has(self, digest: str) -> bool:
         return self._size_of(digest) is not None
 
