@@ -98,6 +98,7 @@ def test_a_source_on_to_every_decision(lived: Store, answered: list[Decision]) -
     of_second = [one.id for one in answered if one.version == 2]
     assert sorted(dependent_decisions(lived, "slow@2")) == sorted(of_second)
     assert sorted(dependent_decisions(lived, "decisions:slow@2 at slow")) == sorted(of_second)
+    assert list(dependent_decisions(lived, "endpoint:slow")) == every
 
 
 def test_a_row_on_to_the_decisions_about_it(lived: Store, answered: list[Decision]) -> None:

@@ -65,9 +65,10 @@ def projection_at(store: Store, *, size: int) -> Projection:
 def dependent_decisions(store: Store, subject: str, *, position: int | None = None, after: str = "") -> Iterator[str]:
     """Yield the id of every sealed decision that depends on a subject, in their order, behind ``after``.
 
-    They are those of the versions that ``lineage`` finds behind it; for a row, the decisions about that row too, and
-    for one decision itself. Decisions in open segments are listed once their segment is sealed, as only then the
-    ledger vouches for them. Segments are read one by one as their ids are asked for. Raises what ``lineage`` raises.
+    They are those of the versions that ``lineage`` finds behind it; all that an endpoint took; for a row, the decisions
+    about that row too, and for one decision itself. Decisions in open segments are listed once their segment is sealed,
+    as only then the ledger vouches for them. Segments are read one by one as their ids are asked for. Raises what
+    ``lineage`` raises.
     """
     graph = _graph(store, subject, position=position, most=None)
     ahead = {graph.subject, *reached(graph.edges, graph.subject, down=True)}
@@ -81,7 +82,9 @@ def dependent_decisions(store: Store, subject: str, *, position: int | None = No
             if (id_ := heapq.heappop(found)) > last:
                 last = id_
                 yield id_
-        chosen = versions & set(one.by_version)
+        chosen = set(one.by_version)
+        if graph.subject != f"endpoint:{one.endpoint}":
+            chosen &= versions
         if chosen and one.last_id > after:
             for id_ in _ids_in(store, one.digest, chosen):
                 heapq.heappush(found, id_)

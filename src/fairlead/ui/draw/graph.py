@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import msgspec
 
-NODE_WIDTH, NODE_HEIGHT = 144.0, 46.0
-GAP_X, GAP_Y = 22.0, 14.0
+NODE_WIDTH, NODE_HEIGHT = 138.0, 46.0
+GAP_X, GAP_Y = 18.0, 14.0
 SLOT_HEIGHT = 14.0
 
 
@@ -41,6 +41,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[Placed, ...]
     edges: tuple[str, ...]
     label: str
+    node_width: float = NODE_WIDTH
+    node_height: float = NODE_HEIGHT
 
 
 def layered_graph(nodes: Sequence[Node]) -> Graph:
@@ -131,7 +133,7 @@ def _placed(columns: list[list[str]], chains: list[list[str]], by_name: dict[str
     placed = tuple(
         Placed(
             node=by_name[name], x=at[name][0], y=at[name][1], title=_fitted(by_name[name].title or name, 18),
-            said=_fitted(by_name[name].said, 21),
+            said=_fitted(by_name[name].said, 19),
         )
         for column in columns for name in column if name in by_name
     )  # fmt: skip
