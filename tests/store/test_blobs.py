@@ -130,6 +130,10 @@ def test_who_checks_again_and_again_reads_only_what_somebody_has_written_to(
     for _ in range(3):
         blobs.check(digest)
     assert len(read) == 4
+    with monkeypatch.context() as later:
+        later.setattr("fairlead.store.blobs.local._BELIEVED_S", -1.0)
+        blobs.check(digest)
+    assert len(read) == 5, "a day is over"
     was = path.stat()
     time.sleep(0.05)
     path.write_bytes(b"the trick")

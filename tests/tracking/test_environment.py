@@ -14,18 +14,19 @@ from fairlead.tracking import (
 from fairlead.tracking.environment import capture_code
 
 
-def test_the_surroundings_are_noted(sqlite_store, record, tmp_path, monkeypatch):
-    def git(*words):
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
+def git(folder, *words):
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
 
+
+def test_the_surroundings_are_noted(sqlite_store, record, tmp_path, monkeypatch):
     folder = tmp_path / "project"
     folder.mkdir()
-    git("init", "-q", "-b", "main")
+    git(folder, "init", "-q", "-b", "main")
     (folder / "train.py").write_text("one\n")
-    git("add", "train.py")
-    git("commit", "-q", "-m", "one")
-    git("remote", "add", "origin", "https://alice:secret@example.org/x.git")
+    git(folder, "add", "train.py")
+    git(folder, "commit", "-q", "-m", "one")
+    git(folder, "remote", "add", "origin", "https://alice:secret@example.org/x.git")
     (folder / "train.py").write_text("two\n")
     (folder / "new.py").write_text("x")
     monkeypatch.chdir(folder)
@@ -46,19 +47,15 @@ def test_the_surroundings_are_noted(sqlite_store, record, tmp_path, monkeypatch)
 
 
 def test_code_is_noted_from_the_top_and_silence_is_not_taken_for_unchanged(tmp_path, monkeypatch):
-    def git(*words):
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
-
     below = tmp_path / "below"
     below.mkdir()
-    git("init", "-q", "-b", "main")
+    git(tmp_path, "init", "-q", "-b", "main")
     for name in ("top.py", "below/a.py"):
         (tmp_path / name).write_text("one\n")
-    git("add", ".")
-    git("commit", "-q", "-m", "one")
-    git("config", "diff.relative", "true")
-    git("remote", "add", "origin", "https://alice:sec@ret@example.org/x.git")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    git(tmp_path, "config", "diff.relative", "true")
+    git(tmp_path, "remote", "add", "origin", "https://alice:sec@ret@example.org/x.git")
     kept = []
 
     def keep(diff):
@@ -76,7 +73,7 @@ def test_code_is_noted_from_the_top_and_silence_is_not_taken_for_unchanged(tmp_p
     monkeypatch.setattr(environment, "DIFF_LIMIT_BYTES", 10)
     large = capture_code(below, keep=keep)
     assert (large.dirty, large.diff, large.diff_bytes) == (True, None, len(kept[0]))
-    git("checkout", "-q", "top.py")
+    git(tmp_path, "checkout", "-q", "top.py")
     run = environment.subprocess.run
 
     def slow(words, **given):

@@ -70,14 +70,20 @@ class OnlineStore:
     def read(
         self, view: View, keys: Mapping[str, Any], at: datetime | None = None, *, latest: datetime | None = None
     ) -> OnlineRow:
-        """Return the features of the row with these keys: ``Reading.read`` for one row."""
+        """Return the features of the row with these keys: ``Reading.read`` for one row, and what it raises.
+
+        Raises ``NotMaterialised`` too. Pass a compiled view where speed matters.
+        """
         with self.reading(view) as state:
             return state.read(keys, at, latest=latest)
 
     def row(
         self, view: View, request: Mapping[str, Any], at: datetime | None = None, *, latest: datetime | None = None
     ) -> OnlineRow:
-        """Return the features of a row that the request describes: ``Reading.row`` for one row."""
+        """Return the features of a row that the request describes: ``Reading.row`` for one row, and what it raises.
+
+        Raises ``NotMaterialised`` too. Pass a compiled view where speed matters.
+        """
         with self.reading(view) as state:
             return state.row(request, at, latest=latest)
 

@@ -65,14 +65,6 @@ def applied(store: Store, project: str) -> dict[tuple[str, str], Declaration]:
     return {(row["kind"], row["name"]): _declaration(dict(row)) for row in rows}
 
 
-def projects(store: Store) -> dict[str, Path]:
-    """Return the file from which each project was applied last, by the project's name."""
-    columns = declarations.c
-    query = select(columns.project, columns.file).order_by(columns.project, columns.applied_at)
-    with store.read() as connection:
-        return {row.project: Path(row.file) for row in connection.execute(query)}
-
-
 class InForce(msgspec.Struct, frozen=True):
     """A project as it was last applied: where its file lies, and what it declared then."""
 
@@ -112,6 +104,11 @@ def _declared(project: str, specs: tuple[tuple[str, str, str], ...]) -> ProjectS
         sources=tuple(of("source", SourceSpec).values()),
         views=tuple(of("features", FeatureViewSpec).values()),
     )
+
+
+def projects(store: Store) -> dict[str, Path]:
+    """Return the file from which each project was applied last, by the project's name."""
+    return {found.spec.name: found.path for found in all_in_force(store)}
 
 
 def in_force(store: Store, project: str) -> InForce | None:

@@ -144,7 +144,8 @@ def _require_likeliest_class(model: Any) -> None:
     from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
     last = model
-    while (inner := getattr(last, "best_estimator_", None) or getattr(last, "_final_estimator", None)) is not None:
+    # Asked for None, not for truth: an ensemble has a length.
+    while (inner := getattr(last, "best_estimator_", getattr(last, "_final_estimator", None))) is not None:
         last = inner
     if isinstance(last, FixedThresholdClassifier | TunedThresholdClassifierCV):
         raise NotPackable(
