@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from fairlead.kernel import Actor, Invalid, VirtualClock
 from fairlead.store import (
+    JOURNAL,
     AlreadyDone,
     Change,
     Checkpoint,
@@ -173,10 +175,34 @@ def test_a_journal_writes_journal_tables_only(store: Store, actor: Actor, things
     with pytest.raises(NoEvent), store.journal() as journal:
         journal.execute(insert(things), {"id": "a"})
     assert rows(store, things) == []
+    with pytest.raises(NoEvent), store.journal() as journal:
+        journal.insert_many(things, [("a",)])
+    assert rows(store, things) == []
     journals = [table for table in metadata.tables.values() if table.info.get("journal")]
     for table in journals:
         with store.journal() as journal:
             journal.execute(delete(table))
+
+
+def test_many_rows_of_a_journal_table_are_written_as_they_are(store: Store) -> None:
+    columns = (Column("key", String(8), primary_key=True), Column("number", Double), Column("count", BigInteger))
+    table = Table("test_many", MetaData(), *columns, info=JOURNAL)
+    with store.database.write() as connection:
+        table.create(connection)
+    try:
+        given = [("b", 0.1, 1 << 40), ("a%s", None, -1), ("c:x", float("inf"), 0)]
+        with store.journal() as journal:
+            journal.insert_many(table, given)
+            journal.insert_many(table, [])
+        with store.read() as connection:
+            assert sorted(tuple(row) for row in connection.execute(select(table))) == sorted(given)
+        with pytest.raises(IntegrityError), store.journal() as journal:
+            journal.insert_many(table, [("d", 1.0, 1), ("b", 1.0, 1)])
+        with store.read() as connection:
+            assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 3
+    finally:
+        with store.database.write() as connection:
+            table.drop(connection)
 
 
 @pytest.mark.parametrize("name", ["actor", "key", "subject", "zero"])

@@ -113,7 +113,6 @@ _NOTE = (
     .values(revision=bindparam("revision"), until=bindparam("until"), marks=bindparam("marks"))
 )
 _BEGIN = insert(monitoring_watches)
-_SCORES = insert(monitoring_scores)
 _HOURS = select(
     monitoring_hours.c.version, monitoring_hours.c.stage, monitoring_hours.c.hour, monitoring_hours.c.n,
     monitoring_hours.c.labelled, monitoring_hours.c.sums,
@@ -148,47 +147,48 @@ def _known(store: Store) -> Any:
 def _enter(
     journal: Journal, endpoint: str, rows: Sequence[LoggedRows], keys: Mapping[tuple[str, int], tuple[str, ...] | None]
 ) -> None:
-    entered: list[dict[str, Any]] = []
+    entered: list[tuple[Any, ...]] = []
     windows: dict[Place, Window] = {}
     known: dict[Place, list[float | None]] = {}
+    mirrored: list[tuple[str, Place, float]] = []
     for one in rows:
         task, scores = scores_of(one)
         columns = keys[one.model, one.version]
-        for place, (id_, us) in enumerate(zip(one.ids, one.as_of_us, strict=True)):
-            hour, key = us // HOUR_US, one.keys[place]
-            entered.append(
-                {
-                    "id": id_, "endpoint": endpoint, "version": one.version, "stage": one.stage, "hour": hour,
-                    "as_of_us": us, "subject": one.mirrors[place] or id_, "score": scores[place],
-                    "key": key_text(key, columns),
-                }
-            )  # fmt: skip
-            window = windows.get((one.version, one.stage, hour))
+        for id_, us, key, mirrors, score in zip(
+            one.ids, one.as_of_us, one.keys, one.mirrors, scores, strict=True
+        ):  # fmt: skip
+            place = (one.version, one.stage, us // HOUR_US)
+            subject = mirrors or id_
+            entered.append((id_, endpoint, *place, us, subject, key_text(key, columns), score))
+            if subject != id_ and score is not None:
+                mirrored.append((subject, place, score))
+            window = windows.get(place)
             if window is None:
-                window = windows[one.version, one.stage, hour] = Window(task)
-                known[one.version, one.stage, hour] = []
+                window = windows[place] = Window(task)
+                known[place] = []
             window.n += 1
-            known[one.version, one.stage, hour].append(scores[place])
+            known[place].append(score)
     for where, window in windows.items():
         window.sums += of_scores(known[where])
     if entered:
-        journal.execute(_SCORES, entered)
-        _add_known(journal.connection, entered, windows)
+        journal.insert_many(monitoring_scores, entered)
+        _add_known(journal.connection, mirrored, windows)
         add_windows(journal, endpoint, windows)
 
 
-def _add_known(connection: Connection, entered: Sequence[Mapping[str, Any]], windows: Mapping[Place, Window]) -> None:
+def _add_known(
+    connection: Connection, mirrored: Sequence[tuple[str, Place, float]], windows: Mapping[Place, Window]
+) -> None:
     """Count the outcomes that were known before a decision was taken: of a shadow that came late."""
-    mirrored = [row for row in entered if row["subject"] != row["id"] and row["score"] is not None]
     table = monitoring_outcomes.c
     for some in chunks(mirrored):
-        query = select(table.subject, table.value).where(table.subject.in_({row["subject"] for row in some}))
-        known = {row[0]: row[1] for row in connection.execute(query)}
-        for row in some:
-            if row["subject"] in known:
-                window = windows[row["version"], row["stage"], row["hour"]]
+        query = select(table.subject, table.value).where(table.subject.in_({subject for subject, _, _ in some}))
+        outcomes = {row[0]: row[1] for row in connection.execute(query)}
+        for subject, place, score in some:
+            if subject in outcomes:
+                window = windows[place]
                 window.labelled += 1
-                window.sums += of_outcomes(window.task, [known[row["subject"]]], [row["score"]])[0]
+                window.sums += of_outcomes(window.task, [outcomes[subject]], [score])[0]
 
 
 def add_windows(writer: Change | Journal, endpoint: str, windows: Mapping[Place, Window]) -> None:

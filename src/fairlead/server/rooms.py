@@ -1,6 +1,7 @@
 """The rooms of one project in one process: what each needs to live, and the routes that they offer together."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 
@@ -84,6 +85,7 @@ class Rooms:
             if self.gateway.started:
                 await self.gateway.stop()
         finally:
+            gc.unfreeze()
             await asyncio.to_thread(self.runner.stop)
 
     def missing(self) -> str:
@@ -139,3 +141,5 @@ class Rooms:
                 self._trouble = f"serving: Fairlead made a mistake: {type(fault).__name__}; see fairlead logs"
                 log.exception("serving does not start yet")
                 await asyncio.sleep(10.0)
+        # What is here by now stays: looking through it for garbage, again and again, costs every request.
+        gc.freeze()

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Delete, Insert, Update
+from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Table, Update
 from sqlalchemy.sql.dml import UpdateBase
 
 from fairlead.kernel import Actor, Conflict, FairleadError, Ids
@@ -97,6 +98,28 @@ class Journal:
     ) -> CursorResult[Any]:
         """Run an insert, update or delete on a journal table; raise ``NoEvent`` for any other."""
         assert isinstance(statement, Insert | Update | Delete)
-        if not getattr(statement.table, "info", {}).get("journal"):
-            raise NoEvent("a journal tried to write state", where=f"table {statement.table}")
+        self._check(statement.table)
         return self.connection.execute(statement, rows)
+
+    def insert_many(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert whole rows of a journal table: plain values (texts, numbers, None) in the order of its columns.
+
+        They go to the driver as they are: converting many one by one costs more than writing them. Raises ``NoEvent``
+        for any other table.
+        """
+        self._check(table)
+        text, names = _insert(self.connection.dialect, table)
+        given: Any = [dict(zip(names, row, strict=True)) for row in rows] if names else list(rows)
+        if given:
+            self.connection.exec_driver_sql(text, given)
+
+    def _check(self, table: Any) -> None:
+        if not getattr(table, "info", {}).get("journal"):
+            raise NoEvent("a journal tried to write state", where=f"table {table}")
+
+
+@lru_cache(maxsize=64)
+def _insert(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...]]:
+    """Return an insert of whole rows as a driver takes it, and the names of its values where it takes them by name."""
+    compiled = table.insert().compile(dialect=dialect)
+    return compiled.string, () if compiled.positional else tuple(table.columns.keys())
