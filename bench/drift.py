@@ -24,9 +24,9 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from fairlead.monitoring.calibration import calibrate
-from fairlead.monitoring.counting import count, count_table
-from fairlead.monitoring.reference import Reference, build_reference, reference_of, to_bytes
+from trimtab.monitoring.calibration import calibrate
+from trimtab.monitoring.counting import count, count_table
+from trimtab.monitoring.reference import Reference, build_reference, reference_of, to_bytes
 
 LIMITS_S = {1_000_000: 0.8, 10_000_000: 4.0}
 MEMORY_LIMIT_MIB = 300

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from fairlead.monitoring.calibration import Calibration, calibrate
-from fairlead.monitoring.dry_run import dry_run
-from fairlead.monitoring.reference import PREDICTION
-from fairlead.monitoring.sequential import LevelState, against_level, evidence, update
+from trimtab.monitoring.calibration import Calibration, calibrate
+from trimtab.monitoring.dry_run import dry_run
+from trimtab.monitoring.reference import PREDICTION
+from trimtab.monitoring.sequential import LevelState, against_level, evidence, update
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 

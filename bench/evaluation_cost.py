@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 import numpy as np
 from sklearn import metrics as sk
 
-from fairlead.evaluation import compare, evaluate
-from fairlead.kernel import Actor, Settings, VirtualClock, digest_of_bytes
-from fairlead.registry import Lineage, ModelArtifacts, approve, check_release, register_version, release_for
-from fairlead.store import open_store
+from trimtab.evaluation import compare, evaluate
+from trimtab.kernel import Actor, Settings, VirtualClock, digest_of_bytes
+from trimtab.registry import Lineage, ModelArtifacts, approve, check_release, register_version, release_for
+from trimtab.store import open_store
 
 NOW = datetime(2013, 3, 1, tzinfo=UTC)
 EVALUATE_LIMIT_S = 3.0

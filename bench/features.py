@@ -28,7 +28,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from fairlead.features import OnlineStore, compile_view, fill, training_frame
+from trimtab.features import OnlineStore, compile_view, fill, training_frame
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.loop.parcels import write_project
 
-from fairlead.declare import load_project
-from fairlead.governance import (
+from trimtab.declare import load_project
+from trimtab.governance import (
     diff,
     evidence_pack,
     level,
@@ -34,10 +34,10 @@ from fairlead.governance import (
     verify_evidence,
     verify_offline,
 )
-from fairlead.kernel import Actor, Settings, VirtualClock, digest_of_bytes
-from fairlead.loop import apply_project, approve_version
-from fairlead.serving import DecisionsSealed
-from fairlead.store import Event, Store, Subject, export_log, ledger_size, open_store, verify
+from trimtab.kernel import Actor, Settings, VirtualClock, digest_of_bytes
+from trimtab.loop import apply_project, approve_version
+from trimtab.serving import DecisionsSealed
+from trimtab.store import Event, Store, Subject, export_log, ledger_size, open_store, verify
 
 ACTOR = Actor("bench")
 LIMITS_S = {"verify_store": 4.0, "evidence_pack": 5.0}

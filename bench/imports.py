@@ -1,4 +1,4 @@
-"""How long it takes until a user's first word works: ``import fairlead`` and ``fairlead --help``.
+"""How long it takes until a user's first word works: ``import trimtab`` and ``trimtab --help``.
 
 Each is a fresh interpreter, timed from outside, with compiled modules as an installation has them; the median of n is
 printed beside that of ``python -c pass``, the limit that nobody can go below. Run: python bench/imports.py [--n 15]
@@ -15,7 +15,7 @@ import time
 from importlib.util import find_spec
 
 BARE = [sys.executable, "-c", "pass"]
-TARGETS_S = {"import fairlead": 0.3, "fairlead --help": 0.4}
+TARGETS_S = {"import trimtab": 0.3, "trimtab --help": 0.4}
 
 
 def median_s(command: list[str], n: int, compiled: str) -> float:
@@ -42,11 +42,11 @@ def main() -> None:
 def measured(n: int, compiled: str) -> dict[str, object]:
     """Measure each command and return the report."""
     bare = median_s(BARE, n, compiled)
-    commands = {"import fairlead": [sys.executable, "-c", "import fairlead"]}
-    if find_spec("fairlead.cli") is not None:
+    commands = {"import trimtab": [sys.executable, "-c", "import trimtab"]}
+    if find_spec("trimtab.cli") is not None:
         # What the installed command runs, wherever it is installed.
-        start = "import sys; sys.argv = ['fairlead', '--help']; from fairlead.cli import main; main()"
-        commands["fairlead --help"] = [sys.executable, "-c", start]
+        start = "import sys; sys.argv = ['trimtab', '--help']; from trimtab.cli import main; main()"
+        commands["trimtab --help"] = [sys.executable, "-c", start]
     results = []
     for name, command in commands.items():
         seconds = median_s(command, n, compiled)

@@ -3,7 +3,7 @@
     python bench/ledger.py [--changes 5000] [--durable 4000] [--writers 8] [--events 200000] [--postgres URL]
 
 Prints JSON. A change is one row and one event; ``verify`` recomputes every leaf, column, tile and root of a ledger.
-PostgreSQL: the server at FAIRLEAD_TEST_POSTGRES or 127.0.0.1:5432, in a schema of its own; without one it is left out.
+PostgreSQL: the server at TRIMTAB_TEST_POSTGRES or 127.0.0.1:5432, in a schema of its own; without one it is left out.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from typing import Any, ClassVar
 import psycopg
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 
-from fairlead.governance import verify_evidence
-from fairlead.kernel import Actor, Settings
-from fairlead.store import Event, Store, Subject, export_log, open_store, verify
+from trimtab.governance import verify_evidence
+from trimtab.kernel import Actor, Settings
+from trimtab.store import Event, Store, Subject, export_log, open_store, verify
 
-POSTGRES = os.environ.get("FAIRLEAD_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
+POSTGRES = os.environ.get("TRIMTAB_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
 TABLES = MetaData()
 things = Table("bench_things", TABLES, Column("id", String(26), primary_key=True), Column("n", Integer))
 ACTOR = Actor("bench")
@@ -158,7 +158,7 @@ def measure_verify(folder: Path, events: int) -> dict[str, object]:
 
 
 def measure_postgres(folder: Path, options: argparse.Namespace) -> dict[str, object]:
-    schema = f"fairlead_bench_{secrets.token_hex(4)}"
+    schema = f"trimtab_bench_{secrets.token_hex(4)}"
     try:
         admin = psycopg.connect(options.postgres, autocommit=True, connect_timeout=3)
     except psycopg.OperationalError:

@@ -3,7 +3,7 @@
     python bench/monitoring.py [--days 30] [--rows 40] [--bulk 50000]
 
 Prints JSON: medians and 95th percentiles in milliseconds, by the clock and (``cpu``) of this thread's work, once for
-SQLite and once for PostgreSQL when FAIRLEAD_TEST_POSTGRES names one. Each hour ``rows`` decisions are logged through
+SQLite and once for PostgreSQL when TRIMTAB_TEST_POSTGRES names one. Each hour ``rows`` decisions are logged through
 the real decision log, half of them a shadow's, of a version with a reference of 12 columns; then the endpoint is
 watched, and the outcomes that became known are recorded. ``bulk`` decisions taken at once say what a decision costs in
 the background (``take_us``, work of the thread): nothing of it is paid by an answer. Limits (of a replay, which does
@@ -31,8 +31,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.monitoring.served import ACTOR, HOUR, START  # noqa: E402
 
-from fairlead.kernel import Settings, VirtualClock  # noqa: E402
-from fairlead.monitoring import (  # noqa: E402
+from trimtab.kernel import Settings, VirtualClock  # noqa: E402
+from trimtab.monitoring import (  # noqa: E402
     Outcome,
     build_reference,
     drift,
@@ -43,10 +43,10 @@ from fairlead.monitoring import (  # noqa: E402
     record_outcomes,
     watch,
 )
-from fairlead.serving import DecisionLog  # noqa: E402
-from fairlead.serving.frames import Entry, Layout  # noqa: E402
-from fairlead.serving.segments import micros  # noqa: E402
-from fairlead.store import Store, open_store  # noqa: E402
+from trimtab.serving import DecisionLog  # noqa: E402
+from trimtab.serving.frames import Entry, Layout  # noqa: E402
+from trimtab.serving.segments import micros  # noqa: E402
+from trimtab.store import Store, open_store  # noqa: E402
 
 NUMBERS, CATEGORIES = 9, 3
 KINDS = {f"x{i}": "float" for i in range(NUMBERS)} | {f"c{i}": "category" for i in range(CATEGORIES)}
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--bulk", type=int, default=50_000)
     asked = parser.parse_args()
     found: dict[str, Any] = {"days": asked.days, "rows_an_hour": asked.rows}
-    urls = {"sqlite": "", "postgresql": os.environ.get("FAIRLEAD_TEST_POSTGRES", "")}
+    urls = {"sqlite": "", "postgresql": os.environ.get("TRIMTAB_TEST_POSTGRES", "")}
     for name, url in urls.items():
         if name == "postgresql" and not url:
             continue

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from fairlead.kernel import Actor, Settings
-from fairlead.pipelines import PipelineSpec, Runner, StepSpec, put_frame, read_frame, submit
-from fairlead.store import LocalBlobs, Store, open_store
+from trimtab.kernel import Actor, Settings
+from trimtab.pipelines import PipelineSpec, Runner, StepSpec, put_frame, read_frame, submit
+from trimtab.store import LocalBlobs, Store, open_store
 
 STEPS = 300
 LIMIT_MS = 5.0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 LIMIT_S, LIMIT_MB = 300.0, 1500.0
 FLIGHTS = Path(__file__).parent.parent / "examples" / "flights.py"
-COMMAND = "from fairlead.cli.main import main; main()"
+COMMAND = "from trimtab.cli.main import main; main()"
 
 
 def main() -> None:

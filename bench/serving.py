@@ -3,7 +3,7 @@
     python bench/serving.py [--requests 3000] [--seconds 3]
 
 Prints JSON. A home is filled as a project fills it (snapshot of features, training, packing, registration, approval,
-release, routing, materialised view); then ``fairlead up`` serves it in a process of its own, and so does a bare ASGI
+release, routing, materialised view); then ``trimtab up`` serves it in a process of its own, and so does a bare ASGI
 application that answers a constant of the same size (``hello``, the limit of the HTTP layer). One client asks over one
 connection with a blocking socket; ``many`` are 16 connections of one asyncio client, which takes a good part of the
 second core, so requests/s are lower bounds. ``cpu_us`` is user and system time of the server process for each request.
@@ -37,13 +37,13 @@ import psutil
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from fairlead.features import compile_view, materialise, open_online, register_view, training_frame
-from fairlead.kernel import Actor, Settings, parse_time
-from fairlead.loop.frames import label_of, model_input
-from fairlead.registry import Lineage, ModelArtifacts, approve, register_version, release_for
-from fairlead.serving import Ask, Gateway, Loader, RegisteredReleases, Routing, Rows, set_routing
-from fairlead.store import Store, open_store
-from fairlead.tracking import ALLOWED_TYPES, pack_model
+from trimtab.features import compile_view, materialise, open_online, register_view, training_frame
+from trimtab.kernel import Actor, Settings, parse_time
+from trimtab.loop.frames import label_of, model_input
+from trimtab.registry import Lineage, ModelArtifacts, approve, register_version, release_for
+from trimtab.serving import Ask, Gateway, Loader, RegisteredReleases, Routing, Rows, set_routing
+from trimtab.store import Store, open_store
+from trimtab.tracking import ALLOWED_TYPES, pack_model
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -56,8 +56,8 @@ MONITORING_LIMIT_US = 20.0
 PART = 50
 SETTLE_S = 3.0
 """A server begins by watching, whatever was left by the one before it."""
-UP = "from fairlead.cli import main; main()"
-UNWATCHED = f"import fairlead.server.rooms as rooms; rooms.mind = lambda store: None; {UP}"
+UP = "from trimtab.cli import main; main()"
+UNWATCHED = f"import trimtab.server.rooms as rooms; rooms.mind = lambda store: None; {UP}"
 CONNECTIONS = 16
 ME = Actor("bench")
 VIEW = compile_view(flights.DELAY)
@@ -301,10 +301,10 @@ def started(command: list[str], port: int, ready: bytes, environment: dict[str, 
 
 @contextmanager
 def up(home: Path, code: str) -> Iterator[tuple[int, psutil.Process]]:
-    """Run ``fairlead up``; yield its port and its process."""
+    """Run ``trimtab up``; yield its port and its process."""
     port = free_port()
     command = [sys.executable, "-c", code, "up", "--port", str(port)]
-    process = started(command, port, b"/v2/models/late/ready", {"FAIRLEAD_HOME": str(home), "FAIRLEAD_CLOCK": START})
+    process = started(command, port, b"/v2/models/late/ready", {"TRIMTAB_HOME": str(home), "TRIMTAB_CLOCK": START})
     try:
         yield port, psutil.Process(process.pid)
     finally:

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fairlead.kernel import Actor, Ids, Settings, VirtualClock
-from fairlead.store import Store, metadata, open_store
-from fairlead.tracking import (
+from trimtab.kernel import Actor, Ids, Settings, VirtualClock
+from trimtab.store import Store, metadata, open_store
+from trimtab.tracking import (
     Batch,
     FinishRun,
     MetricPoint,
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Settings(home=folder))
-        file = Path(folder) / "fairlead.db"
+        file = Path(folder) / "trimtab.db"
         result: dict[str, Any] = {"log_metric": log_metric(store), "runs": whole_runs(store, 300)}
         result["points"] = points(store, file, options.repeat)
         seed(store, options.runs)

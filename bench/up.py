@@ -1,4 +1,4 @@
-"""How long until `fairlead up` is healthy, and what it needs while nobody asks: as JSON, with the limits beside it."""
+"""How long until `trimtab up` is healthy, and what it needs while nobody asks: as JSON, with the limits beside it."""
 
 import argparse
 import http.client
@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--home", help="serve this home instead of empty ones")
     parser.add_argument("--clock", default="system")
     arguments = parser.parse_args()
-    importing = [_timed("import fairlead") for _ in range(arguments.runs)]
-    helping = [_timed("from fairlead.cli import main; main(['--help'])") for _ in range(arguments.runs)]
+    importing = [_timed("import trimtab") for _ in range(arguments.runs)]
+    helping = [_timed("from trimtab.cli import main; main(['--help'])") for _ in range(arguments.runs)]
     starts = [_start(arguments.home, arguments.clock) for _ in range(arguments.runs)]
     found = {
         "import_s": statistics.median(importing),
@@ -54,7 +54,7 @@ def _start(home: str | None, clock: str) -> dict[str, float]:
         folder = Path(home or temporary) / ("" if home else "home")
         address = folder / "server.json"
         words = ["--home", str(folder), "--clock", clock, "up", "--port", "0"]
-        code = "from fairlead.cli import main; main()"
+        code = "from trimtab.cli import main; main()"
         began = time.perf_counter()
         server = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL)
         try:

@@ -20,9 +20,9 @@ from typing import Any
 import click
 import msgspec
 
-import fairlead
-from fairlead.kernel import FairleadError, Permission, Route, Settings
-from fairlead.store import Event
+import trimtab
+from trimtab.kernel import TrimtabError, Permission, Route, Settings
+from trimtab.store import Event
 
 ROOT = Path(__file__).parent.parent
 _MARK = re.compile(r"^\{\{ (\w+) \}\}$", re.MULTILINE)
@@ -44,20 +44,20 @@ def settings() -> Iterator[str]:
     for field in msgspec.structs.fields(Settings):
         default = f"`{field.default}`" if field.default != "" else "empty"
         text = texts.get(field.name) or _SETTINGS.get(field.name, "")
-        yield f"| `{field.name}` | `FAIRLEAD_{field.name.upper()}` | {default} | {text} |"
+        yield f"| `{field.name}` | `TRIMTAB_{field.name.upper()}` | {default} | {text} |"
 
 
 _SETTINGS = {
-    "host": "The address that `fairlead up` listens at. Another one than loopback needs an API token.",
+    "host": "The address that `trimtab up` listens at. Another one than loopback needs an API token.",
     "port": "Its port; 0 takes any that is free.",
 }
 
 
 def commands() -> Iterator[str]:
     """Yield a section for each verb, and for the parts of a verb that has some, as its ``--help`` says it."""
-    from fairlead.cli.main import fairlead as group
+    from trimtab.cli.main import trimtab as group
 
-    context = click.Context(group, info_name="fairlead")
+    context = click.Context(group, info_name="trimtab")
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
@@ -65,7 +65,7 @@ def commands() -> Iterator[str]:
 
 
 def _command(command: click.Command, context: click.Context, *, level: int) -> Iterator[str]:
-    title = context.command_path.removeprefix("fairlead ")
+    title = context.command_path.removeprefix("trimtab ")
     yield f"\n{'#' * level} {title}\n"
     yield "```text"
     yield command.get_help(context)
@@ -76,8 +76,8 @@ def _command(command: click.Command, context: click.Context, *, level: int) -> I
 
 
 def nouns() -> Iterator[str]:
-    """Yield a row for each noun of ``fairlead get``."""
-    from fairlead.cli.verbs.get import NOUNS
+    """Yield a row for each noun of ``trimtab get``."""
+    from trimtab.cli.verbs.get import NOUNS
 
     yield "| Noun | |"
     yield "|---|---|"
@@ -99,16 +99,16 @@ def errors() -> Iterator[str]:
     yield "| Code | Kind | When |"
     yield "|---|---|---|"
     rows = dict(_step_errors())
-    for error in subclasses(FairleadError, having="code"):
-        kinds = [base.__name__ for base in error.__mro__ if base.__module__ == "fairlead.kernel.errors"]
-        kind = kinds[-2] if len(kinds) > 1 else "FairleadError"
+    for error in subclasses(TrimtabError, having="code"):
+        kinds = [base.__name__ for base in error.__mro__ if base.__module__ == "trimtab.kernel.errors"]
+        kind = kinds[-2] if len(kinds) > 1 else "TrimtabError"
         rows[error.code] = f"| `{error.code}` | {kind} | {error_text(error)} |"
     yield from (row for _, row in sorted(rows.items()))
 
 
 def _step_errors() -> Iterator[tuple[str, str]]:
     """Yield the errors that a pipeline writes down for a step and does not raise: calls with ``code=`` and ``why=``."""
-    for file in sorted((ROOT / "src" / "fairlead" / "pipelines").glob("*.py")):
+    for file in sorted((ROOT / "src" / "trimtab" / "pipelines").glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             given = {word.arg: word.value for word in node.keywords} if isinstance(node, ast.Call) else {}
             code, why = given.get("code"), given.get("why")
@@ -117,16 +117,16 @@ def _step_errors() -> Iterator[tuple[str, str]]:
 
 
 def words() -> Iterator[str]:
-    """Yield a row for each word that a user types after ``fl.``."""
+    """Yield a row for each word that a user types after ``tt.``."""
     yield "| Word | |"
     yield "|---|---|"
-    for name in sorted(fairlead.__all__, key=str.lower):
-        yield f"| `fl.{name}` | {word_text(name)} |"
+    for name in sorted(trimtab.__all__, key=str.lower):
+        yield f"| `tt.{name}` | {word_text(name)} |"
 
 
 def metrics() -> Iterator[str]:
     """Yield a row for each metric: what it is, which side is better, and the method of its interval."""
-    from fairlead.declare.meanings import MEANINGS
+    from trimtab.declare.meanings import MEANINGS
 
     groups = {
         "Of a classification": lambda meaning: meaning.task == "classification",
@@ -140,7 +140,7 @@ def metrics() -> Iterator[str]:
         for name in [name for name, meaning in MEANINGS.items() if belongs(meaning)]:
             word = "drift.of(...)" if name == "drift.of" else name
             interval = _interval(name) if MEANINGS[name].at_test else "-"
-            yield f"| `fl.{word}` | {metric_text(name)} | {_better(name)} | {interval} |"
+            yield f"| `tt.{word}` | {metric_text(name)} | {_better(name)} | {interval} |"
 
 
 def routes() -> Iterator[str]:
@@ -164,7 +164,7 @@ def extras() -> Iterator[str]:
     yield "|---|---|"
     for extra, packages in project["optional-dependencies"].items():
         if extra not in ("dev", "docs"):
-            names = (re.split(r"[<>=\[; ]", package)[0] for package in packages if not package.startswith("fairlead["))
+            names = (re.split(r"[<>=\[; ]", package)[0] for package in packages if not package.startswith("trimtab["))
             yield f"| `{extra}` | {', '.join(names)} |"
 
 
@@ -175,7 +175,7 @@ def layers() -> Iterator[str]:
     yield "```text"
     for layer in contract["layers"]:
         rooms = [room.strip(" ()") for room in layer.split("|")]
-        there = [room for room in rooms if (ROOT / "src" / "fairlead" / room).exists()]
+        there = [room for room in rooms if (ROOT / "src" / "trimtab" / room).exists()]
         if there:
             yield " | ".join(there)
     yield "```"
@@ -210,7 +210,7 @@ PARTS = {
 
 def subclasses(base: type, *, having: str) -> set[Any]:
     """Return every class below ``base`` in the package, and ``base``'s own kinds, that has ``having`` of its own."""
-    for module in pkgutil.walk_packages(fairlead.__path__, "fairlead."):
+    for module in pkgutil.walk_packages(trimtab.__path__, "trimtab."):
         if "migrations" not in module.name and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     found: set[Any] = set()
@@ -218,7 +218,7 @@ def subclasses(base: type, *, having: str) -> set[Any]:
     while todo:
         for child in todo.pop().__subclasses__():
             todo.append(child)
-            if child.__module__.startswith("fairlead.") and having in vars(child):
+            if child.__module__.startswith("trimtab.") and having in vars(child):
                 found.add(child)
     return found
 
@@ -239,20 +239,20 @@ class _Dots(dict[str, str]):
 
 
 def word_text(name: str) -> str:
-    """Return what a word of ``fl`` means. Metrics and other values have their texts beside their definitions."""
-    from fairlead.declare.meanings import MEANINGS
+    """Return what a word of ``tt`` means. Metrics and other values have their texts beside their definitions."""
+    from trimtab.declare.meanings import MEANINGS
 
-    for module in ("fairlead.declare.metrics", "fairlead.declare.rollouts"):
+    for module in ("trimtab.declare.metrics", "trimtab.declare.rollouts"):
         if text := attribute_docs(importlib.import_module(module)).get(name):
             return cell(text.splitlines()[0])
-    return metric_text(name) if name in MEANINGS else first_line(getattr(fairlead, name))
+    return metric_text(name) if name in MEANINGS else first_line(getattr(trimtab, name))
 
 
 def metric_text(name: str) -> str:
     """Return what a metric is, as the function that computes it says it."""
     if name in _METRICS:
         return _METRICS[name]
-    return first_line(getattr(importlib.import_module("fairlead.evaluation.metrics"), name))
+    return first_line(getattr(importlib.import_module("trimtab.evaluation.metrics"), name))
 
 
 _METRICS = {
@@ -269,7 +269,7 @@ _METRICS = {
 
 
 def _better(name: str) -> str:
-    from fairlead.evaluation.metrics import LOWER_IS_BETTER, NEITHER_IS_BETTER
+    from trimtab.evaluation.metrics import LOWER_IS_BETTER, NEITHER_IS_BETTER
 
     if name in NEITHER_IS_BETTER or name == "new_rows":
         return "neither"
@@ -278,8 +278,8 @@ def _better(name: str) -> str:
 
 
 def _interval(name: str) -> str:
-    from fairlead.evaluation import intervals, latency, resample
-    from fairlead.evaluation.metrics import PROPORTIONS
+    from trimtab.evaluation import intervals, latency, resample
+    from trimtab.evaluation.metrics import PROPORTIONS
 
     if name == "auc":
         return intervals.DELONG
@@ -294,10 +294,10 @@ def _interval(name: str) -> str:
 
 def api_routes() -> list[Route]:
     """Return every operation that the server offers to programs, as a running server would."""
-    from fairlead.server import Rooms, doors_of, is_described
-    from fairlead.server.api import Live, described
-    from fairlead.server.api import routes as own_routes
-    from fairlead.store import open_store
+    from trimtab.server import Rooms, doors_of, is_described
+    from trimtab.server.api import Live, described
+    from trimtab.server.api import routes as own_routes
+    from trimtab.store import open_store
 
     with tempfile.TemporaryDirectory() as home:
         store = open_store(Settings(home=home))

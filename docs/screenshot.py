@@ -5,7 +5,7 @@
 Writes docs/images/*.png. Needs chromium on the path (or CHROMIUM) and what the demo needs. The pictures of the loop
 show a year that was replayed: --replayed is the folder that this printed, and without it they stay as they are:
 
-    fairlead replay examples/flights.py --from 2013-03-01 --to 2013-12-31
+    trimtab replay examples/flights.py --from 2013-03-01 --to 2013-12-31
 
 Look at each picture before committing it: nothing here knows whether it shows what it should.
 """
@@ -60,7 +60,7 @@ def main() -> int:
         folder = Path(name)
         if wanted & set(PAGES):
             # The pages show the name of the folder that the home is in.
-            with demo(arguments.home or folder / "flights" / ".fairlead") as address:
+            with demo(arguments.home or folder / "flights" / ".trimtab") as address:
                 pages = {picture: page for picture, page in PAGES.items() if picture in wanted}
                 sizes += take(address, pages, profile=folder / "browser", decision=newest_decision(address))
         if wanted & set(REPLAYED) and arguments.replayed is None:
@@ -107,8 +107,8 @@ def demo(home: Path) -> Iterator[str]:
 def replayed(home: Path, *, at: str) -> Iterator[str]:
     """Serve the home of a replay as it stood at its end, yield its address, and end it."""
     port = free_port()
-    settings = {"FAIRLEAD_HOME": str(home.resolve()), "FAIRLEAD_PORT": str(port), "FAIRLEAD_CLOCK": at}
-    command = [str(Path(sys.executable).parent / "fairlead"), "up"]
+    settings = {"TRIMTAB_HOME": str(home.resolve()), "TRIMTAB_PORT": str(port), "TRIMTAB_CLOCK": at}
+    command = [str(Path(sys.executable).parent / "trimtab"), "up"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | settings)
     address = f"http://127.0.0.1:{port}"
     try:
@@ -117,7 +117,7 @@ def replayed(home: Path, *, at: str) -> Iterator[str]:
                 break
             time.sleep(0.25)
         else:
-            sys.exit(f"nothing answers from {home}; run fairlead --home {home} up to see why")
+            sys.exit(f"nothing answers from {home}; run trimtab --home {home} up to see why")
         yield address
     finally:
         process.send_signal(signal.SIGINT)

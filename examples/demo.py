@@ -22,25 +22,25 @@ from typing import Any
 HERE = Path(__file__).parent
 SHOWN = 5
 FLIGHTS = str(HERE / "flights.py")
-FAIRLEAD = shutil.which("fairlead", path=str(Path(sys.executable).parent)) or "fairlead"
+TRIMTAB = shutil.which("trimtab", path=str(Path(sys.executable).parent)) or "trimtab"
 
 
 def main() -> int:
     arguments = _arguments()
-    os.environ.setdefault("FAIRLEAD_CLOCK", "2013-03-01")
-    os.environ["FAIRLEAD_HOME"] = str(Path(arguments.home).resolve())
-    os.environ["FAIRLEAD_PORT"] = str(arguments.port)
-    os.environ["FAIRLEAD_PROJECT"] = FLIGHTS
+    os.environ.setdefault("TRIMTAB_CLOCK", "2013-03-01")
+    os.environ["TRIMTAB_HOME"] = str(Path(arguments.home).resolve())
+    os.environ["TRIMTAB_PORT"] = str(arguments.port)
+    os.environ["TRIMTAB_PROJECT"] = FLIGHTS
     started = time.monotonic()
-    fairlead("apply", FLIGHTS, "--yes", "--because", "the flights of early 2013")
+    trimtab("apply", FLIGHTS, "--yes", "--because", "the flights of early 2013")
     if not _answers("late", "get", "endpoints"):
-        fairlead("approve", "late@1", "--because", "first model")
-    server, replayed = subprocess.Popen([FAIRLEAD, "up"], stdout=subprocess.DEVNULL), None
+        trimtab("approve", "late@1", "--because", "first model")
+    server, replayed = subprocess.Popen([TRIMTAB, "up"], stdout=subprocess.DEVNULL), None
     try:
         address = f"http://127.0.0.1:{arguments.port}"
         _wait_until_ready(f"{address}/v2/models/late/ready", server)
         _decide(address)
-        fairlead("status")
+        trimtab("status")
         replayed = None if arguments.no_replay else _replay(arguments.port + 1)
         print(f"\nDone in {time.monotonic() - started:.0f} s. Pages: {address}/ui", flush=True)
         if replayed is not None:
@@ -60,24 +60,24 @@ def main() -> int:
 
 def _replay(port: int) -> subprocess.Popen[bytes]:
     """Replay the rest of the year in a home of its own, and serve that home as it stands at the end."""
-    fairlead("replay", FLIGHTS, "--from", "2013-03-01", "--to", "2013-12-31")
-    newest = max((Path(os.environ["FAIRLEAD_HOME"]) / "replays").iterdir(), key=lambda home: home.stat().st_mtime)
-    command = [FAIRLEAD, "--home", str(newest), "--clock", "2014-01-01", "up", "--port", str(port)]
+    trimtab("replay", FLIGHTS, "--from", "2013-03-01", "--to", "2013-12-31")
+    newest = max((Path(os.environ["TRIMTAB_HOME"]) / "replays").iterdir(), key=lambda home: home.stat().st_mtime)
+    command = [TRIMTAB, "--home", str(newest), "--clock", "2014-01-01", "up", "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _wait_until_ready(f"http://127.0.0.1:{port}/v2/models/late/ready", server)
     return server
 
 
-def fairlead(*words: str) -> None:
+def trimtab(*words: str) -> None:
     """Type one command, show it, and stop the demo when it fails."""
-    print(f"\n$ fairlead {' '.join(_shown(word) for word in words)}", flush=True)
-    status = subprocess.run([FAIRLEAD, *words], check=False).returncode
+    print(f"\n$ trimtab {' '.join(_shown(word) for word in words)}", flush=True)
+    status = subprocess.run([TRIMTAB, *words], check=False).returncode
     if status:
         sys.exit(status)
 
 
 def _answers(expected: str, *words: str) -> bool:
-    found = subprocess.run([FAIRLEAD, *words, "-o", "json"], check=True, capture_output=True, text=True)
+    found = subprocess.run([TRIMTAB, *words, "-o", "json"], check=True, capture_output=True, text=True)
     return expected in found.stdout
 
 
@@ -101,7 +101,7 @@ def _decide(address: str) -> None:
     print(
         f"... {len(keys)} decisions, median {statistics.median(times_ms):.1f} ms with a new connection each", flush=True
     )
-    fairlead("why", ids[0])
+    trimtab("why", ids[0])
 
 
 def _next_departures() -> list[str]:
@@ -128,7 +128,7 @@ def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
-    sys.exit("demo: the endpoint did not become ready; see fairlead doctor")
+    sys.exit("demo: the endpoint did not become ready; see trimtab doctor")
 
 
 def _shown(word: str) -> str:
@@ -141,7 +141,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exit", action="store_true", help="end after the summary instead of serving on")
     parser.add_argument("--no-replay", action="store_true", help="leave the replay of the year out")
-    parser.add_argument("--home", default=str(HERE.parent / ".fairlead" / "demo"), help="folder of the demo's stores")
+    parser.add_argument("--home", default=str(HERE.parent / ".trimtab" / "demo"), help="folder of the demo's stores")
     parser.add_argument("--port", type=int, default=8400)
     return parser.parse_args()
 

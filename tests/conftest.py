@@ -1,6 +1,6 @@
 """What tests of every room share: a store on both databases, a clock that stands still, someone who acts.
 
-PostgreSQL is the server at ``FAIRLEAD_TEST_POSTGRES``, else one at 127.0.0.1:5432 when it answers. Without any, its
+PostgreSQL is the server at ``TRIMTAB_TEST_POSTGRES``, else one at 127.0.0.1:5432 when it answers. Without any, its
 tests skip and say so; under ``CI=true`` that is a failure. Every test session (so every xdist worker) has its own
 schema, emptied before each test.
 """
@@ -20,14 +20,14 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
-from fairlead.kernel import Actor, Settings, VirtualClock
-from fairlead.store import Store, open_store
+from trimtab.kernel import Actor, Settings, VirtualClock
+from trimtab.store import Store, open_store
 
 if TYPE_CHECKING:
     from tests.seeded import Seeded
 
-POSTGRES = os.environ.get("FAIRLEAD_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
-SCHEMA_PREFIX = "fairlead_test_"
+POSTGRES = os.environ.get("TRIMTAB_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
+SCHEMA_PREFIX = "trimtab_test_"
 
 # How long an example takes says more about what else the machine does than about the code.
 hypothesis_settings.register_profile("calm", parent=hypothesis_settings.default, deadline=None)
@@ -68,7 +68,7 @@ def home(tmp_path: Path, migrated: Path) -> Path:
     """A home whose SQLite database has every table and no row: copying it is far cheaper than migrating."""
     folder = tmp_path / "home"
     folder.mkdir()
-    shutil.copy(migrated, folder / "fairlead.db")
+    shutil.copy(migrated, folder / "trimtab.db")
     return folder
 
 
@@ -76,10 +76,10 @@ def home(tmp_path: Path, migrated: Path) -> Path:
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated")
     open_store(Settings(home=str(folder))).close()
-    with closing(sqlite3.connect(folder / "fairlead.db", isolation_level=None)) as driver:
+    with closing(sqlite3.connect(folder / "trimtab.db", isolation_level=None)) as driver:
         driver.execute("DELETE FROM ledger_head")  # every store names its own ledger
         driver.execute("PRAGMA journal_mode=DELETE")
-    return folder / "fairlead.db"
+    return folder / "trimtab.db"
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,7 @@ def postgres_schema() -> Iterator[str]:
     try:
         keeper = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
     except psycopg.OperationalError as error:
-        message = f"no PostgreSQL at FAIRLEAD_TEST_POSTGRES or 127.0.0.1:5432 ({type(error).__name__})"
+        message = f"no PostgreSQL at TRIMTAB_TEST_POSTGRES or 127.0.0.1:5432 ({type(error).__name__})"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

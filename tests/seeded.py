@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 from tests.loop.parcels import write_project
 
-from fairlead.declare import load_project
-from fairlead.kernel import Actor, Clock, Permission, Settings, VirtualClock
-from fairlead.loop import Replay, apply_project, approve_version, serve_version
-from fairlead.monitoring import mind
-from fairlead.pipelines import PipelineSpec, Runner, StepSpec, submit
-from fairlead.server import Rooms, issue_token
-from fairlead.serving import Ask
-from fairlead.store import Store, open_store
-from fairlead.tracking import start_run
+from trimtab.declare import load_project
+from trimtab.kernel import Actor, Clock, Permission, Settings, VirtualClock
+from trimtab.loop import Replay, apply_project, approve_version, serve_version
+from trimtab.monitoring import mind
+from trimtab.pipelines import PipelineSpec, Runner, StepSpec, submit
+from trimtab.server import Rooms, issue_token
+from trimtab.serving import Ask
+from trimtab.store import Store, open_store
+from trimtab.tracking import start_run
 
 NOW = datetime(2013, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=3)
@@ -59,9 +59,9 @@ def seed(folder: Path) -> Seeded:
 
 
 POLICIES = """
-slow.retrain_when(fl.every("3d"), at_most="2d", approve=fl.by("ops-lead"))
+slow.retrain_when(tt.every("3d"), at_most="2d", approve=tt.by("ops-lead"))
 slow.serve(
-    roll_back_if=(fl.errors > 0.01) | (fl.log_loss > fl.champion.log_loss * 1.5),
+    roll_back_if=(tt.errors > 0.01) | (tt.log_loss > tt.champion.log_loss * 1.5),
     rollout="""
 HEAVIER = "weight[1700:] = np.minimum(weight[1700:] * 1.6 + 4, 50)\n    "
 """From the 5th of February on parcels are heavier than any model has seen."""
@@ -116,7 +116,7 @@ def _tracked(store: Store, name: str, rate: float) -> str:
 
 
 def _failed(store: Store) -> str:
-    spec = PipelineSpec(name="nightly", steps=(StepSpec(name="import", function="fairlead.nothing_here:run"),))
+    spec = PipelineSpec(name="nightly", steps=(StepSpec(name="import", function="trimtab.nothing_here:run"),))
     run = submit(store, spec, actor=ANN, because="every night")
     with Runner(store, workers=1) as runner:
         return runner.run_until_done(run.id).id

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "fairlead"
+SOURCE = Path(__file__).parent.parent / "src" / "trimtab"
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists())
 MODULES = sorted(SOURCE.rglob("*.py"))
 
@@ -16,13 +16,13 @@ def _room(module: Path) -> str:
 
 
 def _imports(module: Path) -> list[tuple[int, str, str]]:
-    """The (line, module, name) of each absolute import from fairlead."""
+    """The (line, module, name) of each absolute import from trimtab."""
     found = []
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fairlead":
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "trimtab":
             found += [(node.lineno, node.module, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
-            found += [(node.lineno, a.name, "") for a in node.names if a.name.split(".")[0] == "fairlead"]
+            found += [(node.lineno, a.name, "") for a in node.names if a.name.split(".")[0] == "trimtab"]
     return found
 
 

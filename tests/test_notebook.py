@@ -1,4 +1,4 @@
-"""The verbs in Python: what declared objects and ``fl.why`` answer in the folder of a project, and how they refuse."""
+"""The verbs in Python: what declared objects and ``tt.why`` answer in the folder of a project, and how they refuse."""
 
 import asyncio
 from datetime import UTC, date, datetime
@@ -10,35 +10,35 @@ import pandas as pd
 import pytest
 from tests.loop.parcels import write_project
 
-import fairlead as fl
-from fairlead.data import take_snapshot
-from fairlead.declare import FeatureView, Model, Project, load_project
-from fairlead.features import BeforeHorizon, UnknownRow
-from fairlead.kernel import Actor, Conflict, Invalid, NotFound, Settings, Unavailable
-from fairlead.loop import NothingBefore, apply_project, approve_version, run_one
-from fairlead.notebook import NoSnapshot
-from fairlead.registry import VersionMissing
-from fairlead.server import Rooms
-from fairlead.serving import Ask, DecisionUnknown
-from fairlead.store import Store, open_store
+import trimtab as tt
+from trimtab.data import take_snapshot
+from trimtab.declare import FeatureView, Model, Project, load_project
+from trimtab.features import BeforeHorizon, UnknownRow
+from trimtab.kernel import Actor, Conflict, Invalid, NotFound, Settings, Unavailable
+from trimtab.loop import NothingBefore, apply_project, approve_version, run_one
+from trimtab.notebook import NoSnapshot
+from trimtab.registry import VersionMissing
+from trimtab.server import Rooms
+from trimtab.serving import Ask, DecisionUnknown
+from trimtab.store import Store, open_store
 
 ME = Actor("ann")
 FLIGHTS = Path(__file__).parents[1] / "examples" / "flights.py"
 Here = pytest.MonkeyPatch
 ORDERS = """
-import fairlead as fl
+import trimtab as tt
 import pandas as pd
 
-class Order(fl.Contract):
-    number: fl.Key[int]
-    at: fl.EventTime
-    amount: fl.Float
+class Order(tt.Contract):
+    number: tt.Key[int]
+    at: tt.EventTime
+    amount: tt.Float
 
-@fl.source(Order)
+@tt.source(Order)
 def orders():
     return pd.DataFrame({"number": [1, 2], "at": ["2013-01-01", "2013-01-01"], "amount": [1.5, 2.5]})
 
-order = fl.features("order", of=Order, decided=Order.at, columns=[Order.amount])
+order = tt.features("order", of=Order, decided=Order.at, columns=[Order.amount])
 """
 
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The parcels, applied, approved and asked once, in a project that lives on 2013-03-04."""
     folder = tmp_path_factory.mktemp("parcels")
     project = load_project(write_project(folder / "parcels.py"))
-    store = open_store(Settings(home=str(folder / ".fairlead"), clock="2013-03-04"))
+    store = open_store(Settings(home=str(folder / ".trimtab"), clock="2013-03-04"))
     try:
         apply_project(store, project, actor=ME, because="the parcels of early 2013")
         approve_version(store, "slow@1", actor=ME, because="first model")
@@ -76,8 +76,8 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
 
 def live_in(monkeypatch: pytest.MonkeyPatch, folder: Path, *, clock: str) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("FAIRLEAD_CLOCK", clock)
-    for name in ("FAIRLEAD_HOME", "FAIRLEAD_SERVER", "FAIRLEAD_DATABASE"):
+    monkeypatch.setenv("TRIMTAB_CLOCK", clock)
+    for name in ("TRIMTAB_HOME", "TRIMTAB_SERVER", "TRIMTAB_DATABASE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -121,7 +121,7 @@ def test_a_whole_key_is_taken_from_a_frame_as_it_stands_there(tmp_path: Path, mo
     (tmp_path / "orders.py").write_text(ORDERS)
     project = load_project(tmp_path / "orders.py")
     live_in(monkeypatch, tmp_path, clock="2013-01-02")
-    store = open_store(Settings(home=str(tmp_path / ".fairlead"), clock="2013-01-02"))
+    store = open_store(Settings(home=str(tmp_path / ".trimtab"), clock="2013-01-02"))
     try:
         run_one(store, project, "order", actor=ME, because="bring it online")
     finally:
@@ -136,7 +136,7 @@ def test_a_training_row_and_an_online_row_of_the_flights_are_equal(
 ) -> None:
     project = load_project(FLIGHTS)
     live_in(monkeypatch, tmp_path, clock="2013-06-20")
-    store = open_store(Settings(home=str(tmp_path / ".fairlead"), clock="2013-06-20"))
+    store = open_store(Settings(home=str(tmp_path / ".trimtab"), clock="2013-06-20"))
     try:
         run_one(store, project, "delay", actor=ME, because="bring it online")
     finally:
@@ -200,14 +200,14 @@ def test_the_first_version_has_none_to_go_back_to(folder: Path) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_why_explains_a_decision(folder: Path) -> None:
-    found = fl.why((folder / "decision").read_text("utf-8"))
+    found = tt.why((folder / "decision").read_text("utf-8"))
     assert found.version is not None
     assert found.version.ref == "slow@1"
     assert found.approval is not None
     assert found.missing == ()
     assert {used.name for used in found.features} == {"weight", "depot", "sent_hour", "depot_delay_mean_24h"}
     with pytest.raises(DecisionUnknown):
-        fl.why("01JX0000000000000000000000")
+        tt.why("01JX0000000000000000000000")
 
 
 @pytest.mark.usefixtures("here")
@@ -227,9 +227,9 @@ def test_a_wrong_question_is_refused_in_words(folder: Path) -> None:
 
 
 def test_a_server_is_not_asked_for_what_lies_in_a_store(here: Here, folder: Path) -> None:
-    here.setenv("FAIRLEAD_SERVER", "http://127.0.0.1:1")
+    here.setenv("TRIMTAB_SERVER", "http://127.0.0.1:1")
     with pytest.raises(Unavailable, match="the settings name a server"):
-        fl.why("01JX0000000000000000000000")
+        tt.why("01JX0000000000000000000000")
 
 
 def test_a_new_folder_has_no_rows_and_no_versions(folder: Path, tmp_path: Path, monkeypatch: Here) -> None:
@@ -238,7 +238,7 @@ def test_a_new_folder_has_no_rows_and_no_versions(folder: Path, tmp_path: Path, 
     with pytest.raises(NoSnapshot) as nothing:
         view.training()
     assert isinstance(nothing.value, NotFound)
-    assert "fairlead apply" in nothing.value.next
+    assert "trimtab apply" in nothing.value.next
     assert len(slow.versions) == 0
     with pytest.raises(VersionMissing, match="has no version yet"):
         slow.versions[1]
@@ -246,7 +246,7 @@ def test_a_new_folder_has_no_rows_and_no_versions(folder: Path, tmp_path: Path, 
 
 def test_two_sources_of_one_contract_are_not_confused(tmp_path: Path, monkeypatch: Here) -> None:
     live_in(monkeypatch, tmp_path, clock="2013-03-04")
-    store = open_store(Settings(home=str(tmp_path / ".fairlead"), clock="2013-03-04"))
+    store = open_store(Settings(home=str(tmp_path / ".trimtab"), clock="2013-03-04"))
     try:
         project: Project | None = None
         for name in ("parcels", "letters"):

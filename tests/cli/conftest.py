@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from tests.seeded import Seeded
 
-from fairlead.cli.main import run
+from trimtab.cli.main import run
 
 Type = Callable[..., "Typed"]
 
@@ -23,10 +23,10 @@ class Typed(NamedTuple):
 
 
 @pytest.fixture
-def fairlead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
+def trimtab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
     """Type a command line in an empty folder, as somebody without a terminal."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FAIRLEAD_CLOCK", "2013-03-01")
+    monkeypatch.setenv("TRIMTAB_CLOCK", "2013-03-01")
 
     def type_(*words: str) -> Typed:
         out, err = io.StringIO(), io.StringIO()
@@ -38,9 +38,9 @@ def fairlead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
 
 
 @pytest.fixture
-def at_seeded(fairlead: Type, seeded: Seeded, monkeypatch: pytest.MonkeyPatch) -> Type:
+def at_seeded(trimtab: Type, seeded: Seeded, monkeypatch: pytest.MonkeyPatch) -> Type:
     """Type a command line where much has happened."""
-    monkeypatch.setenv("FAIRLEAD_HOME", str(seeded.home))
-    monkeypatch.setenv("FAIRLEAD_PROJECT", str(seeded.project))
-    monkeypatch.setenv("FAIRLEAD_CLOCK", seeded.settings.clock)
-    return fairlead
+    monkeypatch.setenv("TRIMTAB_HOME", str(seeded.home))
+    monkeypatch.setenv("TRIMTAB_PROJECT", str(seeded.project))
+    monkeypatch.setenv("TRIMTAB_CLOCK", seeded.settings.clock)
+    return trimtab

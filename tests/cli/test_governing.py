@@ -15,16 +15,16 @@ def pack(at_seeded: Type) -> Path:
     return Path("slow.zip")
 
 
-def test_export_and_verify(at_seeded: Type, fairlead: Type, pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_and_verify(at_seeded: Type, trimtab: Type, pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = at_seeded("verify", str(pack))
     assert (typed.code, typed.out.splitlines()[0]) == (0, "intact: the evidence of slow@2 is intact")
     assert "data check (event" in typed.out
     assert json.loads(at_seeded("verify", str(pack), "-o", "json").out)["kind"] == "intact"
     key = at_seeded("export", "slow@2", "-o", "again.zip").out.split()[-1]
     assert Path("again.zip").read_bytes() == pack.read_bytes()
-    monkeypatch.setenv("FAIRLEAD_HOME", "elsewhere")
-    assert fairlead("verify", str(pack)).code == 2
-    assert fairlead("verify", str(pack), "--key", key).code == 0
+    monkeypatch.setenv("TRIMTAB_HOME", "elsewhere")
+    assert trimtab("verify", str(pack)).code == 2
+    assert trimtab("verify", str(pack), "--key", key).code == 0
     assert not Path("elsewhere").exists(), "verifying a pack needs no store"
 
 
@@ -76,15 +76,15 @@ def test_diff(at_seeded: Type) -> None:
     assert at_seeded("diff", "slow@1", "slow@9").code == 1
 
 
-def test_level(at_seeded: Type, fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_level(at_seeded: Type, trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = at_seeded("level")
     assert typed.out.startswith("slow: level 0, manual process")
     assert "Next, towards level 1: " in typed.out
     assert at_seeded("level", "slow").out == typed.out
     assert json.loads(at_seeded("level", "-o", "json").out)[0]["level"] == 0
     assert at_seeded("level", "fast").code == 1
-    monkeypatch.setenv("FAIRLEAD_HOME", "empty")
-    assert "No model yet" in fairlead("level").out
+    monkeypatch.setenv("TRIMTAB_HOME", "empty")
+    assert "No model yet" in trimtab("level").out
 
 
 def test_lineage(at_seeded: Type) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.journeys.shell import FAIRLEAD, Shell, wait_until
+from tests.journeys.shell import TRIMTAB, Shell, wait_until
 
-from fairlead.cli.following import follow_server
-from fairlead.cli.looking import CLEAR
+from trimtab.cli.following import follow_server
+from trimtab.cli.looking import CLEAR
 
 LIVE_STEP = """
 import time
@@ -51,7 +51,7 @@ def test_a_listing_is_printed_again_only_when_it_differs(shell: Shell) -> None:
 def test_a_terminal_is_drawn_anew(shell: Shell) -> None:
     reader, writer = pty.openpty()
     process = subprocess.Popen(
-        [FAIRLEAD, "status", "-w", "--every", "0.2"], cwd=shell.folder, env={**shell.environment, "TERM": "xterm"},
+        [TRIMTAB, "status", "-w", "--every", "0.2"], cwd=shell.folder, env={**shell.environment, "TERM": "xterm"},
         stdout=writer, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(writer)
@@ -63,7 +63,7 @@ def test_a_terminal_is_drawn_anew(shell: Shell) -> None:
     os.close(reader)
     first = seen.split(CLEAR.encode())[1].decode()
     assert "not running" in first
-    assert "Next: fairlead init" in first
+    assert "Next: trimtab init" in first
     assert "every 0.2 s; Ctrl C ends" in first
 
 
@@ -77,9 +77,9 @@ def test_a_run_is_followed_until_it_is_over(shell: Shell) -> None:
     (shell.folder / "bodies.py").write_text(LIVE_STEP, "utf-8")
     program = shell.folder / "program.py"
     program.write_text(
-        "from fairlead.kernel import Actor, load\n"
-        "from fairlead.pipelines import PipelineSpec, Runner, StepSpec, submit\n"
-        "from fairlead.store import open_store\n"
+        "from trimtab.kernel import Actor, load\n"
+        "from trimtab.pipelines import PipelineSpec, Runner, StepSpec, submit\n"
+        "from trimtab.store import open_store\n"
         "store = open_store(load()[0])\n"
         "steps = (StepSpec(name='one', function='bodies:body'), StepSpec(name='two', function='bodies:body',"
         " needs=('one',)))\n"
@@ -90,7 +90,7 @@ def test_a_run_is_followed_until_it_is_over(shell: Shell) -> None:
         "store.close()\n",
         "utf-8",
     )
-    command = [str(FAIRLEAD.parent / "python"), str(program)]
+    command = [str(TRIMTAB.parent / "python"), str(program)]
     environment = shell.environment | {
         "PYTHONPATH": os.pathsep.join([str(shell.folder), os.environ.get("PYTHONPATH", "")])
     }

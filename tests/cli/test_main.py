@@ -13,18 +13,18 @@ import pytest
 from click.shell_completion import ShellComplete
 from tests.cli.conftest import Type
 
-import fairlead.cli.listing as listing
-from fairlead.cli.listing import VERBS
-from fairlead.cli.main import fairlead as main_group
-from fairlead.cli.output import Column, show_list, text_of
-from fairlead.cli.verbs.get import NOUNS, OTHER_WORDS
-from fairlead.kernel import VERSION
+import trimtab.cli.listing as listing
+from trimtab.cli.listing import VERBS
+from trimtab.cli.main import trimtab as main_group
+from trimtab.cli.output import Column, show_list, text_of
+from trimtab.cli.verbs.get import NOUNS, OTHER_WORDS
+from trimtab.kernel import VERSION
 
 SOURCE = Path(listing.__file__).parent.parent
 
 
-def test_help_lists_every_verb(fairlead: Type) -> None:
-    typed = fairlead("--help")
+def test_help_lists_every_verb(trimtab: Type) -> None:
+    typed = trimtab("--help")
     assert typed.code == 0
     for verb in VERBS:
         assert re.search(rf"^  {verb} ", typed.out, re.MULTILINE)
@@ -32,33 +32,33 @@ def test_help_lists_every_verb(fairlead: Type) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself(fairlead: Type, verb: str) -> None:
-    typed = fairlead(verb, "--help")
+def test_every_verb_explains_itself(trimtab: Type, verb: str) -> None:
+    typed = trimtab(verb, "--help")
     assert typed.code == 0
-    assert "Usage: fairlead" in typed.out
+    assert "Usage: trimtab" in typed.out
     if verb not in {"token", "data"}:
         assert "--home" in typed.out
 
 
 def test_help_imports_no_room() -> None:
-    code = "import sys; from fairlead.cli.main import run; run(['--help']); print(sorted(sys.modules), file=sys.stderr)"
+    code = "import sys; from trimtab.cli.main import run; run(['--help']); print(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for heavy in ("sqlalchemy", "duckdb", "pyarrow", "numpy", "starlette", "rich", "jinja2", "fairlead.store"):
+    for heavy in ("sqlalchemy", "duckdb", "pyarrow", "numpy", "starlette", "rich", "jinja2", "trimtab.store"):
         assert f"'{heavy}'" not in done.stderr
 
 
-def test_the_version_is_the_packages(fairlead: Type) -> None:
-    assert fairlead("--version").out == f"fairlead {VERSION}\n"
+def test_the_version_is_the_packages(trimtab: Type) -> None:
+    assert trimtab("--version").out == f"trimtab {VERSION}\n"
     text = (SOURCE.parent.parent / "pyproject.toml").read_text("utf-8")
     assert f'\nversion = "{VERSION}"\n' in text
 
 
-def test_without_a_verb_it_says_how_things_stand_and_what_to_do_next(fairlead: Type) -> None:
-    typed = fairlead()
+def test_without_a_verb_it_says_how_things_stand_and_what_to_do_next(trimtab: Type) -> None:
+    typed = trimtab()
     assert typed.code == 0
-    assert typed.out.endswith("Next: fairlead init\n")
-    Path("fairlead_project.py").write_text("import fairlead as fl\n")
-    assert fairlead("status").out.endswith("Next: fairlead plan\n")
+    assert typed.out.endswith("Next: trimtab init\n")
+    Path("trimtab_project.py").write_text("import trimtab as tt\n")
+    assert trimtab("status").out.endswith("Next: trimtab plan\n")
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_without_a_verb_it_says_how_things_stand_and_what_to_do_next(fairlead: T
         (["verify", "none.log"], 3, "none.log cannot be read"),
     ],
 )
-def test_a_mistake_in_the_command_line_has_its_code(fairlead: Type, words: list[str], code: int, says: str) -> None:
-    typed = fairlead(*words)
+def test_a_mistake_in_the_command_line_has_its_code(trimtab: Type, words: list[str], code: int, says: str) -> None:
+    typed = trimtab(*words)
     assert (typed.code, typed.out) == (code, "")
     assert says in typed.err
     assert "Traceback" not in typed.err
-    assert "  next  fairlead" in typed.err or "  next  name" in typed.err
+    assert "  next  trimtab" in typed.err or "  next  name" in typed.err
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_mistake_in_the_command_line_has_its_code(fairlead: Type, words: list[
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_told_in_four_parts(fairlead: Type, words: list[str], says: str) -> None:
-    typed = fairlead(*words)
+def test_a_mistake_is_told_in_four_parts(trimtab: Type, words: list[str], says: str) -> None:
+    typed = trimtab(*words)
     assert typed.code == 1
     first, why, next_ = typed.err.strip().splitlines()[-3:]
     assert first.startswith("error: ")
@@ -134,38 +134,38 @@ def test_a_mistake_is_told_in_four_parts(fairlead: Type, words: list[str], says:
     assert next_.startswith("  next  ")
 
 
-def test_options_stand_before_or_after_the_verb(fairlead: Type, tmp_path: Path) -> None:
+def test_options_stand_before_or_after_the_verb(trimtab: Type, tmp_path: Path) -> None:
     for words in (["--home", "one", "doctor", "-o", "json"], ["doctor", "--home", "two", "-o", "json"]):
-        typed = fairlead(*words)
+        typed = trimtab(*words)
         assert typed.code == 0
         assert '"option --home"' in typed.out
     assert {path.name for path in tmp_path.iterdir()} >= {"one", "two"}
 
 
-def test_a_mistake_of_ours_is_told_without_a_stack_trace(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fairlead.cli.verbs.doctor as doctor
+def test_a_mistake_of_ours_is_told_without_a_stack_trace(trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    import trimtab.cli.verbs.doctor as doctor
 
     monkeypatch.setattr(doctor, "_settings", lambda _session: 1 / 0)
-    typed = fairlead("doctor")
+    typed = trimtab("doctor")
     assert typed.code == 1
     assert "ZeroDivisionError" in typed.err
     assert "Traceback" not in typed.err
-    assert "ZeroDivisionError" in Path(".fairlead/logs/fault.txt").read_text()
+    assert "ZeroDivisionError" in Path(".trimtab/logs/fault.txt").read_text()
 
 
-def test_no_colour_where_nobody_sees_it(fairlead: Type) -> None:
-    assert "\x1b[" not in fairlead("plan").err
+def test_no_colour_where_nobody_sees_it(trimtab: Type) -> None:
+    assert "\x1b[" not in trimtab("plan").err
 
 
-def test_completion_is_printed_for_each_shell(fairlead: Type) -> None:
+def test_completion_is_printed_for_each_shell(trimtab: Type) -> None:
     for shell in ("bash", "zsh", "fish"):
-        assert "_FAIRLEAD_COMPLETE" in fairlead("completion", shell).out
+        assert "_TRIMTAB_COMPLETE" in trimtab("completion", shell).out
 
 
 def test_completion_knows_verbs_and_options() -> None:
-    environment = {"_FAIRLEAD_COMPLETE": "bash_complete", "COMP_WORDS": "fairlead pl", "COMP_CWORD": "1", "PATH": ""}
+    environment = {"_TRIMTAB_COMPLETE": "bash_complete", "COMP_WORDS": "trimtab pl", "COMP_CWORD": "1", "PATH": ""}
     done = subprocess.run(
-        [sys.executable, "-c", "from fairlead.cli import main; main()"],
+        [sys.executable, "-c", "from trimtab.cli import main; main()"],
         env=environment,
         capture_output=True,
         text=True,
@@ -180,29 +180,29 @@ def _told_commands() -> list[tuple[str, str, str]]:
     for file in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                for verb, word in re.findall(r"\bfairlead ([a-z]+)(?: ([a-z-]+))?", node.value):
+                for verb, word in re.findall(r"\btrimtab ([a-z]+)(?: ([a-z-]+))?", node.value):
                     found.append((f"{file.relative_to(SOURCE)}:{node.lineno}", verb, word))
     return found
 
 
 def test_every_command_that_an_error_tells_exists() -> None:
-    texts = {"fairlead as"}
+    texts = {"trimtab as"}
     wrong = []
     for place, verb, word in _told_commands():
         if verb in VERBS:
             plural = word if word in NOUNS or word in OTHER_WORDS else f"{word}s"
             if verb == "get" and word and plural not in NOUNS and plural not in OTHER_WORDS:
-                wrong.append(f"{place} fairlead get {word}")
+                wrong.append(f"{place} trimtab get {word}")
             if verb in {"token", "data"} and word not in {"", "create", "list", "revoke", "show"}:
-                wrong.append(f"{place} fairlead {verb} {word}")
-        elif f"fairlead {verb}" not in texts:
-            wrong.append(f"{place} fairlead {verb} {word}")
+                wrong.append(f"{place} trimtab {verb} {word}")
+        elif f"trimtab {verb}" not in texts:
+            wrong.append(f"{place} trimtab {verb} {word}")
     assert wrong == []
 
 
 def test_a_reader_that_has_seen_enough_ends_it_like_any_other_program(tmp_path: Path) -> None:
     # 0 would say of `verify` that all is intact, 1 that it is not, and nobody found out.
-    code = "from fairlead.cli.main import main; main(['get'])"
+    code = "from trimtab.cli.main import main; main(['get'])"
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -213,7 +213,7 @@ def test_a_reader_that_has_seen_enough_ends_it_like_any_other_program(tmp_path: 
 
 
 def test_no_room_for_the_output_is_told_in_four_parts(tmp_path: Path) -> None:
-    code = "from fairlead.cli.main import main; main(['get'])"
+    code = "from trimtab.cli.main import main; main(['get'])"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-c", code], check=False, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True
@@ -223,27 +223,27 @@ def test_no_room_for_the_output_is_told_in_four_parts(tmp_path: Path) -> None:
     assert "fault" not in done.stderr
 
 
-def test_words_that_are_no_text_are_refused(fairlead: Type) -> None:
-    typed = fairlead("why", "\udcff")
+def test_words_that_are_no_text_are_refused(trimtab: Type) -> None:
+    typed = trimtab("why", "\udcff")
     assert typed.code == 1
     assert "is no text" in typed.err
 
 
-def test_a_fault_of_ours_is_no_proof_of_tampering(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_is_no_proof_of_tampering(trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr("fairlead.cli.verbs.verify.verify_ledger", broken)
-    assert fairlead("--home", "here", "verify").code == 2
+    monkeypatch.setattr("trimtab.cli.verbs.verify.verify_ledger", broken)
+    assert trimtab("--home", "here", "verify").code == 2
 
 
-def test_the_nouns_of_get_are_completed(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = ShellComplete(main_group, {}, "fairlead", "_FAIRLEAD_COMPLETE").get_completions(["get"], "mo")
+def test_the_nouns_of_get_are_completed(trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ShellComplete(main_group, {}, "trimtab", "_TRIMTAB_COMPLETE").get_completions(["get"], "mo")
     assert [item.value for item in found] == ["models"]
 
 
-def test_nothing_that_is_printed_steers_the_terminal(fairlead: Type) -> None:
-    typed = fairlead("get", "models", "a\x1b[2J\x9b1mb")
+def test_nothing_that_is_printed_steers_the_terminal(trimtab: Type) -> None:
+    typed = trimtab("get", "models", "a\x1b[2J\x9b1mb")
     assert "there is no model 'a\\x1b[2J\\x9b1mb'" in typed.err
     assert text_of("a\x1b]0;x\x07b\nc") == "a\\x1b]0;x\\x07b\nc"
 
@@ -274,7 +274,7 @@ def test_a_narrow_terminal_breaks_no_id(monkeypatch: pytest.MonkeyPatch, columns
     assert max(len(line.rstrip()) for line in text.splitlines()) <= columns
 
 
-def test_a_pipe_gets_whole_lines(fairlead: Type) -> None:
+def test_a_pipe_gets_whole_lines(trimtab: Type) -> None:
     out = io.StringIO()
     with redirect_stdout(out):
         show_list(["word " * 200 + "end\nmore"], [Column("WHY", lambda r: r)], form="table")

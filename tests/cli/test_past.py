@@ -10,16 +10,16 @@ import pytest
 from tests.cli.conftest import Type
 from tests.loop.parcels import write_project
 
-from fairlead.cli.nouns.noun import Asked
-from fairlead.cli.session import Session
-from fairlead.cli.verbs.get import NOUNS, noun_named
-from fairlead.declare import load_project
-from fairlead.kernel import Actor, Permission, VirtualClock
-from fairlead.loop import apply_project, approve_version, serve_version
-from fairlead.registry import drop_alias, retire, set_alias
-from fairlead.server import Rooms, issue_token, revoke_token
-from fairlead.serving import Ask, remove_endpoint
-from fairlead.store import Store
+from trimtab.cli.nouns.noun import Asked
+from trimtab.cli.session import Session
+from trimtab.cli.verbs.get import NOUNS, noun_named
+from trimtab.declare import load_project
+from trimtab.kernel import Actor, Permission, VirtualClock
+from trimtab.loop import apply_project, approve_version, serve_version
+from trimtab.registry import drop_alias, retire, set_alias
+from trimtab.server import Rooms, issue_token, revoke_token
+from trimtab.serving import Ask, remove_endpoint
+from trimtab.store import Store
 
 ANN, BEN = Actor("ann"), Actor("ben")
 TOLD = [noun for noun in NOUNS if noun_named(noun).past is not None and noun != "lineage"]
@@ -111,13 +111,13 @@ def test_what_is_written_on_in_place_is_not_made_up(at_seeded: Type) -> None:
     for noun in ("runs", "pipelines", "run"):
         typed = at_seeded("get", noun, "--at", "2013-03-01T12:30")
         assert (typed.code, "cannot be told" in typed.err) == (1, True)
-        assert "fairlead get events --at" in typed.err
+        assert "trimtab get events --at" in typed.err
 
 
 def test_a_view_that_was_described_anew_does_not_lend_its_name_to_the_past(
     sqlite_store: Store, clock: VirtualClock, tmp_path: Path, actor: Actor
 ) -> None:
-    from fairlead.features import register_view
+    from trimtab.features import register_view
 
     view = load_project(write_project(tmp_path / "parcels.py")).spec.views[0]
     with sqlite_store.change(actor, "declared") as change:

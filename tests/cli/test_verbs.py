@@ -12,7 +12,7 @@ from tests.cli.conftest import Type
 from tests.loop.parcels import write_project
 from tests.seeded import DECISIONS, Seeded
 
-from fairlead.cli.verbs.get import NOUNS
+from trimtab.cli.verbs.get import NOUNS
 
 LISTED = [noun for noun in NOUNS if noun != "tokens"]
 
@@ -34,9 +34,9 @@ def test_every_noun_is_listed_in_every_form(at_seeded: Type, noun: str) -> None:
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-def test_a_noun_without_anything_says_so(fairlead: Type, noun: str) -> None:
-    assert fairlead("get", noun, "-o", "json").out == "[]\n"
-    typed = fairlead("get", noun)
+def test_a_noun_without_anything_says_so(trimtab: Type, noun: str) -> None:
+    assert trimtab("get", noun, "-o", "json").out == "[]\n"
+    typed = trimtab("get", noun)
     assert (typed.code, bool(typed.out)) == (0, True)
 
 
@@ -61,7 +61,7 @@ def test_one_thing_is_shown_by_its_name(at_seeded: Type, seeded: Seeded) -> None
         (("source", "parcels"), "broken promises"),
         (("view", "parcel"), "depot_delay_mean_24h (float)"),
         (("run", seeded.runs[0]), "rate = 0.1"),
-        (("pipelines", seeded.failed), "there is no module fairlead.nothing_here"),
+        (("pipelines", seeded.failed), "there is no module trimtab.nothing_here"),
         (("model", "slow"), "challenger @3"),
         (("version", "slow@2"), "approved"),
         (("endpoint", "slow"), "@1 90 %, @2 canary 10 %"),
@@ -92,20 +92,20 @@ def test_status_tells_what_waits(at_seeded: Type) -> None:
     typed = at_seeded("status")
     for says in ("slow: @1 90 %, @2 canary 10 %", "slow@3 waits for someone", "nightly ", "1 set aside"):
         assert says in typed.out
-    assert typed.out.endswith('Next: fairlead approve slow@3 --because "..."\n')
-    assert json.loads(at_seeded("status", "-o", "json").out)["next"].startswith("fairlead approve")
+    assert typed.out.endswith('Next: trimtab approve slow@3 --because "..."\n')
+    assert json.loads(at_seeded("status", "-o", "json").out)["next"].startswith("trimtab approve")
 
 
 def test_doctor_finds_everything_well(at_seeded: Type) -> None:
     typed = at_seeded("doctor")
     assert typed.code == 0
-    for says in ("environment FAIRLEAD_HOME", "sqlite, in use", "intact", "duckdb"):
+    for says in ("environment TRIMTAB_HOME", "sqlite, in use", "intact", "duckdb"):
         assert says in typed.out
 
 
-def test_doctor_tells_what_is_broken(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAIRLEAD_DATABASE", "mysql://nowhere")
-    typed = fairlead("doctor")
+def test_doctor_tells_what_is_broken(trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIMTAB_DATABASE", "mysql://nowhere")
+    typed = trimtab("doctor")
     assert (typed.code, "the database URL cannot be used" in typed.out) == (1, True)
 
 
@@ -138,7 +138,7 @@ def test_a_decision_is_explained(at_seeded: Type, seeded: Seeded) -> None:
     assert json.loads(at_seeded("why", seeded.decisions[0], "-o", "json").out)["missing"] == []
 
 
-def test_the_ledger_is_verified_here_and_elsewhere(at_seeded: Type, fairlead: Type, tmp_path: Path) -> None:
+def test_the_ledger_is_verified_here_and_elsewhere(at_seeded: Type, trimtab: Type, tmp_path: Path) -> None:
     typed = at_seeded("verify", "--export", "ledger.log")
     assert (typed.code, typed.out.startswith("intact: ")) == (0, True)
     assert json.loads(at_seeded("verify", "-o", "json").out)["kind"] == "intact"
@@ -154,17 +154,17 @@ def test_logs_of_a_pipeline_are_read(at_seeded: Type, seeded: Seeded) -> None:
     assert at_seeded("logs", seeded.applied, "nothing").code == 1
 
 
-def test_a_token_is_issued_once_listed_and_revoked(fairlead: Type) -> None:
-    typed = fairlead("token", "create", "ci", "--scope", "write", "--because", "pipeline", "--expires", "12h")
+def test_a_token_is_issued_once_listed_and_revoked(trimtab: Type) -> None:
+    typed = trimtab("token", "create", "ci", "--scope", "write", "--because", "pipeline", "--expires", "12h")
     assert re.fullmatch(r"flt_[\w-]{43}\n", typed.out)
-    (listed,) = _json(fairlead("token", "list", "-o", "json").out)
+    (listed,) = _json(trimtab("token", "list", "-o", "json").out)
     assert (listed["name"], listed["permission"]) == ("ci", "write")
     assert typed.out.strip() not in str(listed)
-    assert "would revoke token ci" in fairlead("token", "revoke", "ci", "--dry-run").out
-    asked = fairlead("token", "revoke", "ci")
+    assert "would revoke token ci" in trimtab("token", "revoke", "ci", "--dry-run").out
+    asked = trimtab("token", "revoke", "ci")
     assert (asked.code, "add --yes" in asked.err) == (1, True)
-    assert fairlead("token", "revoke", "ci", "--yes", "--because", "over").code == 0
-    assert "revoked" in fairlead("token", "list").out
+    assert trimtab("token", "revoke", "ci", "--yes", "--because", "over").code == 0
+    assert "revoked" in trimtab("token", "list").out
 
 
 def test_dry_runs_change_nothing(at_seeded: Type) -> None:
@@ -179,37 +179,37 @@ def test_dry_runs_change_nothing(at_seeded: Type) -> None:
     assert not Path("other.py").exists()
 
 
-def test_from_an_empty_folder_to_a_decision_that_is_explained(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_project(Path("fairlead_project.py"))
-    planned = fairlead("plan")
+def test_from_an_empty_folder_to_a_decision_that_is_explained(trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(Path("trimtab_project.py"))
+    planned = trimtab("plan")
     assert (planned.code, "weight 400" in planned.out) == (2, True)
-    assert fairlead("apply").code == 1, "nobody is there to be asked"
-    applied = fairlead("apply", "--yes", "--because", "the first parcels")
+    assert trimtab("apply").code == 1, "nobody is there to be asked"
+    applied = trimtab("apply", "--yes", "--because", "the first parcels")
     assert (applied.code, "slow@1 passed its gate" in applied.out) == (0, True), applied
     assert "train-slow done" in applied.err
-    assert fairlead("plan").code == 0
-    refused = fairlead("approve", "slow@1")
+    assert trimtab("plan").code == 0
+    refused = trimtab("approve", "slow@1")
     assert (refused.code, "no reason was given" in refused.err) == (1, True)
-    approved = fairlead("approve", "slow@1", "--because", "first model")
+    approved = trimtab("approve", "slow@1", "--because", "first model")
     assert (approved.code, "self-approved" in approved.out) == (0, True)
-    routed = fairlead("serve", "slow", "--route-only")
+    routed = trimtab("serve", "slow", "--route-only")
     assert (routed.code, "slow: @1 100 %" in routed.out) == (0, True)
-    predicted = fairlead("predict", "slow", "--example", "-o", "json")
+    predicted = trimtab("predict", "slow", "--example", "-o", "json")
     assert predicted.code == 0, predicted
     decision = json.loads(predicted.out)["decision"]
-    assert "first model" in fairlead("why", decision).out
-    again = fairlead("run", "parcels")
+    assert "first model" in trimtab("why", decision).out
+    again = trimtab("run", "parcels")
     assert again.code == 0, again
-    assert fairlead("verify").code == 0
+    assert trimtab("verify").code == 0
 
 
-def test_the_first_project_runs_as_it_is(fairlead: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_project_runs_as_it_is(trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `init` writes reads the machine's own clock, so the project lives in the present here."""
-    monkeypatch.setenv("FAIRLEAD_CLOCK", "system")
-    wrote = fairlead("init")
-    assert (wrote.code, "Next: fairlead plan" in wrote.out) == (0, True)
-    assert fairlead("init").code == 1, "a file that is there is not overwritten"
-    planned = fairlead("plan")
+    monkeypatch.setenv("TRIMTAB_CLOCK", "system")
+    wrote = trimtab("init")
+    assert (wrote.code, "Next: trimtab plan" in wrote.out) == (0, True)
+    assert trimtab("init").code == 1, "a file that is there is not overwritten"
+    planned = trimtab("plan")
     assert planned.code == 2, planned
-    applied = fairlead("apply", "--yes")
+    applied = trimtab("apply", "--yes")
     assert (applied.code, "late@1 passed its gate" in applied.out) == (0, True), applied

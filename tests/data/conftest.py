@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from fairlead.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
+from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 

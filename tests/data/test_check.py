@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.data import ContractBroken, EmptySource, MissingColumn, TooNew, check
-from fairlead.data.check import refuse_future
-from fairlead.declare import ContractSpec, FieldKind, FieldSpec
+from trimtab.data import ContractBroken, EmptySource, MissingColumn, TooNew, check
+from trimtab.data.check import refuse_future
+from trimtab.declare import ContractSpec, FieldKind, FieldSpec
 
 
 def test_a_good_table_is_kept_whole_in_the_contracts_order(weather, table):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.data import MixedTimeZones, WrongType
-from fairlead.data.conform import conform
-from fairlead.declare import ContractSpec, FieldKind, FieldSpec
+from trimtab.data import MixedTimeZones, WrongType
+from trimtab.data.conform import conform
+from trimtab.declare import ContractSpec, FieldKind, FieldSpec
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 
@@ -104,7 +104,7 @@ def test_a_column_of_another_type_is_refused_with_an_example(kind, array):
 
 
 def test_an_integer_key_is_named_as_the_way_out():
-    with pytest.raises(WrongType, match=r"fl\.Key\[int\]"):
+    with pytest.raises(WrongType, match=r"tt\.Key\[int\]"):
         brought(FieldKind.KEY, pa.array([1]))
     assert brought(FieldKind.KEY, pa.array([1]), value_type="int").array.to_pylist() == [1]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, ipc, parquet
 
-from fairlead.data import (
+from trimtab.data import (
     EmptySource,
     MissingColumn,
     NotAFrame,
@@ -20,7 +20,7 @@ from fairlead.data import (
     extra_columns_of,
     read_source,
 )
-from fairlead.declare import SourceSpec
+from trimtab.declare import SourceSpec
 
 
 @pytest.mark.parametrize(

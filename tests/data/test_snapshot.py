@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from fairlead.data import (
+from trimtab.data import (
     ContractBroken,
     SnapshotMissing,
     TooNew,
@@ -22,11 +22,11 @@ from fairlead.data import (
     set_aside_rows,
     take_snapshot,
 )
-from fairlead.data.content import content_digest, to_parquet
-from fairlead.declare import ContractSpec, FieldKind, FieldSpec
-from fairlead.kernel import Call, Invalid
-from fairlead.store import Damaged
-from fairlead.store.tables import ledger_events
+from trimtab.data.content import content_digest, to_parquet
+from trimtab.declare import ContractSpec, FieldKind, FieldSpec
+from trimtab.kernel import Call, Invalid
+from trimtab.store import Damaged
+from trimtab.store.tables import ledger_events
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_changed_file_is_not_read(sqlite_store, source, actor, table):
 
 
 def test_the_digest_covers_values_and_nothing_of_their_layout(table, weather):
-    from fairlead.data import check
+    from trimtab.data import check
 
     whole = check(weather, table(temp=[None, *[1.0] * 7], sky=[None, *["clear"] * 7])).kept
     parts = pa.concat_tables([whole.slice(0, 3), whole.slice(3)])
@@ -227,7 +227,7 @@ def test_how_late_values_become_known(clock):
 
 
 def test_the_routes_answer_with_the_same(store, take, table, actor):
-    from fairlead.data import routes
+    from trimtab.data import routes
 
     taken = take(table(temp=[500.0, 501.0, 502.0, *[1.0] * 5]))
     by_path = {route.path: route for route in routes(store)}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fairlead as fl
-from fairlead.declare import (
+import trimtab as tt
+from trimtab.declare import (
     Arithmetic,
     BadColumn,
     ColumnExpression,
@@ -60,7 +60,7 @@ def test_rolling(function: str) -> None:
 def test_anything_can_be_counted() -> None:
     assert Flight.carrier.count(over="7d", by="origin").spec.function == "count"
     assert Flight.departed.count(over=timedelta(days=7), by="origin").spec.over_s == 7 * 24 * HOUR
-    assert Flight.cargo.mean(over=fl.days(7), by="origin").spec.function == "mean"
+    assert Flight.cargo.mean(over=tt.days(7), by="origin").spec.function == "mean"
 
 
 def test_calculating() -> None:
@@ -68,7 +68,7 @@ def test_calculating() -> None:
     inner = Arithmetic(op="/", left=Flight.distance.spec, right=Constant(value=60))
     assert column.spec == Derived(name="hours", expression=Arithmetic(op="-", left=inner, right=Constant(value=1)))
     assert repr(column) == '((Flight.distance / 60) - 1).named("hours")'
-    assert fl.column("hours", Flight.distance / 60 - 1).spec == column.spec
+    assert tt.column("hours", Flight.distance / 60 - 1).spec == column.spec
     assert (2 * Flight.stops).spec == Arithmetic(op="*", left=Constant(value=2), right=Flight.stops.spec)
     assert (-Flight.stops).spec == Arithmetic(op="-", left=Constant(value=0), right=Flight.stops.spec)
 
@@ -91,10 +91,10 @@ def test_comparing() -> None:
 
 
 def test_a_moment() -> None:
-    assert repr(Flight.scheduled - fl.hours(2)) == "Flight.scheduled - fl.hours(2)"
-    assert (Flight.scheduled - fl.hours(2) - timedelta(minutes=30)).offset_s == -2.5 * HOUR
-    assert (Flight.scheduled + fl.days(1)).offset_s == 24 * HOUR
-    assert (Flight.scheduled - (fl.hours(2) + fl.minutes(30))).offset_s == -2.5 * HOUR
+    assert repr(Flight.scheduled - tt.hours(2)) == "Flight.scheduled - tt.hours(2)"
+    assert (Flight.scheduled - tt.hours(2) - timedelta(minutes=30)).offset_s == -2.5 * HOUR
+    assert (Flight.scheduled + tt.days(1)).offset_s == 24 * HOUR
+    assert (Flight.scheduled - (tt.hours(2) + tt.minutes(30))).offset_s == -2.5 * HOUR
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

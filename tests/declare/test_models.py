@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import fairlead as fl
-from fairlead.declare import (
+import trimtab as tt
+from trimtab.declare import (
     BadModel,
     Comparison,
     Constant,
@@ -40,7 +40,7 @@ def test_a_view_decided_at_the_time_itself() -> None:
 
 
 def test_a_source_stays_a_function() -> None:
-    @fl.source(Flight, every="1h", set_aside=0.2)
+    @tt.source(Flight, every="1h", set_aside=0.2)
     def flights(folder: str = "here") -> list[str]:
         """All flights."""
         return [folder]
@@ -56,17 +56,17 @@ def test_a_source_stays_a_function() -> None:
 
 
 def test_sources_of_files_and_queries() -> None:
-    file = fl.source(Flight, path="flights.parquet")
+    file = tt.source(Flight, path="flights.parquet")
     assert (file.spec.name, file.spec.path, file.spec.function) == ("flight", "flights.parquet", None)
-    assert fl.source(Flight, path=Path("a") / "b.csv", name="all_flights").spec.path == "a/b.csv"
-    query = fl.source(Weather, sql="SELECT * FROM 'weather.parquet'", every="1d").spec
+    assert tt.source(Flight, path=Path("a") / "b.csv", name="all_flights").spec.path == "a/b.csv"
+    query = tt.source(Weather, sql="SELECT * FROM 'weather.parquet'", every="1d").spec
     assert (query.sql, query.every_s) == ("SELECT * FROM 'weather.parquet'", 86400.0)
-    assert query.code != fl.source(Weather, sql="SELECT 1", every="1d").spec.code
-    with pytest.raises(fl.FairleadError, match="is no function"):
+    assert query.code != tt.source(Weather, sql="SELECT 1", every="1d").spec.code
+    with pytest.raises(tt.TrimtabError, match="is no function"):
         file()
 
 
-@fl.model(view(), label=Flight.arr_delay > 15, train="last 60 days", seed=7, owner="ops")
+@tt.model(view(), label=Flight.arr_delay > 15, train="last 60 days", seed=7, owner="ops")
 def late(X: int, y: int, learning_rate: float = 0.1, *, trees: int = 120) -> tuple[int, int, float, int]:
     """Whether a flight arrives late.
 
@@ -98,14 +98,14 @@ def test_what_a_model_holds() -> None:
     assert hash(spec) == hash(late.spec)
     assert msgspec.json.decode(msgspec.json.encode(spec), type=ModelSpec) == spec
     assert repr(late) == (
-        '@fl.model(delay, label=Flight.arr_delay > 15, train="last 60 days", test="last 14 days") '
+        '@tt.model(delay, label=Flight.arr_delay > 15, train="last 60 days", test="last 14 days") '
         "late(X, y, learning_rate=0.1, trees=120)"
     )
 
 
 def test_labels() -> None:
     def label_of(label: object) -> object:
-        return fl.model(view(), label=label)(lambda_named)._spec.label  # type: ignore[arg-type]
+        return tt.model(view(), label=label)(lambda_named)._spec.label  # type: ignore[arg-type]
 
     def lambda_named(X: object, y: object) -> None: ...
 
@@ -119,47 +119,47 @@ def test_labels() -> None:
 
 
 def test_policies_of_a_model() -> None:
-    @fl.model(view(), label=Flight.arr_delay > 15)
+    @tt.model(view(), label=Flight.arr_delay > 15)
     def slow(X: object, y: object) -> None: ...
 
-    said = slow.accept_if(fl.auc >= 0.65, (fl.recall >= 0.2) & (fl.f1 >= 0.2), fl.auc.worst(by="carrier") >= 0.6)
+    said = slow.accept_if(tt.auc >= 0.65, (tt.recall >= 0.2) & (tt.f1 >= 0.2), tt.auc.worst(by="carrier") >= 0.6)
     assert said is slow
     assert [repr(condition.left.name) for condition in slow.spec.accept] == ["'auc'", "'recall'", "'f1'", "'auc'"]
-    rollout = fl.shadow("1d") >> fl.full
-    slow.serve(rollout=rollout, roll_back_if=fl.errors > 0.01, sticky_by="carrier")
+    rollout = tt.shadow("1d") >> tt.full
+    slow.serve(rollout=rollout, roll_back_if=tt.errors > 0.01, sticky_by="carrier")
     assert slow.spec.serving == ServingSpec(
-        rollout=rollout.stages, roll_back_if=(fl.errors > 0.01).spec, sticky_by="carrier"
+        rollout=rollout.stages, roll_back_if=(tt.errors > 0.01).spec, sticky_by="carrier"
     )
-    slow.retrain_when(fl.drift.of("weather_temp") > 0.2, at_most="once a week", approve=fl.by("ops-lead"))
+    slow.retrain_when(tt.drift.of("weather_temp") > 0.2, at_most="once a week", approve=tt.by("ops-lead"))
     assert slow.spec.retraining == RetrainingSpec(
-        when=(fl.drift.of("weather_temp") > 0.2).spec, at_most_s=7 * 86400.0, approve_by="ops-lead"
+        when=(tt.drift.of("weather_temp") > 0.2).spec, at_most_s=7 * 86400.0, approve_by="ops-lead"
     )
-    assert repr(fl.by("ops-lead").other_than_author()) == 'fl.by("ops-lead").other_than_author()'
+    assert repr(tt.by("ops-lead").other_than_author()) == 'tt.by("ops-lead").other_than_author()'
     assert hash(slow.spec)
 
 
 def test_two_persons_are_asked_for() -> None:
-    @fl.model(view(), label=Flight.arr_delay > 15)
+    @tt.model(view(), label=Flight.arr_delay > 15)
     def slow(X: object, y: object) -> None: ...
 
-    slow.retrain_when(fl.every("30d"), approve=fl.by("ops-lead").other_than_author())
+    slow.retrain_when(tt.every("30d"), approve=tt.by("ops-lead").other_than_author())
     assert slow.spec.retraining is not None
     assert (slow.spec.retraining.approve_by, slow.spec.retraining.other_than_author) == ("ops-lead", True)
 
 
 def test_serving_needs_nothing_said() -> None:
-    @fl.model(view(), label=Flight.arr_delay > 15)
+    @tt.model(view(), label=Flight.arr_delay > 15)
     def slow(X: object, y: object) -> None: ...
 
-    assert slow.serve().spec.serving == ServingSpec(rollout=fl.full.stages)
+    assert slow.serve().spec.serving == ServingSpec(rollout=tt.full.stages)
 
 
 def test_a_cell_may_run_again() -> None:
-    @fl.model(view(), label=Flight.arr_delay > 15)
+    @tt.model(view(), label=Flight.arr_delay > 15)
     def slow(X: object, y: object) -> None: ...
 
     for least in (0.6, 0.7):
-        slow.accept_if(fl.auc >= least)
+        slow.accept_if(tt.auc >= least)
     assert slow.spec.accept[0].right.value == 0.7
     with pytest.raises(BadModel, match="said twice"):
-        slow.accept_if(fl.auc >= 0.8)
+        slow.accept_if(tt.auc >= 0.8)

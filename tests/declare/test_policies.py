@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fairlead as fl
-from fairlead.declare import (
+import trimtab as tt
+from trimtab.declare import (
     AllOf,
     AnyOf,
     AtApproval,
@@ -18,93 +18,93 @@ from fairlead.declare import (
     Threshold,
     describe,
 )
-from fairlead.declare.meanings import MEANINGS
-from fairlead.declare.metrics import own
+from trimtab.declare.meanings import MEANINGS
+from trimtab.declare.metrics import own
 
 DAY = 86400.0
 
 
 def test_a_condition() -> None:
-    condition = fl.auc >= 0.65
+    condition = tt.auc >= 0.65
     assert condition.spec == Condition(left=Metric(name="auc"), op=">=", right=Threshold(value=0.65))
-    assert repr(condition) == "fl.auc >= 0.65"
-    assert condition == fl.auc.at_least(0.65)
+    assert repr(condition) == "tt.auc >= 0.65"
+    assert condition == tt.auc.at_least(0.65)
     assert condition.where.startswith("test_policies.py:")
 
 
 def test_spelled_out_forms() -> None:
-    assert fl.auc.at_most(0.9) == (fl.auc <= 0.9)
-    assert fl.errors.above(0.01) == (fl.errors > 0.01)
-    assert fl.errors.below(0.01) == (fl.errors < 0.01)
-    assert fl.any_of(fl.errors > 0.01, fl.auc < 0.5) == (fl.errors > 0.01) | (fl.auc < 0.5)
-    assert fl.all_of(fl.errors > 0.01, fl.auc < 0.5) == (fl.errors > 0.01) & (fl.auc < 0.5)
+    assert tt.auc.at_most(0.9) == (tt.auc <= 0.9)
+    assert tt.errors.above(0.01) == (tt.errors > 0.01)
+    assert tt.errors.below(0.01) == (tt.errors < 0.01)
+    assert tt.any_of(tt.errors > 0.01, tt.auc < 0.5) == (tt.errors > 0.01) | (tt.auc < 0.5)
+    assert tt.all_of(tt.errors > 0.01, tt.auc < 0.5) == (tt.errors > 0.01) & (tt.auc < 0.5)
 
 
 def test_units() -> None:
-    assert (fl.latency.p99 <= "20ms").spec.right == Threshold(value=0.02, text="20ms")
-    assert (fl.latency.p50 <= "1.5 s").spec.right == Threshold(value=1.5, text="1.5 s")
-    assert (fl.errors > "1%").spec.right == Threshold(value=0.01, text="1%")
+    assert (tt.latency.p99 <= "20ms").spec.right == Threshold(value=0.02, text="20ms")
+    assert (tt.latency.p50 <= "1.5 s").spec.right == Threshold(value=1.5, text="1.5 s")
+    assert (tt.errors > "1%").spec.right == Threshold(value=0.01, text="1%")
 
 
 def test_the_champion() -> None:
-    better = fl.log_loss <= fl.champion.log_loss
+    better = tt.log_loss <= tt.champion.log_loss
     assert better.spec.right == Metric(name="log_loss", of="champion")
-    assert (fl.champion.log_loss >= fl.log_loss) == better, "what is judged comes first"
-    scaled = fl.log_loss > fl.champion.log_loss * 1.03 + 0.01
+    assert (tt.champion.log_loss >= tt.log_loss) == better, "what is judged comes first"
+    scaled = tt.log_loss > tt.champion.log_loss * 1.03 + 0.01
     assert scaled.spec.right == Scaled(metric=Metric(name="log_loss", of="champion"), factor=1.03, plus=0.01)
-    assert repr(scaled) == "fl.log_loss > fl.champion.log_loss * 1.03 + 0.01"
-    assert (fl.latency.p99 <= fl.champion.latency.p99 * 2).spec.right.metric.name == "latency.p99"
+    assert repr(scaled) == "tt.log_loss > tt.champion.log_loss * 1.03 + 0.01"
+    assert (tt.latency.p99 <= tt.champion.latency.p99 * 2).spec.right.metric.name == "latency.p99"
 
 
 def test_at_approval() -> None:
-    worse = fl.log_loss.over("7d") > fl.at_approval * 1.10
+    worse = tt.log_loss.over("7d") > tt.at_approval * 1.10
     assert worse.spec.left == Metric(name="log_loss", over_s=7 * DAY)
     assert worse.spec.right == Scaled(metric=AtApproval(), factor=1.1)
-    assert (fl.at_approval < fl.log_loss).spec == (fl.log_loss > fl.at_approval).spec
-    assert (fl.auc >= fl.at_approval.auc).spec.right == Metric(name="auc", of="at_approval")
+    assert (tt.at_approval < tt.log_loss).spec == (tt.log_loss > tt.at_approval).spec
+    assert (tt.auc >= tt.at_approval.auc).spec.right == Metric(name="auc", of="at_approval")
 
 
 def test_slices() -> None:
-    worst = fl.auc.worst(by="carrier", at_least=1000)
+    worst = tt.auc.worst(by="carrier", at_least=1000)
     assert worst.spec == Metric(name="auc", over_slices="worst", slice_by="carrier", at_least=1000)
-    assert fl.recall.gap(by="origin").spec == Metric(name="recall", over_slices="gap", slice_by="origin")
-    odds = fl.equalised_odds(by="origin", at_least=50)
+    assert tt.recall.gap(by="origin").spec == Metric(name="recall", over_slices="gap", slice_by="origin")
+    odds = tt.equalised_odds(by="origin", at_least=50)
     assert odds.spec == Metric(name="equalised_odds", over_slices="gap", slice_by="origin", at_least=50)
-    assert repr(odds <= 0.1) == 'fl.equalised_odds(by="origin", at_least=50) <= 0.1'
+    assert repr(odds <= 0.1) == 'tt.equalised_odds(by="origin", at_least=50) <= 0.1'
 
 
 def test_drift() -> None:
-    assert fl.drift.of_prediction.spec == Metric(name="drift.of_prediction")
-    assert fl.drift.of("weather_temp").spec == Metric(name="drift.of", feature="weather_temp")
+    assert tt.drift.of_prediction.spec == Metric(name="drift.of_prediction")
+    assert tt.drift.of("weather_temp").spec == Metric(name="drift.of", feature="weather_temp")
 
 
 def test_joining_is_flat() -> None:
-    a, b, c = fl.auc < 0.5, fl.errors > 0.1, fl.every("30d")
+    a, b, c = tt.auc < 0.5, tt.errors > 0.1, tt.every("30d")
     assert (a | b | c).spec == AnyOf(terms=(a.spec, b.spec, Every(seconds=30 * DAY)))
     assert ((a | b) & c).spec == AllOf(terms=((a | b).spec, c.spec))
-    assert repr((a | b) & c) == '((fl.auc < 0.5) | (fl.errors > 0.1)) & (fl.every("30d"))'
-    assert fl.any_of(a) == a
+    assert repr((a | b) & c) == '((tt.auc < 0.5) | (tt.errors > 0.1)) & (tt.every("30d"))'
+    assert tt.any_of(a) == a
 
 
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
-        (fl.auc >= 0.65, "auc at least 0.65"),
-        (fl.log_loss <= fl.champion.log_loss, "log loss at most the champion's log loss"),
-        (fl.auc.worst(by="carrier", at_least=1000) >= 0.60, "worst auc by carrier (at least 1000 rows) at least 0.6"),
-        (fl.recall.gap(by="origin") <= 0.25, "recall gap by origin at most 0.25"),
-        (fl.latency.p99 <= "20ms", "latency p99 at most 20ms"),
-        (fl.log_loss > fl.champion.log_loss * 1.03, "log loss above the champion's log loss times 1.03"),
-        (fl.drift.of("temp") > 0.2, "drift of temp above 0.2"),
+        (tt.auc >= 0.65, "auc at least 0.65"),
+        (tt.log_loss <= tt.champion.log_loss, "log loss at most the champion's log loss"),
+        (tt.auc.worst(by="carrier", at_least=1000) >= 0.60, "worst auc by carrier (at least 1000 rows) at least 0.6"),
+        (tt.recall.gap(by="origin") <= 0.25, "recall gap by origin at most 0.25"),
+        (tt.latency.p99 <= "20ms", "latency p99 at most 20ms"),
+        (tt.log_loss > tt.champion.log_loss * 1.03, "log loss above the champion's log loss times 1.03"),
+        (tt.drift.of("temp") > 0.2, "drift of temp above 0.2"),
         (
-            fl.log_loss.over("7d") > fl.at_approval * 1.10,
+            tt.log_loss.over("7d") > tt.at_approval * 1.10,
             "log loss over 7d above its value at approval times 1.1",
         ),
-        (fl.auc < fl.champion.auc - 0.01, "auc below the champion's auc minus 0.01"),
-        (fl.auc < fl.at_approval.auc, "auc below the auc at approval"),
-        (fl.every("30d"), "every 30d"),
+        (tt.auc < tt.champion.auc - 0.01, "auc below the champion's auc minus 0.01"),
+        (tt.auc < tt.at_approval.auc, "auc below the auc at approval"),
+        (tt.every("30d"), "every 30d"),
         (
-            (fl.errors > 0.01) & ((fl.auc < 0.5) | (fl.f1 < 0.5)),
+            (tt.errors > 0.01) & ((tt.auc < 0.5) | (tt.f1 < 0.5)),
             "share of failed requests above 0.01, and (auc below 0.5, or F1 below 0.5)",
         ),
     ],
@@ -125,31 +125,31 @@ def test_each_metric_has_a_word_and_each_word_a_meaning() -> None:
 
 
 def test_metrics_are_values() -> None:
-    assert fl.auc != fl.recall
-    assert len({fl.auc, fl.champion.auc, fl.auc}) == 2
-    assert (fl.auc >= 0.5) != (fl.auc >= 0.6)
-    assert fl.auc != None  # noqa: E711  comparing with what is no number is no condition
+    assert tt.auc != tt.recall
+    assert len({tt.auc, tt.champion.auc, tt.auc}) == 2
+    assert (tt.auc >= 0.5) != (tt.auc >= 0.6)
+    assert tt.auc != None  # noqa: E711  comparing with what is no number is no condition
 
 
 # --- properties ----------------------------------------------------------------------------------------------------
 
-classified = st.sampled_from([fl.auc, fl.log_loss, fl.recall, fl.brier, fl.selection_rate])
+classified = st.sampled_from([tt.auc, tt.log_loss, tt.recall, tt.brier, tt.selection_rate])
 names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=10)
 sliced = st.builds(lambda m, by, n: m.worst(by=by, at_least=n), classified, names, st.integers(0, 10**6)) | st.builds(
     lambda m, by: m.gap(by=by), classified, names
 )
 watched = st.builds(lambda m, days: m.over(f"{days}d"), classified, st.integers(1, 400))
-quantities = classified | sliced | watched | st.just(fl.drift.of_prediction) | names.map(fl.drift.of)
+quantities = classified | sliced | watched | st.just(tt.drift.of_prediction) | names.map(tt.drift.of)
 factors = st.floats(0.01, 100).filter(lambda x: x != 1)
 compared = st.sampled_from(["__lt__", "__le__", "__gt__", "__ge__"])
 plain = st.builds(lambda q, op, x: getattr(q, op)(x), quantities, compared, st.floats(0, 1))
-against = st.builds(lambda q, op, x: getattr(q, op)(fl.at_approval * x + 0.5), quantities, compared, factors)
-latencies = st.builds(lambda ms: fl.latency.p99 <= f"{ms}ms", st.integers(1, 10**6))
-conditions = plain | against | latencies | st.integers(1, 1000).map(lambda days: fl.every(f"{days}d"))
+against = st.builds(lambda q, op, x: getattr(q, op)(tt.at_approval * x + 0.5), quantities, compared, factors)
+latencies = st.builds(lambda ms: tt.latency.p99 <= f"{ms}ms", st.integers(1, 10**6))
+conditions = plain | against | latencies | st.integers(1, 1000).map(lambda days: tt.every(f"{days}d"))
 policies = st.recursive(
     conditions,
     lambda inner: st.lists(inner, min_size=2, max_size=3).flatmap(
-        lambda terms: st.sampled_from([fl.any_of(*terms), fl.all_of(*terms)])
+        lambda terms: st.sampled_from([tt.any_of(*terms), tt.all_of(*terms)])
     ),
     max_leaves=6,
 )
@@ -158,7 +158,7 @@ policies = st.recursive(
 @settings(deadline=None)
 @given(policies)
 def test_the_text_of_a_policy_gives_it_back(policy: PolicyExpression) -> None:
-    again = eval(repr(policy), {"fl": fl})
+    again = eval(repr(policy), {"tt": tt})
     assert again == policy
     assert hash(again) == hash(policy)
     assert describe(again.spec) == describe(policy.spec)

@@ -5,31 +5,31 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.declare import BadProject, BadRollout, Model, ProjectSpec, declaration_digest, load_project
+from trimtab.declare import BadProject, BadRollout, Model, ProjectSpec, declaration_digest, load_project
 
 BODY = """
-import fairlead as fl
+import trimtab as tt
 
-class Flight(fl.Contract):
-    id: fl.Key[str]
-    at: fl.EventTime
-    carrier: fl.Category
-    left: fl.Time
-    delay: fl.Float = fl.known_at("left")
+class Flight(tt.Contract):
+    id: tt.Key[str]
+    at: tt.EventTime
+    carrier: tt.Category
+    left: tt.Time
+    delay: tt.Float = tt.known_at("left")
 
-@fl.source(Flight)
+@tt.source(Flight)
 def flights():
     return SOURCE
 
 SOURCE = 1
 
-delay = fl.features("delay", of=Flight, decided=Flight.at, columns=[Flight.carrier])
+delay = tt.features("delay", of=Flight, decided=Flight.at, columns=[Flight.carrier])
 
-@fl.model(delay, label=Flight.delay > 15)
+@tt.model(delay, label=Flight.delay > 15)
 def late(X, y, trees=10):
     return trees
 
-late.accept_if(fl.auc >= 0.6)
+late.accept_if(tt.auc >= 0.6)
 """
 
 
@@ -63,17 +63,17 @@ def test_a_path_may_be_text_or_relative(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_order_is_that_of_the_file(tmp_path: Path) -> None:
     more = "\n".join(
-        f'fl.features("{name}", of=Flight, decided=Flight.at, columns=[Flight.carrier])' for name in ("z", "a", "m")
+        f'tt.features("{name}", of=Flight, decided=Flight.at, columns=[Flight.carrier])' for name in ("z", "a", "m")
     )
     names = [view.name for view in load_project(write(tmp_path, BODY + more)).spec.views]
     assert names == ["delay", "z", "a", "m"], "also views that no name is bound to"
 
 
 def test_a_view_in_a_module_beside_the_file(tmp_path: Path) -> None:
-    above, _, below = BODY.partition("@fl.model")
+    above, _, below = BODY.partition("@tt.model")
     write(tmp_path, above, "parts_beside.py")
     project = load_project(
-        write(tmp_path, "import fairlead as fl\nfrom parts_beside import Flight, delay\n@fl.model" + below)
+        write(tmp_path, "import trimtab as tt\nfrom parts_beside import Flight, delay\n@tt.model" + below)
     )
     assert [view.name for view in project.spec.views] == ["delay"]
     assert [source.name for source in project.spec.sources] == ["flights"]
@@ -139,9 +139,9 @@ def test_an_error_in_a_module_beside_the_file(tmp_path: Path) -> None:
 
 def test_a_failed_load_leaves_nothing_behind(tmp_path: Path) -> None:
     modules, path = set(sys.modules), list(sys.path)
-    file = write(tmp_path, BODY + "\nfl.full >> fl.full\n")
+    file = write(tmp_path, BODY + "\ntt.full >> tt.full\n")
     with pytest.raises(BadRollout):
         load_project(file)
     assert list(sys.path) == path
-    assert not [name for name in set(sys.modules) - modules if name.startswith("_fairlead_project")]
+    assert not [name for name in set(sys.modules) - modules if name.startswith("_trimtab_project")]
     assert not list(tmp_path.rglob("*.pyc")), "nor beside the user's file"

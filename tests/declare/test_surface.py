@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fairlead as fl
-from fairlead import declare
+import trimtab as tt
+from trimtab import declare
 
 FILE = Path(__file__).with_name("surface.txt")
 OBJECTS = [
@@ -21,16 +21,16 @@ OBJECTS = [
 
 def surface() -> str:
     lines = []
-    for name in fl.__all__:
-        if name in fl._LAZY:
-            lines.append(f"fl.{name}: from {fl._LAZY[name]}")
+    for name in tt.__all__:
+        if name in tt._LAZY:
+            lines.append(f"tt.{name}: from {tt._LAZY[name]}")
             continue
-        lines += _described(f"fl.{name}", getattr(fl, name))
+        lines += _described(f"tt.{name}", getattr(tt, name))
     for name in OBJECTS:
         lines += _described(name, getattr(declare, name))
-    lines += _described("Measure", type(fl.auc))
-    lines += _described("Metrics", type(fl.champion))
-    lines += [f"Metrics.{name}" for name in sorted(vars(fl.champion)) if not name.startswith("_")]
+    lines += _described("Measure", type(tt.auc))
+    lines += _described("Metrics", type(tt.champion))
+    lines += [f"Metrics.{name}" for name in sorted(vars(tt.champion)) if not name.startswith("_")]
     return "\n".join(lines) + "\n"
 
 
@@ -43,7 +43,7 @@ def _described(name: str, thing: object) -> list[str]:
 
 
 def _members(cls: type) -> list[str]:
-    hidden = {name for base in (Exception, type(fl.Contract)) for name in dir(base)}
+    hidden = {name for base in (Exception, type(tt.Contract)) for name in dir(base)}
     return [name for name in sorted(dir(cls)) if not name.startswith("_") and name not in hidden]
 
 
@@ -57,7 +57,7 @@ def _member(name: str, cls: type, member: str) -> list[str]:
 
 
 def _signature(function: object) -> str:
-    return str(inspect.signature(function)).replace("fairlead.declare.", "")  # type: ignore[arg-type]
+    return str(inspect.signature(function)).replace("trimtab.declare.", "")  # type: ignore[arg-type]
 
 
 def test_the_public_surface() -> None:
@@ -68,23 +68,23 @@ def test_the_public_surface() -> None:
 
 
 def test_the_words_are_sorted_and_there() -> None:
-    assert fl.__all__ == sorted(fl.__all__, key=lambda name: (not name[0].isupper(), name))
-    assert dir(fl) == sorted(fl.__all__)
-    assert set(fl._LAZY) <= set(fl.__all__)
+    assert tt.__all__ == sorted(tt.__all__, key=lambda name: (not name[0].isupper(), name))
+    assert dir(tt) == sorted(tt.__all__)
+    assert set(tt._LAZY) <= set(tt.__all__)
 
 
 def test_a_room_does_not_hide_a_word() -> None:
-    import fairlead.features  # noqa: F401  the room and the word have the same name
+    import trimtab.features  # noqa: F401  the room and the word have the same name
 
-    assert callable(fl.features)
-    assert fl.features is declare.features
+    assert callable(tt.features)
+    assert tt.features is declare.features
 
 
 def test_the_words_load_nothing_heavy() -> None:
     # In a fresh interpreter: what a file of declarations costs before it imports anything itself.
-    script = "import sys, fairlead; print('\\n'.join(sys.modules))"
+    script = "import sys, trimtab; print('\\n'.join(sys.modules))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    rooms = {name.split(".")[1] for name in found if name.startswith("fairlead.")}
+    rooms = {name.split(".")[1] for name in found if name.startswith("trimtab.")}
     assert rooms == {"declare", "kernel"}
     heavy = {"numpy", "pyarrow", "pandas", "duckdb", "sqlalchemy", "starlette", "cryptography", "sklearn", "asyncio"}
     assert not heavy & set(found)

@@ -11,60 +11,60 @@ pytest.importorskip("mypy")
 ROOT = Path(__file__).parents[2]
 
 RIGHT_AND_WRONG = """
-import fairlead as fl
-import fairlead.features
+import trimtab as tt
+import trimtab.features
 
-class Flight(fl.Contract):
-    flight_id: fl.Key[str]
-    scheduled: fl.EventTime
-    carrier: fl.Category = fl.one_of("AA", "UA")
-    cargo: fl.Bool
-    stops: fl.Int
-    delay: fl.Float = fl.between(0, 100, missing=0.1)
+class Flight(tt.Contract):
+    flight_id: tt.Key[str]
+    scheduled: tt.EventTime
+    carrier: tt.Category = tt.one_of("AA", "UA")
+    cargo: tt.Bool
+    stops: tt.Int
+    delay: tt.Float = tt.between(0, 100, missing=0.1)
 
 reveal_type(Flight.delay)                                      # is NumberColumn
 reveal_type(Flight.cargo)                                      # is NumberColumn
 reveal_type(Flight.carrier)                                    # is CategoryColumn
 reveal_type(Flight.scheduled)                                  # is TimeColumn
 reveal_type(Flight.scheduled.hour)                             # is Number
-reveal_type(Flight.scheduled - fl.hours(2))                    # is Moment
+reveal_type(Flight.scheduled - tt.hours(2))                    # is Moment
 reveal_type(Flight.delay > 15)                                 # is Test
 reveal_type(Flight.carrier == "AA")                            # is Test
 reveal_type(1 - Flight.delay / 60 + Flight.stops)              # is Number
 reveal_type(Flight.delay.mean(over="24h", by="carrier"))       # is Number
 reveal_type(Flight.latest("delay", by=["carrier"], within="3h"))  # is LatestColumns
-reveal_type(fl.auc >= 0.6)                                     # is Condition
-reveal_type(fl.champion.latency.p99)                           # is Measure
-reveal_type(fl.at_approval * 1.1)                              # is Quantity
-reveal_type((fl.auc < 0.5) | (fl.errors > "1%"))               # is Policy
-reveal_type(fl.shadow("1d") >> fl.canary(5, each="1h") >> fl.full)  # is Rollout
+reveal_type(tt.auc >= 0.6)                                     # is Condition
+reveal_type(tt.champion.latency.p99)                           # is Measure
+reveal_type(tt.at_approval * 1.1)                              # is Quantity
+reveal_type((tt.auc < 0.5) | (tt.errors > "1%"))               # is Policy
+reveal_type(tt.shadow("1d") >> tt.canary(5, each="1h") >> tt.full)  # is Rollout
 
-view = fl.features("v", of=Flight, decided=Flight.scheduled, columns=[Flight.delay, Flight.scheduled.hour])
+view = tt.features("v", of=Flight, decided=Flight.scheduled, columns=[Flight.delay, Flight.scheduled.hour])
 
-@fl.model(view, label=Flight.delay > 15)
+@tt.model(view, label=Flight.delay > 15)
 def late(X: list[int], y: list[int], rate: float = 0.1) -> str:
     return "fitted"
 
-@fl.source(Flight, every="1h")
+@tt.source(Flight, every="1h")
 def flights() -> int:
     return 1
 
 reveal_type(late([1], [2], rate=0.2))                          # is str
 reveal_type(flights())                                         # is int
-late.accept_if(fl.auc > 0.5).serve(rollout=fl.full).retrain_when(fl.every("30d"), approve=fl.by("me"))
+late.accept_if(tt.auc > 0.5).serve(rollout=tt.full).retrain_when(tt.every("30d"), approve=tt.by("me"))
 
 Flight.dealy                                                   # wrong
 Flight.carrier.mean(over="1h", by="carrier")                   # wrong
 Flight.carrier > 15                                            # wrong
 Flight.delay.mean(over="24h")                                  # wrong
 Flight.scheduled + 3                                           # wrong
-fl.logloss                                                     # wrong
-fl.champion.acu                                                # wrong
-fl.auc.wurst(by="carrier")                                     # wrong
-fl.canary(5, 25)                                               # wrong
+tt.logloss                                                     # wrong
+tt.champion.acu                                                # wrong
+tt.auc.wurst(by="carrier")                                     # wrong
+tt.canary(5, 25)                                               # wrong
 late([1])                                                      # wrong
 late.accept_if(0.65)                                           # wrong
-fl.source(Flight, path="a", sql="b")                           # wrong
+tt.source(Flight, path="a", sql="b")                           # wrong
 """
 
 

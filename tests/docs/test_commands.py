@@ -9,10 +9,10 @@ import click
 import pytest
 from tests.docs.pages import ROOT, blocks, name_of, pages
 
-from fairlead.cli.main import fairlead as group
-from fairlead.cli.session import Session
-from fairlead.cli.verbs.get import noun_named
-from fairlead.kernel import FairleadError
+from trimtab.cli.main import trimtab as group
+from trimtab.cli.session import Session
+from trimtab.cli.verbs.get import noun_named
+from trimtab.kernel import TrimtabError
 
 SHOWN = [
     (f"{name_of(page)}:{line + offset}", text[2:])
@@ -27,8 +27,8 @@ DEV = ("demo", "test", "lint", "docs", "bench")
 
 
 def parse(words: list[str]) -> None:
-    """Parse a command line as ``fairlead`` would, and run nothing."""
-    context: click.Context = group.make_context("fairlead", words, obj=Session())
+    """Parse a command line as ``trimtab`` would, and run nothing."""
+    context: click.Context = group.make_context("trimtab", words, obj=Session())
     command: click.Command = group
     rest = [*context._protected_args, *context.args]
     while isinstance(command, click.Group) and rest:
@@ -47,12 +47,12 @@ def test_a_shown_command_parses(place: str, line: str) -> None:
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words.pop(0)
     match words:
-        case ["fairlead", *rest]:
+        case ["trimtab", *rest]:
             parse(rest)
         case ["./dev", verb, *_]:
             assert verb in DEV
         case ["pip", "install", package]:
-            assert package.startswith("fairlead")
+            assert package.startswith("trimtab")
         case _:
             pytest.fail(f"{place}: no test knows {words[0]!r}")
 
@@ -62,7 +62,7 @@ def hints() -> Iterator[tuple[str, str]]:
     for file in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             for text in _nexts(node):
-                for command in re.findall(r"fairlead ([a-z]+(?: [^,;:()]*)?)", text):
+                for command in re.findall(r"trimtab ([a-z]+(?: [^,;:()]*)?)", text):
                     yield f"{file.relative_to(ROOT)}:{node.lineno}", command
 
 
@@ -98,7 +98,7 @@ def test_what_errors_tell_to_type_can_be_typed() -> None:
             parse(shlex.split(words.replace("...", UNKNOWN)))
         except click.BadParameter as error:
             if f"'{UNKNOWN}'" not in error.message:
-                wrong.append(f"{place}: fairlead {words}  ({error.message})")
-        except (click.ClickException, FairleadError, ValueError) as error:
-            wrong.append(f"{place}: fairlead {words}  ({getattr(error, 'message', error)})")
+                wrong.append(f"{place}: trimtab {words}  ({error.message})")
+        except (click.ClickException, TrimtabError, ValueError) as error:
+            wrong.append(f"{place}: trimtab {words}  ({getattr(error, 'message', error)})")
     assert wrong == []

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from tests.docs.pages import DOCS, ROOT, hook, text_of
 
-import fairlead
-from fairlead.cli.listing import VERBS
-from fairlead.cli.main import fairlead as group
-from fairlead.kernel import Settings
+import trimtab
+from trimtab.cli.listing import VERBS
+from trimtab.cli.main import trimtab as group
+from trimtab.kernel import Settings
 
-SOURCE = ROOT / "src" / "fairlead"
+SOURCE = ROOT / "src" / "trimtab"
 
 
 def built(page: str) -> str:
@@ -48,7 +48,7 @@ def declared(attribute: str) -> set[str]:
 @pytest.mark.parametrize("field", [field.name for field in msgspec.structs.fields(Settings)])
 def test_a_setting_has_its_line(field: str) -> None:
     variable, _default, text = cells("reference/settings.md")[field]
-    assert variable == f"`FAIRLEAD_{field.upper()}`"
+    assert variable == f"`TRIMTAB_{field.upper()}`"
     assert text
 
 
@@ -60,18 +60,18 @@ def test_every_event_has_its_line() -> None:
 
 def test_every_error_has_its_line() -> None:
     rows = cells("reference/errors.md")
-    assert declared("code") - {"fairlead.error"} <= set(rows)
+    assert declared("code") - {"trimtab.error"} <= set(rows)
     assert [name for name, (_, text) in rows.items() if not text.strip(" .")] == []
 
 
 def test_no_two_errors_share_a_code() -> None:
-    codes = [error.code for error in hook.subclasses(fairlead.FairleadError, having="code")]
+    codes = [error.code for error in hook.subclasses(trimtab.TrimtabError, having="code")]
     assert sorted(codes) == sorted(set(codes))
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_command_and_its_options_are_shown(verb: str) -> None:
-    context = click.Context(group, info_name="fairlead")
+    context = click.Context(group, info_name="trimtab")
     command = group.get_command(context, verb)
     assert command is not None
     page = built("reference/cli.md")
@@ -85,15 +85,15 @@ def test_a_command_and_its_options_are_shown(verb: str) -> None:
 
 def test_every_word_has_its_line() -> None:
     rows = cells("reference/declare.md")
-    assert {f"fl.{name}" for name in fairlead.__all__} == set(rows)
+    assert {f"tt.{name}" for name in trimtab.__all__} == set(rows)
     assert [name for name, (text,) in rows.items() if not text] == []
 
 
 def test_every_metric_has_its_line() -> None:
-    from fairlead.declare.meanings import MEANINGS
+    from trimtab.declare.meanings import MEANINGS
 
     rows = cells("guide/evaluation.md")
-    names = {f"fl.{name}" if name != "drift.of" else "fl.drift.of(...)" for name in MEANINGS}
+    names = {f"tt.{name}" if name != "drift.of" else "tt.drift.of(...)" for name in MEANINGS}
     assert names <= set(rows)
 
 
@@ -105,7 +105,7 @@ def test_every_operation_has_its_line() -> None:
 
 
 def test_every_noun_and_extra_has_its_line() -> None:
-    from fairlead.cli.verbs.get import NOUNS
+    from trimtab.cli.verbs.get import NOUNS
 
     assert set(NOUNS) <= set(cells("reference/cli.md"))
     assert {"sklearn", "onnx", "s3", "examples"} <= set(cells("guide/running.md"))
@@ -116,7 +116,7 @@ def test_a_room_has_its_place(room: str) -> None:
     architecture = built("architecture.md")
     assert f"| `{room}` |" in architecture
     if room not in ("cli", "ui", "wire"):  # faces: they have commands, pages and a protocol, and no words of their own
-        assert f"::: fairlead.{room}\n" in (DOCS / "reference" / "rooms" / f"{room}.md").read_text("utf-8")
+        assert f"::: trimtab.{room}\n" in (DOCS / "reference" / "rooms" / f"{room}.md").read_text("utf-8")
 
 
 def test_the_example_is_the_one_that_is_tested() -> None:

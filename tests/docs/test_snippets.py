@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import DOCS, blocks, name_of, pages
 
-import fairlead
-from fairlead.kernel import Actor, Settings
-from fairlead.store import export_log, open_store
-from fairlead.tracking import RunRecorder
+import trimtab
+from trimtab.kernel import Actor, Settings
+from trimtab.store import export_log, open_store
+from trimtab.tracking import RunRecorder
 
 SNIPPETS = [(page, line, code) for page in pages() for line, code in blocks(page, "python")]
 
@@ -37,12 +37,12 @@ def test_only_words_of_the_language_are_used() -> None:
         while isinstance(inner, ast.Attribute):
             chain.insert(0, inner.attr)
             inner = inner.value
-        if not (isinstance(inner, ast.Name) and inner.id == "fl" and chain):
+        if not (isinstance(inner, ast.Name) and inner.id == "tt" and chain):
             continue
-        found: object = fairlead
+        found: object = trimtab
         for name in chain:
             if not hasattr(found, name):
-                unknown.append(f"{place} fl.{'.'.join(chain)}")
+                unknown.append(f"{place} tt.{'.'.join(chain)}")
                 break
             found = getattr(found, name)
     assert unknown == []
@@ -67,8 +67,8 @@ def test_what_is_called_on_a_run_is_there() -> None:
 
 def test_the_ledger_is_verified_by_hand_as_described(tmp_path: Path) -> None:
     """The program of the page on the ledger, run: it accepts an exported ledger and refuses one that was changed."""
-    from fairlead.data import take_snapshot
-    from fairlead.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
+    from trimtab.data import take_snapshot
+    from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
 
     contract = ContractSpec(
         name="Thing", fields=(FieldSpec(name="id", kind=FieldKind.KEY), FieldSpec(name="at", kind=FieldKind.EVENT_TIME))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlead.evaluation import Evaluation, evaluate
+from trimtab.evaluation import Evaluation, evaluate
 
 NOW = datetime(2013, 3, 1, tzinfo=UTC)
 RESAMPLES = 200

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.cases import rows
 
-from fairlead.evaluation import CLASSIFICATION, Comparison, OtherRows, compare, rows_digest
+from trimtab.evaluation import CLASSIFICATION, Comparison, OtherRows, compare, rows_digest
 
 
 def compared(champion: Any, challenger: Any, y: Any, **changes: Any) -> Comparison:

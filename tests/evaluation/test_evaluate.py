@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.cases import NOW, RESAMPLES, measured, rows
 
-from fairlead.evaluation import (
+from trimtab.evaluation import (
     CLASSIFICATION,
     REGRESSION,
     Evaluation,
@@ -22,7 +22,7 @@ from fairlead.evaluation import (
     rows_digest,
     worst,
 )
-from fairlead.kernel import canonical
+from trimtab.kernel import canonical
 
 
 def test_every_metric_has_a_value_an_interval_and_a_method() -> None:

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from fairlearn import metrics as fl
+from fairlearn import metrics as theirs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.cases import measured, rows
 
-from fairlead.evaluation import fairness_gap
+from trimtab.evaluation import fairness_gap
 
 
 @settings(max_examples=25, deadline=None)
@@ -18,10 +18,12 @@ def test_gaps_equal_fairlearn(seed: int, at: float) -> None:
     decided = p >= at
     given_ = {"sensitive_features": group}
     expected = {
-        "demographic_parity": fl.demographic_parity_difference(y, decided, **given_),
-        "equal_opportunity": fl.equal_opportunity_difference(y, decided, **given_),
-        "equalised_odds": fl.equalized_odds_difference(y, decided, **given_),
-        "recall_gap": fl.MetricFrame(metrics=fl.true_positive_rate, y_true=y, y_pred=decided, **given_).difference(),
+        "demographic_parity": theirs.demographic_parity_difference(y, decided, **given_),
+        "equal_opportunity": theirs.equal_opportunity_difference(y, decided, **given_),
+        "equalised_odds": theirs.equalized_odds_difference(y, decided, **given_),
+        "recall_gap": theirs.MetricFrame(
+            metrics=theirs.true_positive_rate, y_true=y, y_pred=decided, **given_
+        ).difference(),
     }
     for name, value in expected.items():
         measure = getattr(found, name)

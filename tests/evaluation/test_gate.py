@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.cases import NOW, measured, rows
 
-from fairlead.declare import AtApproval, Condition, Metric, Scaled, Threshold
-from fairlead.evaluation import (
+from trimtab.declare import AtApproval, Condition, Metric, Scaled, Threshold
+from trimtab.evaluation import (
     Evaluation,
     EvidenceLine,
     MetricValue,
@@ -21,7 +21,7 @@ from fairlead.evaluation import (
     latency_of,
     refused_conditions,
 )
-from fairlead.kernel import canonical, digest_of
+from trimtab.kernel import canonical, digest_of
 
 AUC = Metric(name="auc")
 LOSS = Metric(name="log_loss")
@@ -254,8 +254,8 @@ def test_stale_evidence_fails(measured_at: Any, why: str) -> None:
 @pytest.mark.parametrize("threshold", [float("nan"), float("inf"), float("-inf")])
 def test_a_threshold_that_is_no_number_fails(threshold: float) -> None:
     # digest_of refuses such a policy, so it is judged as a line of its own
-    from fairlead.evaluation.gate import _line
-    from fairlead.evaluation.reading import Evidence
+    from trimtab.evaluation.gate import _line
+    from trimtab.evaluation.reading import Evidence
 
     evidence = Evidence(
         candidate=measured(), champion=None, at_approval=None, latency=None, champion_latency=None, now=NOW,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fairlead.evaluation import evaluate, intervals, metrics, resample
+from trimtab.evaluation import evaluate, intervals, metrics, resample
 
 
 @settings(max_examples=200, deadline=None)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from fairlead.evaluation import metrics
+from trimtab.evaluation import metrics
 
 RELATIVE = 1e-9
 

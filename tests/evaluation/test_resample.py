@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from fairlead.evaluation import resample
+from trimtab.evaluation import resample
 
 
 @settings(max_examples=50, deadline=None)

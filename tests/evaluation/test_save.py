@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 from tests.evaluation.cases import NOW, measured, rows
 
-from fairlead.declare import Condition, Metric, Threshold
-from fairlead.evaluation import (
+from trimtab.declare import Condition, Metric, Threshold
+from trimtab.evaluation import (
     EvaluationMissing,
     EvaluationRecord,
     compare,
@@ -19,9 +19,9 @@ from fairlead.evaluation import (
     routes,
     save_evaluation,
 )
-from fairlead.evaluation.tables import evaluation_reports
-from fairlead.kernel import Actor, Call, Invalid, NotFound, VirtualClock, digest_of_bytes
-from fairlead.store import Damaged, Store
+from trimtab.evaluation.tables import evaluation_reports
+from trimtab.kernel import Actor, Call, Invalid, NotFound, VirtualClock, digest_of_bytes
+from trimtab.store import Damaged, Store
 
 MODEL = digest_of_bytes(b"model")
 DATA = digest_of_bytes(b"data")

@@ -18,8 +18,8 @@ import msgspec
 import psycopg  # noqa: F401 - once, before the processes are forked
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 
-from fairlead.kernel import Actor, Settings
-from fairlead.store import Event, Store, Subject, open_store
+from trimtab.kernel import Actor, Settings
+from trimtab.store import Event, Store, Subject, open_store
 
 tables = MetaData()
 things = Table("test_things", tables, Column("id", String(40), primary_key=True), Column("n", Integer))

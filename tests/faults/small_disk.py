@@ -16,7 +16,7 @@ BALLAST = "ballast"
 def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
     """Mount an empty file system of this size at ``folder``; skip where nobody may mount."""
     folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "fairlead-test", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "trimtab-test", str(folder)]
     try:
         mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""``kill -9`` of ``fairlead apply`` wherever it is: the next one goes on, and nothing shows that it happened."""
+"""``kill -9`` of ``trimtab apply`` wherever it is: the next one goes on, and nothing shows that it happened."""
 
 import random
 import time
@@ -15,7 +15,7 @@ from tests.journeys.shell import Shell, kill, wait_until
 BECAUSE = "the parcels of early 2013"
 APPLY = ("apply", "--yes", "--because", BECAUSE)
 MOMENTS = (
-    "fairlead_project  .", "snapshot-parcels ...", "materialise-parcel ...", "features-slow ...", "train-slow ...",
+    "trimtab_project  .", "snapshot-parcels ...", "materialise-parcel ...", "features-slow ...", "train-slow ...",
     "train-slow: trained", "evaluate-slow ...", "register-slow ...", "declare ...",
 )  # fmt: skip
 """What the command has said when it is killed, a random moment later. Before the first it is killed while the home

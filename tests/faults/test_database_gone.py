@@ -1,4 +1,4 @@
-"""The database goes away under ``fairlead up``: decisions go on, changes are refused, and it comes back by itself."""
+"""The database goes away under ``trimtab up``: decisions go on, changes are refused, and it comes back by itself."""
 
 import secrets
 import threading
@@ -27,7 +27,7 @@ class Own:
     """A database of its own on the PostgreSQL server, which can be closed to everybody."""
 
     def __init__(self, keeper: psycopg.Connection) -> None:
-        self.name = f"fairlead_gone_{secrets.token_hex(6)}"
+        self.name = f"trimtab_gone_{secrets.token_hex(6)}"
         self.url = make_url(POSTGRES).set(database=self.name).render_as_string(hide_password=False)
         self._keeper = keeper
 
@@ -75,7 +75,7 @@ def test_a_sqlite_file_that_goes_away(approved: Shell) -> None:
     """Whoever moves a file that is open leaves its reader with it: what is written then is in no database."""
     aside = approved.folder / "aside"
     aside.mkdir()
-    files = [approved.home / f"fairlead.db{suffix}" for suffix in ("", "-wal", "-shm")]
+    files = [approved.home / f"trimtab.db{suffix}" for suffix in ("", "-wal", "-shm")]
 
     def go() -> None:
         for file in files:

@@ -1,4 +1,4 @@
-"""A full disk under ``fairlead up``: nothing is half done or only said, and with room again it goes on by itself."""
+"""A full disk under ``trimtab up``: nothing is half done or only said, and with room again it goes on by itself."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ from tests.journeys.project import copy_of_approved
 from tests.journeys.shell import Server, Shell, ask, get, wait_until
 from tests.journeys.traffic import Traffic
 
-from fairlead.kernel import Settings
-from fairlead.serving import decisions
-from fairlead.store import open_store
+from trimtab.kernel import Settings
+from trimtab.serving import decisions
+from trimtab.store import open_store
 
 BODIES = [body_of({"parcel_id": f"p{number}"}) for number in range(2960, 3000)]
 MEGABYTES = 48

@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 from tests.loop.replays import START, opened, replayed, written
 
-from fairlead.kernel import Settings, VirtualClock
-from fairlead.loop import Turn, list_turns
-from fairlead.monitoring import performance
-from fairlead.registry import list_approvals, list_versions
-from fairlead.serving import decisions, get_endpoint
-from fairlead.store import open_store, verify
+from trimtab.kernel import Settings, VirtualClock
+from trimtab.loop import Turn, list_turns
+from trimtab.monitoring import performance
+from trimtab.registry import list_approvals, list_versions
+from trimtab.serving import decisions, get_endpoint
+from trimtab.store import open_store, verify
 
 KILLS = 50
 DAYS = 16
 SHORTEST_S, LONGEST_S = 1.0, 6.0
 """When a start is killed: between the import of the program and some days of the replay, trainings among them."""
 ENDING = """
-slow.serve(rollout=fl.shadow("12h") >> fl.canary(50, each="12h") >> fl.full, sticky_by="parcel_id")
-slow.retrain_when(fl.every("3d"))
+slow.serve(rollout=tt.shadow("12h") >> tt.canary(50, each="12h") >> tt.full, sticky_by="parcel_id")
+slow.retrain_when(tt.every("3d"))
 """
 
 
@@ -36,7 +36,7 @@ slow.retrain_when(fl.every("3d"))
 def test_killed_fifty_times_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
     file = written(tmp_path, ENDING)
     command = [
-        sys.executable, "-c", "from fairlead.cli.main import main; main()", "--home", str(tmp_path / "home"),
+        sys.executable, "-c", "from trimtab.cli.main import main; main()", "--home", str(tmp_path / "home"),
         "replay", str(file), "--from", "2013-02-01", "--to", "2013-02-16", "-o", "json",
     ]  # fmt: skip
     chance, killed, anew = random.Random(3), 0, False

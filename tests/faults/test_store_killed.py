@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Column, Integer, MetaData, String, Table, select, text
 
-from fairlead.kernel import Settings
-from fairlead.store import Store, events, open_store, verify
+from trimtab.kernel import Settings
+from trimtab.store import Store, events, open_store, verify
 
 ROUNDS = 12
 SEED = "1"

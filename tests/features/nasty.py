@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from fairlead.declare import (
+from trimtab.declare import (
     Arithmetic,
     Comparison,
     Constant,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from fairlead.declare import (
+from trimtab.declare import (
     Arithmetic,
     Comparison,
     Constant,

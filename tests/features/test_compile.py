@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.features import flights as fx
 
-from fairlead.declare import (
+from trimtab.declare import (
     Arithmetic,
     Comparison,
     Constant,
@@ -20,8 +20,8 @@ from fairlead.declare import (
     Rolling,
     TimePart,
 )
-from fairlead.features import LabelVisible, NotKnownYet, compile_view, digest_of_view, prove_blind_to, training_frame
-from fairlead.kernel import FairleadError, Invalid
+from trimtab.features import LabelVisible, NotKnownYet, compile_view, digest_of_view, prove_blind_to, training_frame
+from trimtab.kernel import Invalid, TrimtabError
 
 DEPARTED_HOUR = TimePart(of=fx.own("departed"), part="hour")
 ONE = Constant(value=1)
@@ -217,5 +217,5 @@ def test_an_event_time_that_says_when_the_label_is_known_is_no_column() -> None:
 def test_a_label_must_be_of_the_row_itself_and_a_number() -> None:
     with pytest.raises(Invalid, match="must be a number"):
         prove_blind_to(fx.DELAY, Label(expression=fx.own("carrier"), name="x"))
-    with pytest.raises(FairleadError):
+    with pytest.raises(TrimtabError):
         prove_blind_to(fx.DELAY, Label(expression=Field(contract="Weather", field="temp"), name="x"))

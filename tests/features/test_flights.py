@@ -12,9 +12,9 @@ import pytest
 from tests.features import flights as fx
 from tests.features import oracle
 
-from fairlead.declare import FieldSpec, load_project
-from fairlead.features import OnlineStore, compare_offline_online, compile_view, fill, training_frame
-from fairlead.features.agree import same_bits
+from trimtab.declare import FieldSpec, load_project
+from trimtab.features import OnlineStore, compare_offline_online, compile_view, fill, training_frame
+from trimtab.features.agree import same_bits
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights.py"
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from tests.features import oracle
 
-from fairlead.features.cells import Version, newest_only
-from fairlead.features.exact import LIMIT, limbs_of, sum_of, sums_of, units_of
-from fairlead.features.filling import _newest_only
-from fairlead.features.latest import newest_known
-from fairlead.features.windows import KnownValues
-from fairlead.kernel import Invalid
+from trimtab.features.cells import Version, newest_only
+from trimtab.features.exact import LIMIT, limbs_of, sum_of, sums_of, units_of
+from trimtab.features.filling import _newest_only
+from trimtab.features.latest import newest_known
+from trimtab.features.windows import KnownValues
+from trimtab.kernel import Invalid
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -9,11 +9,11 @@ from sqlalchemy import select
 from tests.features.test_online import VIEW, tables
 from tests.features.test_training import HOUR, LEVEL, NOON, view
 
-from fairlead.features import FeatureViewMaterialised, get_view, list_views, materialise, open_online, register_view
-from fairlead.features.api import OnlineRequest, ViewAnswer, routes
-from fairlead.features.tables import features_materialisations
-from fairlead.kernel import Actor, Call, FairleadError, Invalid, NotFound
-from fairlead.store import Store
+from trimtab.features import FeatureViewMaterialised, get_view, list_views, materialise, open_online, register_view
+from trimtab.features.api import OnlineRequest, ViewAnswer, routes
+from trimtab.features.tables import features_materialisations
+from trimtab.kernel import Actor, Call, Invalid, NotFound, TrimtabError
+from trimtab.store import Store
 
 
 def register(store: Store, actor: Actor, spec: Any) -> Any:
@@ -107,7 +107,7 @@ def test_the_routes_list_show_and_read(sqlite_store: Store, actor: Actor) -> Non
     for query in ({"limit": "0"}, {"limit": "x"}):
         with pytest.raises(Invalid):
             list_(Call(actor=actor, query=query))
-    with pytest.raises(FairleadError):
+    with pytest.raises(TrimtabError):
         get(Call(actor=actor, path={"name": "nothing"}))
     online.close()
 

@@ -10,7 +10,7 @@ import pytest
 from tests.features import nasty
 from tests.features.test_training import COUNT, HOUR, LEVEL, NOON, ORDER, PAID, STOCK, view
 
-from fairlead.features import (
+from trimtab.features import (
     BeforeHorizon,
     NotMaterialised,
     OnlineStore,
@@ -22,7 +22,7 @@ from fairlead.features import (
     forget,
     online_row,
 )
-from fairlead.kernel import Invalid, Unavailable
+from trimtab.kernel import Invalid, Unavailable
 
 VIEW = view(nasty.own("shop"), nasty.own("amount"), LEVEL, PAID, COUNT)
 

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.features import nasty, oracle
 
-from fairlead.declare import FeatureViewSpec
-from fairlead.features import OnlineStore, add_facts, compile_view, fill, training_frame
-from fairlead.features.agree import same_bits
+from trimtab.declare import FeatureViewSpec
+from trimtab.features import OnlineStore, add_facts, compile_view, fill, training_frame
+from trimtab.features.agree import same_bits
 
 HOURS = timedelta(hours=1)
-# The same cases on every run; a larger FAIRLEAD_TEST_EXAMPLES looks at that many times more, other ones each time.
-TIMES = int(os.environ.get("FAIRLEAD_TEST_EXAMPLES", "1"))
+# The same cases on every run; a larger TRIMTAB_TEST_EXAMPLES looks at that many times more, other ones each time.
+TIMES = int(os.environ.get("TRIMTAB_TEST_EXAMPLES", "1"))
 cases = settings(
     derandomize=TIMES == 1,
     database=None,

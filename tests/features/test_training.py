@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from tests.features import nasty
 
-from fairlead.declare import FeatureViewSpec, Label
-from fairlead.features import TableProblem, training_frame
-from fairlead.kernel import Invalid
+from trimtab.declare import FeatureViewSpec, Label
+from trimtab.features import TableProblem, training_frame
+from trimtab.kernel import Invalid
 
 HOUR = timedelta(hours=1)
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)

@@ -8,9 +8,9 @@ from tests.loop.conftest import project, project_file
 from tests.seeded import LATER, Seeded
 from tests.store.conftest import fill
 
-from fairlead.governance import Evidence, evidence_pack
-from fairlead.kernel import VirtualClock
-from fairlead.store import Store, export_log, open_store
+from trimtab.governance import Evidence, evidence_pack
+from trimtab.kernel import VirtualClock
+from trimtab.store import Store, export_log, open_store
 
 __all__ = ["fill", "project", "project_file"]
 

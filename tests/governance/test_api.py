@@ -4,10 +4,10 @@ import warnings
 
 import pytest
 
-from fairlead.governance import Evidence, as_html, dependent_decisions, evidence_pack, model_card
-from fairlead.server import Rooms, application, doors_of
-from fairlead.server.api import Live
-from fairlead.store import Store, events
+from trimtab.governance import Evidence, as_html, dependent_decisions, evidence_pack, model_card
+from trimtab.server import Rooms, application, doors_of
+from trimtab.server.api import Live
+from trimtab.store import Store, events
 
 with warnings.catch_warnings():
     # Starlette would rather have httpx2; httpx is what our other tests use.

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 from tests.registry.cases import registered
 
-from fairlead.evaluation import get_evaluation
-from fairlead.governance import Card, Fact, as_html, as_json, as_markdown, model_card
-from fairlead.governance.card import card_of
-from fairlead.governance.dossier import dossier_of
-from fairlead.governance.history import size_at
-from fairlead.registry import get_version
-from fairlead.serving import sealed_segments
-from fairlead.store import Store, events
+from trimtab.evaluation import get_evaluation
+from trimtab.governance import Card, Fact, as_html, as_json, as_markdown, model_card
+from trimtab.governance.card import card_of
+from trimtab.governance.dossier import dossier_of
+from trimtab.governance.history import size_at
+from trimtab.registry import get_version
+from trimtab.serving import sealed_segments
+from trimtab.store import Store, events
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""``fairlead verify FILE`` and the file that needs no Fairlead say the same of whatever they are given."""
+"""``trimtab verify FILE`` and the file that needs no Trimtab say the same of whatever they are given."""
 
 import json
 import subprocess
@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.governance.test_verify_offline import FILE, members_of
 
-from fairlead.cli.main import run
-from fairlead.governance import Evidence, verify_evidence
-from fairlead.governance.verify_offline import zipped
-from fairlead.store import Store, VerificationKind, export_log, verify
-from fairlead.store.ledger.notes import SigningKey
+from trimtab.cli.main import run
+from trimtab.governance import Evidence, verify_evidence
+from trimtab.governance.verify_offline import zipped
+from trimtab.store import Store, VerificationKind, export_log, verify
+from trimtab.store.ledger.notes import SigningKey
 
 SIZE = 600
 
@@ -101,7 +101,7 @@ def _signed(data: bytes, change: Callable[[str], str]) -> bytes:
     return _header(data, checkpoints=[one | {"note": change(one["note"])} for one in signed])
 
 
-STRANGER = SigningKey.make("fairlead.ledger/STRANGER")
+STRANGER = SigningKey.make("trimtab.ledger/STRANGER")
 LOGS: dict[str, tuple[Callable[[bytes], bytes], int]] = {
     "as it is": (lambda data: data, 0),
     "nothing": (lambda _: b"", 2),
@@ -145,14 +145,14 @@ PACKS: dict[str, tuple[Callable[[bytes], bytes], int]] = {
 
 def _entries(count: int) -> bytes:
     """Return as many empty members, without a directory."""
-    from fairlead.governance.verify_offline import _LOCAL
+    from trimtab.governance.verify_offline import _LOCAL
 
     names = [b"%07d" % number for number in range(count)]
     return b"".join(_LOCAL.pack(b"PK\x03\x04", 20, 0x800, 0, 0, 0x21, 0, 0, 0, len(name), 0) + name for name in names)
 
 
 def both(path: Path, key: str) -> tuple[int, int]:
-    """Return what ``fairlead verify`` and the file that needs no Fairlead end with."""
+    """Return what ``trimtab verify`` and the file that needs no Trimtab end with."""
     command = [sys.executable, "-I", "-S", str(FILE), str(path), "--key", key]
     alone = subprocess.run(command, capture_output=True, check=False)
     assert alone.stderr == b""

@@ -2,10 +2,10 @@
 
 import pytest
 
-from fairlead.evaluation import get_evaluation
-from fairlead.governance import Diff, diff
-from fairlead.registry import VersionMissing, get_version
-from fairlead.store import Store, events
+from trimtab.evaluation import get_evaluation
+from trimtab.governance import Diff, diff
+from trimtab.registry import VersionMissing, get_version
+from trimtab.store import Store, events
 
 
 @pytest.fixture(scope="module")

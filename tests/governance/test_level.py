@@ -3,11 +3,11 @@
 import pytest
 from tests.registry.cases import registered
 
-from fairlead.governance import Check, Maturity, level, levels
-from fairlead.governance.level import UNJUDGED
-from fairlead.kernel import SYSTEM, Actor, ActorKind, NotFound
-from fairlead.loop import DeclarationApplied
-from fairlead.store import Store, event_at, events, ledger_size
+from trimtab.governance import Check, Maturity, level, levels
+from trimtab.governance.level import UNJUDGED
+from trimtab.kernel import SYSTEM, Actor, ActorKind, NotFound
+from trimtab.loop import DeclarationApplied
+from trimtab.store import Store, event_at, events, ledger_size
 
 
 @pytest.fixture(scope="module")

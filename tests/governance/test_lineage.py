@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.registry.cases import BOB, registered
 
-from fairlead.governance import Graph, dependent_decisions, lineage
-from fairlead.governance.history import events_of
-from fairlead.governance.projection import READ, Projection
-from fairlead.governance.traces import _is, _text_in_json
-from fairlead.kernel import FairleadError, Invalid, NotFound
-from fairlead.registry import approve, get_version, release_for
-from fairlead.serving import Decision, decisions
-from fairlead.store import Store, events, ledger_size
+from trimtab.governance import Graph, dependent_decisions, lineage
+from trimtab.governance.history import events_of
+from trimtab.governance.projection import READ, Projection
+from trimtab.governance.traces import _is, _text_in_json
+from trimtab.kernel import Invalid, NotFound, TrimtabError
+from trimtab.registry import approve, get_version, release_for
+from trimtab.serving import Decision, decisions
+from trimtab.store import Store, events, ledger_size
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_decision_back_to_its_rows(lived: Store, answered: list[Decision]) -> 
 
 
 def test_the_window_holds_the_rows_that_the_feature_was_computed_from(lived: Store, answered: list[Decision]) -> None:
-    from fairlead.data import load_snapshot
+    from trimtab.data import load_snapshot
 
     decision = answered[3]
     graph = lineage(lived, f"decision:{decision.id}")
@@ -140,7 +140,7 @@ def test_a_decision_is_not_there_before_it_was_taken(lived: Store, answered: lis
 def test_only_a_graph_leaves_decisions_about_a_row_out(
     lived: Store, answered: list[Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("fairlead.governance.lineage"), "MOST", 0)
+    monkeypatch.setattr(import_module("trimtab.governance.lineage"), "MOST", 0)
     subject = f"row:parcels/parcel_id={(answered[5].key or {})['parcel_id']}"
     graph = lineage(lived, subject)
     assert not graph.of("decision")
@@ -206,5 +206,5 @@ def test_what_names_nothing(lived: Store, subject: str) -> None:
 
 @pytest.mark.parametrize("subject", ["slow@9", "snapshot:snap_0", "decision:01J", "endpoint:fast", "row:nothing/a=1"])
 def test_what_is_not_there(lived: Store, subject: str) -> None:
-    with pytest.raises(FairleadError):
+    with pytest.raises(TrimtabError):
         lineage(lived, subject)

@@ -8,14 +8,14 @@ from sqlalchemy import text
 from tests.governance.test_verify_offline import members_of
 from tests.registry.cases import BOB, registered
 
-from fairlead.declare import Project
-from fairlead.evaluation import list_evaluations
-from fairlead.governance import Evidence, evidence_pack, verify_evidence
-from fairlead.governance.verify_offline import INTACT, NOT_PROVABLE, verify_pack
-from fairlead.kernel import Actor, Invalid, VirtualClock, digest_of_bytes
-from fairlead.loop import apply_project, approve_version
-from fairlead.registry import VersionMissing, approve, get_version
-from fairlead.store import RowsDamaged, Store, VerificationKind, events, ledger_size
+from trimtab.declare import Project
+from trimtab.evaluation import list_evaluations
+from trimtab.governance import Evidence, evidence_pack, verify_evidence
+from trimtab.governance.verify_offline import INTACT, NOT_PROVABLE, verify_pack
+from trimtab.kernel import Actor, Invalid, VirtualClock, digest_of_bytes
+from trimtab.loop import apply_project, approve_version
+from trimtab.registry import VersionMissing, approve, get_version
+from trimtab.store import RowsDamaged, Store, VerificationKind, events, ledger_size
 
 
 def key_of(store: Store) -> str:
@@ -49,7 +49,7 @@ def test_it_proves_the_order_and_is_the_same_again_later(approved: Store, clock:
 
 
 def events_happened():
-    from fairlead.registry import ModelAdded
+    from trimtab.registry import ModelAdded
 
     return ModelAdded(model="other")
 

@@ -1,4 +1,4 @@
-"""The one file that verifies without Fairlead: what is intact, what was tampered with, what cannot be proved."""
+"""The one file that verifies without Trimtab: what is intact, what was tampered with, what cannot be proved."""
 
 import ast
 import hashlib
@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fairlead.governance import Evidence, verify_offline
-from fairlead.governance.verify_offline import (
+from trimtab.governance import Evidence, verify_offline
+from trimtab.governance.verify_offline import (
     INTACT,
     NOT_PROVABLE,
     TAMPERED,
@@ -26,8 +26,8 @@ from fairlead.governance.verify_offline import (
     verify_bytes,
     zipped,
 )
-from fairlead.store import Store
-from fairlead.store.ledger.notes import SigningKey
+from trimtab.store import Store
+from trimtab.store.ledger.notes import SigningKey
 
 FILE = Path(str(verify_offline.__file__))
 
@@ -116,7 +116,7 @@ def test_a_pack_is_intact_for_whoever_knows_the_key(evidence: Evidence, key: str
 
 
 def test_a_pack_proves_nothing_to_whoever_does_not(evidence: Evidence) -> None:
-    found = verify_bytes(evidence.data, [str(SigningKey.make("fairlead.ledger/OTHER").public)])
+    found = verify_bytes(evidence.data, [str(SigningKey.make("trimtab.ledger/OTHER").public)])
     assert found.code == NOT_PROVABLE
     assert "its key is not known" in found.what
 

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from fairlead.declare import Project
-from fairlead.features import open_online
-from fairlead.governance import Why, why
-from fairlead.kernel import Actor, NotFound
-from fairlead.loop import apply_project, approve_version
-from fairlead.serving import Answer, Ask, Gateway, RegisteredReleases
-from fairlead.store import Store
-from fairlead.tracking import ALLOWED_TYPES
+from trimtab.declare import Project
+from trimtab.features import open_online
+from trimtab.governance import Why, why
+from trimtab.kernel import Actor, NotFound
+from trimtab.loop import apply_project, approve_version
+from trimtab.serving import Answer, Ask, Gateway, RegisteredReleases
+from trimtab.store import Store
+from trimtab.tracking import ALLOWED_TYPES
 
 
 @pytest.fixture

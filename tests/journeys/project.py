@@ -9,17 +9,17 @@ import pytest
 from tests.journeys.shell import Shell
 from tests.loop.parcels import SMALL
 
-FILE = "fairlead_project.py"
+FILE = "trimtab_project.py"
 SECOND = """
 
-@fl.model(parcel, label=Parcel.delay > 30, train="all history", test="last 7 days")
+@tt.model(parcel, label=Parcel.delay > 30, train="all history", test="last 7 days")
 def late(X, y, trees=8):
     from sklearn.ensemble import HistGradientBoostingClassifier
     return HistGradientBoostingClassifier(max_iter=trees, categorical_features="from_dtype").fit(X, y)
 
 
-late.accept_if(fl.auc >= 0.6)
-late.serve(rollout=fl.shadow("1d") >> fl.full)
+late.accept_if(tt.auc >= 0.6)
+late.serve(rollout=tt.shadow("1d") >> tt.full)
 """
 """A model that runs through skops; ``slow``, the first, runs through ONNX."""
 

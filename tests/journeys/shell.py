@@ -1,4 +1,4 @@
-"""A folder in which commands are typed: the real ``fairlead`` in processes of its own, and none of them left behind."""
+"""A folder in which commands are typed: the real ``trimtab`` in processes of its own, and none of them left behind."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FAIRLEAD = Path(sys.executable).parent / "fairlead"
+TRIMTAB = Path(sys.executable).parent / "trimtab"
 NOW = "2013-03-05T00:00:00Z"
 """Where the clocks of these projects start: just after the last of their data."""
 PATIENCE_S = 120.0
 STOPS_WITHIN_S = 15.0
-_MARK = "FAIRLEAD_TEST_SHELL"
+_MARK = "TRIMTAB_TEST_SHELL"
 
 
 class Ran(NamedTuple):
@@ -32,22 +32,22 @@ class Shell:
 
     def __init__(self, folder: Path, *, database: str = "") -> None:
         self.folder = folder
-        self.home = folder / ".fairlead"
+        self.home = folder / ".trimtab"
         self.database = database
         self._token = secrets.token_hex(8)
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
-        self.environment = plain | {_MARK: self._token, "FAIRLEAD_CLOCK": NOW, "NO_COLOR": "1"}
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("TRIMTAB_")}
+        self.environment = plain | {_MARK: self._token, "TRIMTAB_CLOCK": NOW, "NO_COLOR": "1"}
         if database:
-            self.environment["FAIRLEAD_DATABASE"] = database
+            self.environment["TRIMTAB_DATABASE"] = database
 
     def run(self, *arguments: str, code: int = 0) -> Ran:
-        """Type ``fairlead`` and these words, and hold it to its exit code."""
+        """Type ``trimtab`` and these words, and hold it to its exit code."""
         done = subprocess.run(
-            [FAIRLEAD, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            [TRIMTAB, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True,
             stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         assert done.returncode == code, (
-            f"fairlead {' '.join(arguments)} -> {done.returncode}\n{done.stdout}{done.stderr}"
+            f"trimtab {' '.join(arguments)} -> {done.returncode}\n{done.stdout}{done.stderr}"
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Ran(done.stdout, done.stderr)
@@ -59,7 +59,7 @@ class Shell:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command and do not wait. What it prints on stdout and stderr can be read line by line."""
         return subprocess.Popen(
-            [FAIRLEAD, *arguments], cwd=self.folder, env=self.environment, text=True, stdin=subprocess.DEVNULL,
+            [TRIMTAB, *arguments], cwd=self.folder, env=self.environment, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
@@ -103,14 +103,14 @@ class Shell:
 
 
 class Server:
-    """A running ``fairlead up``."""
+    """A running ``trimtab up``."""
 
     def __init__(self, shell: Shell) -> None:
         self.said = shell.folder / "up.txt"
         self._shell = shell
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
-                [FAIRLEAD, "up", "--port", "0"], cwd=shell.folder, env=shell.environment, stdin=subprocess.DEVNULL,
+                [TRIMTAB, "up", "--port", "0"], cwd=shell.folder, env=shell.environment, stdin=subprocess.DEVNULL,
                 stdout=said, stderr=said,
             )  # fmt: skip
         self.url = ""
@@ -143,7 +143,7 @@ class Server:
     def _has_said_where(self) -> bool:
         text = self.said.read_text()
         if "inference http" in text:
-            self.url = text.split("Fairlead serves at ")[1].split()[0]
+            self.url = text.split("Trimtab serves at ")[1].split()[0]
         return bool(self.url)
 
 

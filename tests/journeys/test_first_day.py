@@ -8,11 +8,11 @@ from tests.journeys.asking import infer
 from tests.journeys.project import FILE, write
 from tests.journeys.shell import Server, Shell
 
-from fairlead.data import latest_snapshot, load_snapshot
-from fairlead.declare import Project, load_project
-from fairlead.features import training_frame
-from fairlead.kernel import Settings
-from fairlead.store import open_store
+from trimtab.data import latest_snapshot, load_snapshot
+from trimtab.declare import Project, load_project
+from trimtab.features import training_frame
+from trimtab.kernel import Settings
+from trimtab.store import open_store
 
 BECAUSE = "the parcels of early 2013"
 FEATURES = ("weight", "depot", "sent_hour", "depot_delay_mean_24h")
@@ -69,7 +69,7 @@ def asked_in_every_way(shell: Shell, server: Server) -> list[Answer]:
     client = triton.InferenceServerClient(server.address)
     try:
         assert client.is_server_ready()
-        assert client.get_server_metadata()["name"] == "fairlead"
+        assert client.get_server_metadata()["name"] == "trimtab"
         answers = []
         for way, request in requests.items():
             for binary in (False, True):

@@ -14,10 +14,10 @@ from tests.journeys.shell import Server, Shell, ask, get, wait_until
 from tests.journeys.test_tampering import ask_when_loaded, blob_of
 from tests.journeys.traffic import Traffic
 
-from fairlead.kernel import Actor, Settings, this_user
-from fairlead.loop import approve_version
-from fairlead.registry import AuthorApproves
-from fairlead.store import open_store
+from trimtab.kernel import Actor, Settings, this_user
+from trimtab.loop import approve_version
+from trimtab.registry import AuthorApproves
+from trimtab.store import open_store
 
 BODIES = [body_of({"parcel_id": f"p{number}"}) for number in range(2960, 3000)]
 V2 = "/api/v1/models/slow/versions/2"
@@ -129,13 +129,13 @@ def test_a_version_whose_release_was_taken_back_does_not_come_back(candidate: Sh
 def test_an_author_finds_every_door_closed_where_two_persons_are_asked_for(approved: Shell) -> None:
     write(approved.folder, models=2, **{"strength=1.0": "strength=0.05"})
     with (approved.folder / FILE).open("a", encoding="utf-8") as file:
-        file.write('\nslow.retrain_when(fl.every("30d"), approve=fl.by("ops-lead").other_than_author())\n')
+        file.write('\nslow.retrain_when(tt.every("30d"), approve=tt.by("ops-lead").other_than_author())\n')
     assert "approved by ops-lead, other than the author" in approved.run("plan", code=2).out
     approved.run("apply", "--yes", "--because", "try less")
     for words in (("--because", "mine"), ("--because", "mine", "--override", "it is urgent")):
         told = approved.run("approve", "slow@2", *words, code=1).err
         assert f"{this_user().id} cannot approve slow@2" in told
-        assert "fairlead approve slow@2" in told
+        assert "trimtab approve slow@2" in told
     with approved.up() as server:
         server.wait_until_ready()
         for path in (f"{V2}/approve", f"{V2}/rollout"):
@@ -152,7 +152,7 @@ def test_an_author_finds_every_door_closed_where_two_persons_are_asked_for(appro
 
 def approve_as(name: str, shell: Shell) -> None:
     """Approve in another person's name, as their token over the network would."""
-    store = open_store(Settings(home=str(shell.home), clock=shell.environment["FAIRLEAD_CLOCK"]))
+    store = open_store(Settings(home=str(shell.home), clock=shell.environment["TRIMTAB_CLOCK"]))
     try:
         with pytest.raises(AuthorApproves):
             approve_version(store, "slow@2", actor=this_user(), because="mine")
@@ -191,7 +191,7 @@ def routed(server: Server) -> list[int]:
 
 def route_by_hand(shell: Shell, *, champion: int) -> None:
     """Write the routing, the alias and the status into the database, past every rule."""
-    with closing(sqlite3.connect(shell.home / "fairlead.db", timeout=30)) as database, database:
+    with closing(sqlite3.connect(shell.home / "trimtab.db", timeout=30)) as database, database:
         database.execute(
             "UPDATE serving_routes SET revision = revision + 1, digest = ?, "
             "routing = json_set(routing, '$.champion', ?) WHERE endpoint = 'slow'",

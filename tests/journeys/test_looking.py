@@ -20,7 +20,7 @@ ONE = ("sources parcels", "views parcel", "models slow", "versions slow@1", "end
 MANY = """
 import io, json, sys
 from contextlib import redirect_stdout
-from fairlead.cli.main import run
+from trimtab.cli.main import run
 for line in sys.stdin:
     with redirect_stdout(io.StringIO()) as printed:
         code = run(json.loads(line))
@@ -102,7 +102,7 @@ def test_what_else_there_is_to_look_at(approved: Shell) -> None:
     assert "trained on 2663 rows" in log
     checks = {line["name"]: line["state"] for line in approved.json("doctor") if line["kind"] == "check"}
     assert set(checks.values()) == {"ok"}, checks
-    assert "Next: fairlead up" in approved.run().out
+    assert "Next: trimtab up" in approved.run().out
 
 
 def test_words_that_mean_nothing_end_with_the_code_that_the_guide_names(approved: Shell) -> None:

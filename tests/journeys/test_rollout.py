@@ -5,9 +5,9 @@ from tests.journeys.project import write
 from tests.journeys.shell import Shell, ask, wait_until
 from tests.journeys.traffic import Answered, Traffic
 
-from fairlead.kernel import Settings
-from fairlead.serving import Decision, decisions
-from fairlead.store import open_store
+from trimtab.kernel import Settings
+from trimtab.serving import Decision, decisions
+from trimtab.store import open_store
 
 BODIES = [body_of({"parcel_id": f"p{number}"}) for number in range(2960, 3000)]
 

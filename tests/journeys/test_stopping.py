@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from tests.journeys.asking import body_of
 from tests.journeys.project import write
-from tests.journeys.shell import FAIRLEAD, PATIENCE_S, Server, Shell, ask, get, kill, wait_until
+from tests.journeys.shell import PATIENCE_S, TRIMTAB, Server, Shell, ask, get, kill, wait_until
 
 LONG_FIT = {"    X = X.drop": "    import time\n    time.sleep(0 if open('quick').read() else 120)\n    X = X.drop"}
 """Training that takes for ever while the file ``quick`` is empty."""
@@ -95,7 +95,7 @@ def test_commands_that_make_the_home_at_once(shell: Shell) -> None:
     shell.folder.mkdir()
     commands = [
         subprocess.Popen(
-            [FAIRLEAD, "status", "-o", "json"], cwd=shell.folder, env=shell.environment, stdout=subprocess.PIPE,
+            [TRIMTAB, "status", "-o", "json"], cwd=shell.folder, env=shell.environment, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
         )
         for _ in range(4)

@@ -1,4 +1,4 @@
-"""Somebody changes a byte behind Fairlead's back: it is named, and what it touches is not served."""
+"""Somebody changes a byte behind Trimtab's back: it is named, and what it touches is not served."""
 
 import sqlite3
 from pathlib import Path
@@ -11,7 +11,7 @@ KEY = body_of({"parcel_id": "p2995"})
 
 def test_one_changed_byte_of_an_event_is_found_and_named(approved: Shell) -> None:
     assert approved.run("verify").out.startswith("intact")
-    database = sqlite3.connect(approved.home / "fairlead.db")
+    database = sqlite3.connect(approved.home / "trimtab.db")
     (position, body) = database.execute(
         "SELECT position, body FROM ledger_events WHERE type = 'registry.version-approved' AND body LIKE '%slow%'"
     ).fetchone()

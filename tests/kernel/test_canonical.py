@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.kernel import Invalid, canonical, digest_of
+from trimtab.kernel import Invalid, canonical, digest_of
 
 scalars = (
     st.none()

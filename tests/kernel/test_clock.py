@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from fairlead.kernel import Invalid, StartedClock, SystemClock, VirtualClock, parse_time
+from trimtab.kernel import Invalid, StartedClock, SystemClock, VirtualClock, parse_time
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from fairlead.kernel import digest_of, digest_of_bytes, digest_of_file, is_digest
+from trimtab.kernel import digest_of, digest_of_bytes, digest_of_file, is_digest
 
 
 def test_a_digest_is_sha_256(tmp_path: Path) -> None:

@@ -4,27 +4,27 @@ import pickle
 
 import pytest
 
-from fairlead.kernel import Conflict, FairleadError, Invalid, MissingExtra, NotFound, Refused, Unavailable
+from trimtab.kernel import Conflict, Invalid, MissingExtra, NotFound, Refused, TrimtabError, Unavailable
 
-PARTS = {"where": "flights.py:31", "why": "It says so.", "next": "fairlead doctor"}
+PARTS = {"where": "flights.py:31", "why": "It says so.", "next": "trimtab doctor"}
 
 
 class NotApproved(Refused):
     code = "test.not-approved"
     default_why = "Nobody has approved {version}."
-    default_next = "fairlead approve {version}"
+    default_next = "trimtab approve {version}"
 
 
 def test_an_error_reads_as_one_sentence_after_the_other() -> None:
     error = Invalid("a row is wrong", **PARTS)
-    assert str(error) == "flights.py:31: a row is wrong. It says so. Next: fairlead doctor"
+    assert str(error) == "flights.py:31: a row is wrong. It says so. Next: trimtab doctor"
     assert error.parts() == {"code": "invalid", "what": "a row is wrong", **PARTS}
 
 
 def test_a_subclass_speaks_for_itself_with_its_data() -> None:
     error = NotApproved("late@1 is not approved", where="endpoint late", version="late@1")
     assert error.why == "Nobody has approved late@1."
-    assert error.next == "fairlead approve late@1"
+    assert error.next == "trimtab approve late@1"
     assert error.data == {"version": "late@1"}
 
 
@@ -43,7 +43,7 @@ def test_none_of_the_four_may_be_missing(missing: str) -> None:
         MissingExtra("polars is missing", where="source", package="polars", extra="polars"),
     ],
 )
-def test_an_error_survives_a_pickle(error: FairleadError) -> None:
+def test_an_error_survives_a_pickle(error: TrimtabError) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert again.parts() == error.parts()
@@ -52,6 +52,6 @@ def test_an_error_survives_a_pickle(error: FairleadError) -> None:
 
 def test_the_tree() -> None:
     for kind in (NotFound, Conflict, Invalid, Refused, Unavailable):
-        assert kind.__bases__ == (FairleadError,)
-        assert kind("x", **PARTS).code == kind.code != FairleadError.code
+        assert kind.__bases__ == (TrimtabError,)
+        assert kind("x", **PARTS).code == kind.code != TrimtabError.code
     assert issubclass(MissingExtra, Unavailable)

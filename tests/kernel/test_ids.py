@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.kernel import Ids, SystemClock, VirtualClock, is_id, time_of
-from fairlead.kernel.ids import encode
+from trimtab.kernel import Ids, SystemClock, VirtualClock, is_id, time_of
+from trimtab.kernel.ids import encode
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 

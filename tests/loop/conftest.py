@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.loop.parcels import write_project
 
-from fairlead.declare import Project, load_project
+from trimtab.declare import Project, load_project
 
 
 @pytest.fixture

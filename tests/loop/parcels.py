@@ -10,21 +10,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.compose import make_column_transformer
 
-import fairlead as fl
+import trimtab as tt
 
 ROWS = 3000
 
 
-class Parcel(fl.Contract):
-    parcel_id: fl.Key[str]
-    sent: fl.EventTime
-    depot: fl.Category = fl.one_of("north", "south")
-    weight: fl.Float = fl.between(0, 50)
-    arrived: fl.Time
-    delay: fl.Float = fl.known_at("arrived")
+class Parcel(tt.Contract):
+    parcel_id: tt.Key[str]
+    sent: tt.EventTime
+    depot: tt.Category = tt.one_of("north", "south")
+    weight: tt.Float = tt.between(0, 50)
+    arrived: tt.Time
+    delay: tt.Float = tt.known_at("arrived")
 
 
-@fl.source(Parcel, every="1h")
+@tt.source(Parcel, every="1h")
 def parcels():
     random = np.random.default_rng(1)
     sent = pd.Timestamp("2013-01-01", tz="UTC") + pd.to_timedelta(np.arange(ROWS) * 30, unit="m")
@@ -39,21 +39,21 @@ def parcels():
     })
 
 
-parcel = fl.features(
+parcel = tt.features(
     "parcel", of=Parcel, decided=Parcel.sent,
     columns=[Parcel.weight, Parcel.depot, Parcel.sent.hour, Parcel.delay.mean(over="24h", by="depot")],
 )
 
 
-@fl.model(parcel, label=Parcel.delay > 50, train="all history", test="last 7 days")
+@tt.model(parcel, label=Parcel.delay > 50, train="all history", test="last 7 days")
 def slow(X, y, strength=1.0):
     X = X.drop(columns=["depot_delay_mean_24h"])
     encode = make_column_transformer((OneHotEncoder(), ["depot"]), remainder="passthrough")
     return make_pipeline(encode, LogisticRegression(C=strength, max_iter=1000)).fit(X, y)
 
 
-slow.accept_if(fl.auc >= ACCEPT, fl.log_loss <= fl.champion.log_loss + 1.0)
-slow.serve(rollout=fl.shadow("1d") >> fl.canary(10, each="1d") >> fl.full)
+slow.accept_if(tt.auc >= ACCEPT, tt.log_loss <= tt.champion.log_loss + 1.0)
+slow.serve(rollout=tt.shadow("1d") >> tt.canary(10, each="1d") >> tt.full)
 """
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from tests.loop.parcels import write_project
 
-from fairlead.declare import load_project
-from fairlead.kernel import Settings, VirtualClock
-from fairlead.loop import Replay, ReplayReport, Turn, list_turns, report_of
-from fairlead.store import Store, open_store
+from trimtab.declare import load_project
+from trimtab.kernel import Settings, VirtualClock
+from trimtab.loop import Replay, ReplayReport, Turn, list_turns, report_of
+from trimtab.store import Store, open_store
 
 START = datetime(2013, 2, 1, tzinfo=UTC)
-DECLARED = 'slow.serve(rollout=fl.shadow("1d") >> fl.canary(10, each="1d") >> fl.full)\n'
+DECLARED = 'slow.serve(rollout=tt.shadow("1d") >> tt.canary(10, each="1d") >> tt.full)\n'
 
 
 def written(folder: Path, ending: str, **replacements: str) -> Path:

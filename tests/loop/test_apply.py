@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from tests.loop.parcels import write_project
 
-from fairlead.declare import Project, load_project
-from fairlead.kernel import Actor, Invalid, NotFound, Settings, VirtualClock
-from fairlead.loop import applied, apply_project, approve_version, make_plan, projects, run_one, serve_version
-from fairlead.pipelines import StepStatus, list_pipeline_runs
-from fairlead.registry import GateFailed, WrongStatus, aliases, get_version
-from fairlead.serving import get_endpoint
-from fairlead.store import Store, events, open_store, verify
-from fairlead.tracking import get_run
+from trimtab.declare import Project, load_project
+from trimtab.kernel import Actor, Invalid, NotFound, Settings, VirtualClock
+from trimtab.loop import applied, apply_project, approve_version, make_plan, projects, run_one, serve_version
+from trimtab.pipelines import StepStatus, list_pipeline_runs
+from trimtab.registry import GateFailed, WrongStatus, aliases, get_version
+from trimtab.serving import get_endpoint
+from trimtab.store import Store, events, open_store, verify
+from trimtab.tracking import get_run
 
 BECAUSE = "the parcels of early 2013"
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
@@ -59,14 +59,14 @@ def test_the_code_of_a_run_is_the_projects_wherever_it_was_started(
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     subprocess.run(["git", "init", "-q"], check=True)
-    with closing(open_store(Settings(home=str(tmp_path / ".fairlead")), clock=VirtualClock(MARCH))) as store:
+    with closing(open_store(Settings(home=str(tmp_path / ".trimtab")), clock=VirtualClock(MARCH))) as store:
         apply_project(store, project, actor=actor, because=BECAUSE)
         run = get_version(store, "slow@1").lineage.run_id
         assert run is not None
         tags = get_run(store, run).tags
     assert tags["git.commit"] == git("rev-parse", "HEAD")
     left = git("ls-files", "--others", "--exclude-standard").splitlines()
-    assert [name for name in left if name.startswith(".fairlead")] == [], "the home is no code of the project's"
+    assert [name for name in left if name.startswith(".trimtab")] == [], "the home is no code of the project's"
 
 
 def test_a_changed_model_is_trained_again_from_what_is_there(

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.declare import Project
-from fairlead.kernel import Actor
-from fairlead.loop import Trigger, TriggerKind, get_turn, open_turn
-from fairlead.loop.controller import advance
-from fairlead.loop.declarations import InForce, record_declarations
-from fairlead.loop.turns import TurnTaken
-from fairlead.pipelines import list_pipeline_runs
-from fairlead.store import Store, events
+from trimtab.declare import Project
+from trimtab.kernel import Actor
+from trimtab.loop import Trigger, TriggerKind, get_turn, open_turn
+from trimtab.loop.controller import advance
+from trimtab.loop.declarations import InForce, record_declarations
+from trimtab.loop.turns import TurnTaken
+from trimtab.pipelines import list_pipeline_runs
+from trimtab.store import Store, events
 
 
 def test_one_training_is_submitted(
@@ -23,7 +23,7 @@ def test_one_training_is_submitted(
     in_force = InForce(project_file, project.spec)
     (model,) = project.spec.models
     # Both have looked for an open run before either has submitted one.
-    monkeypatch.setattr("fairlead.loop.controller.resume", lambda *_given, **_words: None)
+    monkeypatch.setattr("trimtab.loop.controller.resume", lambda *_given, **_words: None)
     moved = advance(store, in_force, model, turn, actor=actor)
     with pytest.raises(TurnTaken):
         advance(store, in_force, model, turn, actor=actor)

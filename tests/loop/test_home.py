@@ -10,9 +10,9 @@ import pytest
 from tests.loop.parcels import write_project
 from tests.loop.replays import START
 
-from fairlead.declare import load_project
-from fairlead.kernel import lock
-from fairlead.loop import ReplayHome, ReplayRunning
+from trimtab.declare import load_project
+from trimtab.kernel import lock
+from trimtab.loop import ReplayHome, ReplayRunning
 
 DISCARD = """
 import os, signal, sys
@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> ReplayHome:
     write_project(tmp_path / "parcels.py")
     home = home_in(tmp_path)
     (home.path / "blobs").mkdir(parents=True)
-    for name in ("fairlead.db", "blobs/one", "blobs/two"):
+    for name in ("trimtab.db", "blobs/one", "blobs/two"):
         (home.path / name).write_text(name)
     return home
 
@@ -66,7 +66,7 @@ def test_two_processes_never_have_the_same_replay(home: ReplayHome, tmp_path: Pa
         for use in (home.discard, home_in(tmp_path).started().__enter__):
             with pytest.raises(ReplayRunning, match="running already"):
                 use()
-        assert (home.path / "fairlead.db").exists()
+        assert (home.path / "trimtab.db").exists()
     home.discard()
     assert not home.path.exists()
 
@@ -79,7 +79,7 @@ def test_a_home_that_another_one_discards_in_the_same_moment_is_not_started(
         home_in(tmp_path).discard()
         return lock(fd)
 
-    monkeypatch.setattr("fairlead.loop.home.lock", after_the_other)
+    monkeypatch.setattr("trimtab.loop.home.lock", after_the_other)
     with pytest.raises(ReplayRunning), home.started():
         pass
     with home.started() as attempt:

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from tests.monitoring.test_figures import counted
 
-from fairlead.declare import Metric
-from fairlead.kernel import VirtualClock
-from fairlead.loop.measures import LEAST_ERRORS, LEAST_REQUESTS, in_rollout
-from fairlead.loop.policy import Measured
-from fairlead.store import Store
+from trimtab.declare import Metric
+from trimtab.kernel import VirtualClock
+from trimtab.loop.measures import LEAST_ERRORS, LEAST_REQUESTS, in_rollout
+from trimtab.loop.policy import Measured
+from trimtab.store import Store
 
 
 def measured(store: Store, clock: VirtualClock, metric: str) -> Measured:

@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fairlead.data import check, read_source
-from fairlead.declare import Project
-from fairlead.kernel import Actor, VirtualClock
-from fairlead.loop import apply_project, list_turns, run_one
-from fairlead.loop.declarations import in_force
-from fairlead.loop.outcomes import KnownOutcomes, OutcomeDesk, answering_since, outcomes_of
-from fairlead.loop.schedule import refresh
-from fairlead.monitoring import performance
-from fairlead.pipelines import list_pipeline_runs
-from fairlead.store import Store
+from trimtab.data import check, read_source
+from trimtab.declare import Project
+from trimtab.kernel import Actor, VirtualClock
+from trimtab.loop import apply_project, list_turns, run_one
+from trimtab.loop.declarations import in_force
+from trimtab.loop.outcomes import KnownOutcomes, OutcomeDesk, answering_since, outcomes_of
+from trimtab.loop.schedule import refresh
+from trimtab.monitoring import performance
+from trimtab.pipelines import list_pipeline_runs
+from trimtab.store import Store
 
 BEGAN = datetime(2013, 1, 1, tzinfo=UTC)
 

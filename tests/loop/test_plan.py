@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from tests.loop.parcels import write_project
 
-from fairlead.declare import Project, load_project
-from fairlead.features import NotKnownYet
-from fairlead.loop import make_plan
-from fairlead.store import Store
+from trimtab.declare import Project, load_project
+from trimtab.features import NotKnownYet
+from trimtab.loop import make_plan
+from trimtab.store import Store
 
 WATCHED = """
 slow.retrain_when(
-    (fl.drift.of_prediction > 0.1) | (fl.log_loss.over("7d") > fl.at_approval * 1.1), approve=fl.by("lead")
+    (tt.drift.of_prediction > 0.1) | (tt.log_loss.over("7d") > tt.at_approval * 1.1), approve=tt.by("lead")
 )
 """
 
@@ -40,7 +40,7 @@ def test_a_plan_says_which_metrics_a_policy_watches(sqlite_store: Store, tmp_pat
 
 
 def test_a_plan_refuses_a_decision_that_would_tell_the_label(sqlite_store: Store, tmp_path: Path) -> None:
-    leaking = {"decided=Parcel.sent": "decided=Parcel.arrived - fl.hours(2)"}
+    leaking = {"decided=Parcel.sent": "decided=Parcel.arrived - tt.hours(2)"}
     project = load_project(write_project(tmp_path / "parcels.py", **leaking))
 
     with pytest.raises(NotKnownYet, match=r"counted from Parcel\.arrived, which is known only when it has come"):

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-import fairlead as fl
-from fairlead.declare import Metric
-from fairlead.loop.policy import Judged, Measured, judge_policy
+import trimtab as tt
+from trimtab.declare import Metric
+from trimtab.loop.policy import Judged, Measured, judge_policy
 
 NOW = datetime(2013, 3, 8, tzinfo=UTC)
 SEEN = {
@@ -30,15 +30,15 @@ def judged(policy: object, *, last: datetime = NOW - timedelta(days=3)) -> Judge
 @pytest.mark.parametrize(
     ("policy", "holds"),
     [
-        (fl.log_loss > fl.champion.log_loss * 1.03, True),
-        (fl.log_loss > fl.champion.log_loss * 1.05, False),
-        (fl.log_loss.over("7d") > fl.at_approval * 1.05, True),
-        (fl.log_loss.over("7d") > fl.at_approval * 1.10, False),
-        (fl.log_loss.over("7d") > fl.at_approval.log_loss + 0.03, True),
-        ((fl.drift.of_prediction > 0.10) | (fl.log_loss > 0.51), True),
-        ((fl.drift.of_prediction > 0.10) & (fl.log_loss > 0.51), False),
-        (fl.every("2d"), True),
-        (fl.every("4d"), False),
+        (tt.log_loss > tt.champion.log_loss * 1.03, True),
+        (tt.log_loss > tt.champion.log_loss * 1.05, False),
+        (tt.log_loss.over("7d") > tt.at_approval * 1.05, True),
+        (tt.log_loss.over("7d") > tt.at_approval * 1.10, False),
+        (tt.log_loss.over("7d") > tt.at_approval.log_loss + 0.03, True),
+        ((tt.drift.of_prediction > 0.10) | (tt.log_loss > 0.51), True),
+        ((tt.drift.of_prediction > 0.10) & (tt.log_loss > 0.51), False),
+        (tt.every("2d"), True),
+        (tt.every("4d"), False),
     ],
     ids=repr,
 )
@@ -47,18 +47,18 @@ def test_whether_a_policy_holds(policy: object, *, holds: bool) -> None:
 
 
 def test_what_cannot_be_measured_does_not_hold_and_says_why() -> None:
-    found = judged(fl.errors > 0.01)
+    found = judged(tt.errors > 0.01)
     assert not found.holds
     assert found.lines == ("share of failed requests above 0.01: not known, nobody has asked yet",)
-    assert judged((fl.errors > 0.01) | (fl.log_loss > 0.51)).holds
-    assert not judged((fl.errors > 0.01) & (fl.log_loss > 0.51)).holds
+    assert judged((tt.errors > 0.01) | (tt.log_loss > 0.51)).holds
+    assert not judged((tt.errors > 0.01) & (tt.log_loss > 0.51)).holds
 
 
 def test_the_evidence_names_values_and_rows_and_what_made_it_hold() -> None:
-    found = judged((fl.drift.of_prediction > 0.10) | (fl.log_loss > 0.51))
+    found = judged((tt.drift.of_prediction > 0.10) | (tt.log_loss > 0.51))
     assert [line.partition(": ")[2] for line in found.lines] == [
         "0.04 (900 rows) is not > 0.1",
         "0.52 (900 rows) > 0.51",
     ]
     assert len(found.because) == 1
-    assert judged(fl.every("4d")).because == ()
+    assert judged(tt.every("4d")).because == ()

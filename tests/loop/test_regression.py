@@ -8,21 +8,21 @@ import pytest
 from tests.loop.parcels import write_project
 from tests.loop.replays import START, opened, replayed
 
-from fairlead.declare import load_project
-from fairlead.evaluation import get_evaluation
-from fairlead.kernel import Actor
-from fairlead.loop import apply_project
-from fairlead.monitoring import performance
-from fairlead.registry import get_version
-from fairlead.serving import decisions
-from fairlead.store import Store, verify
+from trimtab.declare import load_project
+from trimtab.evaluation import get_evaluation
+from trimtab.kernel import Actor
+from trimtab.loop import apply_project
+from trimtab.monitoring import performance
+from trimtab.registry import get_version
+from trimtab.serving import decisions
+from trimtab.store import Store, verify
 
 NUMBER = {
     "label=Parcel.delay > 50": "label=Parcel.delay, quantile=0.9",
     "from sklearn.linear_model import LogisticRegression": "from sklearn.linear_model import QuantileRegressor",
     "LogisticRegression(C=strength, max_iter=1000)": "QuantileRegressor(quantile=LEARNT, alpha=0.0)",
     "ROWS = 3000": "ROWS, LEARNT = 3000, 0.9",
-    "fl.auc >= 0.7, fl.log_loss <= fl.champion.log_loss + 1.0": "fl.pinball <= 4.0, fl.r2 >= 0.0",
+    "tt.auc >= 0.7, tt.log_loss <= tt.champion.log_loss + 1.0": "tt.pinball <= 4.0, tt.r2 >= 0.0",
 }
 
 

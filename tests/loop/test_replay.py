@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from tests.loop.replays import START, opened, replayed, written
 
-from fairlead.declare import Every, RetrainingSpec, load_project
-from fairlead.governance import evidence_pack, verify_evidence
-from fairlead.loop import (
+from trimtab.declare import Every, RetrainingSpec, load_project
+from trimtab.governance import evidence_pack, verify_evidence
+from trimtab.loop import (
     Replay,
     ReplayReport,
     Turn,
@@ -24,15 +24,15 @@ from fairlead.loop import (
     frontier_table,
     report_lines,
 )
-from fairlead.monitoring import performance
-from fairlead.serving import Gateway, decisions, get_endpoint
-from fairlead.store import verify
+from trimtab.monitoring import performance
+from trimtab.serving import Gateway, decisions, get_endpoint
+from trimtab.store import verify
 
 DAYS = 12
 ROWS = DAYS * 48
 ENDING = """
-slow.serve(rollout=fl.shadow("12h") >> fl.canary(10, 50, each="12h", decisions=5) >> fl.full)
-slow.retrain_when(fl.every("4d"), approve=fl.by("ops-lead"))
+slow.serve(rollout=tt.shadow("12h") >> tt.canary(10, 50, each="12h", decisions=5) >> tt.full)
+slow.retrain_when(tt.every("4d"), approve=tt.by("ops-lead"))
 """
 Replayed = tuple[ReplayReport, list[Turn]]
 
@@ -160,7 +160,7 @@ class Dying(Replay):
 def test_killed_during_a_canary_each_row_is_answered_by_the_version_that_would_have(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    ending = 'slow.serve(rollout=fl.canary(50, each="2d") >> fl.full)\nslow.retrain_when(fl.every("1d"), budget=1)\n'
+    ending = 'slow.serve(rollout=tt.canary(50, each="2d") >> tt.full)\nslow.retrain_when(tt.every("1d"), budget=1)\n'
     file = written(tmp_path_factory.mktemp("split"), ending)
     calm, home = tmp_path_factory.mktemp("calm"), tmp_path_factory.mktemp("killed")
     _, turns = replayed(calm, file, days=2)
@@ -195,8 +195,8 @@ class DyingBeforeShadows(Dying):
 def test_killed_before_a_shadow_has_seen_an_answer_the_shadow_sees_it_afterwards(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    rollout = 'slow.serve(rollout=fl.shadow("6h") >> fl.canary(50, each="1d") >> fl.full)\n'
-    ending = f'{rollout}slow.retrain_when(fl.every("1d"))\n'
+    rollout = 'slow.serve(rollout=tt.shadow("6h") >> tt.canary(50, each="1d") >> tt.full)\n'
+    ending = f'{rollout}slow.retrain_when(tt.every("1d"))\n'
     file = written(tmp_path_factory.mktemp("mirrored"), ending)
     calm, home = tmp_path_factory.mktemp("calm"), tmp_path_factory.mktemp("killed")
     replayed(calm, file, days=2)
@@ -226,7 +226,7 @@ def test_killed_between_the_first_approval_and_its_rollout_it_goes_on(
 
     end = START + timedelta(hours=2)
     with monkeypatch.context() as patch, closing(opened(tmp_path)) as store:
-        patch.setattr("fairlead.loop.rollout.start_rollout", killed)
+        patch.setattr("trimtab.loop.rollout.start_rollout", killed)
         with pytest.raises(Killed):
             Replay(store, load_project(file), start=START, end=end).run(lambda _: None)
     with closing(opened(tmp_path)) as store:

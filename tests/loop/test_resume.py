@@ -4,13 +4,13 @@ from pathlib import Path
 
 from tests.loop.parcels import write_project
 
-from fairlead.declare import Project, load_project
-from fairlead.kernel import Actor, VirtualClock
-from fairlead.loop import applied, apply_project, as_of, make_plan
-from fairlead.loop.declarations import record_declarations
-from fairlead.loop.path import apply_pipeline
-from fairlead.pipelines import PipelineRun, PipelineSpec, RunStatus, StepStatus, get_pipeline_run, submit
-from fairlead.store import Store, events
+from trimtab.declare import Project, load_project
+from trimtab.kernel import Actor, VirtualClock
+from trimtab.loop import applied, apply_project, as_of, make_plan
+from trimtab.loop.declarations import record_declarations
+from trimtab.loop.path import apply_pipeline
+from trimtab.pipelines import PipelineRun, PipelineSpec, RunStatus, StepStatus, get_pipeline_run, submit
+from trimtab.store import Store, events
 
 BECAUSE = "the parcels of early 2013"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.loop.replays import START, opened, replayed, written
 
-from fairlead.features import open_online
-from fairlead.kernel import Actor, SystemClock
-from fairlead.loop import (
+from trimtab.features import open_online
+from trimtab.kernel import Actor, SystemClock
+from trimtab.loop import (
     NothingBefore,
     NotToBeCancelled,
     Turn,
@@ -20,25 +20,25 @@ from fairlead.loop import (
     roll_back,
     serve_version,
 )
-from fairlead.registry import aliases
-from fairlead.serving import Ask, Gateway, NoEndpoint, RegisteredReleases, decision_tables, get_endpoint
-from fairlead.store import Store, events, verify
-from fairlead.tracking import ALLOWED_TYPES
+from trimtab.registry import aliases
+from trimtab.serving import Ask, Gateway, NoEndpoint, RegisteredReleases, decision_tables, get_endpoint
+from trimtab.store import Store, events, verify
+from trimtab.tracking import ALLOWED_TYPES
 
 WORSE = {
     "LogisticRegression(C=strength, max_iter=1000)).fit(X, y)": (
         "LogisticRegression()).fit(X, y if len(X) < WARM else 1 - y)"
     ),
     "ROWS = 3000": "ROWS, WARM = 3000, 1200",
-    "fl.auc >= 0.7, fl.log_loss <= fl.champion.log_loss + 1.0": "fl.auc >= 0.0",
+    "tt.auc >= 0.7, tt.log_loss <= tt.champion.log_loss + 1.0": "tt.auc >= 0.0",
 }
 """From its second training on, the model has learnt the opposite, and its gate does not ask."""
 ENDING = """
-slow.serve(rollout=fl.shadow("2d") >> fl.canary(50, each="6d") >> fl.full,
-           roll_back_if=fl.log_loss > fl.champion.log_loss * 1.03)
-slow.retrain_when(fl.every("2d"), budget=1)
+slow.serve(rollout=tt.shadow("2d") >> tt.canary(50, each="6d") >> tt.full,
+           roll_back_if=tt.log_loss > tt.champion.log_loss * 1.03)
+slow.retrain_when(tt.every("2d"), budget=1)
 """
-GOOD = 'slow.serve(rollout=fl.canary(50, each="12h") >> fl.full)\nslow.retrain_when(fl.every("2d"), budget=1)\n'
+GOOD = 'slow.serve(rollout=tt.canary(50, each="12h") >> tt.full)\nslow.retrain_when(tt.every("2d"), budget=1)\n'
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.declare import Project
-from fairlead.kernel import Invalid
-from fairlead.loop.split import split_in_time
+from trimtab.declare import Project
+from trimtab.kernel import Invalid
+from trimtab.loop.split import split_in_time
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 TIME = pa.timestamp("us", "UTC")

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fairlead.loop import Loop
-from fairlead.store import Store
+from trimtab.loop import Loop
+from trimtab.store import Store
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 WEEK = 7 * DAY

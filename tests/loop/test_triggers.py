@@ -8,19 +8,19 @@ import msgspec
 import pytest
 from tests.loop.parcels import write_project
 
-import fairlead as fl
-from fairlead.declare import ModelSpec, Project, RetrainingSpec, load_project
-from fairlead.kernel import Actor, VirtualClock
-from fairlead.loop import Trigger, TriggerKind, TurnState, apply_project, list_turns, open_turn, run_one
-from fairlead.loop.triggers import due, start_turn, words_of_policy
-from fairlead.loop.turns import TurnOpen
-from fairlead.store import Store
+import trimtab as tt
+from trimtab.declare import ModelSpec, Project, RetrainingSpec, load_project
+from trimtab.kernel import Actor, VirtualClock
+from trimtab.loop import Trigger, TriggerKind, TurnState, apply_project, list_turns, open_turn, run_one
+from trimtab.loop.triggers import due, start_turn, words_of_policy
+from trimtab.loop.turns import TurnOpen
+from trimtab.store import Store
 
 DAY = 86400.0
 
 
 def model_with(project: Project, **policy: Any) -> ModelSpec:
-    when = policy.pop("when", fl.every("2d"))
+    when = policy.pop("when", tt.every("2d"))
     return msgspec.structs.replace(project.spec.models[0], retraining=RetrainingSpec(when=when.spec, **policy))
 
 
@@ -101,7 +101,7 @@ def test_a_budget_bounds_the_turns_of_a_year(
 
 
 def test_what_is_not_measured_triggers_nothing(sqlite_store: Store, project: Project, clock: VirtualClock) -> None:
-    model, since = model_with(project, when=fl.log_loss.over("7d") > fl.at_approval * 1.1), clock.now()
+    model, since = model_with(project, when=tt.log_loss.over("7d") > tt.at_approval * 1.1), clock.now()
     for days in (3, 30):
         clock.sleep(days * DAY)
         assert due(sqlite_store, model, version=1, since=since) is None
@@ -112,7 +112,7 @@ def test_new_data_is_a_reason(
     sqlite_store: Store, project: Project, project_file: Path, actor: Actor, clock: VirtualClock
 ) -> None:
     apply_project(sqlite_store, project, actor=actor, because="the parcels of early 2013")
-    model = model_with(project, when=fl.new_rows >= 100)
+    model = model_with(project, when=tt.new_rows >= 100)
     assert due(sqlite_store, model, version=1, since=clock.now()) is None
     grown = load_project(write_project(project_file, **{"ROWS = 3000": "ROWS = 3150"}))
     clock.sleep(5 * DAY)
@@ -123,5 +123,5 @@ def test_new_data_is_a_reason(
 
 
 def test_limits_are_said_in_words() -> None:
-    policy = RetrainingSpec(when=fl.every("2d").spec, at_most_s=7 * DAY, steady_s=3600.0, budget=12)
+    policy = RetrainingSpec(when=tt.every("2d").spec, at_most_s=7 * DAY, steady_s=3600.0, budget=12)
     assert words_of_policy(policy) == "at most every 7d, when it holds for 1h, at most 12 times a year"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from fairlead.kernel import Actor, VirtualClock
-from fairlead.loop import Trigger, TriggerKind, Turn, TurnMissing, TurnState, get_turn, list_turns, move_turn, open_turn
-from fairlead.loop.turns import TurnOpen, TurnTaken, open_turn_of
-from fairlead.store import Store, events, verify
+from trimtab.kernel import Actor, VirtualClock
+from trimtab.loop import Trigger, TriggerKind, Turn, TurnMissing, TurnState, get_turn, list_turns, move_turn, open_turn
+from trimtab.loop.turns import TurnOpen, TurnTaken, open_turn_of
+from trimtab.store import Store, events, verify
 
 TRIGGER = Trigger(kind=TriggerKind.DRIFT, text="prediction drift above 0.1: 0.11 > 0.1")
 

@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 import click
 
-from fairlead.cli.listing import VERBS
-from fairlead.cli.main import fairlead
-from fairlead.cli.verbs.get import NOUNS, OTHER_WORDS
-from fairlead.store import Store, VerificationKind, verify
+from trimtab.cli.listing import VERBS
+from trimtab.cli.main import trimtab
+from trimtab.cli.verbs.get import NOUNS, OTHER_WORDS
+from trimtab.store import Store, VerificationKind, verify
 
 PARTS = ("what", "where", "why", "next")
 INTERNAL = re.compile(
-    r"Traceback|File \"|site-packages|/fairlead/|\bSELECT\b.*\bFROM\b|\bINSERT INTO\b|\[SQL|sqlalchemy|sqlite3\.|"
+    r"Traceback|File \"|site-packages|/trimtab/|\bSELECT\b.*\bFROM\b|\bINSERT INTO\b|\[SQL|sqlalchemy|sqlite3\.|"
     r"psycopg|\bORA-|0x[0-9a-f]{6,}| object at |msgspec\.|starlette\."
 )
-COMMAND = re.compile(r"\bfairlead (?=[a-z])([^;,\n]*)")
+COMMAND = re.compile(r"\btrimtab (?=[a-z])([^;,\n]*)")
 
 
 class Mistake(NamedTuple):
@@ -43,8 +43,8 @@ def check(parts: dict[str, str], expected: Mistake) -> None:
 
 
 def commands_in(text: str) -> list[str]:
-    """Return the command lines of Fairlead that a text tells one to type."""
-    return [f"fairlead {found}".rstrip() for found in COMMAND.findall(text)]
+    """Return the command lines of Trimtab that a text tells one to type."""
+    return [f"trimtab {found}".rstrip() for found in COMMAND.findall(text)]
 
 
 def check_command(command: str) -> None:
@@ -57,7 +57,7 @@ def check_command(command: str) -> None:
         return
     verb, *rest = words
     assert verb in VERBS, f"no such verb: {command}"
-    found = fairlead.get_command(click.Context(fairlead), verb)
+    found = trimtab.get_command(click.Context(trimtab), verb)
     assert found is not None
     if isinstance(found, click.Group):
         assert rest, f"{verb} needs another word: {command}"

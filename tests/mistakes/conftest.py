@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.mistakes.homes import prepare, settings_of
 
-from fairlead.cli.main import run
-from fairlead.store import Store, open_store
+from trimtab.cli.main import run
+from trimtab.store import Store, open_store
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +38,8 @@ def stand_in(prepared: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(prepared, folder)
     monkeypatch.chdir(folder)
     for name in ("HOME", "DATABASE", "CLOCK", "SERVER", "TOKEN", "HOST", "PORT", "PROJECT"):
-        monkeypatch.delenv(f"FAIRLEAD_{name}", raising=False)
-    (folder / "fairlead.toml").write_text('clock = "2013-03-01"\nproject = "parcels.py"\n')
+        monkeypatch.delenv(f"TRIMTAB_{name}", raising=False)
+    (folder / "trimtab.toml").write_text('clock = "2013-03-01"\nproject = "parcels.py"\n')
     return folder
 
 

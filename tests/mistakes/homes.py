@@ -6,12 +6,12 @@ import msgspec
 import numpy as np
 from tests.loop.parcels import write_project
 
-from fairlead.declare import Condition, Metric, Threshold, load_project
-from fairlead.evaluation import evaluate, judge, save_evaluation
-from fairlead.kernel import Actor, Settings
-from fairlead.loop import apply_project, approve_version
-from fairlead.registry import Version, get_version, register_version, reject
-from fairlead.store import Store, open_store
+from trimtab.declare import Condition, Metric, Threshold, load_project
+from trimtab.evaluation import evaluate, judge, save_evaluation
+from trimtab.kernel import Actor, Settings
+from trimtab.loop import apply_project, approve_version
+from trimtab.registry import Version, get_version, register_version, reject
+from trimtab.store import Store, open_store
 
 CLOCK = "2013-03-01"
 ALICE = Actor("alice")
@@ -20,7 +20,7 @@ CHAMPION = "slow@1"
 
 
 def prepare(folder: Path) -> None:
-    """Make the home ``.fairlead`` beside the small project's file in ``folder``.
+    """Make the home ``.trimtab`` beside the small project's file in ``folder``.
 
     ``slow@1`` is trained, approved and serves; ``slow@2`` is rejected, ``slow@3`` waits for an approval, and
     ``slow@4`` did not pass its gate.
@@ -39,7 +39,7 @@ def prepare(folder: Path) -> None:
 
 
 def settings_of(folder: Path) -> Settings:
-    return Settings(home=str(folder / ".fairlead"), clock=CLOCK)
+    return Settings(home=str(folder / ".trimtab"), clock=CLOCK)
 
 
 def _again(store: Store, strength: float, *, evaluation: str | None = None) -> None:

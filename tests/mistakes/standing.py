@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from fairlead.kernel import digest_of_file
-from fairlead.store import Store, metadata
+from trimtab.kernel import digest_of_file
+from trimtab.store import Store, metadata
 
 OF_SQLITE = (".db", ".db-wal", ".db-shm")
 
@@ -32,7 +32,7 @@ class Standing(NamedTuple):
 
 
 def standing_of(of: Store | Path) -> Standing:
-    """Read how a home stands, past Fairlead and without changing anything, and the database of a store elsewhere."""
+    """Read how a home stands, past Trimtab and without changing anything, and the database of a store elsewhere."""
     home = of if isinstance(of, Path) else of.settings.home_path
     rows: dict[str, tuple[int, str]] = {}
     ledger: tuple[object, ...] = ()

@@ -16,13 +16,13 @@ from tests.mistakes.answers import Mistake, check
 from tests.mistakes.homes import ALICE, settings_of
 from tests.mistakes.standing import unchanged
 
-from fairlead.kernel import Permission
-from fairlead.loop.tables import marks
-from fairlead.server.api import Live
-from fairlead.server.rooms import Rooms
-from fairlead.server.run import application, doors_of
-from fairlead.server.tokens import issue_token
-from fairlead.store import Store, open_store
+from trimtab.kernel import Permission
+from trimtab.loop.tables import marks
+from trimtab.server.api import Live
+from trimtab.server.rooms import Rooms
+from trimtab.server.run import application, doors_of
+from trimtab.server.tokens import issue_token
+from trimtab.store import Store, open_store
 
 with warnings.catch_warnings():
     # Starlette would rather have httpx2; httpx is what our other tests use.
@@ -69,7 +69,7 @@ DOORS = {
         token="flt_invented",
     ),
     "a token that may only read": Sent(
-        "POST", f"{VERSIONS}/3/rollout", 403, Mistake("may not do this", "token", "fairlead token create NAME --scope"),
+        "POST", f"{VERSIONS}/3/rollout", 403, Mistake("may not do this", "token", "trimtab token create NAME --scope"),
         {"because": "x"}, token="read",
     ),
     "a token that may not predict": Sent(
@@ -79,11 +79,11 @@ DOORS = {
         "POST", INFER, 401, Mistake("carries no token", "header Authorization", "Bearer"), {"inputs": ROW}, token=""
     ),
     "a foreign host": Sent(
-        "GET", f"{API}/models", 403, Mistake("not called 'evil.example'", "header Host", "FAIRLEAD_HOSTS"),
+        "GET", f"{API}/models", 403, Mistake("not called 'evil.example'", "header Host", "TRIMTAB_HOSTS"),
         headers={"host": "evil.example"},
     ),
     "inference at a foreign host": Sent(
-        "POST", INFER, 403, Mistake("not called 'evil.example'", "header Host", "FAIRLEAD_HOSTS"), {"inputs": ROW},
+        "POST", INFER, 403, Mistake("not called 'evil.example'", "header Host", "TRIMTAB_HOSTS"), {"inputs": ROW},
         headers={"host": "evil.example"},
     ),
     "a change from another site's page": Sent(
@@ -127,7 +127,7 @@ OWN = {
     ),
     "an unknown version": Sent("GET", f"{VERSIONS}/99", 404, Mistake("no version slow@99", "slow@99", "get models")),
     "an unknown decision": Sent(
-        "GET", f"{API}/decisions/{NO_ID}/why", 404, Mistake("no decision", "decision log", "fairlead get decisions")
+        "GET", f"{API}/decisions/{NO_ID}/why", 404, Mistake("no decision", "decision log", "trimtab get decisions")
     ),
     "an unknown token": Sent("DELETE", f"{API}/tokens/ci", 404, Mistake("no token 'ci'", "tokens", "get tokens")),
     "a yes without a reason": Sent(
@@ -138,11 +138,11 @@ OWN = {
         {"because": "x"},
     ),
     "a yes to what is over": Sent(
-        "POST", f"{VERSIONS}/2/rollout", 409, Mistake("slow@2 is rejected", "version slow@2", "fairlead get models"),
+        "POST", f"{VERSIONS}/2/rollout", 409, Mistake("slow@2 is rejected", "version slow@2", "trimtab get models"),
         {"because": "x"},
     ),
     "serving what was not approved": Sent(
-        "POST", f"{VERSIONS}/3/serve", 403, Mistake("slow@3 is not released", "version slow@3", "fairlead approve"),
+        "POST", f"{VERSIONS}/3/serve", 403, Mistake("slow@3 is not released", "version slow@3", "trimtab approve"),
         {"because": "x"},
     ),
     "an unknown stage": Sent(
@@ -157,12 +157,12 @@ OWN = {
 
 INFERENCE = {
     "an unknown model": Sent(
-        "POST", "/v2/models/fast/infer", 404, Mistake("no endpoint 'fast'", "serving", "fairlead get endpoints"),
+        "POST", "/v2/models/fast/infer", 404, Mistake("no endpoint 'fast'", "serving", "trimtab get endpoints"),
         {"inputs": ROW},
     ),
     "a version that is not routed": Sent(
         "POST", "/v2/models/slow/versions/9/infer", 404,
-        Mistake("version 9 is not routed", "endpoint slow", "fairlead serve slow@9"), {"inputs": ROW},
+        Mistake("version 9 is not routed", "endpoint slow", "trimtab serve slow@9"), {"inputs": ROW},
     ),
     "an unknown operation": Sent("GET", "/v2/nothing", 404, Mistake("no GET /v2/nothing", "request", "GET /v2")),
     "no JSON for a model": Sent("POST", INFER, 400, Mistake("the body is not JSON", "body", "send JSON"), b"{"),
@@ -211,7 +211,7 @@ INFERENCE = {
     ),
     "an entity that nobody knows": asked(
         tensor("parcel_id", "BYTES", "p"), status=404, what="no Parcel with parcel_id='p'", where="features parcel",
-        next="fairlead run parcel",
+        next="trimtab run parcel",
     ),
     "an entity of another type": asked(
         tensor("parcel_id", "INT64", 3), what="3 is not a key for parcel_id", where="features parcel",
@@ -286,7 +286,7 @@ def test_a_mistake_is_answered(served: Served, sent: Sent) -> None:
     assert told["code"]
     assert told["error"].endswith(told["next"])
     assert ("www-authenticate" in answer.headers) == (sent.status == 401)
-    assert "fairlead-decision-ids" not in answer.headers
+    assert "trimtab-decision-ids" not in answer.headers
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_a_mistake_is_answered(served: Served, sent: Sent) -> None:
     ],
 )
 def test_a_wrong_address_is_told_on_a_page(served: Served, path: str, says: str) -> None:
-    headers = {"cookie": f"fairlead_token={served.tokens['read']}"}
+    headers = {"cookie": f"trimtab_token={served.tokens['read']}"}
     with unchanged(served.store):
         answer = served.client.get(f"/ui/{path}", headers=headers)
     assert answer.status_code == 404
@@ -311,4 +311,4 @@ def test_the_request_before_the_mistake_is_right(served: Served) -> None:
         INFER, json={"inputs": ROW}, headers={"authorization": f"Bearer {served.tokens['predict']}"}
     )
     assert answer.status_code == 200, answer.text
-    assert answer.headers["fairlead-decision-ids"]
+    assert answer.headers["trimtab-decision-ids"]

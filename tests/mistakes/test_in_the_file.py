@@ -11,24 +11,24 @@ from tests.loop.parcels import SMALL
 from tests.mistakes.answers import Mistake, check
 from tests.mistakes.standing import unchanged
 
-from fairlead.cli.verbs.plan import CHANGES
+from trimtab.cli.verbs.plan import CHANGES
 
 FILE = SMALL.replace("ACCEPT", "0.7")
 FUNCTION = FILE[FILE.index("def parcels") : FILE.index("\n\n\nparcel =")]
-DECORATED = FILE[FILE.index("@fl.source") : FILE.index("\n\n\nparcel =")]
+DECORATED = FILE[FILE.index("@tt.source") : FILE.index("\n\n\nparcel =")]
 
 
 def source(body: str) -> str:
     """The file, with a source that spoils the good rows ``f``."""
     good = FUNCTION.replace("def parcels", "def good")
     return FILE.replace(
-        DECORATED, f'{good}\n\n@fl.source(Parcel, every="1h")\ndef parcels():\n    f = good()\n    {body}'
+        DECORATED, f'{good}\n\n@tt.source(Parcel, every="1h")\ndef parcels():\n    f = good()\n    {body}'
     )
 
 
 def declared(line: str) -> str:
     """The file, with a source that is a path or a query."""
-    return FILE.replace(DECORATED, f"parcels = fl.source(Parcel, {line}, name='parcels')")
+    return FILE.replace(DECORATED, f"parcels = tt.source(Parcel, {line}, name='parcels')")
 
 
 def changed(old: str, new: str) -> str:
@@ -111,7 +111,7 @@ READING = {
     ),
     "rows of a time to come": (
         source("return f.assign(sent=f.sent + pd.Timedelta(days=3650))"),
-        Mistake("lie after now, 2013-03-01", "contract Parcel.sent", "fairlead doctor"),
+        Mistake("lie after now, 2013-03-01", "contract Parcel.sent", "trimtab doctor"),
     ),
     "a file that is not there": (
         declared("path='data/parcels.csv'"),
@@ -138,20 +138,20 @@ KNOWING = {
     ),
     "a label that is known when it is decided": (
         changed("label=Parcel.delay > 50", "label=Parcel.weight > 20"),
-        Mistake("Parcel.weight", "parcels.py:", "fl.known_at("),
+        Mistake("Parcel.weight", "parcels.py:", "tt.known_at("),
     ),
     "a value that is not known yet": (
-        changed("weight: fl.Float = fl.between(0, 50)", "weight: fl.Float = fl.known_at('arrived')"),
+        changed("weight: tt.Float = tt.between(0, 50)", "weight: tt.Float = tt.known_at('arrived')"),
         Mistake("Parcel.weight becomes known at Parcel.arrived", "parcels.py:", "Parcel.weight.mean("),
     ),
     "slices by a field that is no column": (
         changed("Parcel.weight, Parcel.depot,", "Parcel.weight,").replace(
-            "slow.accept_if(", "slow.accept_if(fl.auc.worst(by='depot') >= 0.6, "
+            "slow.accept_if(", "slow.accept_if(tt.auc.worst(by='depot') >= 0.6, "
         ),
         Mistake("accept_if of slow slices by 'depot'", "parcels.py:", "add Parcel.depot to the columns of parcel"),
     ),
     "slices by the key": (
-        changed("slow.accept_if(", "slow.accept_if(fl.recall.gap(by='parcel_id') <= 0.2, "),
+        changed("slow.accept_if(", "slow.accept_if(tt.recall.gap(by='parcel_id') <= 0.2, "),
         Mistake("accept_if of slow slices by 'parcel_id'", "parcels.py:", "or slice by one of: depot, sent_hour"),
     ),
 }  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_mistake_is_told_by_plan(
 ) -> None:
     (folder / "parcels.py").write_text(text)
     line = next((n for n, one in enumerate(text.splitlines(), start=1) if "# !" in one), 0)
-    with unchanged(folder / ".fairlead"):
+    with unchanged(folder / ".trimtab"):
         code, parts, said = typed("plan")
     assert code == 1, said
     check(parts, expected)
@@ -177,7 +177,7 @@ def test_a_mistake_is_told_by_plan(
 def test_the_file_before_the_mistake_is_right(
     folder: Path, typed: Callable[..., tuple[int, dict[str, str], str]]
 ) -> None:
-    with unchanged(folder / ".fairlead"):
+    with unchanged(folder / ".trimtab"):
         assert typed("plan")[0] == 0
         (folder / "parcels.py").write_text(source("return f"))
         assert typed("plan")[0] == CHANGES
@@ -187,7 +187,7 @@ def test_apply_tells_what_plan_tells(folder: Path, typed: Callable[..., tuple[in
     text, expected = PLANNED["slices by the key"]
     (folder / "parcels.py").write_text(text)
     for line in ("apply --yes --because more", "run slow --because more"):
-        with unchanged(folder / ".fairlead"):
+        with unchanged(folder / ".trimtab"):
             code, parts, _ = typed(line)
         assert code == 1
         check(parts, expected)

@@ -32,10 +32,10 @@ class Damaged(NamedTuple):
 
 
 def sql(statement: str, *values: Any) -> Damage:
-    """Write to the database past Fairlead."""
+    """Write to the database past Trimtab."""
 
     def run(home: Path) -> None:
-        with closing(sqlite3.connect(home / "fairlead.db")) as connection, connection:
+        with closing(sqlite3.connect(home / "trimtab.db")) as connection, connection:
             assert connection.execute(statement, values).rowcount == 1, statement
 
     return run
@@ -43,7 +43,7 @@ def sql(statement: str, *values: Any) -> Damage:
 
 def blob_of(home: Path, *path: str | int) -> Path:
     """Return the blob that the champion's record names at a place, as in ``artifacts``, ``model``."""
-    with closing(sqlite3.connect(home / "fairlead.db")) as connection:
+    with closing(sqlite3.connect(home / "trimtab.db")) as connection:
         found = json.loads(connection.execute("SELECT record FROM registry_versions WHERE number = 1").fetchone()[0])
     for part in path:
         found = found[part]
@@ -82,9 +82,9 @@ def database_of(size: int) -> Damage:
     """Overwrite the database with something else from a page on."""
 
     def overwrite(home: Path) -> None:
-        for name in ("fairlead.db-wal", "fairlead.db-shm"):
+        for name in ("trimtab.db-wal", "trimtab.db-shm"):
             (home / name).unlink(missing_ok=True)
-        file = home / "fairlead.db"
+        file = home / "trimtab.db"
         file.write_bytes(file.read_bytes()[:size] + b"no database " * 4096)
 
     return overwrite
@@ -95,8 +95,8 @@ def without_blobs_folder(home: Path) -> None:
     (home / "blobs").write_text("moved to the attic")
 
 
-VOID = ("version slow@1", "fairlead verify")
-FAR = "postgresql://fairlead:secret@127.0.0.1:1/facts"
+VOID = ("version slow@1", "trimtab verify")
+FAR = "postgresql://trimtab:secret@127.0.0.1:1/facts"
 
 DAMAGED = {
     "the model's bytes": Damaged(
@@ -137,27 +137,27 @@ DAMAGED = {
     ),
     "a status by hand": Damaged(
         sql("UPDATE registry_versions SET status = 'approved' WHERE number = 3"),
-        "serve slow@3 --because x --route-only", Mistake("the approval of slow@3 is void", "slow@3", "fairlead verify"),
+        "serve slow@3 --because x --route-only", Mistake("the approval of slow@3 is void", "slow@3", "trimtab verify"),
     ),
     "the release says another version": Damaged(
         sql("""UPDATE registry_releases SET release = replace(release, '"version":1', '"version":3')"""),
-        SERVE, Mistake("does not say what was approved", "release ", "fairlead get models slow"),
+        SERVE, Mistake("does not say what was approved", "release ", "trimtab get models slow"),
     ),
     "the release cannot be read": Damaged(
         sql("UPDATE registry_releases SET release = '{}'"),
-        SERVE, Mistake("the record of a release cannot be read", "releases", "fairlead verify"),
+        SERVE, Mistake("the record of a release cannot be read", "releases", "trimtab verify"),
     ),
     "a version's record that cannot be read": Damaged(
         sql("UPDATE registry_versions SET record = '[' WHERE number = 3"),
-        APPROVE, Mistake("a row of the database cannot be read", "store.database", "fairlead verify"),
+        APPROVE, Mistake("a row of the database cannot be read", "store.database", "trimtab verify"),
     ),
     "the routing names a candidate": Damaged(
         sql("""UPDATE serving_routes SET routing = replace(routing, '"champion":1', '"champion":3')"""),
-        PREDICT, Mistake("endpoint slow is not served", "version slow@3", "fairlead"),
+        PREDICT, Mistake("endpoint slow is not served", "version slow@3", "trimtab"),
     ),
     "the ledger's head is behind": Damaged(
         sql("UPDATE ledger_head SET size = size - 1"),
-        TOKEN, Mistake("the ledger's head", "store.ledger", "fairlead verify"),
+        TOKEN, Mistake("the ledger's head", "store.ledger", "trimtab verify"),
     ),
     "the release key is open to others": Damaged(
         mode("release.ed25519", 0o644),
@@ -176,20 +176,20 @@ DAMAGED = {
     ),
     "a newer schema": Damaged(
         sql("UPDATE alembic_version SET version_num = '9999_future'"),
-        "status", Mistake("newer than this version of Fairlead", "store.database", "pip install --upgrade fairlead"),
+        "status", Mistake("newer than this version of Trimtab", "store.database", "pip install --upgrade trimtab"),
     ),
     "a newer schema, verified": Damaged(
         sql("UPDATE alembic_version SET version_num = '9999_future'"),
-        "verify", Mistake("newer than this version of Fairlead", "store.database", "pip install --upgrade"), code=2,
+        "verify", Mistake("newer than this version of Trimtab", "store.database", "pip install --upgrade"), code=2,
     ),
     "another file as the database": Damaged(
-        database_of(0), "status", Mistake("the database file is damaged", "store.database", "restore fairlead.db")
+        database_of(0), "status", Mistake("the database file is damaged", "store.database", "restore trimtab.db")
     ),
     "half a database, verified": Damaged(
         database_of(8192), "verify", Mistake("the database file is damaged", "store.database", "from a backup"), code=2
     ),
     "a database out of reach": Damaged(
-        lambda home: (home.parent / "fairlead.toml").write_text(f'database = "{FAR}"\n'),
+        lambda home: (home.parent / "trimtab.toml").write_text(f'database = "{FAR}"\n'),
         "status", Mistake("the database cannot be reached", "setting database", "start PostgreSQL, or correct"),
     ),
     "a clock that does not tell": Damaged(
@@ -197,11 +197,11 @@ DAMAGED = {
     ),
     "another file as the online store": Damaged(
         text("online.db", "no database " * 999), "predict slow parcel_id=p3",
-        Mistake("the online store does not answer", "online.db", "fairlead run VIEW"),
+        Mistake("the online store does not answer", "online.db", "trimtab run VIEW"),
     ),
     "no online store": Damaged(
         lambda home: [path.unlink() for path in home.glob("online.db*")], "predict slow parcel_id=p3",
-        Mistake("the online store holds nothing of features parcel", "features parcel", "fairlead run parcel"),
+        Mistake("the online store holds nothing of features parcel", "features parcel", "trimtab run parcel"),
         changed=("views", "cells", "rows"),
     ),
 }  # fmt: skip
@@ -209,7 +209,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("case", DAMAGED.values(), ids=DAMAGED.keys())
 def test_what_is_not_as_it_was_is_told(folder: Path, typed: Typed, case: Damaged) -> None:
-    home = folder / ".fairlead"
+    home = folder / ".trimtab"
     case.damage(home)
     with unchanged(home, but=case.changed):
         code, parts, said = typed(case.line)
@@ -230,8 +230,8 @@ def test_what_is_not_as_it_was_is_told(folder: Path, typed: Typed, case: Damaged
     ids=["a row", "the head", "no head", "an event is gone"],
 )
 def test_a_ledger_that_was_tampered_with_is_told(folder: Path, typed: Typed, damage: Damage, says: str) -> None:
-    damage(folder / ".fairlead")
-    with unchanged(folder / ".fairlead", but=("ledger",)):
+    damage(folder / ".trimtab")
+    with unchanged(folder / ".trimtab", but=("ledger",)):
         code, _, said = typed("verify")
     assert code == 1, said
     verdict, *_, last = said.strip().splitlines()
@@ -242,18 +242,18 @@ def test_a_ledger_that_was_tampered_with_is_told(folder: Path, typed: Typed, dam
 
 def test_a_yes_whose_rollout_cannot_start_says_so(folder: Path, typed: Typed) -> None:
     """Nothing can stand beside a champion whose approval is void; the yes to another version holds all the same."""
-    DAMAGED["the reason of the approval"].damage(folder / ".fairlead")
+    DAMAGED["the reason of the approval"].damage(folder / ".trimtab")
     code, parts, _ = typed(APPROVE)
     assert code == 1
     what = "slow@3 is approved, but its rollout did not start: the approval of slow@1 is void"
-    check(parts, Mistake(what, "version slow@1", "fairlead serve slow@3 --because"))
+    check(parts, Mistake(what, "version slow@1", "trimtab serve slow@3 --because"))
     assert "slow: @3 100 %" in typed("serve slow@3 --because better --route-only")[2]
 
 
 def test_a_decision_that_was_changed_is_not_explained(folder: Path, typed: Typed) -> None:
-    home = folder / ".fairlead"
+    home = folder / ".trimtab"
     before = set(standing_of(home).files)
-    decision = typed(PREDICT)[2].split("fairlead why ")[1].split()[0]
+    decision = typed(PREDICT)[2].split("trimtab why ")[1].split()[0]
     assert typed(f"why {decision}")[0] == 0
     (segment,) = [home / path for path in set(standing_of(home).files) - before]
     segment.chmod(0o644)

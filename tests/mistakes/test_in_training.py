@@ -13,13 +13,13 @@ from tests.mistakes.conftest import parts_of
 from tests.mistakes.homes import ALICE, settings_of
 from tests.mistakes.standing import nothing_half_written, standing_of, unchanged
 
-from fairlead.cli.main import run
-from fairlead.declare import load_project
-from fairlead.kernel import FairleadError
-from fairlead.loop import run_one
-from fairlead.pipelines import PipelineRun, get_pipeline_run, list_pipeline_runs
-from fairlead.store import Store, open_store
-from fairlead.tracking import search_runs
+from trimtab.cli.main import run
+from trimtab.declare import load_project
+from trimtab.kernel import TrimtabError
+from trimtab.loop import run_one
+from trimtab.pipelines import PipelineRun, get_pipeline_run, list_pipeline_runs
+from trimtab.store import Store, open_store
+from trimtab.tracking import search_runs
 
 HEAD = (
     SMALL[: SMALL.index("slow.accept_if")]
@@ -51,7 +51,7 @@ class Trained(NamedTuple):
 TRAINED = {
     "it raises": Trained(
         'raise RuntimeError("out of\\nmemory")  # !',
-        Mistake("raised RuntimeError: out of memory", "parcels.py:", "the whole traceback: fairlead logs"),
+        Mistake("raised RuntimeError: out of memory", "parcels.py:", "the whole traceback: trimtab logs"),
     ),
     "it leaves the program": Trained(
         "raise SystemExit(3)  # !", Mistake("raised SystemExit: 3", "parcels.py:", "correct the line"),
@@ -114,14 +114,14 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applied]:
     text = HEAD
     for number, one in enumerate(TRAINED.values()):
         text += (
-            f'\n\n@fl.model(parcel, label={one.label}, train="all history", test="{one.test}")\n'
+            f'\n\n@tt.model(parcel, label={one.label}, train="all history", test="{one.test}")\n'
             f"def m{number}(X, y):\n    {one.body.replace('# !', f'# !{number}')}\n\n\n"
-            f"m{number}.accept_if(fl.auc >= 0.5)\n"
+            f"m{number}.accept_if(tt.auc >= 0.5)\n"
         )
-    text += "\nslow.accept_if(fl.auc >= 0.5)\n"
+    text += "\nslow.accept_if(tt.auc >= 0.5)\n"
     (folder / "parcels.py").write_text(text)
     told = io.StringIO()
-    words = ["--home", str(folder / ".fairlead"), "--clock", "2013-03-01", "apply", str(folder / "parcels.py")]
+    words = ["--home", str(folder / ".trimtab"), "--clock", "2013-03-01", "apply", str(folder / "parcels.py")]
     with redirect_stderr(told), redirect_stdout(told):
         code = run([*words, "--yes", "--because", "try"])
     store = open_store(settings_of(folder))
@@ -171,13 +171,13 @@ def test_the_file_is_another_one_when_a_step_runs(folder: Path, opened: Store, n
     project = load_project(file)
     file.write_text(file.read_text().replace(old, new)) if old else file.unlink()
     recorded = ("ledger", "pipeline_", "features_", "witness")  # that it was tried
-    with unchanged(opened, but=recorded), pytest.raises(FairleadError) as caught:
+    with unchanged(opened, but=recorded), pytest.raises(TrimtabError) as caught:
         run_one(opened, project, name, actor=ALICE, because="again")
     check(
         caught.value.parts(),
-        Mistake(name, "parcels.py", "fairlead plan, then fairlead apply")
+        Mistake(name, "parcels.py", "trimtab plan, then trimtab apply")
         if old
-        else Mistake("there is no project file", "parcels.py", "fairlead init"),
+        else Mistake("there is no project file", "parcels.py", "trimtab init"),
     )
     assert get_pipeline_run(opened, str(caught.value.data["run"])).status.value == "failed"
     check_store_is_whole(opened)

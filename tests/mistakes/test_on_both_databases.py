@@ -10,15 +10,15 @@ from tests.mistakes.answers import Mistake, check, check_store_is_whole
 from tests.mistakes.standing import unchanged
 from tests.registry.cases import ANN, BOB, approved, artifacts, lineage, registered
 
-from fairlead.data import take_snapshot
-from fairlead.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
-from fairlead.kernel import FairleadError, Permission
-from fairlead.pipelines import PipelineSpec, StepSpec, submit
-from fairlead.registry import approve, register_version, reject, release_for, set_alias
-from fairlead.server.tokens import issue_token, revoke_token
-from fairlead.serving import RegisteredReleases, Routing, get_endpoint, set_routing
-from fairlead.store import Change, Store
-from fairlead.store.tables import ledger_subjects
+from trimtab.data import take_snapshot
+from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
+from trimtab.kernel import Permission, TrimtabError
+from trimtab.pipelines import PipelineSpec, StepSpec, submit
+from trimtab.registry import approve, register_version, reject, release_for, set_alias
+from trimtab.server.tokens import issue_token, revoke_token
+from trimtab.serving import RegisteredReleases, Routing, get_endpoint, set_routing
+from trimtab.store import Change, Store
+from trimtab.store.tables import ledger_subjects
 
 STEP = StepSpec(name="one", function="tests.nothing:one")
 WEATHER = SourceSpec(
@@ -100,14 +100,14 @@ MISTAKES: dict[str, tuple[Verb, Mistake]] = {
         changing(lambda c, _: approve(c, "late@9"), "x"), Mistake("no version late@9", "late@9", "get models late"),
     ),
     "rejecting the champion": (
-        changing(lambda c, _: reject(c, "late@1"), "x"), Mistake("is the champion", "late@1", "fairlead serve late"),
+        changing(lambda c, _: reject(c, "late@1"), "x"), Mistake("is the champion", "late@1", "trimtab serve late"),
     ),
     "a candidate as champion": (
         changing(lambda c, _: set_alias(c, "late@2", "champion"), "x"),
-        Mistake("cannot become the champion", "late@2", "fairlead approve late@2"),
+        Mistake("cannot become the champion", "late@2", "trimtab approve late@2"),
     ),
     "a release of a candidate": (
-        lambda store: release_for(store, "late@2"), Mistake("is not released", "late@2", "fairlead approve late@2")
+        lambda store: release_for(store, "late@2"), Mistake("is not released", "late@2", "trimtab approve late@2")
     ),
     "a version with a digest that is none": (
         register(code="main"), Mistake("'main' is not a digest", "lineage.code", "train and evaluate again")
@@ -122,10 +122,10 @@ MISTAKES: dict[str, tuple[Verb, Mistake]] = {
         changing(lambda c, s: set_routing(
             c, Routing(endpoint="late", model="late", champion=2), releases=RegisteredReleases(s)
         ), "x"),
-        Mistake("late@2", "version late@2", "fairlead approve late@2"),
+        Mistake("late@2", "version late@2", "trimtab approve late@2"),
     ),
     "an endpoint that is not there": (
-        lambda store: get_endpoint(store, "early"), Mistake("no endpoint 'early'", "serving", "fairlead get endpoints")
+        lambda store: get_endpoint(store, "early"), Mistake("no endpoint 'early'", "serving", "trimtab get endpoints")
     ),
     "a snapshot of nothing": (
         snapshot(origin=[], at=[]), Mistake("gave no rows", "flights.py:20", "look at what the source reads")
@@ -145,10 +145,10 @@ MISTAKES: dict[str, tuple[Verb, Mistake]] = {
     ),
     "a token without a usable name": (
         changing(lambda c, _: issue_token(c, "a b", permission=Permission.READ)),
-        Mistake("cannot be the name", "tokens", "fairlead token create"),
+        Mistake("cannot be the name", "tokens", "trimtab token create"),
     ),
     "a token that is not there": (
-        changing(lambda c, _: revoke_token(c, "none")), Mistake("there is no token", "tokens", "fairlead get tokens")
+        changing(lambda c, _: revoke_token(c, "none")), Mistake("there is no token", "tokens", "trimtab get tokens")
     ),
     "a change in a change": (changing(nested), Mistake("inside another one", "store.change", "pass the outer")),
     "a change that says nothing": (without_event, Mistake("recorded no event", "table", "change.record")),
@@ -173,7 +173,7 @@ def used(store: Store) -> Store:
 
 @pytest.mark.parametrize(("verb", "expected"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_mistake_changes_nothing(used: Store, verb: Verb, expected: Mistake) -> None:
-    with unchanged(used), pytest.raises(FairleadError) as caught:
+    with unchanged(used), pytest.raises(TrimtabError) as caught:
         verb(used)
     check(caught.value.parts(), expected)
     check_store_is_whole(used)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fairlead.monitoring.calibration import Calibration, Finding
-from fairlead.monitoring.counting import count, count_table
-from fairlead.monitoring.reference import Reference, build_reference
+from trimtab.monitoring.calibration import Calibration, Finding
+from trimtab.monitoring.counting import count, count_table
+from trimtab.monitoring.reference import Reference, build_reference
 
 USED = 5
 """The first columns are those that the prediction depends on."""

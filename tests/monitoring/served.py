@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from fairlead.kernel import Actor, VirtualClock
-from fairlead.serving import DecisionLog
-from fairlead.serving.frames import Entry, Layout
-from fairlead.serving.records import Stage
-from fairlead.serving.segments import micros
-from fairlead.store import Store
+from trimtab.kernel import Actor, VirtualClock
+from trimtab.serving import DecisionLog
+from trimtab.serving.frames import Entry, Layout
+from trimtab.serving.records import Stage
+from trimtab.serving.segments import micros
+from trimtab.store import Store
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

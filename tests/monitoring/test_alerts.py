@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.monitoring.served import ACTOR, HOUR, START, move
 
-from fairlead.kernel import Invalid, Settings
-from fairlead.monitoring import (
+from trimtab.kernel import Invalid, Settings
+from trimtab.monitoring import (
     AlertMissing,
     AlertOver,
     Sign,
@@ -19,10 +19,10 @@ from fairlead.monitoring import (
     silence,
     silences,
 )
-from fairlead.monitoring.alerts import settle
-from fairlead.monitoring.checking import KINDS
-from fairlead.monitoring.records import Checked, Severity
-from fairlead.store import Store, events, open_store
+from trimtab.monitoring.alerts import settle
+from trimtab.monitoring.checking import KINDS
+from trimtab.monitoring.records import Checked, Severity
+from trimtab.store import Store, events, open_store
 
 
 def sign(group: str = "drift", severity: Severity = "page", title: str = "it drifted") -> Sign:
@@ -52,7 +52,7 @@ def test_what_is_found_again_and_again_is_one_alert(store: Store) -> None:
 
 def test_what_two_processes_find_at_once_is_one_alert(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     settled(store, sign())
-    module: Any = sys.modules["fairlead.monitoring.alerts"]
+    module: Any = sys.modules["trimtab.monitoring.alerts"]
     look, looks = module._open, iter([[], []])
     # The other one's alert is not there yet when this one looks.
     monkeypatch.setattr(module, "_open", lambda *given, **words: next(looks, look(*given, **words)))

@@ -11,11 +11,11 @@ from tests.monitoring.test_drift import kept
 from tests.registry.cases import registered
 from tests.serving.late import FakeReleases, gateway_of, route
 
-from fairlead.kernel import Body, Call, FairleadError, Permission, digest_of_bytes
-from fairlead.monitoring import Outcome, routes, watch
-from fairlead.monitoring.api import ENDPOINT, AcknowledgeRequest, OutcomesRequest, SilenceRequest
-from fairlead.serving import Gateway
-from fairlead.store import Store
+from trimtab.kernel import Body, Call, Permission, TrimtabError, digest_of_bytes
+from trimtab.monitoring import Outcome, routes, watch
+from trimtab.monitoring.api import ENDPOINT, AcknowledgeRequest, OutcomesRequest, SilenceRequest
+from trimtab.serving import Gateway
+from trimtab.store import Store
 
 
 class World:
@@ -129,14 +129,14 @@ def test_alerts_are_listed_acknowledged_and_silenced(world: World) -> None:
     ],
 )
 def test_a_bad_question_gets_four_parts(world: World, path: str, query: dict[str, str], endpoint: str) -> None:
-    with pytest.raises(FairleadError) as caught:
+    with pytest.raises(TrimtabError) as caught:
         world.ask("GET", f"{ENDPOINT}/{path}", query=query, endpoint=endpoint)
     assert all(caught.value.parts().values())
 
 
 @pytest.mark.parametrize("query", [{"state": "broken"}, {"cursor": "x"}, {"limit": "0"}])
 def test_a_bad_listing_gets_four_parts(world: World, query: dict[str, str]) -> None:
-    with pytest.raises(FairleadError) as caught:
+    with pytest.raises(TrimtabError) as caught:
         world.ask("GET", "/api/v1/alerts", query=query)
     assert all(caught.value.parts().values())
 

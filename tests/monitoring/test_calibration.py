@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 from tests.monitoring import seeded
 
-from fairlead.monitoring.calibration import NotAWindow, calibrate, findings, rate_of
-from fairlead.monitoring.counting import count, count_table
-from fairlead.monitoring.reference import PREDICTION, build_reference
+from trimtab.monitoring.calibration import NotAWindow, calibrate, findings, rate_of
+from trimtab.monitoring.counting import count, count_table
+from trimtab.monitoring.reference import PREDICTION, build_reference
 
 COLUMNS, ROWS, DAYS = 40, 5_000, 30
 FIVE_PERCENT = {"false_pages": (1, 20)}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead.monitoring.cells import Cells, NotCountable, cells_for, place
-from fairlead.monitoring.counting import count
+from trimtab.monitoring.cells import Cells, NotCountable, cells_for, place
+from trimtab.monitoring.counting import count
 
 numbers = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, -0.0, 1.0, 0.1, 1e300]))
 

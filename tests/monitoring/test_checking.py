@@ -10,13 +10,13 @@ from tests.monitoring.test_drift import kept
 from tests.registry.cases import registered
 from tests.serving.late import FakeReleases, route
 
-from fairlead.kernel import digest_of_bytes
-from fairlead.monitoring import Outcome, alerts, check, level_test, mind, record_outcomes, watch
-from fairlead.monitoring.levels import LEAST_LABELLED
-from fairlead.monitoring.quality import volume_signs
-from fairlead.serving.counting import Counting
-from fairlead.serving.statistics import Tally
-from fairlead.store import Store
+from trimtab.kernel import digest_of_bytes
+from trimtab.monitoring import Outcome, alerts, check, level_test, mind, record_outcomes, watch
+from trimtab.monitoring.levels import LEAST_LABELLED
+from trimtab.monitoring.quality import volume_signs
+from trimtab.serving.counting import Counting
+from trimtab.serving.statistics import Tally
+from trimtab.store import Store
 
 DAY = timedelta(days=1)
 
@@ -159,7 +159,7 @@ def test_days_with_few_outcomes_are_not_bet_on(routed: Store) -> None:
 
 
 def test_an_endpoint_that_is_gone_has_no_open_alerts(routed: Store) -> None:
-    from fairlead.serving import remove_endpoint
+    from trimtab.serving import remove_endpoint
 
     Life(routed).day(0, shift=0.6)
     check(routed, "late", now(routed))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead.monitoring import counting
-from fairlead.monitoring.cells import cells_for, place
-from fairlead.monitoring.counting import count, count_table
+from trimtab.monitoring import counting
+from trimtab.monitoring.cells import cells_for, place
+from trimtab.monitoring.counting import count, count_table
 
 ROWS = 60_000
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial import distance
 
-from fairlead.monitoring.cells import Cells, cells_for
-from fairlead.monitoring.counting import count
-from fairlead.monitoring.distances import Distances, bins, distances, js, ks, psi, shares, usual, valid, wasserstein
+from trimtab.monitoring.cells import Cells, cells_for
+from trimtab.monitoring.counting import count
+from trimtab.monitoring.distances import Distances, bins, distances, js, ks, psi, shares, usual, valid, wasserstein
 
 RELATIVE = 1e-9
 exact = st.lists(st.sampled_from([-7.5, -1.0, 0.0, 0.1, 0.3, 2.0, 1e4]), min_size=1, max_size=60)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
 
-from fairlead.monitoring import Reference, build_reference, drift, drift_findings, get_reference, keep_reference, watch
-from fairlead.monitoring.counting import count
-from fairlead.monitoring.distances import psi
-from fairlead.monitoring.windows import packed, unpacked
-from fairlead.store import Store, events
+from trimtab.monitoring import Reference, build_reference, drift, drift_findings, get_reference, keep_reference, watch
+from trimtab.monitoring.counting import count
+from trimtab.monitoring.distances import psi
+from trimtab.monitoring.windows import packed, unpacked
+from trimtab.store import Store, events
 
 KINDS = {"distance": "float", "origin": "category"}
 DAYS = 30

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tests.monitoring import seeded
 
-from fairlead.monitoring.calibration import calibrate
-from fairlead.monitoring.dry_run import dry_run
+from trimtab.monitoring.calibration import calibrate
+from trimtab.monitoring.dry_run import dry_run
 
 ROWS, COLUMNS, DAYS = 2_000, 8, 40
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.isotonic import IsotonicRegression
 
-from fairlead.monitoring.estimate import BLINDNESS, ESTIMATED, NotEstimable, calibrator_of, estimate
+from trimtab.monitoring.estimate import BLINDNESS, ESTIMATED, NotEstimable, calibrator_of, estimate
 
 
 def measured(y: np.ndarray, p: np.ndarray, at: float = 0.5) -> dict[str, float]:

@@ -5,8 +5,8 @@ from datetime import timedelta
 import numpy as np
 from tests.monitoring.served import ACTOR, HOUR, START, Served, move
 
-from fairlead.monitoring import BLINDNESS, Outcome, expected, performance, record_outcomes, watch
-from fairlead.store import Store
+from trimtab.monitoring import BLINDNESS, Outcome, expected, performance, record_outcomes, watch
+from trimtab.store import Store
 
 DAY = timedelta(days=1)
 

@@ -8,10 +8,10 @@ from tests.monitoring.served import ACTOR
 from tests.monitoring.test_alerts import settled, sign
 from tests.serving.late import FakeReleases, ask_for, gateway_of, route, some_rows, trained
 
-from fairlead.kernel import VERSION
-from fairlead.monitoring import Outcome, exposition, record_outcomes
-from fairlead.monitoring.exposition import Metrics
-from fairlead.store import Store
+from trimtab.kernel import VERSION
+from trimtab.monitoring import Outcome, exposition, record_outcomes
+from trimtab.monitoring.exposition import Metrics
+from trimtab.store import Store
 
 SAMPLE = re.compile(r'([a-z_0-9]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)*\})? (NaN|[-+0-9.e]+)')
 
@@ -56,14 +56,14 @@ def test_a_gateway_and_what_is_known_of_its_endpoint(sqlite_store: Store) -> Non
 
     text, _ = asyncio.run(served())
     found = parsed(text)
-    assert found[f'fairlead_info{{version="{VERSION}"}}'] == 1
+    assert found[f'trimtab_info{{version="{VERSION}"}}'] == 1
     where = 'endpoint="late",version="1",stage="full"'
-    assert found[f"fairlead_requests_total{{{where}}}"] == 30
-    assert found[f"fairlead_errors_total{{{where}}}"] == 0
-    assert found[f"fairlead_request_duration_seconds_count{{{where}}}"] == 30
-    assert found['fairlead_outcomes_7d{endpoint="late",version="1"}'] == 30
-    assert 0 < found['fairlead_performance_7d{endpoint="late",version="1",metric="log_loss"}'] < 5
-    assert found['fairlead_alerts{endpoint="late",kind="drift",severity="page"}'] == 1
+    assert found[f"trimtab_requests_total{{{where}}}"] == 30
+    assert found[f"trimtab_errors_total{{{where}}}"] == 0
+    assert found[f"trimtab_request_duration_seconds_count{{{where}}}"] == 30
+    assert found['trimtab_outcomes_7d{endpoint="late",version="1"}'] == 30
+    assert 0 < found['trimtab_performance_7d{endpoint="late",version="1",metric="log_loss"}'] < 5
+    assert found['trimtab_alerts{endpoint="late",kind="drift",severity="page"}'] == 1
 
 
 def test_labels_are_escaped_and_nothing_is_written_without_a_value() -> None:

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from tests.monitoring.served import START
 
-from fairlead.kernel import FairleadError
-from fairlead.monitoring import failures
-from fairlead.serving.counting import Counting
-from fairlead.serving.records import Stage
-from fairlead.serving.statistics import Tally
-from fairlead.store import Store
+from trimtab.kernel import TrimtabError
+from trimtab.monitoring import failures
+from trimtab.serving.counting import Counting
+from trimtab.serving.records import Stage
+from trimtab.serving.statistics import Tally
+from trimtab.store import Store
 
 SPAN = {"since": START, "until": START + timedelta(minutes=5)}
 
@@ -43,5 +43,5 @@ def test_a_shadow_is_judged_by_what_it_did_as_one(store: Store) -> None:
 def test_nobody_asked(store: Store) -> None:
     found = failures(store, "late", version=1, **SPAN)  # type: ignore[arg-type]
     assert (found.requests, found.error_rate, found.p50_s) == (0, None, None)
-    with pytest.raises(FairleadError, match="is not after"):
+    with pytest.raises(TrimtabError, match="is not after"):
         failures(store, "late", version=1, since=START, until=START)

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from fairlead.monitoring.cells import cells_for, place
-from fairlead.monitoring.influence import association_influence, mean_difference, permuted_influence
+from trimtab.monitoring.cells import cells_for, place
+from trimtab.monitoring.influence import association_influence, mean_difference, permuted_influence
 
 
 def rows(n: int = 6_000) -> pa.Table:

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.monitoring.served import HOUR, move
 from tests.monitoring.test_alerts import settled, sign
 
-from fairlead.kernel import Settings, VirtualClock
-from fairlead.monitoring import Delivery, deliver, deliveries
-from fairlead.monitoring.notify import MOST_TRIES
-from fairlead.store import PublicKey, Store, open_store
+from trimtab.kernel import Settings, VirtualClock
+from trimtab.monitoring import Delivery, deliver, deliveries
+from trimtab.monitoring.notify import MOST_TRIES
+from trimtab.store import PublicKey, Store, open_store
 
 
 class Hook:
@@ -103,7 +103,7 @@ def test_a_webhook_gets_a_signed_cloud_event(home: Path, clock: VirtualClock, ho
     ((headers, body),) = hook.got
     event = json.loads(body)
     assert headers["content-type"].startswith("application/cloudevents+json")
-    assert (event["specversion"], event["type"]) == ("1.0", "dev.fairlead.alert.raised")
+    assert (event["specversion"], event["type"]) == ("1.0", "dev.trimtab.alert.raised")
     assert event["source"].endswith("/endpoints/late")
     assert event["data"]["id"] == alert.id
     assert event["data"]["lines"] == ["origin is LGA in 40 %"]
@@ -120,7 +120,7 @@ def test_a_webhook_gets_a_signed_cloud_event(home: Path, clock: VirtualClock, ho
 
     settled(store)
     deliver(store)
-    assert json.loads(hook.got[1][1])["type"] == "dev.fairlead.alert.resolved"
+    assert json.loads(hook.got[1][1])["type"] == "dev.trimtab.alert.resolved"
     store.close()
 
 
@@ -168,7 +168,7 @@ def test_a_message_that_a_dead_process_had_taken_is_sent_by_another(
     store = opened(home, clock, alerts_webhook=hook.url)
     settled(store, sign())
     with monkeypatch.context() as patch:
-        patch.setattr("fairlead.monitoring.notify._send", _killed)
+        patch.setattr("trimtab.monitoring.notify._send", _killed)
         with pytest.raises(KeyboardInterrupt):
             deliver(store)
     assert deliver(store) == 0  # it is taken
@@ -183,7 +183,7 @@ def _killed(*_: Any) -> None:
 
 def test_an_email_arrives(home: Path, clock: VirtualClock, mailbox: tuple[Mailbox, int]) -> None:
     box, port = mailbox
-    server = f"smtp://127.0.0.1:{port}?from=fairlead@example.org"
+    server = f"smtp://127.0.0.1:{port}?from=trimtab@example.org"
     store = opened(home, clock, alerts_mail="ann@example.org,ben@example.org", alerts_smtp=server)
     (alert,) = settled(store, sign(title="temp of late@2\r\nBcc: eve@example.org")).raised
     box.refuse = True
@@ -194,8 +194,8 @@ def test_an_email_arrives(home: Path, clock: VirtualClock, mailbox: tuple[Mailbo
     assert deliver(store) == 1
     (mail,) = box.got
     assert mail["To"] == "ann@example.org,ben@example.org"
-    assert mail["From"] == "fairlead@example.org"
-    assert mail["Subject"] == "[fairlead] late: temp of late@2 Bcc: eve@example.org"
+    assert mail["From"] == "trimtab@example.org"
+    assert mail["Subject"] == "[trimtab] late: temp of late@2 Bcc: eve@example.org"
     assert mail["Bcc"] is None
     assert "origin is LGA in 40 %" in mail.get_payload()
     store.close()
@@ -214,7 +214,7 @@ def test_a_mail_server_that_is_away_delays_only_its_own(home: Path, clock: Virtu
 
 
 def test_a_password_is_not_sent_in_the_clear(monkeypatch: pytest.MonkeyPatch, mailbox: tuple[Mailbox, int]) -> None:
-    from fairlead.monitoring import senders
+    from trimtab.monitoring import senders
 
     monkeypatch.setattr(senders, "_LOOPBACK", ())
     body = msgspec.json.encode({"id": "1", "type": "a.raised", "time": "", "data": {}}).decode()
@@ -272,11 +272,11 @@ def test_a_command_that_fails(home: Path, clock: VirtualClock, command: str, say
 
 
 def test_secrets_of_targets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fairlead.kernel import load
+    from trimtab.kernel import load
 
     environment = {
-        "FAIRLEAD_ALERTS_SECRET": "s3cret", "FAIRLEAD_ALERTS_WEBHOOK": "https://hooks.example.org/T0/s3cret",
-        "FAIRLEAD_ALERTS_SMTP": "smtp://ann:s3cret@mail.example.org",
+        "TRIMTAB_ALERTS_SECRET": "s3cret", "TRIMTAB_ALERTS_WEBHOOK": "https://hooks.example.org/T0/s3cret",
+        "TRIMTAB_ALERTS_SMTP": "smtp://ann:s3cret@mail.example.org",
     }  # fmt: skip
     _, shown = load(environment=environment)
     assert "s3cret" not in str(shown)

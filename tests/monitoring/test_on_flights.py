@@ -12,12 +12,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tests.features import flights as fx
 from threadpoolctl import threadpool_limits
 
-from fairlead.features import training_frame
-from fairlead.monitoring.calibration import Finding, calibrate
-from fairlead.monitoring.counting import count, count_table
-from fairlead.monitoring.dry_run import dry_run
-from fairlead.monitoring.influence import permuted_influence
-from fairlead.monitoring.reference import PREDICTION, Reference, build_reference, reference_of, to_bytes
+from trimtab.features import training_frame
+from trimtab.monitoring.calibration import Finding, calibrate
+from trimtab.monitoring.counting import count, count_table
+from trimtab.monitoring.dry_run import dry_run
+from trimtab.monitoring.influence import permuted_influence
+from trimtab.monitoring.reference import PREDICTION, Reference, build_reference, reference_of, to_bytes
 
 TEXTS = ("origin", "carrier", "dest")
 NOT_FEATURES = ("key_flight_id", "decided_at", "label", "label_known_at")

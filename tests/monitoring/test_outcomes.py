@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 from tests.monitoring.served import ACTOR, HOUR, START, Served, move
 
-from fairlead.kernel import FairleadError
-from fairlead.monitoring import (
+from trimtab.kernel import TrimtabError
+from trimtab.monitoring import (
     Outcome,
     OutcomeRefused,
     OutcomeUnknown,
@@ -18,9 +18,9 @@ from fairlead.monitoring import (
     record_outcomes,
     watch,
 )
-from fairlead.monitoring.sums import float_of, read
-from fairlead.monitoring.tables import monitoring_hours, monitoring_outcomes
-from fairlead.store import Store, VerificationKind, events, verify
+from trimtab.monitoring.sums import float_of, read
+from trimtab.monitoring.tables import monitoring_hours, monitoring_outcomes
+from trimtab.store import Store, VerificationKind, events, verify
 
 
 def labelled(store: Store, version: int = 1) -> tuple[int, float]:
@@ -158,7 +158,7 @@ def test_a_bad_outcome_is_refused_and_nothing_is_half_written(store: Store, wron
     good = Outcome(decision=ids[0], value=1)
     bad = Outcome(**({"decision": ids[1], "value": 1} | wrong))
     before = sum(1 for _ in events(store))
-    with pytest.raises(FairleadError) as caught:
+    with pytest.raises(TrimtabError) as caught:
         record_outcomes(store, "late", [good, bad], actor=ACTOR)
     error = caught.value
     assert isinstance(error, OutcomeRefused | OutcomeUnknown)

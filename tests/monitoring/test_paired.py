@@ -7,8 +7,8 @@ import pytest
 from sklearn import metrics as sk
 from tests.monitoring.served import ACTOR, HOUR, START, Served, move
 
-from fairlead.monitoring import Outcome, paired, record_outcomes, watch
-from fairlead.store import Store
+from trimtab.monitoring import Outcome, paired, record_outcomes, watch
+from trimtab.store import Store
 
 BLOCK = 6 * HOUR
 END = START + 21 * BLOCK

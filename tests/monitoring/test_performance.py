@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics as sk
 from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
 
-from fairlead.kernel import FairleadError
-from fairlead.monitoring import Outcome, performance, record_outcomes, watch
-from fairlead.store import Store
+from trimtab.kernel import TrimtabError
+from trimtab.monitoring import Outcome, performance, record_outcomes, watch
+from trimtab.store import Store
 
 DAY = timedelta(days=1)
 
@@ -84,7 +84,7 @@ def test_other_metrics_come_from_the_rows(store: Store) -> None:
     assert found.value("auc") == pytest.approx(sk.roc_auc_score(y, p), rel=1e-12)
     assert found.value("recall") == pytest.approx(sk.recall_score(y, p >= 0.5), rel=1e-12)
     assert found.metrics["auc"].method.startswith("DeLong")
-    with pytest.raises(FairleadError, match="no metric of a classification"):
+    with pytest.raises(TrimtabError, match="no metric of a classification"):
         performance(store, "late", version=1, since=START, until=START + DAY, metrics=("rmse",))
 
 
@@ -98,7 +98,7 @@ def test_slices_by_a_feature(store: Store) -> None:
         y, p = np.array([row[3] for row in mine]), np.array([row[2] for row in mine])
         assert one.n == y.size
         assert one.metrics["auc"].value == pytest.approx(sk.roc_auc_score(y, p), rel=1e-12)
-    with pytest.raises(FairleadError, match="has a feature 'colour'"):
+    with pytest.raises(TrimtabError, match="has a feature 'colour'"):
         performance(store, "late", version=1, since=START, until=START + DAY, slices=("colour",))
 
 
@@ -131,7 +131,7 @@ def test_nothing_is_known_yet(store: Store) -> None:
     [(START, START), (START + HOUR, START), (START.replace(tzinfo=None), START + HOUR)],
 )
 def test_a_span_that_is_none(store: Store, since: Any, until: Any) -> None:
-    with pytest.raises(FairleadError) as caught:
+    with pytest.raises(TrimtabError) as caught:
         performance(store, "late", version=1, since=since, until=until)
     assert caught.value.code == "monitoring.bad-span"
     assert all(caught.value.parts().values())

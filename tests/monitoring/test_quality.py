@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fairlead.data import Break, Profile, Snapshot
-from fairlead.monitoring.quality import _broken, _stale
+from trimtab.data import Break, Profile, Snapshot
+from trimtab.monitoring.quality import _broken, _stale
 
 NOW = datetime(2013, 3, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)

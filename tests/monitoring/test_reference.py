@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead.monitoring.cells import place
-from fairlead.monitoring.counting import count
-from fairlead.monitoring.reference import NoReference, Reference, build_reference, reference_of, to_bytes, without
+from trimtab.monitoring.cells import place
+from trimtab.monitoring.counting import count
+from trimtab.monitoring.reference import NoReference, Reference, build_reference, reference_of, to_bytes, without
 
 AT = pa.array(
     [datetime(2013, 1, day, hour, tzinfo=UTC) for day, hour in [(1, 0), (1, 23), (3, 0), (3, 12), (4, 1)]],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead.monitoring.sequential import (
+from trimtab.monitoring.sequential import (
     EXCESSES,
     LevelState,
     NotALoss,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.monitoring.served import START
 
-from fairlead.kernel import Settings, VirtualClock
-from fairlead.monitoring import measure_skew, measured_skew
-from fairlead.monitoring.skew import skew_signs
-from fairlead.serving import DecisionLog, decisions
-from fairlead.serving.frames import Entry, Layout
-from fairlead.serving.segments import micros
-from fairlead.store import Store, open_store
+from trimtab.kernel import Settings, VirtualClock
+from trimtab.monitoring import measure_skew, measured_skew
+from trimtab.monitoring.skew import skew_signs
+from trimtab.serving import DecisionLog, decisions
+from trimtab.serving.frames import Entry, Layout
+from trimtab.serving.segments import micros
+from trimtab.store import Store, open_store
 
 if TYPE_CHECKING:
     from tests.seeded import Seeded

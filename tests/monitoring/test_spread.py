@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fairlead.monitoring.cells import cells_for, place
-from fairlead.monitoring.counting import count
-from fairlead.monitoring.spread import scores_of, spread_of, stand, variance_of_window
+from trimtab.monitoring.cells import cells_for, place
+from trimtab.monitoring.counting import count
+from trimtab.monitoring.spread import scores_of, spread_of, stand, variance_of_window
 
 DAYS, ROWS = 200, 500
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fairlead.monitoring.tails import benjamini_hochberg, chernoff, student
+from trimtab.monitoring.tails import benjamini_hochberg, chernoff, student
 
 
 @pytest.mark.parametrize("freedom", [0.5, 1, 2, 3, 7.4, 29, 59, 365])

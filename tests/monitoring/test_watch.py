@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.monitoring.served import ACTOR, HOUR, START, Served, move
 
-from fairlead.kernel import Settings, VirtualClock
-from fairlead.monitoring import Outcome, WindowRow, performance, record_outcomes, watch, windows
-from fairlead.monitoring.tables import monitoring_hours, monitoring_scores
-from fairlead.store import Store, open_store
+from trimtab.kernel import Settings, VirtualClock
+from trimtab.monitoring import Outcome, WindowRow, performance, record_outcomes, watch, windows
+from trimtab.monitoring.tables import monitoring_hours, monitoring_scores
+from trimtab.store import Store, open_store
 
 
 def hours(store: Store) -> dict[tuple[int, str, int], tuple[int, int, str]]:
@@ -93,7 +93,7 @@ def test_sums_do_not_depend_on_when_anything_was_taken_or_known(
 
 def _home(factory: pytest.TempPathFactory, migrated: Path) -> Path:
     home = factory.mktemp("home")
-    (home / "fairlead.db").write_bytes(migrated.read_bytes())
+    (home / "trimtab.db").write_bytes(migrated.read_bytes())
     return home
 
 
@@ -150,9 +150,9 @@ def test_many_who_watch_and_record_at_once_count_once(store: Store) -> None:
 
 KILLED = """
 import sys, os, signal
-from fairlead.kernel import Settings, VirtualClock
-from fairlead.store import open_store
-from fairlead.monitoring import watch
+from trimtab.kernel import Settings, VirtualClock
+from trimtab.store import open_store
+from trimtab.monitoring import watch
 from sqlalchemy import event
 from tests.monitoring.served import START, HOUR
 store = open_store(Settings(home=sys.argv[1]), clock=VirtualClock(START + 3 * HOUR))

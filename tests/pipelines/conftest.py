@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.kernel import Actor
-from fairlead.pipelines import PipelineRun, PipelineSpec, Runner, StepSpec, submit
-from fairlead.store import Store
+from trimtab.kernel import Actor
+from trimtab.pipelines import PipelineRun, PipelineSpec, Runner, StepSpec, submit
+from trimtab.store import Store
 
 HERE = Path(__file__).parent
 

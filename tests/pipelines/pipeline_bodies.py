@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from fairlead.kernel import Invalid, Unavailable
+from trimtab.kernel import Invalid, Unavailable
 
 
 def mark(context, what):

@@ -12,9 +12,9 @@ import time
 
 import psycopg  # noqa: F401  (loaded once, here)
 
-from fairlead.kernel import Settings
-from fairlead.pipelines import Runner
-from fairlead.store import open_store
+from trimtab.kernel import Settings
+from trimtab.pipelines import Runner
+from trimtab.store import open_store
 
 
 def program(order):

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from tests.pipelines.conftest import pipeline, step
 
-from fairlead.kernel import Actor, Call, Conflict, Invalid, NotFound, Permission, Route
-from fairlead.pipelines import routes, submit
-from fairlead.store import Store
+from trimtab.kernel import Actor, Call, Conflict, Invalid, NotFound, Permission, Route
+from trimtab.pipelines import routes, submit
+from trimtab.store import Store
 
 
 class Server:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from tests.pipelines.conftest import HERE, pipeline, step
 
-from fairlead.kernel import Actor, Settings, parse_time
-from fairlead.pipelines import Runner, submit
-from fairlead.store import open_store
+from trimtab.kernel import Actor, Settings, parse_time
+from trimtab.pipelines import Runner, submit
+from trimtab.store import open_store
 
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from fairlead.kernel import Actor, Settings
-from fairlead.pipelines import PipelineSpec, Runner, StepSpec, submit
-from fairlead.store import open_store
+from trimtab.kernel import Actor, Settings
+from trimtab.pipelines import PipelineSpec, Runner, StepSpec, submit
+from trimtab.store import open_store
 
 store = open_store(Settings(home=sys.argv[1]))
 spec = PipelineSpec(name="p", steps=(StepSpec(name="a", function="pipeline_bodies:where"),))

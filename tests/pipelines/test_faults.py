@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from tests.pipelines.conftest import Marks, Programs, asker, on_sqlite, runs, step, wait_until
 
-from fairlead.kernel import Actor, VirtualClock
-from fairlead.pipelines import (
+from trimtab.kernel import Actor, VirtualClock
+from trimtab.pipelines import (
     FenceLost,
     Outcome,
     PipelineRun,
@@ -29,11 +29,11 @@ from fairlead.pipelines import (
     read_log,
     retry,
 )
-from fairlead.pipelines.finish import finish_step
-from fairlead.pipelines.lease import Lease, Owner, Watch, claim, register, take_over
-from fairlead.pipelines.process import is_alive, kill_group, machine, started
-from fairlead.pipelines.protocol import Done
-from fairlead.store import Store, events
+from trimtab.pipelines.finish import finish_step
+from trimtab.pipelines.lease import Lease, Owner, Watch, claim, register, take_over
+from trimtab.pipelines.process import is_alive, kill_group, machine, started
+from trimtab.pipelines.protocol import Done
+from trimtab.store import Store, events
 
 Ask = Callable[..., PipelineRun]
 KILLS = {"sqlite": 20, "postgresql": 6}

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fairlead.kernel import Actor, Invalid, NotFound
-from fairlead.pipelines import StepContext, put_frame, read_frame
-from fairlead.store import Damaged, LocalBlobs, Store
+from trimtab.kernel import Actor, Invalid, NotFound
+from trimtab.pipelines import StepContext, put_frame, read_frame
+from trimtab.store import Damaged, LocalBlobs, Store
 
 TABLE = pa.table(
     {

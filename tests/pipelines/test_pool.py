@@ -2,8 +2,8 @@
 
 import pytest
 
-from fairlead.kernel import Settings, SystemClock
-from fairlead.pipelines.pool import REPLAYED_THREADS, Pool
+from trimtab.kernel import Settings, SystemClock
+from trimtab.pipelines.pool import REPLAYED_THREADS, Pool
 
 NAMES = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from tests.pipelines.conftest import Marks, asker, on_sqlite, pipeline, runs, step, wait_until
 
-from fairlead.kernel import Actor, Conflict, Invalid, NotFound, Settings, VirtualClock
-from fairlead.pipelines import (
+from trimtab.kernel import Actor, Conflict, Invalid, NotFound, Settings, VirtualClock
+from trimtab.pipelines import (
     Outcome,
     PipelineRun,
     Progress,
@@ -26,7 +26,7 @@ from fairlead.pipelines import (
     retry,
     submit,
 )
-from fairlead.store import Store, events, open_store
+from trimtab.store import Store, events, open_store
 
 Ask = Callable[..., PipelineRun]
 

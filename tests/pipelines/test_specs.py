@@ -5,8 +5,8 @@ import threading
 import pytest
 from tests.pipelines.conftest import pipeline, step
 
-from fairlead.kernel import Actor, Invalid, NotFound
-from fairlead.pipelines import (
+from trimtab.kernel import Actor, Invalid, NotFound
+from trimtab.pipelines import (
     KeyTaken,
     PipelineSpec,
     RunStatus,
@@ -16,7 +16,7 @@ from fairlead.pipelines import (
     list_pipeline_runs,
     submit,
 )
-from fairlead.store import Store, events
+from trimtab.store import Store, events
 
 GOOD = step("a")
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from fairlead.declare import Condition, Metric, Threshold
-from fairlead.evaluation import evaluate, judge, save_evaluation
-from fairlead.kernel import Actor, digest_of_bytes
-from fairlead.registry import Approval, Artifact, Lineage, ModelArtifacts, Version, approve, register_version
-from fairlead.store import Store
+from trimtab.declare import Condition, Metric, Threshold
+from trimtab.evaluation import evaluate, judge, save_evaluation
+from trimtab.kernel import Actor, digest_of_bytes
+from trimtab.registry import Approval, Artifact, Lineage, ModelArtifacts, Version, approve, register_version
+from trimtab.store import Store
 
 ANN, BOB = Actor("ann"), Actor("bob")
 CODE, ENVIRONMENT, FEATURES, POLICY = (digest_of_bytes(text) for text in (b"code", b"env", b"features", b"policy"))

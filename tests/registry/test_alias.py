@@ -3,7 +3,7 @@
 import pytest
 from tests.registry.cases import BOB, approved, registered
 
-from fairlead.registry import (
+from trimtab.registry import (
     ModelMissing,
     NameNotUsable,
     NotApproved,
@@ -14,7 +14,7 @@ from fairlead.registry import (
     get_version,
     set_alias,
 )
-from fairlead.store import Store, events
+from trimtab.store import Store, events
 
 
 def test_moving_an_alias_says_from_where_to_where(store: Store) -> None:

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from tests.registry.cases import BOB, registered
 
-from fairlead.kernel import Call, Invalid, NotFound, Permission
-from fairlead.registry import GateFailed, ReasonMissing, Status, get_version, routes
-from fairlead.registry.api import AliasRequest, ApproveRequest, ReasonRequest
-from fairlead.store import Store
+from trimtab.kernel import Call, Invalid, NotFound, Permission
+from trimtab.registry import GateFailed, ReasonMissing, Status, get_version, routes
+from trimtab.registry.api import AliasRequest, ApproveRequest, ReasonRequest
+from trimtab.store import Store
 
 VERSION = "/api/v1/models/{model}/versions/{version}"
 

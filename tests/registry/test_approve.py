@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from tests.registry.cases import ANN, BOB, approved, artifacts, lineage, registered
 
-from fairlead.kernel import SYSTEM, Actor, canonical, digest_of_bytes
-from fairlead.registry import (
+from trimtab.kernel import SYSTEM, Actor, canonical, digest_of_bytes
+from trimtab.registry import (
     ApprovalVoid,
     AuthorApproves,
     Covered,
@@ -32,7 +32,7 @@ from fairlead.registry import (
     retire,
     set_alias,
 )
-from fairlead.store import Blobs, LocalBlobs, RowsDamaged, Store, events
+from trimtab.store import Blobs, LocalBlobs, RowsDamaged, Store, events
 
 
 def test_an_approval_is_bound_to_everything_it_covers(store: Store) -> None:
@@ -124,7 +124,7 @@ def test_an_approval_by_an_author_does_not_hold_however_it_came_about(store: Sto
 
 
 def test_a_version_from_before_the_rule_keeps_its_digest(sqlite_store: Store) -> None:
-    """Approvals that were given before Fairlead knew this rule are bound to a record without it."""
+    """Approvals that were given before Trimtab knew this rule are bound to a record without it."""
     covered = registered(sqlite_store, ANN).covers()
     assert b"other_than_author" not in canonical(covered)
     assert b"other_than_author" in canonical(msgspec.structs.replace(covered, other_than_author=True))

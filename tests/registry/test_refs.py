@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.kernel import Invalid
-from fairlead.registry import NameNotUsable, VersionRef
+from trimtab.kernel import Invalid
+from trimtab.registry import NameNotUsable, VersionRef
 
 models = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,99}", fullmatch=True)
 numbers = st.integers(1, 999_999_999)

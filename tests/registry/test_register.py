@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from tests.registry.cases import ANN, BOB, artifacts, evaluated, lineage, registered
 
-from fairlead.kernel import VirtualClock, digest_of_bytes
-from fairlead.registry import (
+from trimtab.kernel import VirtualClock, digest_of_bytes
+from trimtab.registry import (
     ModelMissing,
     NameNotUsable,
     NotRegistrable,
@@ -20,7 +20,7 @@ from fairlead.registry import (
     list_models,
     list_versions,
 )
-from fairlead.store import Store, events
+from trimtab.store import Store, events
 
 
 def test_a_version_holds_what_it_was_made_from(store: Store) -> None:
@@ -161,7 +161,7 @@ def test_an_evaluation_of_the_same_model_in_another_format_counts(sqlite_store: 
 
 @pytest.mark.parametrize("name", ["", "la te", "9", "late@1", "x" * 101])
 def test_names_of_models(sqlite_store: Store, name: str) -> None:
-    from fairlead.registry import register_version
+    from trimtab.registry import register_version
 
     with sqlite_store.change(ANN, "x") as change, pytest.raises(NameNotUsable):
         register_version(change, model=name, artifacts=artifacts(sqlite_store), lineage=lineage(sqlite_store))

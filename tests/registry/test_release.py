@@ -12,18 +12,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 from tests.registry.cases import BOB, approved, registered
 
-from fairlead.kernel import (
+from trimtab.kernel import (
     Actor,
     Conflict,
-    FairleadError,
     Invalid,
     Refused,
     Settings,
+    TrimtabError,
     VirtualClock,
     canonical,
     digest_of_bytes,
 )
-from fairlead.registry import (
+from trimtab.registry import (
     ApprovalVoid,
     Artifact,
     Limits,
@@ -46,14 +46,14 @@ from fairlead.registry import (
     release_for,
     revoke_release,
 )
-from fairlead.store import Store, events, open_store
+from trimtab.store import Store, events, open_store
 
 
 def test_a_release_says_what_the_loader_needs(store: Store) -> None:
     version, approval = approved(store)
     release = release_for(store, "late@1")
     said = release.statement
-    assert (said.type, release.ref, said.format) == ("fairlead.release/v1", "late@1", "skops")
+    assert (said.type, release.ref, said.format) == ("trimtab.release/v1", "late@1", "skops")
     assert (said.artifact, said.signature, said.sample) == (
         version.artifacts.model, version.artifacts.signature, version.artifacts.sample,
     )  # fmt: skip
@@ -157,7 +157,7 @@ def test_a_right_signature_on_other_words_is_no_release(sqlite_store: Store, wor
             text("UPDATE registry_releases SET release = :release, digest = :digest"),
             {"release": msgspec.json.encode(forged).decode(), "digest": forged.digest},
         )
-    with pytest.raises(FairleadError) as raised:
+    with pytest.raises(TrimtabError) as raised:
         check_release(sqlite_store, forged)
     # A word about which version it is leads to that one, which is not there or not approved.
     expected = {"model": ModelMissing, "version": NotApproved}.get(word, ReleaseRefused)
@@ -268,7 +268,7 @@ def test_another_home_is_trusted_only_by_its_key(sqlite_store: Store, tmp_path: 
     approved(sqlite_store)
     release = release_for(sqlite_store, "late@1")
     home = sqlite_store.settings.home_path
-    settings = Settings(home=str(tmp_path / "other"), database=f"sqlite:///{home / 'fairlead.db'}")
+    settings = Settings(home=str(tmp_path / "other"), database=f"sqlite:///{home / 'trimtab.db'}")
     other = open_store(settings, clock=clock)
     other.blobs = sqlite_store.blobs
     try:

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.kernel import Actor, Call, Conflict, Permission, Query, Refused, Route
-from fairlead.server import Access, Doors, create_app
-from fairlead.server.receipts import NoticingStore
-from fairlead.store import Event, Store, Subject
+from trimtab.kernel import Actor, Call, Conflict, Permission, Query, Refused, Route
+from trimtab.server import Access, Doors, create_app
+from trimtab.server.receipts import NoticingStore
+from trimtab.store import Event, Store, Subject
 
 with warnings.catch_warnings():
     # Starlette would rather have httpx2; httpx is what our other tests use.

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from fairlead.kernel import Permission, Route
-from fairlead.server import BadRoute
-from fairlead.store import Store
+from trimtab.kernel import Permission, Route
+from trimtab.server import BadRoute
+from trimtab.store import Store
 
 PARTS = {"error", "code", "what", "where", "why", "next"}
 
@@ -23,19 +23,19 @@ def test_an_answer_is_the_handlers_value(client: httpx.Client) -> None:
 
 
 def test_a_change_carries_its_reason_in_and_its_receipt_out(client: httpx.Client, sqlite_store: Store) -> None:
-    answer = client.post("/api/v1/notes", json={"text": "a"}, headers={"Fairlead-Because": "f%C3%BCr uns"})
+    answer = client.post("/api/v1/notes", json={"text": "a"}, headers={"Trimtab-Because": "f%C3%BCr uns"})
     assert (answer.status_code, answer.json()["because"]) == (201, "für uns")
-    assert answer.headers["fairlead-position"] == "0"
+    assert answer.headers["trimtab-position"] == "0"
     sqlite_store.checkpoint()
     again = client.post("/api/v1/notes", json={"text": "b"})
-    assert again.headers["fairlead-position"] == "1"
-    checkpoint = unquote(again.headers["fairlead-checkpoint"])
+    assert again.headers["trimtab-position"] == "1"
+    checkpoint = unquote(again.headers["trimtab-checkpoint"])
     assert checkpoint.startswith(sqlite_store.origin)
-    assert unquote(again.headers["fairlead-key"]).startswith(sqlite_store.origin)
+    assert unquote(again.headers["trimtab-key"]).startswith(sqlite_store.origin)
 
 
 def test_a_reading_has_no_receipt(client: httpx.Client) -> None:
-    assert "fairlead-position" not in client.get("/api/v1/notes/hello").headers
+    assert "trimtab-position" not in client.get("/api/v1/notes/hello").headers
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_every_mistake_is_answered_in_four_parts(
 
 
 def test_a_mistake_of_ours_is_logged_and_not_told(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR, logger="fairlead.server"):
+    with caplog.at_level(logging.ERROR, logger="trimtab.server"):
         answer = client.get("/api/v1/crash")
     assert "alice" not in answer.text
     assert "Traceback" not in answer.text

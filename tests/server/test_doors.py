@@ -5,10 +5,10 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from fairlead.kernel import Actor, Conflict, Invalid, NotFound, Permission, VirtualClock, parse_time
-from fairlead.server import has_active_token, is_loopback, issue_token, list_tokens, recognise, revoke_token
-from fairlead.server.doors import COOKIE
-from fairlead.store import Store
+from trimtab.kernel import Actor, Conflict, Invalid, NotFound, Permission, VirtualClock, parse_time
+from trimtab.server import has_active_token, is_loopback, issue_token, list_tokens, recognise, revoke_token
+from trimtab.server.doors import COOKIE
+from trimtab.store import Store
 
 READ = "/api/v1/notes/a"
 

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
-from fairlead.kernel import Actor, Permission
-from fairlead.server import Rooms, application, doors_of, issue_token
-from fairlead.server.api import Live
-from fairlead.store import Store
-from fairlead.tracking import start_run
+from trimtab.kernel import Actor, Permission
+from trimtab.server import Rooms, application, doors_of, issue_token
+from trimtab.server.api import Live
+from trimtab.store import Store
+from trimtab.tracking import start_run
 
 EXAMPLES = 3
 
@@ -24,8 +24,8 @@ EXAMPLES = 3
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real server over a small home."""
-    from fairlead.kernel import Settings
-    from fairlead.store import open_store
+    from trimtab.kernel import Settings
+    from trimtab.store import open_store
 
     store = open_store(Settings(home=str(tmp_path_factory.mktemp("home")), port=0))
     _fill(store)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from fairlead.kernel import Route
-from fairlead.server import Rooms, application, doors_of, is_described, openapi_of
-from fairlead.server.api import Live
-from fairlead.server.api import routes as own_routes
-from fairlead.store import Store
+from trimtab.kernel import Route
+from trimtab.server import Rooms, application, doors_of, is_described, openapi_of
+from trimtab.server.api import Live
+from trimtab.server.api import routes as own_routes
+from trimtab.store import Store
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fairlead.server import Rooms
-from fairlead.store import Store
+from trimtab.server import Rooms
+from trimtab.store import Store
 
 
 def test_the_loop_turns_though_endpoints_cannot_be_watched(
@@ -17,8 +17,8 @@ def test_the_loop_turns_though_endpoints_cannot_be_watched(
 
     ticked: list[int] = []
     rooms = Rooms(sqlite_store)
-    monkeypatch.setattr("fairlead.server.rooms.mind", fails)
-    monkeypatch.setattr("fairlead.server.rooms.MIND_EVERY_S", 0.01)
+    monkeypatch.setattr("trimtab.server.rooms.mind", fails)
+    monkeypatch.setattr("trimtab.server.rooms.MIND_EVERY_S", 0.01)
     monkeypatch.setattr(rooms.loop, "tick", lambda: ticked.append(1))
 
     async def minded() -> None:

@@ -20,13 +20,13 @@ Start = Callable[..., Started]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start `fairlead up` on a home of the test's own."""
+    """Start `trimtab up` on a home of the test's own."""
     running: list[Started] = []
-    environment = {**os.environ, "FAIRLEAD_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "TRIMTAB_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
 
     def up(*words: str, **more: str) -> Started:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from fairlead.cli import main; main()", "up", "--port", "0", *words],
+            [sys.executable, "-c", "from trimtab.cli import main; main()", "up", "--port", "0", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment | more, cwd=tmp_path,
         )  # fmt: skip
         running.append(process)
@@ -42,7 +42,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def _port(process: Started) -> int:
     assert process.stdout is not None
     line = process.stdout.readline()
-    if not line.startswith("Fairlead serves at "):
+    if not line.startswith("Trimtab serves at "):
         process.kill()
         pytest.fail(line + process.communicate()[1])
     return int(line.split()[3].rpartition(":")[2])
@@ -84,7 +84,7 @@ def test_a_server_answers_and_stops_cleanly(start: Start, tmp_path: Path) -> Non
     _until(port, "/v2/health/ready", 200)
     assert _ask(port, "/ui")[0] == 200
     assert _ask(port, "/api/v1/me")[1]["permission"] == "admin"
-    status, run = _ask(port, "/api/v1/runs", method="POST", body={"name": "x"}, Fairlead_Because="to see")
+    status, run = _ask(port, "/api/v1/runs", method="POST", body={"name": "x"}, Trimtab_Because="to see")
     assert status in (200, 201), run
     assert _ended(process) == (0, "")
     assert not address.exists()
@@ -126,8 +126,8 @@ def test_a_server_that_others_can_reach_needs_a_token(start: Start, tmp_path: Pa
     assert process.returncode == 1
     assert "the server would be open to everyone" in err
     subprocess.run(
-        [sys.executable, "-c", "from fairlead.cli import main; main()", "token", "create", "me", "--scope", "admin"],
-        env={**os.environ, "FAIRLEAD_HOME": str(tmp_path / "home")}, check=True, capture_output=True,
+        [sys.executable, "-c", "from trimtab.cli import main; main()", "token", "create", "me", "--scope", "admin"],
+        env={**os.environ, "TRIMTAB_HOME": str(tmp_path / "home")}, check=True, capture_output=True,
     )  # fmt: skip
     port = _port(start("--host", "0.0.0.0"))
     assert _ask(port, "/healthz")[0] == 200
@@ -155,6 +155,6 @@ def test_a_taken_port_is_told(start: Start) -> None:
 
 
 def test_names_that_are_set_are_answered(start: Start, tmp_path: Path) -> None:
-    process = start(FAIRLEAD_HOSTS="fairlead.example")
+    process = start(TRIMTAB_HOSTS="trimtab.example")
     _, err = process.communicate(timeout=60)
     assert (process.returncode, "open to everyone" in err) == (1, True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.serving.late import NAMES
 
-from fairlead.kernel import FairleadError
-from fairlead.serving import Ask, Gateway
+from trimtab.kernel import TrimtabError
+from trimtab.serving import Ask, Gateway
 
 
 @asynccontextmanager
@@ -39,8 +39,8 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen within 5 s")
 
 
-def problem_of(gateway: Gateway, ask: Ask, endpoint: str = "late") -> FairleadError:
-    with pytest.raises(FairleadError) as caught:
+def problem_of(gateway: Gateway, ask: Ask, endpoint: str = "late") -> TrimtabError:
+    with pytest.raises(TrimtabError) as caught:
         serve(gateway, lambda g: g.infer(endpoint, ask))
     assert all(caught.value.parts().values())
     return caught.value

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import skops.io as skops
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from fairlead.declare.records import ContractSpec, FeatureViewSpec, Field, FieldKind, FieldSpec, Latest, TimePart
-from fairlead.kernel import Actor, digest_of
-from fairlead.serving import Ask, Canary, Gateway, Input, NotServable, Released, Routing, set_routing
-from fairlead.store import Store
+from trimtab.declare.records import ContractSpec, FeatureViewSpec, Field, FieldKind, FieldSpec, Latest, TimePart
+from trimtab.kernel import Actor, digest_of
+from trimtab.serving import Ask, Canary, Gateway, Input, NotServable, Released, Routing, set_routing
+from trimtab.store import Store
 
 K = FieldKind
 ACTOR = Actor("tester")

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from tests.serving.late import ACTOR, FakeReleases, ask_for, gateway_of, some_rows
 
-from fairlead.kernel import Call, Invalid, NotFound, Permission, Refused
-from fairlead.serving import Canary, Gateway, routes
-from fairlead.serving.api import ENDPOINT, RemoveRequest, RouteRequest
-from fairlead.store import Store
+from trimtab.kernel import Call, Invalid, NotFound, Permission, Refused
+from trimtab.serving import Canary, Gateway, routes
+from trimtab.serving.api import ENDPOINT, RemoveRequest, RouteRequest
+from trimtab.store import Store
 
 ROUTING = f"{ENDPOINT}/routing"
 

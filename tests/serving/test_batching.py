@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlead.kernel import FairleadError, SystemClock
-from fairlead.serving import Input, Output, PredictionFailed, TooBusy, batching
-from fairlead.serving.batching import Batcher, Job
-from fairlead.serving.runtimes import Outputs, Rows
+from trimtab.kernel import SystemClock, TrimtabError
+from trimtab.serving import Input, Output, PredictionFailed, TooBusy, batching
+from trimtab.serving.batching import Batcher, Job
+from trimtab.serving.runtimes import Outputs, Rows
 
 
 class Slow:
@@ -36,8 +36,8 @@ class Slow:
         return {"prediction": numbers * 2}
 
 
-def deliver(jobs: Sequence[Job], outputs: Sequence[Outputs | FairleadError]) -> Sequence[Any]:
-    return [one if isinstance(one, FairleadError) else one["prediction"].tolist() for one in outputs]
+def deliver(jobs: Sequence[Job], outputs: Sequence[Outputs | TrimtabError]) -> Sequence[Any]:
+    return [one if isinstance(one, TrimtabError) else one["prediction"].tolist() for one in outputs]
 
 
 def job(*values: float) -> Job:

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from fairlead.kernel import VirtualClock
-from fairlead.serving.counting import Counting, counts_between
-from fairlead.serving.statistics import MIRROR, Tallies, Tally
-from fairlead.store import Store
+from trimtab.kernel import VirtualClock
+from trimtab.serving.counting import Counting, counts_between
+from trimtab.serving.statistics import MIRROR, Tallies, Tally
+from trimtab.store import Store
 
 NAME = ("late", 1, "")
 MINUTE = timedelta(minutes=1)

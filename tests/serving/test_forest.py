@@ -12,9 +12,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from tests.serving.late import INPUTS, history, plain
 
-from fairlead.serving import Input
-from fairlead.serving.runtimes import Rows
-from fairlead.serving.sklearn_runtime import SklearnRuntime
+from trimtab.serving import Input
+from trimtab.serving.runtimes import Rows
+from trimtab.serving.sklearn_runtime import SklearnRuntime
 
 FAST = "scikit-learn, trees at once"
 NUMBERS = tuple(column for column in INPUTS if column.kind != "category")
@@ -73,7 +73,7 @@ CASES = [
 def test_the_fast_path_gives_the_same_bits(
     model: Any, target: Any, columns: tuple[Input, ...], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairlead.serving.forest.WALKS_AT_ONCE", at_once)
+    monkeypatch.setattr("trimtab.serving.forest.WALKS_AT_ONCE", at_once)
     model = fitted(model, target, columns)
     rows = nasty(columns)
     runtime = SklearnRuntime(model, columns, sample=rows[:30])
@@ -101,7 +101,7 @@ def test_the_public_path_is_what_anybody_would_call() -> None:
 
 
 def test_a_path_that_differs_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fairlead.serving import forest
+    from trimtab.serving import forest
 
     model = fitted(*CASES[0][:2])
     real = forest.Forest.predict

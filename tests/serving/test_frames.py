@@ -1,6 +1,6 @@
 """Frames: what was written is read back; what was torn or damaged is told from it."""
 
-from fairlead.serving.frames import Entry, Frame, Layout, Opening, Scan, framed, frames_in
+from trimtab.serving.frames import Entry, Frame, Layout, Opening, Scan, framed, frames_in
 
 OPENING = Opening(1, "S1", "late", 7)
 LAYOUT = Layout(0, "late", 3, "sha256:x", (("distance", "float"),), (("probability", "float"), ("label", "text")))

@@ -25,9 +25,9 @@ from tests.serving.late import (
     trained,
 )
 
-from fairlead.features import OnlineStore, fill
-from fairlead.kernel import Conflict, Invalid, NotFound, Refused, SystemClock, VirtualClock
-from fairlead.serving import (
+from trimtab.features import OnlineStore, fill
+from trimtab.kernel import Conflict, Invalid, NotFound, Refused, SystemClock, VirtualClock
+from trimtab.serving import (
     Ask,
     Gateway,
     Input,
@@ -36,7 +36,7 @@ from fairlead.serving import (
     find_decision,
     sealed_segments,
 )
-from fairlead.store import Store
+from trimtab.store import Store
 
 
 @pytest.fixture
@@ -349,7 +349,7 @@ def test_latency_is_measured_on_the_path_that_serves(sqlite_store: Store, models
     import pyarrow.parquet as pq
     from tests.serving.late import parquet_of
 
-    from fairlead.serving import measure_latency
+    from trimtab.serving import measure_latency
 
     sample = pq.read_table(io.BytesIO(parquet_of(history(40, seed=9)[0])))
     found = measure_latency(models[1], sample, inputs=INPUTS, measured_at=NOON, n=200, clock=SystemClock())

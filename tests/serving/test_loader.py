@@ -17,11 +17,11 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import GradientBoostingClassifier
 from tests.serving.late import ALLOWED, INPUTS, FakeReleases, some_rows
 
-import fairlead.serving
-from fairlead.kernel import Refused, digest_of_bytes
-from fairlead.serving import Input, Loader, LoadRefused
-from fairlead.serving.runtimes import Rows
-from fairlead.store import LocalBlobs, Store
+import trimtab.serving
+from trimtab.kernel import Refused, digest_of_bytes
+from trimtab.serving import Input, Loader, LoadRefused
+from trimtab.serving.runtimes import Rows
+from trimtab.store import LocalBlobs, Store
 
 RAN: list[str] = []
 
@@ -84,7 +84,7 @@ def test_bytes_changed_on_disk_are_refused(
     path = sqlite_store.blobs.local_path(released.digest)
     path.chmod(0o644)
     path.write_bytes(skops.dumps(models[2]))
-    assert "fairlead verify" in refused(loader).next
+    assert "trimtab verify" in refused(loader).next
 
 
 def test_a_blob_store_that_lies_is_noticed(
@@ -182,7 +182,7 @@ def test_a_type_that_is_not_listed_is_refused_and_named(
 def test_an_archive_that_would_fill_the_memory_is_refused(
     sqlite_store: Store, releases: FakeReleases, loader: Loader, models: dict[int, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fairlead.serving.loader, "UNPACKED_LIMIT", 1000)
+    monkeypatch.setattr(trimtab.serving.loader, "UNPACKED_LIMIT", 1000)
     releases.release(sqlite_store, 1, models[1])
     assert "unpacks" in refused(loader).why
 
@@ -196,7 +196,7 @@ def test_a_sample_of_other_columns_is_refused(
 
 
 def test_the_room_never_imports_what_unpickles() -> None:
-    folder = Path(fairlead.serving.__file__).parent
+    folder = Path(trimtab.serving.__file__).parent
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.kernel import VirtualClock
-from fairlead.serving import (
+from trimtab.kernel import VirtualClock
+from trimtab.serving import (
     Decision,
     DecisionLog,
     DecisionUnknown,
@@ -20,13 +20,13 @@ from fairlead.serving import (
     find_decision,
     sealed_segments,
 )
-from fairlead.serving import log as log_module
-from fairlead.serving import segments as segments_module
-from fairlead.serving.frames import Entry, Layout
-from fairlead.serving.log import decisions_folder
-from fairlead.serving.records import Kind, OutputKind
-from fairlead.serving.segments import micros
-from fairlead.store import Store
+from trimtab.serving import log as log_module
+from trimtab.serving import segments as segments_module
+from trimtab.serving.frames import Entry, Layout
+from trimtab.serving.log import decisions_folder
+from trimtab.serving.records import Kind, OutputKind
+from trimtab.serving.segments import micros
+from trimtab.store import Store
 
 
 def layout(version: int = 1, kind: Kind = "float") -> Layout:
@@ -102,7 +102,7 @@ def test_the_same_decisions_seal_to_the_same_bytes(sqlite_store: Store) -> None:
     write(log, sqlite_store, 50)
     (path,) = files(sqlite_store)
     data = path.read_bytes()
-    from fairlead.serving.segments import parquet_of, table_of
+    from trimtab.serving.segments import parquet_of, table_of
 
     assert parquet_of(table_of(data)) == parquet_of(table_of(data))
 
@@ -110,7 +110,7 @@ def test_the_same_decisions_seal_to_the_same_bytes(sqlite_store: Store) -> None:
 def test_a_large_segment_is_sealed_by_a_process_of_its_own(
     sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fairlead.serving import sealing
+    from trimtab.serving import sealing
 
     log = DecisionLog(sqlite_store)
     ids = write(log, sqlite_store, 200)

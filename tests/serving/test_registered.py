@@ -15,9 +15,9 @@ from sqlalchemy import text
 from tests.registry.cases import ANN, BOB, CODE, ENVIRONMENT, evaluated
 from tests.serving.late import NAMES, VIEW, ask_for, history, plain, trained
 
-from fairlead.features import digest_of_view, register_view
-from fairlead.kernel import Refused
-from fairlead.registry import (
+from trimtab.features import digest_of_view, register_view
+from trimtab.kernel import Refused
+from trimtab.registry import (
     Limits,
     Lineage,
     ModelArtifacts,
@@ -27,7 +27,7 @@ from fairlead.registry import (
     release_for,
     revoke_release,
 )
-from fairlead.serving import (
+from trimtab.serving import (
     Ask,
     Canary,
     Gateway,
@@ -38,8 +38,8 @@ from fairlead.serving import (
     find_decision,
     set_routing,
 )
-from fairlead.store import Store
-from fairlead.tracking import ALLOWED_TYPES, PackedModel, pack_model
+from trimtab.store import Store
+from trimtab.tracking import ALLOWED_TYPES, PackedModel, pack_model
 
 
 def entered(store: Store, packed: PackedModel, *, limits: Limits | None = None, released: bool = True) -> Version:
@@ -196,7 +196,7 @@ def test_a_version_that_is_gone_leaves_its_place_and_a_row_that_cannot_be_read_i
         gateway = Gateway(sqlite_store, releases=RegisteredReleases(sqlite_store), allowed=ALLOWED_TYPES)
         await gateway.start()
         try:
-            with closing(sqlite3.connect(sqlite_store.settings.home_path / "fairlead.db")) as connection, connection:
+            with closing(sqlite3.connect(sqlite_store.settings.home_path / "trimtab.db")) as connection, connection:
                 connection.execute(statement)
             await gateway.recheck()
             return gateway.status()[0]

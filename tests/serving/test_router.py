@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.serving.records import Canary, Routing
-from fairlead.serving.router import Route, Target, share_of
+from trimtab.serving.records import Canary, Routing
+from trimtab.serving.router import Route, Target, share_of
 
 IDS = [f"01J{i:023d}" for i in range(20_000)]
 

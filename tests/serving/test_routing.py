@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from tests.serving.late import ACTOR, FakeReleases, route
 
-from fairlead.kernel import Invalid, NotFound, Refused, digest_of
-from fairlead.serving import Canary, Released, Routing, get_endpoint, list_endpoints, remove_endpoint, set_routing
-from fairlead.serving.routing import revisions
-from fairlead.store import Store
+from trimtab.kernel import Invalid, NotFound, Refused, digest_of
+from trimtab.serving import Canary, Released, Routing, get_endpoint, list_endpoints, remove_endpoint, set_routing
+from trimtab.serving.routing import revisions
+from trimtab.store import Store
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_version_without_a_release_is_refused_in_any_place(store: Store, gate:
             canary={3: 5.0} if place == "canary" else None,
             shadow=(3,) if place == "shadow" else (),
         )
-    assert "fairlead approve late@3" in caught.value.next
+    assert "trimtab approve late@3" in caught.value.next
     assert get_endpoint(store, "late").revision == 1
     assert len(events(store)) == 1
 

@@ -16,15 +16,15 @@ from tests.serving.late import (
     some_rows,
 )
 
-from fairlead.kernel import NotFound, Settings
-from fairlead.serving import (
+from trimtab.kernel import NotFound, Settings
+from trimtab.serving import (
     Gateway,
     NotReady,
     Released,
     decisions,
     remove_endpoint,
 )
-from fairlead.store import Store, open_store
+from trimtab.store import Store, open_store
 
 
 def test_routing_changes_under_load_with_no_failed_request(
@@ -223,7 +223,7 @@ class SlowReleases(FakeReleases):
         self.slow: tuple[str, int] | None = None
 
     def checked(self, model: str, version: int) -> Released:
-        if (model, version) == self.slow and threading.current_thread().name.startswith("fairlead-load"):
+        if (model, version) == self.slow and threading.current_thread().name.startswith("trimtab-load"):
             assert self.let_go.wait(20)
         return super().checked(model, version)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.serving.late import FakeReleases, ask_for, gateway_of, history, plain, route
 
-from fairlead.serving import Ask, Decision, Gateway, counts_between, decisions
-from fairlead.store import Store
+from trimtab.serving import Ask, Decision, Gateway, counts_between, decisions
+from trimtab.store import Store
 
 
 def answered(store: Store, releases: FakeReleases, asks: list[Ask]) -> tuple[Gateway, list[Decision]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairlead.serving.statistics import Histogram, Tally
+from trimtab.serving.statistics import Histogram, Tally
 
 
 def test_quantiles_are_right_to_a_few_percent() -> None:

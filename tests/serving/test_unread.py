@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.monitoring.served import HOUR, START, Served, move
 
-from fairlead.serving import Marks, decisions, read_unread
-from fairlead.serving.log import decisions_folder
-from fairlead.store import Store
+from trimtab.serving import Marks, decisions, read_unread
+from trimtab.serving.log import decisions_folder
+from trimtab.store import Store
 
 
 class Reader:

@@ -6,8 +6,8 @@ from typing import ClassVar
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 
-from fairlead.kernel import Actor
-from fairlead.store import Event, Receipt, Store, Subject
+from trimtab.kernel import Actor
+from trimtab.store import Event, Receipt, Store, Subject
 
 tables = MetaData()
 thing_table = Table("test_things", tables, Column("id", String(26), primary_key=True), Column("n", Integer))

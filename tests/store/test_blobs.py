@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
-from fairlead.kernel import Invalid, MissingExtra, NotFound, Settings, Unavailable, digest_of_bytes, digest_of_file
-from fairlead.store import Blobs, Damaged, LocalBlobs
-from fairlead.store.blobs import S3Blobs, blobs_of
+from trimtab.kernel import Invalid, MissingExtra, NotFound, Settings, Unavailable, digest_of_bytes, digest_of_file
+from trimtab.store import Blobs, Damaged, LocalBlobs
+from trimtab.store.blobs import S3Blobs, blobs_of
 
 NEVER = digest_of_bytes(b"never written")
 
@@ -122,16 +122,16 @@ def test_who_checks_again_and_again_reads_only_what_somebody_has_written_to(
         read.append(path)
         return digest_of_file(path)
 
-    monkeypatch.setattr("fairlead.store.blobs.local.digest_of_file", digest_of)
+    monkeypatch.setattr("trimtab.store.blobs.local.digest_of_file", digest_of)
     for _ in range(3):
         blobs.check(digest)
     assert len(read) == 3, "it was written a moment ago"
-    monkeypatch.setattr("fairlead.store.blobs.local._SETTLED_S", -1.0)
+    monkeypatch.setattr("trimtab.store.blobs.local._SETTLED_S", -1.0)
     for _ in range(3):
         blobs.check(digest)
     assert len(read) == 4
     with monkeypatch.context() as later:
-        later.setattr("fairlead.store.blobs.local._BELIEVED_S", -1.0)
+        later.setattr("trimtab.store.blobs.local._BELIEVED_S", -1.0)
         blobs.check(digest)
     assert len(read) == 5, "a day is over"
     was = path.stat()
@@ -227,7 +227,7 @@ def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(MissingExtra) as caught:
         S3Blobs("s3://models", endpoint="", cache=tmp_path)
-    assert caught.value.next == "pip install 'fairlead[s3]'"
+    assert caught.value.next == "pip install 'trimtab[s3]'"
 
 
 def test_a_missing_bucket_is_an_error_of_ours(s3: str, s3_blobs: S3Blobs, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from fairlead.kernel import Actor, Invalid, Settings, Unavailable
-from fairlead.store import Database, DatabaseDamaged, Store, events, open_store
-from fairlead.store.disk import Disk
+from trimtab.kernel import Actor, Invalid, Settings, Unavailable
+from trimtab.store import Database, DatabaseDamaged, Store, events, open_store
+from trimtab.store.disk import Disk
 
 
 def test_a_reader_cannot_write(store: Store, things: Table) -> None:
@@ -55,7 +55,7 @@ def test_an_unreachable_server_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_a_locked_file_is_unavailable(sqlite_store: Store, actor: Actor, fill: Callable) -> None:
-    path = sqlite_store.settings.home_path / "fairlead.db"
+    path = sqlite_store.settings.home_path / "trimtab.db"
     fill(sqlite_store, 1)
     impatient = Database(f"sqlite:///{path}", wait_s=0.1)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -93,14 +93,14 @@ def test_a_change_that_takes_too_long_does_not_block_the_others_for_ever(tmp_pat
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "fairlead.db").write_bytes(b"this is not a database, whatever its name says" * 100)
+    (tmp_path / "trimtab.db").write_bytes(b"this is not a database, whatever its name says" * 100)
     with pytest.raises(DatabaseDamaged) as caught:
         open_store(Settings(home=str(tmp_path)))
     assert "backup" in caught.value.next
 
 
 def test_a_home_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
-    (tmp_path / "fairlead.db").mkdir()
+    (tmp_path / "trimtab.db").mkdir()
     with pytest.raises(Unavailable, match="cannot be opened"):
         open_store(Settings(home=str(tmp_path)))
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fairlead.kernel import Refused
-from fairlead.store import Store, Witness, open_store, verify
-from fairlead.store.ledger.keys import Keys
-from fairlead.store.ledger.notes import SigningKey
+from trimtab.kernel import Refused
+from trimtab.store import Store, Witness, open_store, verify
+from trimtab.store.ledger.keys import Keys
+from trimtab.store.ledger.notes import SigningKey
 
-ORIGIN = "fairlead.ledger/01TEST"
+ORIGIN = "trimtab.ledger/01TEST"
 
 
 def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert str(Keys(tmp_path / "keys").of(ORIGIN).public) == str(made.public) == keys.public(ORIGIN)
-    assert str(keys.of("fairlead.ledger/OTHER").public) != str(made.public)
+    assert str(keys.of("trimtab.ledger/OTHER").public) != str(made.public)
 
 
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_half_a_line_of_a_killed_process_costs_only_itself(tmp_path: Path) -> No
     Witness(tmp_path).remember(note(key, 3), key=str(key.public))
     (file,) = tmp_path.iterdir()
     with file.open("ab") as opened:
-        opened.write(b'\n{"note":"fairl')
+        opened.write(b'\n{"note":"trim')
     Witness(tmp_path).remember(note(key, 4), key=str(key.public))
     assert [checkpoint.size for checkpoint in Witness(tmp_path).checkpoints(ORIGIN)] == [3, 4]
 
@@ -115,7 +115,7 @@ def test_a_store_remembers_what_it_signed(store: Store, fill: Callable) -> None:
 def test_another_home_signs_with_its_own_key(store: Store, fill: Callable, tmp_path: Path) -> None:
     fill(store, 2)
     if store.database.is_sqlite:
-        url = f"sqlite:///{store.settings.home_path / 'fairlead.db'}"
+        url = f"sqlite:///{store.settings.home_path / 'trimtab.db'}"
     else:
         url = store.settings.database
     other = open_store(msgspec.structs.replace(store.settings, home=str(tmp_path / "other"), database=url))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.kernel import Invalid
-from fairlead.store import Checkpoint, PublicKey
-from fairlead.store.ledger.notes import SigningKey
+from trimtab.kernel import Invalid
+from trimtab.store import Checkpoint, PublicKey
+from trimtab.store.ledger.notes import SigningKey
 
 # The example of Go's golang.org/x/mod/sumdb/note.
 GO_PRIVATE = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
@@ -24,7 +24,7 @@ C2SP = (
     "— example.com/behind-the-sofa "
     "Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n"
 )
-KEY = SigningKey.make("fairlead.ledger/01TEST")
+KEY = SigningKey.make("trimtab.ledger/01TEST")
 
 
 def test_the_note_of_go_is_made_and_checked() -> None:

@@ -18,10 +18,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-import fairlead
-from fairlead.kernel import Settings, StartedClock, SystemClock, VirtualClock
-from fairlead.store import Database, NewerDatabase, clock_of, events, metadata, open_store, verify
-from fairlead.store.migrate import FOLDER, bring_up_to_date, revisions, upgrade_to
+import trimtab
+from trimtab.kernel import Settings, StartedClock, SystemClock, VirtualClock
+from trimtab.store import Database, NewerDatabase, clock_of, events, metadata, open_store, verify
+from trimtab.store.migrate import FOLDER, bring_up_to_date, revisions, upgrade_to
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ def postgres_emptied() -> Callable[[str], None]:
 
 
 def database_of(settings: Settings) -> Database:
-    return Database(settings.database or f"sqlite:///{settings.home_path / 'fairlead.db'}")
+    return Database(settings.database or f"sqlite:///{settings.home_path / 'trimtab.db'}")
 
 
 def import_every_table() -> None:
-    for module in pkgutil.iter_modules(fairlead.__path__):
-        if (Path(fairlead.__path__[0]) / module.name / "tables.py").exists():
-            importlib.import_module(f"fairlead.{module.name}.tables")
+    for module in pkgutil.iter_modules(trimtab.__path__):
+        if (Path(trimtab.__path__[0]) / module.name / "tables.py").exists():
+            importlib.import_module(f"trimtab.{module.name}.tables")
 
 
 def test_the_migrations_are_one_chain() -> None:
@@ -86,7 +86,7 @@ def test_an_older_filled_database_keeps_what_it_holds(fresh: Settings, clock: Vi
         upgrade_to(connection, "0003_features")
         tables = {name for name in inspect(connection).get_table_names() if not name.startswith("ledger_")}
         filled = fill_every_table(connection, tables - {"alembic_version"})
-        connection.execute(text("INSERT INTO ledger_head VALUES (1, 'fairlead.ledger/OLD', 0, '')"))
+        connection.execute(text("INSERT INTO ledger_head VALUES (1, 'trimtab.ledger/OLD', 0, '')"))
     old.dispose()
     # The ledger's own tables are of 0001, so the code of today fills them as the code of then did.
     store = open_store_at(fresh, clock, "0003_features")
@@ -99,7 +99,7 @@ def test_an_older_filled_database_keeps_what_it_holds(fresh: Settings, clock: Vi
     old.dispose()
 
     store = open_store(fresh, clock=clock)
-    assert store.origin == "fairlead.ledger/OLD"
+    assert store.origin == "trimtab.ledger/OLD"
     assert len(events(store, limit=1000)) == 300
     found = verify(store)
     assert (found.kind, found.events, found.root) == ("intact", 300, old_root)
@@ -115,7 +115,7 @@ def test_an_older_filled_database_keeps_what_it_holds(fresh: Settings, clock: Vi
 
 def open_store_at(settings: Settings, clock: VirtualClock, revision: str) -> object:
     """Open a store on an older schema, as the code of its time did: without migrating it."""
-    from fairlead.store import migrate
+    from trimtab.store import migrate
 
     original = migrate.revisions
     migrate.revisions = lambda: original()[: original().index(revision) + 1]
@@ -143,8 +143,8 @@ def test_an_up_to_date_database_opens_quickly_and_without_alembic(fresh: Setting
     open_store(fresh).close()
     program = (
         "import sys, time, msgspec\n"
-        "from fairlead.kernel import Settings\n"
-        "from fairlead.store import open_store\n"
+        "from trimtab.kernel import Settings\n"
+        "from trimtab.store import open_store\n"
         "settings = msgspec.json.decode(sys.argv[1], type=Settings)\n"
         "best = 9.0\n"
         "for _ in range(15):\n"
@@ -164,8 +164,8 @@ def test_an_up_to_date_database_opens_quickly_and_without_alembic(fresh: Setting
 def test_many_may_open_a_new_database_at_once(fresh: Settings) -> None:
     program = (
         "import sys, msgspec\n"
-        "from fairlead.kernel import Settings\n"
-        "from fairlead.store import open_store\n"
+        "from trimtab.kernel import Settings\n"
+        "from trimtab.store import open_store\n"
         "store = open_store(msgspec.json.decode(sys.argv[1], type=Settings))\n"
         "print(store.origin)\n"
         "store.close()\n"
@@ -206,7 +206,7 @@ def test_a_failed_migration_leaves_the_database_as_it_was(fresh: Settings, monke
         upgrade_to(connection, "0003_features")
         raise ZeroDivisionError
 
-    monkeypatch.setattr("fairlead.store.migrate.upgrade_to", broken)
+    monkeypatch.setattr("trimtab.store.migrate.upgrade_to", broken)
     with pytest.raises(ZeroDivisionError):
         bring_up_to_date(database, name="x")
     with database.read() as connection:

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from fairlead.kernel import Actor, Settings, Unavailable, VirtualClock
-from fairlead.store import AlreadyDone, Checkpoint, Database, Store, events, export_log, open_store, verify
+from trimtab.kernel import Actor, Settings, Unavailable, VirtualClock
+from trimtab.store import AlreadyDone, Checkpoint, Database, Store, events, export_log, open_store, verify
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_sequencer_that_hangs_is_not_waited_for_for_ever(
     store.database.dispose()
     store.database = store._ledger._database = Database(postgres_url, wait_s=0.2)
     with psycopg.connect(postgres_url) as stuck:
-        stuck.execute("SELECT pg_advisory_xact_lock(hashtextextended('fairlead.ledger.' || current_schema(), 0))")
+        stuck.execute("SELECT pg_advisory_xact_lock(hashtextextended('trimtab.ledger.' || current_schema(), 0))")
         with pytest.raises(Unavailable) as caught, store.change(actor) as change:
             change.record(thing_made(thing="late", n=1))
     assert "was committed" in caught.value.what
@@ -138,7 +138,7 @@ def test_a_connection_that_the_server_closed_is_replaced(
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [postgres_schema]
         )
-    monkeypatch.setattr("fairlead.store.database.IDLE_S", -1.0)
+    monkeypatch.setattr("trimtab.store.database.IDLE_S", -1.0)
     fill(store, 1)
     assert len(events(store)) == 2
 

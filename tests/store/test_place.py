@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from fairlead.kernel import Actor, Unavailable
-from fairlead.store import Event, Store, Subject, events
+from trimtab.kernel import Actor, Unavailable
+from trimtab.store import Event, Store, Subject, events
 
 
 class Noted(Event, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class Noted(Event, frozen=True, kw_only=True):
         return (Subject("note", self.text),)
 
 
-FILES = ("fairlead.db", "fairlead.db-wal", "fairlead.db-shm")
+FILES = ("trimtab.db", "trimtab.db-wal", "trimtab.db-shm")
 
 
 def note(store: Store, text: str) -> None:
@@ -41,7 +41,7 @@ def test_nothing_is_written_to_a_file_that_was_moved(sqlite_store: Store, home: 
             note(sqlite_store, "lost")
         with pytest.raises(Unavailable, match="moved or removed"):
             events(sqlite_store)
-    assert not (home / "fairlead.db").exists()
+    assert not (home / "trimtab.db").exists()
     move(tmp_path / "aside", home)
     note(sqlite_store, "after")
     assert [event.data["text"] for event in events(sqlite_store)] == ["before", "after"]
@@ -50,10 +50,10 @@ def test_nothing_is_written_to_a_file_that_was_moved(sqlite_store: Store, home: 
 def test_another_file_in_its_place_is_not_taken_for_it(sqlite_store: Store, home: Path, tmp_path: Path) -> None:
     note(sqlite_store, "before")
     move(home, tmp_path / "aside")
-    (home / "fairlead.db").write_bytes((tmp_path / "aside" / "fairlead.db").read_bytes())
+    (home / "trimtab.db").write_bytes((tmp_path / "aside" / "trimtab.db").read_bytes())
     with pytest.raises(Unavailable, match="Another file stands in its place"):
         note(sqlite_store, "lost")
-    (home / "fairlead.db").unlink()
+    (home / "trimtab.db").unlink()
     move(tmp_path / "aside", home)
     note(sqlite_store, "after")
 

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from fairlead.kernel import NotFound
-from fairlead.store import (
+from trimtab.kernel import NotFound
+from trimtab.store import (
     Checkpoint,
     PublicKey,
     RowsDamaged,
@@ -73,8 +73,8 @@ def test_an_event_whose_body_was_changed_is_not_proved(sqlite_store: Store, fill
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Store:
     from tests.store.conftest import ThingMade
 
-    from fairlead.kernel import Actor, Settings
-    from fairlead.store import open_store
+    from trimtab.kernel import Actor, Settings
+    from trimtab.store import open_store
 
     store = open_store(Settings(home=str(tmp_path_factory.mktemp("grown"))))
     with store.change(Actor("tester"), "filling") as change:

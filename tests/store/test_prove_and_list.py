@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from fairlead.kernel import Actor, Invalid, NotFound, VirtualClock
-from fairlead.store import (
+from trimtab.kernel import Actor, Invalid, NotFound, VirtualClock
+from trimtab.store import (
     Checkpoint,
     InclusionProof,
     Store,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.store.ledger.proofs import consistency_path, includes, inclusion_path, is_consistent, root_at
-from fairlead.store.ledger.tree import EMPTY_ROOT, Frontier, leaf_hash
+from trimtab.store.ledger.proofs import consistency_path, includes, inclusion_path, is_consistent, root_at
+from trimtab.store.ledger.tree import EMPTY_ROOT, Frontier, leaf_hash
 
 UP_TO = 70
 

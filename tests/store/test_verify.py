@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from fairlead.kernel import Actor, Settings, VirtualClock
-from fairlead.store import Event, Store, Subject, VerificationKind, Witness, open_store, verify
-from fairlead.store.ledger.notes import SigningKey
-from fairlead.store.ledger.records import pending_of
-from fairlead.store.tables import ledger_checkpoints, ledger_events
+from trimtab.kernel import Actor, Settings, VirtualClock
+from trimtab.store import Event, Store, Subject, VerificationKind, Witness, open_store, verify
+from trimtab.store.ledger.notes import SigningKey
+from trimtab.store.ledger.records import pending_of
+from trimtab.store.tables import ledger_checkpoints, ledger_events
 
 SIZE = 600
 
@@ -90,7 +90,7 @@ def test_a_changed_row_is_found(store: Store, fill: Callable, attack: str) -> No
     assert found.what
 
 
-# Rows of a kind that Fairlead never writes, which SQLite takes all the same.
+# Rows of a kind that Trimtab never writes, which SQLite takes all the same.
 ODD = {
     "bytes for a body": ("UPDATE ledger_events SET body = x'ff00' WHERE position = 5", 5),
     "a body that is no UTF-8": ("UPDATE ledger_events SET body = CAST(x'ff41' AS TEXT) WHERE position = 300", 300),
@@ -149,7 +149,7 @@ def test_another_ledger_in_its_place_is_not_taken_for_it(store: Store, fill: Cal
 
 def test_a_damaged_memory_is_no_reason_to_refuse(sqlite_store: Store, fill: Callable) -> None:
     fill(sqlite_store, 5)
-    for file in (sqlite_store.settings.home_path / "witness").glob("fairlead*"):
+    for file in (sqlite_store.settings.home_path / "witness").glob("trimtab*"):
         file.write_bytes(b'\xff{\n{"note": 5}\n{"note": "x"}\n{"key": "x"}\n[]\n{"no')
     found = verify(sqlite_store)
     assert found.kind is VerificationKind.INTACT
@@ -267,7 +267,7 @@ def test_without_the_homes_memory_and_key_nothing_is_proved(store: Store, fill: 
 
 def test_a_checkpoint_of_another_ledger_does_not_fit(store: Store, fill: Callable) -> None:
     fill(store, 5)
-    other = SigningKey.make("fairlead.ledger/OTHER").checkpoint(2, b"x" * 32)
+    other = SigningKey.make("trimtab.ledger/OTHER").checkpoint(2, b"x" * 32)
     found = verify(store, checkpoints=[other])
     assert found.kind is VerificationKind.TAMPERED
     assert "another ledger" in found.what
@@ -319,7 +319,7 @@ def test_any_flipped_bit_of_the_database_is_found(filled: Path, tmp_path: Path, 
     table = data.draw(st.sampled_from(list(CELLS)))
     column = data.draw(st.sampled_from(CELLS[table]))
     settings_ = Settings(home=str(filled), database=f"sqlite:///{tmp_path / 'flipped.db'}")
-    (tmp_path / "flipped.db").write_bytes((filled / "fairlead.db").read_bytes())
+    (tmp_path / "flipped.db").write_bytes((filled / "trimtab.db").read_bytes())
     with closing(sqlite3.connect(tmp_path / "flipped.db", isolation_level=None)) as driver:
         rows = driver.execute(f"SELECT {', '.join(CELLS[table])} FROM {table} WHERE {column} IS NOT NULL").fetchall()
         row = data.draw(st.sampled_from(rows))

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from fairlead.kernel import Actor, Permission, Settings
-from fairlead.server import Access, Doors, create_app
-from fairlead.store import Store, open_store
-from fairlead.tracking import Run, RunRecorder, StartRun, open_run, routes, start_run
+from trimtab.kernel import Actor, Permission, Settings
+from trimtab.server import Access, Doors, create_app
+from trimtab.store import Store, open_store
+from trimtab.tracking import Run, RunRecorder, StartRun, open_run, routes, start_run
 
 # Threads of OpenMP that wait for each other cost more than such small models.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from fairlead.tracking import (
+from trimtab.tracking import (
     find_artifact,
     read_console,
 )
@@ -29,7 +29,7 @@ def test_output_is_kept_in_order_and_still_shown(sqlite_store, record, capsys):
 
 
 def test_endless_output_is_cut_with_a_note(sqlite_store, record, capsys, monkeypatch):
-    monkeypatch.setattr("fairlead.tracking.console.LIMIT", 100)
+    monkeypatch.setattr("trimtab.tracking.console.LIMIT", 100)
     with record(capture=("console",)) as run:
         for _ in range(50):
             say("0123456789")

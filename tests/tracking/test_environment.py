@@ -5,13 +5,13 @@ import sys
 
 import numpy as np
 
-from fairlead.tracking import (
+from trimtab.tracking import (
     environment,
     find_artifact,
     get_run,
     read_artifact,
 )
-from fairlead.tracking.environment import capture_code
+from trimtab.tracking.environment import capture_code
 
 
 def git(folder, *words):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fairlead.tracking import FilterProblem
-from fairlead.tracking.filter import And, Not, Or, OrderKey, Term, parse_filter, parse_order
+from trimtab.tracking import FilterProblem
+from trimtab.tracking.filter import And, Not, Or, OrderKey, Term, parse_filter, parse_order
 
 
 def term(scope, key, op, value, at=0):

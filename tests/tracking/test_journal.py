@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.tracking import (
+from trimtab.tracking import (
     BadName,
     Batch,
     DatasetLink,
@@ -26,7 +26,7 @@ from fairlead.tracking import (
     read_artifact,
     runs_with_dataset,
 )
-from fairlead.tracking import journal as journal_module
+from trimtab.tracking import journal as journal_module
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -32,7 +32,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from fairlead.tracking import (
+from trimtab.tracking import (
     ALLOWED_TYPES,
     BadName,
     InputSpec,

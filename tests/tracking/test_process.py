@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-import fairlead as fl
-from fairlead.tracking import (
+import trimtab as tt
+from trimtab.tracking import (
     RunStatus,
     check_seal,
     find_lost,
@@ -30,7 +30,7 @@ def test_a_forked_child_is_told_and_does_not_end_the_run(sqlite_store, record):
             code = 1
             try:
                 run.log_metric("x", 2.0)
-            except fl.FairleadError as error:
+            except tt.TrimtabError as error:
                 code = 0 if "belongs to another process" in error.what else 2
             finally:
                 os._exit(code)
@@ -49,7 +49,7 @@ def test_runs_of_forked_processes_become_children(store, actor, capfd):
                 code = 1
                 try:
                     say("not in the parent's console")
-                    with fl.run(f"try {number}", capture=()) as child:
+                    with tt.run(f"try {number}", capture=()) as child:
                         child.log_metrics({"loss": number, "other": 1.0})
                     code = 0
                 finally:
@@ -66,9 +66,9 @@ def test_runs_of_forked_processes_become_children(store, actor, capfd):
 
 SCRIPT = """
 import sys, time
-import fairlead as fl
-from fairlead.kernel import Settings
-run = fl.run("doomed", settings=Settings(home=sys.argv[1], database=sys.argv[2]), capture=("console",))
+import trimtab as tt
+from trimtab.kernel import Settings
+run = tt.run("doomed", settings=Settings(home=sys.argv[1], database=sys.argv[2]), capture=("console",))
 for n in range(1000):
     run.log_metric("x", n)
 print("printed before", file=sys.stderr)

@@ -11,10 +11,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-import fairlead as fl
-from fairlead.kernel import Settings
-from fairlead.store import open_store
-from fairlead.tracking import (
+import trimtab as tt
+from trimtab.kernel import Settings
+from trimtab.store import open_store
+from trimtab.tracking import (
     BadName,
     ParamChanged,
     RunNotRunning,
@@ -153,10 +153,10 @@ def test_mistakes_are_told_at_once(record, tmp_path):
             lambda: run.log_artifact(None),
             lambda: run.log_dataset("sha256:" + "0" * 64, rows="many"),
             lambda: run.log_dataset(pd.DataFrame({"a": [[1, 2]]})),
-            lambda: fl.run(7),
-            lambda: fl.run(experiment=7),
-            lambda: fl.run(tags=["a"]),
-            lambda: fl.run(parent=7),
+            lambda: tt.run(7),
+            lambda: tt.run(experiment=7),
+            lambda: tt.run(tags=["a"]),
+            lambda: tt.run(parent=7),
         ):
             with pytest.raises(BadName):
                 wrong()
@@ -192,23 +192,23 @@ def test_data_is_linked_by_its_values(sqlite_store, record):
 
 def test_run_writes_to_the_store_of_the_folder_and_nests(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FAIRLEAD_SERVER", raising=False)
-    with fl.run("outer", experiment="late", capture=()) as outer:
+    monkeypatch.delenv("TRIMTAB_SERVER", raising=False)
+    with tt.run("outer", experiment="late", capture=()) as outer:
         assert current_run() is outer
-        with fl.run("inner", capture=()) as inner:
+        with tt.run("inner", capture=()) as inner:
             inner.log_metric("x", 1.0)
             assert current_run() is inner
         assert current_run() is outer
         outer.log_metric("y", 1.0)
     assert current_run() is None
-    store = open_store(Settings(home=str(tmp_path / ".fairlead")))
+    store = open_store(Settings(home=str(tmp_path / ".trimtab")))
     assert get_run(store, inner.id).parent_id == outer.id
     assert get_run(store, inner.id).experiment == "late"
     assert [run.name for run in search_runs(store, "parent IS NULL").items] == ["outer"]
     assert [e.name for e in list_experiments(store)] == ["late"]
     store.close()
     with pytest.raises(BadName, match="there is no 'everything' to capture"):
-        fl.run("x", capture=("everything",))
+        tt.run("x", capture=("everything",))
 
 
 def test_threads_may_log_to_one_run(sqlite_store, record):

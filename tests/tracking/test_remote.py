@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-import fairlead as fl
-from fairlead.kernel import Invalid, NotFound, Settings
-from fairlead.tracking import (
+import trimtab as tt
+from trimtab.kernel import Invalid, NotFound, Settings
+from trimtab.tracking import (
     BadName,
     FinishRun,
     NotPackable,
@@ -29,15 +29,15 @@ from fairlead.tracking import (
     open_run,
     read_console,
 )
-from fairlead.tracking import remote as remote_module
-from fairlead.tracking.remote import ServerBackend
+from trimtab.tracking import remote as remote_module
+from trimtab.tracking.remote import ServerBackend
 
 
 @pytest.fixture
 def started(serve):
     """Start runs against a server that serves for the whole test."""
     with serve() as url:
-        yield lambda name="far", **words: fl.run(name, settings=Settings(server=url), **{"capture": (), **words})
+        yield lambda name="far", **words: tt.run(name, settings=Settings(server=url), **{"capture": (), **words})
 
 
 say = print  # a user's script prints; ours does not
@@ -108,7 +108,7 @@ def test_a_run_that_was_taken_for_lost_goes_on(sqlite_store, started, actor):
 
 
 def test_a_parameter_that_another_writer_set(sqlite_store, started):
-    from fairlead.tracking import Batch, log_batch
+    from trimtab.tracking import Batch, log_batch
 
     run = started()
     log_batch(sqlite_store, run.id, Batch(writer="other", number=1, params={"lr": "1"}))
@@ -118,9 +118,9 @@ def test_a_parameter_that_another_writer_set(sqlite_store, started):
 
 
 def test_a_server_that_goes_away_and_comes_back(sqlite_store, serve, monkeypatch):
-    monkeypatch.setattr("fairlead.tracking.writer.WRITE_EVERY_S", 0.02)
+    monkeypatch.setattr("trimtab.tracking.writer.WRITE_EVERY_S", 0.02)
     with serve() as url:
-        run = fl.run("far", settings=Settings(server=url), capture=())
+        run = tt.run("far", settings=Settings(server=url), capture=())
         run.log_metric("x", 0.0)
         run.flush()
     run.log_metric("x", 1.0)
@@ -136,12 +136,12 @@ def test_an_address_that_is_none(monkeypatch):
     monkeypatch.setattr(remote_module, "TRIES", 1)
     for url in ("ftp://x", "localhost:8400", "http://"):
         with pytest.raises(Invalid, match="is not the address of a server"):
-            fl.run("x", settings=Settings(server=url))
+            tt.run("x", settings=Settings(server=url))
     with pytest.raises(ServerUnreachable, match=r"127\.0\.0\.1:9 does not answer"):
-        fl.run("x", settings=Settings(server="http://127.0.0.1:9"))
+        tt.run("x", settings=Settings(server="http://127.0.0.1:9"))
 
 
-def test_a_server_that_is_no_fairlead_says_what_it_is(serve):
+def test_a_server_that_is_no_trimtab_says_what_it_is(serve):
     with serve() as url:
         backend = ServerBackend(url + "/elsewhere")
         with pytest.raises(NotFound):

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from fairlead.kernel import Conflict, Invalid
-from fairlead.store.tables import ledger_events
-from fairlead.tracking import (
+from trimtab.kernel import Conflict, Invalid
+from trimtab.store.tables import ledger_events
+from trimtab.tracking import (
     BadName,
     Batch,
     DatasetLink,
@@ -33,8 +33,8 @@ from fairlead.tracking import (
     runs,
     tag_run,
 )
-from fairlead.tracking.process import is_alive, this_host, this_process
-from fairlead.tracking.tables import tracking_points
+from trimtab.tracking.process import is_alive, this_host, this_process
+from trimtab.tracking.tables import tracking_points
 
 
 def types(store):

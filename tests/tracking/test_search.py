@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.kernel import Invalid
-from fairlead.tracking import (
+from trimtab.kernel import Invalid
+from trimtab.tracking import (
     Batch,
     ExperimentMissing,
     FilterProblem,
@@ -23,8 +23,8 @@ from fairlead.tracking import (
     open_run,
     search_runs,
 )
-from fairlead.tracking.filter import And, Not, Or, Term, parse_filter, parse_order
-from fairlead.tracking.names import number_in
+from trimtab.tracking.filter import And, Not, Or, Term, parse_filter, parse_order
+from trimtab.tracking.names import number_in
 
 TEXTS = [
     "0.1",

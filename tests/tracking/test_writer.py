@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from fairlead.kernel import Unavailable
-from fairlead.tracking import (
+from trimtab.kernel import Unavailable
+from trimtab.tracking import (
     ParamChanged,
     RunNotRunning,
     RunRecorder,
@@ -14,7 +14,7 @@ from fairlead.tracking import (
     get_run,
     resume_run,
 )
-from fairlead.tracking.backend import StoreBackend
+from trimtab.tracking.backend import StoreBackend
 
 
 class Flaky(StoreBackend):
@@ -45,9 +45,9 @@ def flaky_run(sqlite_store, actor, opened_run):
 
 
 def test_nothing_is_lost_or_doubled_while_the_store_is_away(sqlite_store, actor, monkeypatch):
-    from fairlead.tracking import StartRun, open_run
+    from trimtab.tracking import StartRun, open_run
 
-    monkeypatch.setattr("fairlead.tracking.writer.WRITE_EVERY_S", 0.01)
+    monkeypatch.setattr("trimtab.tracking.writer.WRITE_EVERY_S", 0.01)
     backend, run = flaky_run(sqlite_store, actor, open_run(sqlite_store, StartRun(), actor=actor))
     backend.down = True
     for n in range(50):
@@ -63,7 +63,7 @@ def test_nothing_is_lost_or_doubled_while_the_store_is_away(sqlite_store, actor,
 
 
 def test_the_end_waits_for_a_store_that_is_away(sqlite_store, actor, monkeypatch):
-    from fairlead.tracking import StartRun, open_run
+    from trimtab.tracking import StartRun, open_run
 
     backend, run = flaky_run(sqlite_store, actor, open_run(sqlite_store, StartRun(), actor=actor))
     run.log_metric("x", 1.0)
@@ -73,7 +73,7 @@ def test_the_end_waits_for_a_store_that_is_away(sqlite_store, actor, monkeypatch
 
 
 def test_a_run_that_was_taken_for_lost_goes_on(sqlite_store, record, actor):
-    from fairlead.tracking import FinishRun, close_run
+    from trimtab.tracking import FinishRun, close_run
 
     with record() as run:
         run.log_metric("x", 1.0)
@@ -88,7 +88,7 @@ def test_a_run_that_was_taken_for_lost_goes_on(sqlite_store, record, actor):
 
 
 def test_a_run_that_somebody_ended_keeps_its_end_and_says_so(sqlite_store, record, actor):
-    from fairlead.tracking import FinishRun, close_run
+    from trimtab.tracking import FinishRun, close_run
 
     run = record()
     close_run(sqlite_store, run.id, FinishRun(status=RunStatus.KILLED), actor=actor)
@@ -102,7 +102,7 @@ def test_a_run_that_somebody_ended_keeps_its_end_and_says_so(sqlite_store, recor
 
 
 def test_a_parameter_of_another_writer_does_not_cost_the_metrics(sqlite_store, record):
-    from fairlead.tracking import Batch, log_batch
+    from trimtab.tracking import Batch, log_batch
 
     run = record()
     log_batch(sqlite_store, run.id, Batch(writer="other", number=1, params={"lr": "1"}))

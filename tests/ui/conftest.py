@@ -11,9 +11,9 @@ import pytest
 import uvicorn
 from tests.seeded import Seeded, seed_loop
 
-from fairlead.server import Rooms, application, doors_of
-from fairlead.server.api import Live
-from fairlead.store import Store, open_store
+from trimtab.server import Rooms, application, doors_of
+from trimtab.server.api import Live
+from trimtab.store import Store, open_store
 
 with warnings.catch_warnings():
     # Starlette would rather have httpx2; httpx is what our other tests use.

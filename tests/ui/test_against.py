@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead.monitoring import build_reference
-from fairlead.ui.against import _binned, _shares
+from trimtab.monitoring import build_reference
+from trimtab.ui.against import _binned, _shares
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 

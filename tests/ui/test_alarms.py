@@ -11,9 +11,9 @@ import pytest
 from tests.seeded import Seeded
 from tests.ui.conftest import _client
 
-from fairlead.kernel import this_user
-from fairlead.monitoring import Alert, alerts, silences
-from fairlead.store import Store, events, open_store
+from trimtab.kernel import this_user
+from trimtab.monitoring import Alert, alerts, silences
+from trimtab.store import Store, events, open_store
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tests.seeded import ANN, Seeded
 from tests.ui.test_pages import LOOP_PAGES, PAGES
 
-from fairlead.kernel import Permission
-from fairlead.server import issue_token
-from fairlead.store import Store
+from trimtab.kernel import Permission
+from trimtab.server import issue_token
+from trimtab.store import Store
 
 pytestmark = pytest.mark.browser
 
@@ -188,8 +188,8 @@ def test_a_page_reads_without_scripts(opened: Open, chromium: webdriver.Chrome, 
 
 
 def test_pictures_of_the_pages(opened: Open, seeded: Seeded, tmp_path: Path) -> None:
-    """Where ``FAIRLEAD_SCREENSHOTS`` names a folder, every page is kept there as a picture, to be looked at."""
-    folder = os.environ.get("FAIRLEAD_SCREENSHOTS")
+    """Where ``TRIMTAB_SCREENSHOTS`` names a folder, every page is kept there as a picture, to be looked at."""
+    folder = os.environ.get("TRIMTAB_SCREENSHOTS")
     for name in [*PAGES, *LOOP_PAGES] if folder else ["home"]:
         for width in (1440, 390):
             browser = opened(_path(seeded, name), home=_home(name), width=width, dark=width == 390)

@@ -9,7 +9,7 @@ TOKENS = {
     name: (light, dark)
     for name, light, dark in re.findall(
         r"--([a-z0-9-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);",
-        files("fairlead.ui").joinpath("static/tokens.css").read_text("utf-8"),
+        files("trimtab.ui").joinpath("static/tokens.css").read_text("utf-8"),
     )
 }
 GROUNDS = ("bg", "panel", "raised")
@@ -42,10 +42,10 @@ def test_text_on_the_main_action_can_be_read(theme: int) -> None:
 
 def test_every_colour_comes_from_the_tokens() -> None:
     for name in ("base.css", "kit.css"):
-        text = files("fairlead.ui").joinpath(f"static/{name}").read_text("utf-8")
+        text = files("trimtab.ui").joinpath(f"static/{name}").read_text("utf-8")
         assert not re.findall(r"#[0-9a-fA-F]{3,8}\b", text)
         used = set(re.findall(r"var\(--([a-z0-9-]+)\)", text))
         defined = set(
-            re.findall(r"--([a-z0-9-]+):", files("fairlead.ui").joinpath("static/tokens.css").read_text("utf-8"))
+            re.findall(r"--([a-z0-9-]+):", files("trimtab.ui").joinpath("static/tokens.css").read_text("utf-8"))
         )
         assert used <= defined

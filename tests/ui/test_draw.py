@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.ui.draw import Lane, Series, Stretch, line_chart, time_tracks
+from trimtab.ui.draw import Lane, Series, Stretch, line_chart, time_tracks
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 minutes = st.integers(0, 100_000)

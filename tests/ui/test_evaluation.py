@@ -5,10 +5,10 @@ import re
 import httpx
 import pytest
 
-from fairlead.evaluation import Difference, EvidenceLine, MetricValue, Verdict, get_evaluation
-from fairlead.registry import get_version
-from fairlead.store import Store
-from fairlead.ui.screens.evaluation import _difference, gate_lines, metric_lines
+from trimtab.evaluation import Difference, EvidenceLine, MetricValue, Verdict, get_evaluation
+from trimtab.registry import get_version
+from trimtab.store import Store
+from trimtab.ui.screens.evaluation import _difference, gate_lines, metric_lines
 
 
 def _against(difference: float, better: str) -> Difference:

@@ -10,10 +10,10 @@ import pytest
 from tests.seeded import Seeded
 from tests.ui.conftest import _client
 
-from fairlead.kernel import this_user
-from fairlead.registry import get_version
-from fairlead.serving import get_endpoint
-from fairlead.store import Store, events, open_store
+from trimtab.kernel import this_user
+from trimtab.registry import get_version
+from trimtab.serving import get_endpoint
+from trimtab.store import Store, events, open_store
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +93,15 @@ def test_a_body_that_is_no_form_is_refused(browser: httpx.Client) -> None:
 
 
 def test_a_far_browser_signs_in_with_its_token(own: Seeded, tmp_path: Path) -> None:
-    from fairlead.kernel import Permission
-    from fairlead.server import issue_token
+    from trimtab.kernel import Permission
+    from trimtab.server import issue_token
 
-    store = open_store(msgspec.structs.replace(own.settings, hosts="fairlead.example"))
+    store = open_store(msgspec.structs.replace(own.settings, hosts="trimtab.example"))
     try:
         with store.change(this_user(), "test") as change:
             secret = issue_token(change, "carol", permission=Permission.READ).secret
         with _client(store) as far:
-            far.base_url = httpx.URL("http://fairlead.example")
+            far.base_url = httpx.URL("http://trimtab.example")
             away = far.get("/ui/models")
             assert (away.status_code, away.headers["location"]) == (303, "/ui/sign-in?back=/ui/models")
             assert far.get("/ui/sign-in?back=/ui/models").status_code == 200

@@ -7,9 +7,9 @@ import zipfile
 import httpx
 import pytest
 
-from fairlead.governance import lineage
-from fairlead.store import Store
-from fairlead.ui.screens.lineage import NODES_AT_MOST, _near
+from trimtab.governance import lineage
+from trimtab.store import Store
+from trimtab.ui.screens.lineage import NODES_AT_MOST, _near
 
 
 def _rows(page: str) -> dict[str, tuple[str, str]]:

@@ -10,10 +10,10 @@ import pytest
 from tests.seeded import Seeded
 from tests.ui.conftest import _client
 
-from fairlead.kernel import this_user
-from fairlead.loop import TurnState, list_turns
-from fairlead.serving import get_endpoint
-from fairlead.store import Store, events, open_store
+from trimtab.kernel import this_user
+from trimtab.loop import TurnState, list_turns
+from trimtab.serving import get_endpoint
+from trimtab.store import Store, events, open_store
 
 PHASES = ["Data", "Features", "Training", "Evaluation", "Registry", "Serving", "Monitoring", "Retraining", "Governance"]
 

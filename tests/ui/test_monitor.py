@@ -6,9 +6,9 @@ import httpx
 import pytest
 from tests.seeded import LOOPED_TO
 
-from fairlead.monitoring import drift, performance
-from fairlead.store import Store
-from fairlead.ui.screens.monitor import SPANS
+from trimtab.monitoring import drift, performance
+from trimtab.store import Store
+from trimtab.ui.screens.monitor import SPANS
 
 
 def _features(page: str) -> list[tuple[str, str]]:

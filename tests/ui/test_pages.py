@@ -176,7 +176,7 @@ def test_assets_are_kept_by_their_content(client: httpx.Client) -> None:
 def test_all_scripts_together_are_small(client: httpx.Client) -> None:
     from importlib.resources import files
 
-    scripts = [file for file in files("fairlead.ui").joinpath("static").iterdir() if file.name.endswith(".js")]
+    scripts = [file for file in files("trimtab.ui").joinpath("static").iterdir() if file.name.endswith(".js")]
     assert sum(len(script.read_bytes()) for script in scripts) <= 20_000
     assert all("http" not in script.read_text("utf-8") for script in scripts), "nothing is asked from a foreign host"
 
@@ -190,24 +190,24 @@ def test_a_page_offers_lines_that_can_be_typed(request: pytest.FixtureRequest, s
     )
     for command in shell.split("  &&  "):
         match shlex.split(command):
-            case ["fairlead", *rest]:
+            case ["trimtab", *rest]:
                 parse(rest)
             case other:
                 assert other[0] == "curl", "a screen offers itself as a command line"
-    called = re.match(r"fairlead\.(\w+)\.(\w+)\(", python)
+    called = re.match(r"trimtab\.(\w+)\.(\w+)\(", python)
     if called:
-        assert hasattr(importlib.import_module(f"fairlead.{called[1]}"), called[2])
+        assert hasattr(importlib.import_module(f"trimtab.{called[1]}"), called[2])
 
 
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("/ui/audit?type=x;reboot&actor=$(id)", "fairlead get events --type 'x;reboot' --actor '$(id)'  &&"),
+        ("/ui/audit?type=x;reboot&actor=$(id)", "trimtab get events --type 'x;reboot' --actor '$(id)'  &&"),
         (
             "/ui/audit?about=version:a;b&since=2013-01-01",
-            "fairlead get events --subject 'version:a;b' --since 2013-01-01",
+            "trimtab get events --subject 'version:a;b' --since 2013-01-01",
         ),
-        ("/ui/runs?filter=tags.a+%3D+%22%60id%60%22", "fairlead get runs --filter 'tags.a = \"`id`\"'"),
+        ("/ui/runs?filter=tags.a+%3D+%22%60id%60%22", "trimtab get runs --filter 'tags.a = \"`id`\"'"),
     ],
 )
 def test_a_link_puts_no_command_into_the_line_to_copy(client: httpx.Client, path: str, line: str) -> None:

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from fairlead.kernel import Actor, Call
-from fairlead.ui.render import address_of, signed
+from trimtab.kernel import Actor, Call
+from trimtab.ui.render import address_of, signed
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fairlead.declare import Stage
-from fairlead.loop import Move, Trigger, TriggerKind, Turn, TurnState
-from fairlead.ui.stages import Step, steps_of, tone_of_turn
-from fairlead.ui.tones import tone_of
+from trimtab.declare import Stage
+from trimtab.loop import Move, Trigger, TriggerKind, Turn, TurnState
+from trimtab.ui.stages import Step, steps_of, tone_of_turn
+from trimtab.ui.tones import tone_of
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 ROLLOUT = (

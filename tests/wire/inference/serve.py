@@ -8,11 +8,11 @@ import msgspec
 import uvicorn
 from tests.serving.late import FakeReleases, gateway_of
 
-from fairlead.features import open_online
-from fairlead.kernel import Settings
-from fairlead.serving import DecisionLog, Released
-from fairlead.store import open_store
-from fairlead.wire.inference.app import inference_app
+from trimtab.features import open_online
+from trimtab.kernel import Settings
+from trimtab.serving import DecisionLog, Released
+from trimtab.store import open_store
+from trimtab.wire.inference.app import inference_app
 
 RELEASES = "releases.json"
 

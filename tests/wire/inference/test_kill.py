@@ -15,9 +15,9 @@ import pytest
 from tests.serving.late import NAMES, FakeReleases, route, some_rows, trained
 from tests.wire.inference.serve import write_releases
 
-from fairlead.kernel import Settings
-from fairlead.serving import DecisionLog, decisions, find_decision, sealed_segments
-from fairlead.store import Store, open_store
+from trimtab.kernel import Settings
+from trimtab.serving import DecisionLog, decisions, find_decision, sealed_segments
+from trimtab.store import Store, open_store
 
 ROOT = Path(__file__).parents[3]
 CLIENTS = 16

@@ -16,12 +16,12 @@ import tritonclient.http as triton
 import uvicorn
 from tests.serving.late import NAMES, NOON, VIEW, FakeReleases, facts, gateway_of, history, plain, route, trained
 
-from fairlead.features import OnlineStore, fill
-from fairlead.kernel import Settings, VirtualClock
-from fairlead.serving import find_decision
-from fairlead.store import Store, open_store
-from fairlead.wire.inference import app as app_module
-from fairlead.wire.inference.app import inference_app
+from trimtab.features import OnlineStore, fill
+from trimtab.kernel import Settings, VirtualClock
+from trimtab.serving import find_decision
+from trimtab.store import Store, open_store
+from trimtab.wire.inference import app as app_module
+from trimtab.wire.inference.app import inference_app
 
 FRAME, _ = history(64, seed=3)
 ROWS = plain(FRAME.fillna({"weather_temp": 40.0, "carrier": "UA"}))
@@ -115,7 +115,7 @@ def test_health_and_metadata(client: Any) -> None:
     assert not client.is_model_ready("late", "2")
     assert not client.is_model_ready("nowhere")
     about = client.get_server_metadata()
-    assert about["name"] == "fairlead"
+    assert about["name"] == "trimtab"
     assert "binary_tensor_data" in about["extensions"]
 
     model = client.get_model_metadata("late")
@@ -184,7 +184,7 @@ def test_request_fields_travel_as_columns(served: Served) -> None:
     ]
     status, headers, body = post(served, "/v2/models/late/infer", {"inputs": inputs})
     assert status == 200
-    one = find_decision(served.store, headers["fairlead-decision-ids"])
+    one = find_decision(served.store, headers["trimtab-decision-ids"])
     assert (one.source, one.values) == ("context", ("EWR", "UA", 700.0, 14, 30.0))
     assert json.loads(body)["parameters"]["decision_ids"] == one.id
 
@@ -207,7 +207,7 @@ def test_missing_values_are_null_in_json(served: Served) -> None:
     ]
     status, headers, _ = post(served, "/v2/models/late/infer", {"inputs": inputs})
     assert status == 200
-    first, second = headers["fairlead-decision-ids"].split(",")
+    first, second = headers["trimtab-decision-ids"].split(",")
     assert list(find_decision(served.store, first).values) == ROWS[0]
     assert set(find_decision(served.store, second).values) == {None}
 
@@ -338,7 +338,7 @@ def test_a_client_sees_the_error_text(client: Any) -> None:
 def test_a_matrix_holds_all_columns_of_a_model_of_numbers(tmp_path: Path) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    from fairlead.serving import Input
+    from trimtab.serving import Input
 
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(50, 3))

@@ -1,3 +1,0 @@
-"""Which Fairlead this is; a test holds it to pyproject.toml."""
-
-VERSION = "0.1.0"

@@ -1,0 +1,73 @@
+"""Runs and experiments."""
+
+from typing import Any
+
+from trimtab.cli.nouns import past
+from trimtab.cli.nouns.noun import Asked, Noun, missing
+from trimtab.cli.output import Column
+from trimtab.cli.session import Session
+from trimtab.kernel import is_id
+from trimtab.tracking import Run, get_run, list_experiments, search_runs
+
+
+def _runs(session: Session, asked: Asked) -> Any:
+    if is_id(asked.name):
+        return get_run(session.store, asked.name)
+    found = search_runs(
+        session.store, asked.filter, order_by=asked.order_by, experiment=asked.name or None, limit=asked.limit
+    )
+    return list(found.items)
+
+
+def _experiments(session: Session, asked: Asked) -> Any:
+    found = list_experiments(session.store)
+    named = [one for one in found if asked.name in ("", one.name, one.id)]
+    if asked.name and not named:
+        raise missing("experiments", asked.name, why="An experiment begins with its first run, and none has this name.")
+    return named
+
+
+def _metrics(run: Run) -> str:
+    return ", ".join(
+        f"{key} {found.value:.4g}" for key, found in sorted(run.metrics.items())[:4] if found.value is not None
+    )
+
+
+def _facts(run: Run) -> list[tuple[str, Any]]:
+    return [
+        ("run", run.id), ("name", run.name or "-"), ("experiment", run.experiment), ("status", run.status.value),
+        ("by", run.actor), ("started", run.started_at),
+        ("seconds", run.duration_s),
+        ("params", "\n".join(f"{key} = {value}" for key, value in sorted(run.params.items())) or "-"),
+        ("metrics", "\n".join(f"{key} = {found.value}" for key, found in sorted(run.metrics.items())) or "-"),
+        ("data", "\n".join(f"{link.role} {link.name} {link.digest}" for link in run.datasets) or "-"),
+        ("tags", "\n".join(f"{key} = {value}" for key, value in sorted(run.tags.items())) or "-"),
+        ("error", run.error or "-"),
+    ]  # fmt: skip
+
+
+_EMPTY = """No run yet. Two lines record one:
+  with tt.run("first try") as run:
+      run.log_model(model, sample=X)"""
+
+NOUNS = {
+    "runs": Noun(
+        find=_runs,
+        columns=[
+            Column("RUN", lambda r: r.id), Column("NAME", lambda r: r.name or None),
+            Column("EXPERIMENT", lambda r: r.experiment), Column("STATUS", lambda r: r.status.value),
+            Column("STARTED", lambda r: r.started_at), Column("METRICS", _metrics), Column("BY", lambda r: r.actor),
+        ],
+        empty=_EMPTY,
+        facts=_facts,
+    ),
+    "experiments": Noun(
+        find=_experiments,
+        columns=[
+            Column("EXPERIMENT", lambda e: e.name), Column("CREATED", lambda e: e.created_at),
+            Column("BY", lambda e: e.created_by), Column("ID", lambda e: e.id),
+        ],
+        empty="No experiment yet; the first run makes one.",
+        past=past.experiments,
+    ),
+}  # fmt: skip

@@ -1,0 +1,147 @@
+"""``trimtab get``: list and show everything."""
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+import click
+
+from trimtab.cli.looking import at_option, look, moment_of, watch_option
+from trimtab.cli.nouns.noun import Asked, Noun
+from trimtab.cli.output import output_option, show_list, show_one
+from trimtab.cli.session import Session, pass_session
+from trimtab.kernel import Invalid, parse_time
+
+NOUNS: dict[str, tuple[str, str]] = {
+    "sources": ("data", "where facts come from, each with its newest snapshot"),
+    "snapshots": ("data", "states of a source that are kept for ever"),
+    "views": ("features", "what models may know, and when"),
+    "runs": ("runs", "what was tried: params, metrics, artifacts"),
+    "experiments": ("runs", "runs that belong together"),
+    "pipelines": ("pipelines", "durable runs of the training path, step by step"),
+    "models": ("models", "names under which versions are numbered"),
+    "versions": ("models", "trained models, bound to what they were made from"),
+    "evaluations": ("models", "how good a version was, on which rows"),
+    "turns": ("loop", "turns of the loop, from trigger to verdict"),
+    "endpoints": ("serving", "who answers, and how much of the traffic"),
+    "decisions": ("serving", "what was answered, to whom, with which features"),
+    "alerts": ("monitoring", "what was found wrong at endpoints, and who takes care of it"),
+    "lineage": ("lineage", "what something was made from, and what depends on it"),
+    "events": ("ledger", "every change of state: who, when, why"),
+    "tokens": ("ledger", "who may call from elsewhere"),
+}
+OTHER_WORDS = {"features": "views", "pipeline-runs": "pipelines"}
+
+
+def _completed(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    return [noun for noun in NOUNS if noun.startswith(typed)]
+
+
+@click.command()
+@click.argument("noun", required=False, shell_complete=_completed)
+@click.argument("name", required=False, default="")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most this many.")
+@click.option("--filter", default="", metavar="TEXT", help="Runs: \"metrics.auc > 0.7 and params.trees = '120'\".")
+@click.option("--order-by", default="", metavar="TEXT", help='Runs: "metrics.auc desc".')
+@click.option(
+    "--type",
+    default="",
+    metavar="TYPE",
+    help="Events: registry.version-approved, or registry. for all of a room.",
+)
+@click.option("--actor", default="", metavar="NAME", help="Events: of this author.")
+@click.option("--subject", default="", metavar="KIND:ID", help="Events: about this thing, as in version:late@1.")
+@click.option("--since", default="", metavar="TIME", help="Events, decisions: from this time on.")
+@click.option("--until", default="", metavar="TIME", help="Events, decisions: before this time.")
+@at_option
+@click.option("--at-position", type=click.IntRange(min=0), help="Lineage: as of this position of the ledger.")
+@watch_option
+@output_option
+@pass_session
+def get(
+    session: Session,
+    /,
+    noun: str | None,
+    since: str,
+    until: str,
+    at: str,
+    watch: bool,
+    every: float,
+    form: str,
+    **narrowed: Any,
+) -> None:
+    """List NOUN, or show one by its NAME. Without a noun: which nouns there are.
+
+    --at tells how things stood then, from what never changes and from the ledger.
+    """
+    if noun is None:
+        for word, (_, help_) in NOUNS.items():
+            click.echo(f"{word:<12} {help_}")
+        return
+    known = noun_named(noun)
+    moment = moment_of(session, at)
+    asked = Asked(since=_time(since, "since"), until=_time(until, "until"), at=moment, **narrowed)
+    find = known.find if moment is None else _past_of(known, noun)
+    if asked.at_position is not None:
+        _check_position(known, noun, asked)
+
+    def show() -> None:
+        found = find(session, asked)
+        if isinstance(found, list | tuple):
+            show_list(
+                found, known.columns, form=form, empty=known.empty if moment is None else "Nothing was there yet."
+            )
+        else:
+            show_one(found, form=form, lines=known.facts(found) if known.facts else ())
+
+    if watch and (moment is not None or asked.at_position is not None):
+        raise Invalid(
+            "the past cannot be watched",
+            where="options --watch and --at, or --at-position",
+            why="What has been does not change any more.",
+            next="leave one of them out",
+        )
+    look(show, watch=watch, every=every)
+
+
+def _check_position(known: Noun, word: str, asked: Asked) -> None:
+    """Raise ``Invalid`` when a noun is not told by positions, or a time is given as well."""
+    if known.by_position and asked.at is None:
+        return
+    raise Invalid(
+        f"{word[:80]} cannot be told as of position {asked.at_position}",
+        where=f"trimtab get {word[:80]}, option --at-position",
+        why="A time is given as well." if known.by_position else "Only lineage is told by positions of the ledger.",
+        next="leave one of --at and --at-position out" if known.by_position else "give a time instead: --at TIME",
+    )
+
+
+def noun_named(word: str) -> Noun:
+    """Return a noun; a single thing's word (``model``) stands for its listing. Raises ``Invalid``."""
+    for candidate in (word, f"{word}s", OTHER_WORDS.get(word, ""), OTHER_WORDS.get(f"{word}s", "")):
+        if candidate in NOUNS:
+            nouns: dict[str, Noun] = import_module(f"trimtab.cli.nouns.{NOUNS[candidate][0]}").NOUNS
+            return nouns[candidate]
+    raise Invalid(
+        f"there is nothing called {word[:80]!r} to get",
+        where="trimtab get",
+        why="Each kind of thing has one name.",
+        next=f"use one of: {', '.join(NOUNS)}",
+    )
+
+
+def _past_of(known: Noun, word: str) -> Callable[[Session, Asked], Any]:
+    """Return how a noun tells of the past. Raises ``Invalid`` for one that cannot."""
+    if known.past is not None:
+        return known.past
+    raise Invalid(
+        f"how {word[:80]} stood at another time cannot be told",
+        where=f"trimtab get {word[:80]}, option --at",
+        why="They are written on in place, and what they held before is not kept.",
+        next="leave --at out; what happened up to a time is told by: trimtab get events --at TIME",
+    )
+
+
+def _time(text: str, option: str) -> datetime | None:
+    return parse_time(text, where=f"option --{option}") if text else None

@@ -1,0 +1,70 @@
+"""``trimtab logs``: what the server or a pipeline run had to say."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from trimtab.cli.following import follow_run, follow_server
+from trimtab.cli.session import Session, pass_session
+from trimtab.kernel import NotFound
+from trimtab.pipelines import get_pipeline_run, read_log
+
+
+@click.command()
+@click.argument("what", default="server")
+@click.argument("step", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on as it grows, until the run is over or Ctrl C.")
+@click.option("-n", "--lines", type=click.IntRange(1), default=200, show_default=True, help="At most the last N lines.")
+@pass_session
+def logs(session: Session, what: str, step: str | None, follow: bool, lines: int) -> None:
+    """Print the log of WHAT: 'server', or the id of a pipeline run, of all its steps or of one STEP."""
+    if follow:
+        try:
+            for piece in follow_server(_file(session), lines) if what == "server" else follow_run(session, what, step):
+                click.echo(piece, nl=False)
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            pass
+        return
+    text = _server(session) if what == "server" else _run(session, what, step)
+    for line in text.splitlines()[-lines:]:
+        click.echo(line)
+
+
+def _file(session: Session) -> Path:
+    return session.settings.home_path / "logs" / "server.log"
+
+
+def _server(session: Session) -> str:
+    try:
+        return _file(session).read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        raise NotFound(
+            "there is no log of a server",
+            where=f"folder {session.settings.home}",
+            why="No server has run with this home, or it had nothing to say.",
+            next="trimtab up",
+        ) from None
+
+
+def _run(session: Session, run_id: str, step: str | None) -> str:
+    run = get_pipeline_run(session.store, run_id)
+    if step is not None:
+        return _step(session, run_id, step)
+    parts = []
+    for each in run.steps:
+        if each.attempts:
+            parts.append(f"== {each.name}, attempt {each.attempts}: {each.status.value}")
+            parts.append(_step(session, run_id, each.name))
+    return "\n".join(part.rstrip("\n") for part in parts if part)
+
+
+def _step(session: Session, run_id: str, step: str) -> str:
+    pieces, offset = [], 0
+    while True:
+        piece = read_log(session.store, run_id, step, offset=offset, limit=1 << 20)
+        pieces.append(piece.text)
+        if not piece.text or piece.next_offset == offset:
+            return "".join(pieces)
+        offset = piece.next_offset

@@ -1,0 +1,46 @@
+"""Phase 1: read a source, hold it to its contract, set broken rows aside, keep the rest as a snapshot, describe it.
+
+In: a ``SourceSpec`` and the user's module. Out: an immutable ``Snapshot`` with its rows, its profile and the rows that
+broke their contract.
+"""
+
+from trimtab.data.api import routes
+from trimtab.data.check import check, refuse_future
+from trimtab.data.conform import arrow_type
+from trimtab.data.content import content_digest, to_parquet
+from trimtab.data.delay import known_delay
+from trimtab.data.errors import (
+    ContractBroken,
+    EmptySource,
+    MissingColumn,
+    MixedTimeZones,
+    NotAFrame,
+    SnapshotMissing,
+    SourceFailed,
+    SourceMissing,
+    TooNew,
+    WrongType,
+)
+from trimtab.data.profile import profile_table
+from trimtab.data.read import extra_columns_of, read_source
+from trimtab.data.records import Break, Checked, ColumnProfile, Delay, Profile, Snapshot
+from trimtab.data.snapshot import (
+    Page,
+    get_snapshot,
+    keep_snapshot,
+    latest_ids,
+    latest_snapshot,
+    list_snapshots,
+    list_sources,
+    load_snapshot,
+    set_aside_rows,
+    take_snapshot,
+)
+
+__all__ = [
+    "Break", "Checked", "ColumnProfile", "ContractBroken", "Delay", "EmptySource", "MissingColumn", "MixedTimeZones",
+    "NotAFrame", "Page", "Profile", "Snapshot", "SnapshotMissing", "SourceFailed", "SourceMissing", "TooNew",
+    "WrongType", "arrow_type", "check", "content_digest", "extra_columns_of", "get_snapshot", "keep_snapshot",
+    "known_delay", "latest_ids", "latest_snapshot", "list_snapshots", "list_sources", "load_snapshot", "profile_table",
+    "read_source", "refuse_future", "routes", "set_aside_rows", "take_snapshot", "to_parquet",
+]  # fmt: skip

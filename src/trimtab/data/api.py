@@ -1,0 +1,83 @@
+"""The HTTP routes of the data room: snapshots, and the rows that were set aside."""
+
+from typing import Any
+
+import msgspec
+
+from trimtab.data.records import Snapshot
+from trimtab.data.snapshot import Page, get_snapshot, list_snapshots, set_aside_rows
+from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.store import Store
+
+LIMIT = 50
+MOST = 500
+_SOURCE = Query(name="source", meaning="Only snapshots of this source.")
+
+
+class SetAsidePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the rows that broke the contract, each with its ``reason``, and where the next page begins."""
+
+    items: tuple[dict[str, Any], ...]
+    next: str | None = None
+
+
+def routes(store: Store) -> list[Route]:
+    """Return the routes of this room."""
+
+    def list_(call: Call) -> Page:
+        source = call.query.get("source")
+        return list_snapshots(store, source, limit=_limit(call), cursor=call.query.get("cursor"))
+
+    def get(call: Call) -> Snapshot:
+        return get_snapshot(store, call.path["id"])
+
+    def set_aside(call: Call) -> SetAsidePage:
+        snapshot, limit = get_snapshot(store, call.path["id"]), _limit(call)
+        offset = _whole(call, "cursor", 0, most=1 << 53)
+        rows = set_aside_rows(store, snapshot, limit=limit, offset=offset)
+        end = offset + rows.num_rows
+        return SetAsidePage(
+            items=tuple(_json_row(row) for row in rows.to_pylist()),
+            next=str(end) if end < snapshot.set_aside_rows and rows.num_rows else None,
+        )
+
+    return [
+        Route(
+            method="GET", path="/api/v1/snapshots", permission=Permission.READ, handler=list_, response=Page,
+            query=(_SOURCE, limit_query(LIMIT, most=MOST), CURSOR),
+            summary="List snapshots, newest first",
+        ),
+        Route(
+            method="GET", path="/api/v1/snapshots/{id}", permission=Permission.READ, handler=get, response=Snapshot,
+            summary="Show one snapshot with its profile",
+        ),
+        Route(
+            method="GET", path="/api/v1/snapshots/{id}/set-aside", permission=Permission.READ, handler=set_aside,
+            response=SetAsidePage, query=(limit_query(LIMIT, most=MOST), CURSOR),
+            summary="List the rows that broke the contract, with the reasons",
+        ),
+    ]  # fmt: skip
+
+
+def _limit(call: Call) -> int:
+    return max(1, _whole(call, "limit", LIMIT, most=MOST))
+
+
+def _whole(call: Call, name: str, default: int, *, most: int) -> int:
+    text = call.query.get(name, str(default))
+    if not text.isascii() or not text.isdecimal() or int(text) > most:
+        raise Invalid(
+            f"{text[:40]!r} is not a whole number up to {most}",
+            where=f"query {name}",
+            why=f"{name} counts rows.",
+            next=f"leave it out, or write ?{name}={default}",
+        )
+    return int(text)
+
+
+def _json_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Infinite numbers have no place in JSON; they are what some rows are set aside for."""
+    return {
+        name: str(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+        for name, value in row.items()
+    }

@@ -1,0 +1,64 @@
+"""Phase 4: measure a model on rows that it has not seen, and say whether that is good enough.
+
+In: outcomes, predictions, columns to slice by, and the declared conditions. Out: metrics with intervals, slices,
+fairness gaps, a paired comparison with the champion, and a verdict with one line of evidence for each condition, kept
+under the digests of the model's bytes, the data and the code. Computed with NumPy alone; the same seed gives the same
+numbers.
+"""
+
+from trimtab.evaluation.api import routes
+from trimtab.evaluation.compare import OtherRows, compare
+from trimtab.evaluation.evaluate import evaluate
+from trimtab.evaluation.events import EvaluationSaved
+from trimtab.evaluation.fairness import fairness_gap
+from trimtab.evaluation.gate import judge, refused_conditions
+from trimtab.evaluation.intervals import auc_interval, wilson, z_of
+from trimtab.evaluation.latency import Latency, latency_of
+from trimtab.evaluation.metrics import (
+    CLASSIFICATION,
+    LOWER_IS_BETTER,
+    NEITHER_IS_BETTER,
+    REGRESSION,
+    Task,
+    auc,
+    log_losses,
+    metrics_of,
+)
+from trimtab.evaluation.records import (
+    Comparison,
+    Difference,
+    Evaluation,
+    EvaluationRecord,
+    EvidenceLine,
+    Fairness,
+    Histogram,
+    MetricValue,
+    ReliabilityBin,
+    Report,
+    RocPoint,
+    SavedEvaluation,
+    Slice,
+    SliceFinding,
+    Verdict,
+)
+from trimtab.evaluation.rows import NotMeasurable, rows_digest
+from trimtab.evaluation.save import (
+    EvaluationMissing,
+    EvaluationPage,
+    find_evaluation,
+    get_evaluation,
+    list_evaluations,
+    read_report,
+    save_evaluation,
+)
+from trimtab.evaluation.slices import gap, worst
+
+__all__ = [
+    "CLASSIFICATION", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "REGRESSION", "Comparison", "Difference", "Evaluation",
+    "EvaluationMissing", "EvaluationPage", "EvaluationRecord", "EvaluationSaved", "EvidenceLine", "Fairness",
+    "Histogram", "Latency", "MetricValue", "NotMeasurable", "OtherRows", "ReliabilityBin", "Report", "RocPoint",
+    "SavedEvaluation", "Slice", "SliceFinding", "Task", "Verdict", "auc", "auc_interval", "compare", "evaluate",
+    "fairness_gap", "find_evaluation", "gap", "get_evaluation", "judge", "latency_of", "list_evaluations", "log_losses",
+    "metrics_of", "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation", "wilson", "worst",
+    "z_of",
+]  # fmt: skip

@@ -1,0 +1,64 @@
+"""Ids that sort by the time they were made: 48 bits of milliseconds, then 80 bits that never repeat (ULID layout)."""
+
+import random
+import secrets
+import threading
+from datetime import UTC, datetime, timedelta
+
+from trimtab.kernel.clock import Clock
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_DECODE = {c: i for i, c in enumerate(_ALPHABET)}
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+LENGTH = 26
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Ids:
+    """Makes ids of 26 characters (Crockford base 32), strictly increasing within one source.
+
+    With ``seed`` the ids are a pure function of the clock and the seed, as a replay needs; without it the
+    random part comes from the operating system. Safe to share between threads.
+    """
+
+    def __init__(self, clock: Clock, *, seed: int | None = None) -> None:
+        self._clock = clock
+        self._bits = secrets.randbits if seed is None else random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def reseed(self, seed: int) -> None:
+        """Go on from another seed: what follows is a function of the clock and this seed, whatever was made before."""
+        with self._lock:
+            self._bits = random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
+            self._last = 0
+
+    def new(self) -> str:
+        millis = (self._clock.now() - _EPOCH) // _MILLISECOND
+        with self._lock:
+            value = (millis << 80) | self._bits(80)
+            if value <= self._last:
+                # Same millisecond (or a clock that stood still): count on from the last id.
+                value = self._last + 1 + self._bits(32)
+            self._last = value
+        return encode(value)
+
+
+def encode(value: int) -> str:
+    """Write a 128-bit number as 26 characters that sort like the number."""
+    pairs = [_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)]
+    return "".join(pairs)
+
+
+def time_of(id_: str) -> datetime:
+    """Return the moment at which an id was made, to the millisecond."""
+    value = 0
+    for character in id_[:10]:
+        value = value * 32 + _DECODE[character]
+    return _EPOCH + value * _MILLISECOND
+
+
+def is_id(text: str) -> bool:
+    """Say whether a text has the form of an id."""
+    return len(text) == LENGTH and text[0] in "01234567" and all(c in _DECODE for c in text)

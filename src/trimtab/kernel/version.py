@@ -1,0 +1,3 @@
+"""Which Trimtab this is; a test holds it to pyproject.toml."""
+
+VERSION = "0.1.0"

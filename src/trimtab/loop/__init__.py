@@ -1,0 +1,50 @@
+"""The loop: what a file declares becomes a plan, a durable run, a candidate, and after a yes an answering version.
+
+In: a loaded project, and people's decisions. Out: plans in words, versions with their verdicts, and routings.
+"""
+
+from trimtab.loop.api import routes
+from trimtab.loop.apply import RunFailed, apply_project, as_of, pipeline_of, run_one
+from trimtab.loop.cancel import NotToBeCancelled, cancel_turn
+from trimtab.loop.conditions import NeverAnswered
+from trimtab.loop.declarations import applied, projects
+from trimtab.loop.events import DeclarationApplied
+from trimtab.loop.fitting import NotAModel, TrainingFailed
+from trimtab.loop.frames import model_input
+from trimtab.loop.frontier import picture_of as frontier_picture
+from trimtab.loop.frontier import policies as frontier_policies
+from trimtab.loop.frontier import table_of as frontier_table
+from trimtab.loop.frontier import with_policy
+from trimtab.loop.home import ReplayHome, ReplayRunning, replayed_model
+from trimtab.loop.plan import make_plan
+from trimtab.loop.records import (
+    Declaration,
+    Move,
+    Outcome,
+    Plan,
+    PlanItem,
+    Trigger,
+    TriggerKind,
+    Turn,
+    TurnState,
+)
+from trimtab.loop.replay import Replay, Told
+from trimtab.loop.report import ReplayReport, report_of, turn_line
+from trimtab.loop.report import lines_of as report_lines
+from trimtab.loop.rollback import NothingBefore, roll_back
+from trimtab.loop.rollout import Approved, RolloutNotStarted, StageName, approve_version, serve_version, stages_of
+from trimtab.loop.steps import FileChanged
+from trimtab.loop.tables import declarations
+from trimtab.loop.tick import Loop
+from trimtab.loop.turns import TurnMissing, get_turn, list_turns, move_turn, open_turn, open_turn_of
+
+__all__ = [
+    "Approved", "Declaration", "DeclarationApplied", "FileChanged", "Loop", "Move", "NeverAnswered", "NotAModel",
+    "NotToBeCancelled", "NothingBefore", "Outcome", "Plan", "PlanItem", "Replay", "ReplayHome", "ReplayReport",
+    "ReplayRunning", "RolloutNotStarted", "RunFailed", "StageName", "Told", "TrainingFailed", "Trigger", "TriggerKind",
+    "Turn", "TurnMissing", "TurnState", "applied", "apply_project", "approve_version", "as_of", "cancel_turn",
+    "declarations", "frontier_picture", "frontier_policies", "frontier_table", "get_turn", "list_turns", "make_plan",
+    "model_input", "move_turn", "open_turn", "open_turn_of", "pipeline_of", "projects", "replayed_model",
+    "report_lines", "report_of", "roll_back", "routes", "run_one", "serve_version", "stages_of", "turn_line",
+    "with_policy",
+]  # fmt: skip

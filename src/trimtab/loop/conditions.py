@@ -1,0 +1,53 @@
+"""Hold a model's conditions to what its evaluations will measure, before anything is trained."""
+
+from collections.abc import Iterable, Iterator
+
+from trimtab.declare import Condition, Metric, ModelSpec, Scaled
+from trimtab.evaluation import refused_conditions
+from trimtab.features import compile_view
+from trimtab.kernel import Invalid
+
+_SLICING = ("bool", "category", "int")
+
+
+class NeverAnswered(Invalid):
+    """A condition that no evaluation of this model could answer, so that no version would ever pass."""
+
+    code = "loop.condition-never-answered"
+
+
+def metrics_of(conditions: Iterable[Condition]) -> Iterator[Metric]:
+    """Return every metric that conditions name, on either side."""
+    for condition in conditions:
+        for side in (condition.left, condition.right):
+            inner = side.metric if isinstance(side, Scaled) else side
+            if isinstance(inner, Metric):
+                yield inner
+
+
+def check_conditions(model: ModelSpec) -> None:
+    """Raise ``NeverAnswered`` for the first condition of ``accept_if`` that could not be answered on the test span.
+
+    Slices are cut by the columns of the model's view, so a condition can name only those.
+    """
+    where = model.where or f"model {model.name}"
+    for refused in refused_conditions(model.accept, task=model.label.task):
+        condition, _, why = refused.partition(": ")
+        raise NeverAnswered(
+            f"accept_if of {model.name} asks for what is never measured: {condition}",
+            where=where,
+            why=f"{why[:1].upper()}{why[1:]}.",
+            next=f"correct or remove this condition of {model.name}.accept_if",
+        )
+    columns = {column.name for column in compile_view(model.view).columns if column.kind in _SLICING}
+    for metric in metrics_of(model.accept):
+        by = metric.slice_by
+        if by is not None and by not in columns:
+            usable = ", ".join(sorted(columns))
+            raise NeverAnswered(
+                f"accept_if of {model.name} slices by {by!r}, which is no column of features {model.view.name}",
+                where=where,
+                why="Slices are cut on the held-out rows, which hold the columns of the view and nothing else.",
+                next=f"add {model.view.of.name}.{by} to the columns of {model.view.name}"
+                + (f", or slice by one of: {usable}" if usable else ""),
+            )

@@ -1,0 +1,82 @@
+"""Call a train function, and hold what it returns to what can be kept, judged and served."""
+
+import sys
+import traceback
+from typing import Any
+
+from trimtab.declare import ModelSpec, Project
+from trimtab.kernel import Invalid
+from trimtab.tracking import LoggedModel, NotPackable, RunRecorder
+
+
+class TrainingFailed(Invalid):
+    """The user's train function raised."""
+
+    code = "loop.training-failed"
+    default_why = "A train function takes the rows and their outcomes, and returns a trained model."
+    default_next = "correct the line; the whole traceback: {log}"
+
+
+class NotAModel(Invalid):
+    """What a train function returned cannot be kept, judged or served."""
+
+    code = "loop.not-a-model"
+
+
+def fit(project: Project, model: ModelSpec, rows: Any, outcomes: Any, *, log: str) -> Any:
+    """Return what the model's train function makes of rows and outcomes; ``log`` is the command that shows its output.
+
+    Raises ``TrainingFailed`` when it raises, and ``NotAModel`` when it returns nothing.
+    """
+    function = project.namespace[model.function]
+    try:
+        with project.importable():
+            fitted = function(rows, outcomes, **model.params)
+    except (Exception, SystemExit) as error:  # the edge to the user's code
+        traceback.print_exception(error, file=sys.stderr)  # into the step's log
+        said = " ".join(str(error).split())[:300].rstrip(".")
+        raise TrainingFailed(
+            f"model {model.name} raised {type(error).__name__}" + (f": {said}" if said else ""),
+            where=project.line_of(error) or _place(model),
+            model=model.name,
+            log=log,
+        ) from error
+    if fitted is None:
+        raise NotAModel(
+            f"the train function of {model.name} returned nothing",
+            where=_place(model),
+            why="What it returns is the model that is judged and served.",
+            next=f"end {model.function} with: return <the trained model>",
+        )
+    return fitted
+
+
+def keep(run: RunRecorder, model: ModelSpec, fitted: Any, rows: Any) -> LoggedModel:
+    """Keep a trained model with its run. Raises ``NotAModel`` for one that this model's label cannot be judged by."""
+    try:
+        logged = run.log_model(fitted, sample=rows)
+    except NotPackable as error:
+        raise NotAModel(
+            f"what {model.name} returned cannot be kept: {error.what}",
+            where=_place(model),
+            why=error.why,
+            next=str(error.data.get("returned", error.next)),
+        ) from error
+    needed = "probability" if model.label.task == "classification" else "prediction"
+    if not any(output.name == needed and output.size is None for output in logged.signature.outputs):
+        gives = ", ".join(output.name for output in logged.signature.outputs)
+        raise NotAModel(
+            f"what {model.name} returned gives no {needed}, only {gives}"
+            if gives != needed
+            else f"what {model.name} returned gives more than one {needed} for a row",
+            where=_place(model),
+            why=f"The label {model.label.name} makes it a {model.label.task}, judged by one {needed} for each row.",
+            next="return a classifier with predict_proba, trained on the given outcomes"
+            if needed == "probability"
+            else "return a regressor, trained on the given outcomes",
+        )
+    return logged
+
+
+def _place(model: ModelSpec) -> str:
+    return f"{model.where} model {model.name}".strip()

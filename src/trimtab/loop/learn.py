@@ -1,0 +1,207 @@
+"""Learn, judge and enter a model: the steps that make a version, as worker processes run them."""
+
+import io
+import random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trimtab.declare import Metric, ModelSpec, Project
+from trimtab.evaluation import Evaluation, evaluate, get_evaluation, judge, rows_digest, save_evaluation
+from trimtab.evaluation import compare as compare_on_rows
+from trimtab.features import compile_view, digest_of_view
+from trimtab.kernel import canonical
+from trimtab.loop.conditions import metrics_of
+from trimtab.loop.fitting import fit, keep
+from trimtab.loop.frames import label_of, model_input
+from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
+from trimtab.loop.records import Outcome
+from trimtab.loop.reference import reference_of_candidate
+from trimtab.loop.steps import FileChanged, project_of
+from trimtab.loop.turns import enter_turn
+from trimtab.monitoring import keep_reference
+from trimtab.pipelines import StepContext
+from trimtab.registry import CHALLENGER, Lineage, ModelArtifacts, register_version, set_alias
+from trimtab.serving import measure_latency
+from trimtab.tracking import (
+    Batch,
+    FinishRun,
+    LoggedModel,
+    MetricPoint,
+    close_run,
+    find_lost,
+    log_batch,
+    resume_run,
+    start_run,
+    this_process,
+)  # fmt: skip
+
+
+def train(context: StepContext) -> dict[str, Any]:
+    """Call the user's train function and keep the model that it returns."""
+    model = msgspec.convert(context.params["model"], ModelSpec)
+    project = project_of(context)
+    given = context.inputs[f"features-{model.name}"]
+    frame = context.frame(given["train"])
+    rows, y = model_input(frame, compile_view(model.view)), label_of(frame, model.label.task)
+    _check_unchanged(project, model)
+    find_lost(context.store)  # such as the run of an attempt before this one, whose worker was killed
+    with start_run(
+        context.store, experiment=model.name, name=f"{model.name} to {given['test_from'][:10]}", actor=context.actor,
+        params=model.params, tags={"pipeline_run": context.run_id}, kind="pipeline", because=context.because,
+        folder=project.path.parent,
+    ) as run:  # fmt: skip
+        run.log_dataset(given["train"], role="train", rows=given["train_rows"])
+        # An estimator without a random_state of its own draws from these.
+        np.random.seed(model.seed)  # noqa: NPY002
+        random.seed(model.seed)
+        started = context.stopwatch.monotonic()
+        fitted = fit(project, model, rows, y, log=f"trimtab logs {context.run_id} {context.step}")
+        seconds = context.stopwatch.monotonic() - started
+        run.log_metrics({"train_rows": float(len(rows)), "train_seconds": seconds})
+        logged = keep(run, model, fitted, rows)
+        environment = run.environment
+        assert environment is not None, "a pipeline's run captures its environment"
+    context.log(f"trained on {len(rows)} rows in {seconds:.1f} s")
+    return {
+        "run": run.id,
+        "environment": environment.digest,
+        "model": msgspec.to_builtins(logged),
+        "seconds": seconds,
+    }
+
+
+def evaluate_candidate(context: StepContext) -> dict[str, Any]:
+    """Judge the model on the rows after its training, by the bytes and the path that would serve it."""
+    model = msgspec.convert(context.params["model"], ModelSpec)
+    given, trained = context.inputs[f"features-{model.name}"], context.inputs[f"train-{model.name}"]
+    logged = msgspec.convert(trained["model"], LoggedModel)
+    test = context.frame(given["test"])
+    truth = label_of(test, model.label.task)
+    rows = rows_digest(truth, {name: test[name].to_numpy() for name in test.column_names if name.startswith("key_")})
+    clock = context.store.clock
+    runtime = load_candidate(context.store, logged, view=model.view)
+    slices = _slices(test, model)
+
+    def measured(prediction: Any) -> Evaluation:
+        return evaluate(
+            task=model.label.task, y=truth, prediction=prediction, measured_at=clock.now(), slices=slices,
+            seed=model.seed, quantile=model.quantile, rows=rows,
+        )  # fmt: skip
+
+    predicted = prediction_of(runtime, test)
+    candidate = measured(predicted)
+    reigning = champion_runtime(context.store, model, test)
+    theirs = prediction_of(reigning, test) if reigning is not None else None
+    champion = measured(theirs) if theirs is not None else None
+    comparison = None
+    if theirs is not None:
+        comparison = compare_on_rows(
+            task=model.label.task, y=truth, champion=theirs, challenger=predicted, champion_rows=rows,
+            challenger_rows=rows, seed=model.seed, quantile=model.quantile,
+        )  # fmt: skip
+    sample = pq.read_table(io.BytesIO(context.get_bytes(logged.sample)))
+    latency = measure_latency(
+        runtime, sample, inputs=runtime.inputs, measured_at=clock.now(), clock=context.stopwatch
+    )  # fmt: skip
+    their_latency = None
+    if reigning is not None and any(_is_champions_latency(metric) for metric in metrics_of(model.accept)):
+        their_latency = measure_latency(
+            reigning, test, inputs=reigning.inputs, measured_at=clock.now(), clock=context.stopwatch
+        )  # fmt: skip
+    verdict = judge(
+        model.accept, candidate=candidate, now=clock.now(), champion=champion, latency=latency,
+        champion_latency=their_latency, comparison=comparison,
+    )  # fmt: skip
+    for line in verdict.lines:
+        context.log(line.text)
+    with context.store.change(context.actor, context.because) as change:
+        record = save_evaluation(
+            change, candidate, blobs=context.store.blobs, model_digest=logged.digest, dataset_digest=given["test"],
+            code_digest=model.code, verdict=verdict, comparison=comparison,
+        )  # fmt: skip
+    _log_held_out(context, trained["run"], candidate)
+    return {"evaluation": record.id, "passed": verdict.passed, "lines": [line.text for line in verdict.lines]}
+
+
+def register(context: StepContext) -> dict[str, Any]:
+    """Enter the judged model as a candidate version, bound to the digests of all that it was made from."""
+    model = msgspec.convert(context.params["model"], ModelSpec)
+    trained, judged = context.inputs[f"train-{model.name}"], context.inputs[f"evaluate-{model.name}"]
+    given = context.inputs[f"features-{model.name}"]
+    logged = msgspec.convert(trained["model"], LoggedModel)
+    snapshots = [given for given in context.inputs.values() if "snapshot" in given]
+    signature = context.put_bytes(canonical(logged.signature))
+    reference = reference_of_candidate(context, model, given, logged)
+    with context.store.change(context.actor, context.because) as change:
+        version = register_version(
+            change,
+            model=model.name,
+            artifacts=ModelArtifacts(
+                model=logged.digest, format=logged.format, signature=signature, sample=logged.sample
+            ),
+            lineage=Lineage(
+                data=tuple(given["digest"] for given in snapshots),
+                snapshots=tuple(given["snapshot"] for given in snapshots),
+                code=model.code, environment=trained["environment"], features=digest_of_view(model.view),
+                view=model.view.name, policy=context.params["policy"], run_id=trained["run"],
+                pipeline_run_id=context.run_id,
+            ),
+            params=model.params, evaluation_id=judged["evaluation"], task=model.label.task, owner=model.owner,
+            approve_by=model.retraining.approve_by if model.retraining else None,
+            other_than_author=model.retraining is not None and model.retraining.other_than_author,
+            description=model.description,
+        )  # fmt: skip
+        set_alias(change, version, CHALLENGER)
+        keep_reference(
+            change, model=version.model, version=version.number, reference=reference, blobs=context.store.blobs
+        )
+        enter_turn(
+            context.store, change, version, passed=judged["passed"], lines=tuple(judged["lines"]), run=context.run_id
+        )
+    evaluation = get_evaluation(context.store, judged["evaluation"])
+    outcome = Outcome(
+        model=version.model, version=version.number, passed=judged["passed"], evaluation=evaluation.record.id,
+        verdict=tuple(judged["lines"]),
+    )  # fmt: skip
+    plain: dict[str, Any] = msgspec.to_builtins(outcome)
+    return plain
+
+
+def _slices(test: pa.Table, model: ModelSpec) -> dict[str, Any]:
+    """Return the columns to look at slice by slice: every category, and what the conditions name."""
+    view = compile_view(model.view)
+    named = {metric.slice_by for metric in metrics_of(model.accept)}
+    chosen = [column.name for column in view.columns if column.kind == "category" or column.name in named]
+    return {name: test[name].to_numpy(zero_copy_only=False) for name in chosen}
+
+
+def _is_champions_latency(metric: Metric) -> bool:
+    return metric.of == "champion" and metric.name.startswith("latency.")
+
+
+def _log_held_out(context: StepContext, run_id: str, evaluation: Evaluation) -> None:
+    """Add what was measured on the test span to the training run, where people compare runs."""
+    store, now = context.store, context.store.clock.now()
+    at_us = int(now.timestamp() * 1_000_000)
+    points = tuple(
+        MetricPoint(name, 0, at_us, measured.value)
+        for name, measured in sorted(evaluation.metrics.items())
+        if measured.value is not None
+    )
+    because = "its model was judged"
+    resume_run(store, run_id, actor=context.actor, because=because, process=this_process())
+    log_batch(store, run_id, Batch(writer=store.ids.new(), number=0, points=points))
+    close_run(store, run_id, FinishRun(because=because), actor=context.actor)
+
+
+def _check_unchanged(project: Project, model: ModelSpec) -> None:
+    now = next((found for found in project.spec.models if found.name == model.name), None)
+    if now is None or now.code != model.code:
+        raise FileChanged(
+            f"the train function of {model.name} has changed in {project.path.name}",
+            where=model.where or project.path.name,
+        )

@@ -1,0 +1,166 @@
+"""What policies read: metrics of a version in service, from the decision log and from labels that arrived late."""
+
+from datetime import datetime, timedelta
+from functools import cache
+
+from trimtab.data import get_snapshot, latest_snapshot
+from trimtab.declare import Metric, duration_text
+from trimtab.evaluation import LOWER_IS_BETTER, get_evaluation
+from trimtab.features import get_view
+from trimtab.kernel import TrimtabError
+from trimtab.loop.policy import Measure, Measured
+from trimtab.monitoring import Paired, Performance, drift, failures, paired, performance
+from trimtab.registry import get_version
+from trimtab.store import Store
+
+LOSS_WINDOW_S = 7 * 86400.0
+"""Window of a performance metric that names none."""
+DRIFT_WINDOW_S = 30 * 86400.0
+"""Window of a drift that names none: ordinary weeks differ more from each other than ordinary months."""
+LEAST_LABELLED = 200
+"""Labelled decisions below which performance in service is not judged."""
+LEAST_DECISIONS = 200
+LEAST_REQUESTS = 50
+"""Requests below which a rate of errors or a latency says nothing, unless ``LEAST_ERRORS`` have failed already."""
+LEAST_ERRORS = 5
+SURE = 20.0
+"""E-value from which a difference between two versions counts: by chance it ever gets so high in 1 of 20 rollouts."""
+_PAIRED = {"log_loss": 1, "rmse": 2}
+"""Metrics that are means over rows, so that both versions are compared on exactly the same ones; rmse by its square."""
+
+
+def in_service(store: Store, endpoint: str, version: int, *, since: datetime, now: datetime) -> Measure:
+    """Measure the version that answers, over the window of each metric and no further back than ``since``.
+
+    ``since`` is when it took over: what an earlier version did says nothing about this one.
+    """
+
+    def measure(metric: Metric) -> Measured:
+        if metric.of == "at_approval":
+            return _at_approval(store, f"{endpoint}@{version}", metric)
+        default = DRIFT_WINDOW_S if metric.name.startswith("drift.") else LOSS_WINDOW_S
+        window = 0.0 if metric.name == "new_rows" else metric.over_s or default
+        start = now - timedelta(seconds=window)
+        if since > start:
+            return Measured(value=None, why=f"it has not served for {duration_text(window)} yet")
+        return _measured(store, endpoint, version, metric, since=start, now=now)
+
+    return measure
+
+
+def in_rollout(
+    store: Store, endpoint: str, version: int, champion: int | None, *, since: datetime, now: datetime
+) -> Measure:
+    """Measure a version in its rollout, and the champion beside it, on the rows that both have seen since it began."""
+
+    @cache  # a policy asks for both sides of a comparison, and perhaps in two of its rules
+    def on_same_rows(start: datetime) -> Paired:
+        assert champion is not None
+        return paired(store, endpoint, challenger=version, champion=champion, since=start, until=now)
+
+    def measure(metric: Metric) -> Measured:
+        if metric.of == "at_approval":
+            return _at_approval(store, f"{endpoint}@{version}", metric)
+        if metric.of == "champion" and champion is None:
+            return Measured(value=None, why="there is no champion yet")
+        start = since if metric.over_s is None else max(since, now - timedelta(seconds=metric.over_s))
+        if metric.name in _PAIRED and champion is not None and metric.slice_by is None:
+            found = on_same_rows(start)
+            value = found.champion_loss if metric.of == "champion" else found.challenger_loss
+            if value is None or found.n < LEAST_LABELLED:
+                return _too_few(found.n)
+            return Measured(value=value ** (1 / _PAIRED[metric.name]), n=found.n, doubt=_doubt(found))
+        whose = champion if metric.of == "champion" and champion is not None else version
+        return _measured(store, endpoint, whose, metric, since=start, now=now)
+
+    return measure
+
+
+def _doubt(found: Paired) -> str:
+    """Return what keeps a difference on the same rows from being beyond chance, however often it is looked at."""
+    evidence = max(found.e_value, found.better_e_value)
+    return "" if evidence >= SURE else f"evidence {evidence:.2g} of {SURE:g}"
+
+
+def _measured(store: Store, endpoint: str, version: int, metric: Metric, *, since: datetime, now: datetime) -> Measured:
+    if metric.name.startswith("drift."):
+        return _drift(store, endpoint, version, metric, since=since, now=now)
+    if metric.name == "errors" or metric.name.startswith("latency."):
+        seen = failures(store, endpoint, version=version, since=since, until=now)
+        if not seen.requests:
+            return Measured(value=None, why="nobody has asked yet")
+        many = seen.errors if metric.name == "errors" else 0
+        if seen.requests < LEAST_REQUESTS and many < LEAST_ERRORS:
+            return Measured(value=None, n=seen.requests, why=f"{seen.requests} requests, fewer than {LEAST_REQUESTS}")
+        value = seen.errors / seen.requests if metric.name == "errors" else getattr(seen, f"{metric.name[8:]}_s")
+        return Measured(value=value, n=seen.requests)
+    if metric.name == "new_rows":
+        return _new_rows(store, f"{endpoint}@{version}")
+    slices = (metric.slice_by,) if metric.slice_by else ()
+    found = performance(store, endpoint, version=version, since=since, until=now, slices=slices)
+    if found.labelled < LEAST_LABELLED:
+        return _too_few(found.labelled)
+    if metric.over_slices is not None:
+        return _over_slices(found, metric)
+    value = found.metrics.get(metric.name)
+    return (
+        Measured(value=value.value, n=value.n) if value else Measured(value=None, why="it is not measured in service")
+    )
+
+
+def _over_slices(found: Performance, metric: Metric) -> Measured:
+    least = metric.at_least or LEAST_LABELLED
+    groups = [one for one in found.slices.get(metric.slice_by or "", ()) if one.n >= least]
+    known = [one.metrics[metric.name].value for one in groups if metric.name in one.metrics]
+    values = [value for value in known if value is not None]
+    if not values:
+        return Measured(value=None, why=f"no slice of {metric.slice_by} has {least} labelled decisions")
+    if metric.over_slices == "gap":
+        return Measured(value=max(values) - min(values), n=found.labelled)
+    worst = max(values) if metric.name in LOWER_IS_BETTER else min(values)
+    return Measured(value=worst, n=found.labelled)
+
+
+def _drift(store: Store, endpoint: str, version: int, metric: Metric, *, since: datetime, now: datetime) -> Measured:
+    found = drift(store, endpoint, version=version, since=since, until=now)
+    if found is None or found.n < LEAST_DECISIONS:
+        return Measured(value=None, why=f"fewer than {LEAST_DECISIONS} decisions in the window")
+    if metric.feature is None:
+        return Measured(value=found.of_prediction.psi, n=found.n)
+    column = next((one for one in found.columns if one.name == metric.feature), None)
+    if column is None:
+        return Measured(value=None, why=f"the reference holds no {metric.feature}")
+    return Measured(value=column.psi, n=found.n)
+
+
+def _new_rows(store: Store, ref: str) -> Measured:
+    """Return how many rows the source of the view's own contract has gained since the version was trained."""
+    version = get_version(store, ref)
+    if version.lineage.view is None or not version.lineage.snapshots:
+        return Measured(value=None, why=f"{ref} does not say what it was trained on")
+    of = get_view(store, version.lineage.view).spec.of.name
+    used = [get_snapshot(store, id_) for id_ in version.lineage.snapshots]
+    learnt = next((snapshot for snapshot in used if snapshot.contract == of), None)
+    newest = latest_snapshot(store, learnt.source) if learnt is not None else None
+    if learnt is None or newest is None:
+        return Measured(value=None, why=f"there is no snapshot of {of}")
+    return Measured(value=float(newest.rows - learnt.rows), n=newest.rows)
+
+
+def _at_approval(store: Store, ref: str, metric: Metric) -> Measured:
+    """Return what the metric was on the test span, when the version was approved."""
+    try:
+        version = get_version(store, ref)
+        if version.evaluation_id is None:
+            return Measured(value=None, why=f"{ref} was registered without an evaluation")
+        report = get_evaluation(store, version.evaluation_id).report
+    except TrimtabError as error:
+        return Measured(value=None, why=error.what)
+    found = report.evaluation.metrics.get(metric.name)
+    if found is None or found.value is None:
+        return Measured(value=None, why=f"{metric.name} was not measured at approval")
+    return Measured(value=found.value, n=found.n)
+
+
+def _too_few(n: int) -> Measured:
+    return Measured(value=None, why=f"{n} labelled decisions so far, at least {LEAST_LABELLED} are needed")

@@ -1,0 +1,189 @@
+"""Say in words what applying a file would change; nothing happens yet."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from trimtab.data import Delay, check, known_delay, latest_snapshot, read_source, refuse_future
+from trimtab.declare import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Every,
+    FeatureViewSpec,
+    ModelSpec,
+    Policy,
+    Project,
+    ProjectSpec,
+    RetrainingSpec,
+    ServingSpec,
+    SourceSpec,
+    Stage,
+    declaration_digest,
+    describe,
+    duration_text,
+)  # fmt: skip
+from trimtab.features import compile_view, decided_text, label_fields, prove_blind_to
+from trimtab.loop.conditions import check_conditions, metrics_of
+from trimtab.loop.declarations import KINDS, applied, declared_things
+from trimtab.loop.records import Plan, PlanItem, Sign
+from trimtab.loop.triggers import words_of_policy
+from trimtab.store import Store
+
+Delays = dict[str, dict[str, Delay]]
+"""How late values become known, by contract and field, of the sources that were read for the plan."""
+_ORDER = (*KINDS[:-1], "monitor", KINDS[-1])
+
+
+def make_plan(store: Store, project: Project) -> Plan:
+    """Compare a project's file with what is in force.
+
+    Sources that are new or changed are read and held to their contracts, so that the plan names the rows that
+    would be set aside. Raises the error of the first declaration that could not be applied.
+    """
+    spec = project.spec
+    in_force = applied(store, spec.name)
+    things = declared_things(spec)
+    items = []
+    delays: Delays = {}
+    for (kind, name), thing in things.items():
+        old = in_force.get((kind, name))
+        sign: Sign = "+" if old is None else "=" if old.digest == declaration_digest(thing) else "~"
+        lines = _lines(store, project, name, thing, sign, delays)
+        items.append(PlanItem(sign=sign, kind=kind, name=name, lines=lines))
+    items += _monitors(spec, items, delays)
+    items.sort(key=lambda item: _ORDER.index(item.kind))
+    for kind, name in in_force:
+        if (kind, name) not in things:
+            items.append(PlanItem(sign="-", kind=kind, name=name, lines=("is no longer declared; its history stays",)))
+    return Plan(project=spec.name, as_of=store.clock.now(), items=tuple(items))
+
+
+def _lines(store: Store, project: Project, name: str, thing: object, sign: Sign, delays: Delays) -> tuple[str, ...]:
+    match thing:
+        case SourceSpec():
+            return _source_lines(store, project, thing, sign, delays)
+        case FeatureViewSpec():
+            return _view_lines(project, thing)
+        case ModelSpec():
+            return _model_lines(thing)
+        case ServingSpec():
+            return (" > ".join(_stage(stage) for stage in thing.rollout), *_roll_back(thing))
+        case RetrainingSpec():
+            return _policy_lines(thing)
+        case _:
+            raise TypeError(f"{name} is a {type(thing).__name__}, which no plan knows")
+
+
+def _source_lines(store: Store, project: Project, source: SourceSpec, sign: Sign, delays: Delays) -> tuple[str, ...]:
+    if sign == "=":
+        snapshot = latest_snapshot(store, source.name)
+        return (f"{count(snapshot.rows)} rows, as snapshot {snapshot.id}",) if snapshot else ()
+    table = read_source(source, project.namespace)
+    checked = check(source.contract, table, set_aside_limit=source.set_aside_limit)
+    refuse_future(source.contract, checked.kept, now=store.clock.now())
+    rows = f"{count(table.num_rows)} rows"
+    delays[source.contract.name] = known_delay(source.contract, checked.kept)
+    late = _delay_line(delays[source.contract.name])
+    if not checked.set_aside.num_rows:
+        return (f"{rows}, contract passes{late}",)
+    broken = checked.set_aside.num_rows
+    verb, be = ("breaks", "is") if broken == 1 else ("break", "are")
+    lines = [f"{rows}; {count(broken)} {verb} the contract and {be} set aside{late}:"]
+    lines += [found.sentence for found in checked.breaks]
+    lines.append(f"see: trimtab data show {source.name} --set-aside")
+    return tuple(lines)
+
+
+def _delay_line(delays: Mapping[str, Delay]) -> str:
+    if not delays:
+        return ""
+    slowest = max(delays.values(), key=lambda quantiles: quantiles.median_s)
+    return f"; outcomes become known {_hours(slowest.median_s)} later (median)"
+
+
+def _monitors(spec: ProjectSpec, items: Sequence[PlanItem], delays: Delays) -> list[PlanItem]:
+    """Say of each model that is to serve what will be watched: it comes and changes with its endpoint and policy."""
+    signs = {(item.kind, item.name): item.sign for item in items}
+    found = []
+    for model in spec.models:
+        own = [signs[kind, model.name] for kind in ("endpoint", "policy") if (kind, model.name) in signs]
+        if own:
+            sign: Sign = "+" if signs["model", model.name] == "+" else "=" if set(own) == {"="} else "~"
+            line = f"{', '.join(_watched(model))}{_labels_expected(model, delays)}"
+            found.append(PlanItem(sign=sign, kind="monitor", name=model.name, lines=(line,)))
+    return found
+
+
+def _watched(model: ModelSpec) -> list[str]:
+    """Return what is watched in words: drift always, and what the policies ask for."""
+    said = {
+        "drift.of_prediction": "prediction drift",
+        "drift.of": f"drift of {len(compile_view(model.view).names)} columns",
+    }
+    policies = (model.retraining and model.retraining.when, model.serving and model.serving.roll_back_if)
+    for metric in metrics_of(condition for policy in policies if policy for condition in _conditions(policy)):
+        if metric.of == "self" and metric.name not in said:
+            said[describe(metric)] = describe(metric)
+    return list(said.values())
+
+
+def _conditions(policy: Policy) -> Iterator[Condition]:
+    match policy:
+        case Condition():
+            yield policy
+        case AnyOf() | AllOf():
+            for term in policy.terms:
+                yield from _conditions(term)
+        case Every():
+            pass
+
+
+def _labels_expected(model: ModelSpec, delays: Delays) -> str:
+    fields = label_fields(model.label)
+    late = [delay for name, delay in delays.get(model.view.of.name, {}).items() if name in fields]
+    if not late:
+        return ""
+    slowest = max(late, key=lambda quantiles: quantiles.median_s)
+    return f" (labels expected after {_hours(slowest.median_s)}, p99 {_hours(slowest.p99_s)})"
+
+
+def _hours(seconds: float) -> str:
+    return f"{timedelta(seconds=seconds) / timedelta(hours=1):.1f} h"
+
+
+def _view_lines(project: Project, view: FeatureViewSpec) -> tuple[str, ...]:
+    compiled = compile_view(view)
+    lines = [f"{len(compiled.columns)} columns, decided {decided_text(view)}"]
+    for model in project.spec.models:
+        if model.view.name == view.name:
+            proof = prove_blind_to(view, model.label)
+            lines.append(f"checked: {proof.summary} ({proof.because})")
+    return tuple(lines)
+
+
+def _model_lines(model: ModelSpec) -> tuple[str, ...]:
+    check_conditions(model)
+    first = f"trains on {model.train.text}, tested on the {model.test.text}"
+    return (first, *(f"accepted if {describe(condition)}" for condition in model.accept))
+
+
+def _roll_back(serving: ServingSpec) -> tuple[str, ...]:
+    return (f"rolls back if {describe(serving.roll_back_if)}",) if serving.roll_back_if is not None else ()
+
+
+def _policy_lines(retraining: RetrainingSpec) -> tuple[str, ...]:
+    by = f"approved by {retraining.approve_by}" if retraining.approve_by else ""
+    by += ", other than the author" if retraining.other_than_author else ""
+    limits = ", ".join(part for part in (words_of_policy(retraining), by) if part)
+    return (f"retrain {limits}".rstrip(), f"when {describe(retraining.when)}")
+
+
+def _stage(stage: Stage) -> str:
+    share = {"shadow": "shadow", "canary": f"canary {stage.percent:g}%", "full": "full"}[stage.kind]
+    least = f" and {stage.decisions} decisions" if stage.decisions else ""
+    return f"{share} {duration_text(stage.hold_s)}{least}" if stage.hold_s else share
+
+
+def count(number: int) -> str:
+    """Write a count with a space between thousands."""
+    return f"{number:,}".replace(",", " ")

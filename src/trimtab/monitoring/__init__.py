@@ -1,0 +1,64 @@
+"""Phase 7: watch what is served: input and prediction drift, outcomes that arrive late, performance, alerts.
+
+In: the decision log, the outcomes, and the reference that a version carries. Out: windows, findings, estimates and
+alerts. Everything is counted in fixed cells, so that merging is addition and memory is constant.
+"""
+
+from trimtab.monitoring.alerts import acknowledge, alerts, get_alert, silence, silences
+from trimtab.monitoring.api import routes
+from trimtab.monitoring.calibration import Finding
+from trimtab.monitoring.checking import check
+from trimtab.monitoring.drift import ColumnDrift, Drift, drift, drift_findings
+from trimtab.monitoring.dry_run import DryColumn, DryRun, dry_run
+from trimtab.monitoring.errors import AlertMissing, AlertOver, BadSpan, OutcomeRefused, OutcomeUnknown, TooManyOutcomes
+from trimtab.monitoring.estimate import BLINDNESS, Estimated
+from trimtab.monitoring.events import (
+    AlertAcknowledged,
+    AlertRaised,
+    AlertResolved,
+    AlertsSilenced,
+    OutcomesRecorded,
+    ReferenceKept,
+)
+from trimtab.monitoring.expected import expected
+from trimtab.monitoring.exposition import exposition
+from trimtab.monitoring.figures import failures
+from trimtab.monitoring.influence import permuted_influence
+from trimtab.monitoring.kept import get_reference, keep_reference
+from trimtab.monitoring.levels import LevelTest, level_test
+from trimtab.monitoring.minding import mind
+from trimtab.monitoring.notify import deliver, deliveries
+from trimtab.monitoring.outcomes import bring_outcomes, record_outcomes
+from trimtab.monitoring.paired import paired
+from trimtab.monitoring.performance import performance
+from trimtab.monitoring.records import (
+    Alert,
+    AlertKind,
+    Checked,
+    Delivery,
+    Estimate,
+    Failures,
+    Outcome,
+    Paired,
+    Performance,
+    Recorded,
+    Sign,
+    Silence,
+    SlicePerformance,
+    WindowRow,
+)
+from trimtab.monitoring.reference import Reference, build_reference
+from trimtab.monitoring.skew import Skew, measure_skew, measured_skew
+from trimtab.monitoring.watch import watch, windows
+
+__all__ = [
+    "BLINDNESS", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver", "AlertRaised", "AlertResolved",
+    "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DryColumn", "DryRun", "Estimate",
+    "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded",
+    "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance",
+    "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "bring_outcomes", "build_reference", "check", "deliver",
+    "deliveries", "drift", "drift_findings", "dry_run", "expected", "exposition", "failures", "get_alert",
+    "get_reference", "keep_reference", "level_test", "measure_skew", "measured_skew", "mind", "paired", "performance",
+    "permuted_influence",
+    "record_outcomes", "routes", "silence", "silences", "watch", "windows",
+]  # fmt: skip

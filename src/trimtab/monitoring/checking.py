@@ -1,0 +1,102 @@
+"""Check an endpoint: gather every sign that something is wrong, raise what is new, resolve what is over."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from trimtab.monitoring.alerts import settle
+from trimtab.monitoring.calibration import Finding
+from trimtab.monitoring.drift import drift, drift_findings
+from trimtab.monitoring.figures import failures
+from trimtab.monitoring.levels import level_signs, level_test
+from trimtab.monitoring.moments import hour_of, start_of
+from trimtab.monitoring.quality import column_signs, source_signs, volume_signs
+from trimtab.monitoring.records import AlertKind, Checked, Sign
+from trimtab.monitoring.skew import measure_skew, skew_signs
+from trimtab.serving import NoEndpoint, Routing, get_endpoint
+from trimtab.store import Store
+
+DAY = timedelta(days=1)
+LEAST_ROWS = 100
+"""Decisions of a day below which its drift is not judged."""
+ERRORS_OVER = timedelta(hours=1)
+ERROR_RATE = 0.05
+LEAST_REQUESTS = 50
+KINDS: tuple[AlertKind, ...] = ("drift", "performance", "quality", "skew", "service")
+
+
+def check(store: Store, endpoint: str, at: datetime, *, kinds: Collection[AlertKind] = KINDS) -> Checked:
+    """Look at the champion of an endpoint; raise alerts for what is wrong, and resolve those that are over.
+
+    Drift, missing columns, volume and skew are judged once for each whole day (UTC), the last one before ``at``, so
+    that a finding stands for a day and "one false page in 90 days" is what it says; performance over all days whose
+    outcomes had time to arrive; sources as they were found last; errors over the last hour. Safe to repeat: an alert is
+    raised once for as long as its cause lasts. An endpoint that is not routed has nothing to check, and its alerts end.
+    ``kinds`` is what to look for: skew, once a day, reads the newest data of every source.
+    """
+    try:
+        routing = get_endpoint(store, endpoint).routing
+    except NoEndpoint:
+        return settle(store, endpoint, (), kinds=kinds, at=at)
+    day = start_of(hour_of(at) // 24 * 24) - DAY
+    signs: list[Sign] = []
+    for kind in KINDS:
+        if kind in kinds:
+            signs += _signs(store, routing, kind, day=day, at=at)
+    return settle(store, endpoint, signs, kinds=kinds, at=at)
+
+
+def _signs(store: Store, routing: Routing, kind: AlertKind, *, day: datetime, at: datetime) -> list[Sign]:
+    endpoint, model, version = routing.endpoint, routing.model, routing.champion
+    match kind:
+        case "drift":
+            return _drifted(store, endpoint, model, version, day)
+        case "performance":
+            return level_signs(level_test(store, endpoint, version=version, at=at, model=model))
+        case "quality":
+            window = drift(store, endpoint, version=version, since=day, until=day + DAY, model=model)
+            columns = [] if window is None else column_signs(window)
+            sources = source_signs(store, model, version, at=at)
+            return [*columns, *sources, *volume_signs(store, endpoint, day=day)]
+        case "skew":
+            return skew_signs(measure_skew(store, endpoint, version=version, day=day, model=model))
+        case "service":
+            return _failing(store, endpoint, version, at)
+        case _:
+            assert_never(kind)
+
+
+def _drifted(store: Store, endpoint: str, model: str, version: int, day: datetime) -> list[Sign]:
+    found = drift_findings(store, endpoint, version=version, since=day, until=day + DAY, model=model)
+    if not found or found[0].n < LEAST_ROWS:
+        return []
+    return finding_signs(found, of=f"{model}@{version}", day=f"{day:%Y-%m-%d}")
+
+
+def finding_signs(found: Sequence[Finding], *, of: str, day: str) -> list[Sign]:
+    """Return findings as two signs at most: those that page together, and those that are only shown."""
+    signs = []
+    for level, severity, group in (("page", "page", "drift"), ("shown", "note", "drift:shown")):
+        mine = [one for one in found if one.level == level]
+        if mine:
+            names = ", ".join(one.name for one in mine[:5]) + (f" and {len(mine) - 5} more" if len(mine) > 5 else "")
+            signs.append(
+                Sign(
+                    kind="drift", group=group, severity=severity, lines=tuple(one.text for one in mine),  # type: ignore[arg-type]
+                    title=f"{names} of {of} {'has' if len(mine) == 1 else 'have'} drifted on {day}",
+                )
+            )  # fmt: skip
+    return signs
+
+
+def _failing(store: Store, endpoint: str, version: int, at: datetime) -> list[Sign]:
+    found = failures(store, endpoint, version=version, since=at - ERRORS_OVER, until=at)
+    if found.requests < LEAST_REQUESTS or (found.error_rate or 0.0) <= ERROR_RATE:
+        return []
+    return [
+        Sign(
+            kind="service", group="service:errors", severity="page",
+            title=f"{found.error_rate:.1%} of the requests of the last hour failed",
+            lines=(f"{found.errors:,} of {found.requests:,} requests to version {version}",),
+        )
+    ]  # fmt: skip

@@ -1,0 +1,181 @@
+"""How far a window lies from the reference, from the counts of both in the same cells.
+
+Nulls are left out of psi, js, ks and w1, and shown as a share of their own.
+"""
+
+from math import nan
+
+import msgspec
+import numpy as np
+
+from trimtab.monitoring.cells import Array, Cells, Counts
+
+PSI_FLOOR = 1e-4
+USUAL = 0.95
+
+
+class Distances(msgspec.Struct, frozen=True, kw_only=True):
+    """What one window's column shows against the reference; NaN where one of the two has no values."""
+
+    n: int
+    """Rows of the window, nulls included."""
+    psi: float
+    js: float
+    ks: float
+    w1: float
+    null_share: float
+    unseen_share: float
+
+
+def distances(reference: Counts, window: Counts, cells: Cells) -> Distances:
+    """Return every distance of a column's window from its reference."""
+    return Distances(
+        n=int(window.sum()),
+        psi=psi(reference, window, cells),
+        js=js(reference, window, cells),
+        ks=ks(reference, window, cells),
+        w1=wasserstein(reference, window, cells),
+        null_share=null_share(window, cells),
+        unseen_share=unseen_share(window, cells),
+    )
+
+
+def psi(reference: Counts, window: Counts, cells: Cells) -> float:
+    """Population stability index over the reference's ten quantile bins, or over categories and unseen.
+
+    The sum of ``(q - p) ln(q / p)``, with 1e-4 added to each share of both, so that an empty bin stays finite.
+    """
+    return float(_psi(reference, window, cells))
+
+
+def js(reference: Counts, window: Counts, cells: Cells) -> float:
+    """Jensen-Shannon distance (the root of the divergence, base 2: from 0 to 1) over the bins of ``psi``."""
+    return float(_js(reference, window, cells))
+
+
+def ks(reference: Counts, window: Counts, cells: Cells) -> float:
+    """Kolmogorov-Smirnov statistic over the edges; for categories the total variation, its equal without an order.
+
+    Exact when every value is an edge (``cells.points``). Otherwise at most the largest share in one cell too small.
+    """
+    return float(_ks(reference, window, cells))
+
+
+def wasserstein(reference: Counts, window: Counts, cells: Cells) -> float:
+    """Wasserstein-1 distance, in the column's units; NaN for a category.
+
+    With ``cells.points`` each value lies on its edge and the distance is exact. Otherwise values are spread evenly in
+    their cell, which is wrong by at most the sum over cells of width times the shares of both in it; what lies beyond
+    the first and last edge is taken to lie on it.
+    """
+    return float(_wasserstein(reference, window, cells))
+
+
+def usual(blocks: Counts, cells: Cells, *, length: int, share: float = USUAL) -> Distances:
+    """Return the distances that this share of windows of ``length`` blocks do not exceed, each against the others.
+
+    Shape of ``blocks``: (blocks, cells). With fewer than two windows there is nothing that is usual: all are NaN.
+    """
+    summed = np.concatenate((np.zeros((1, cells.size), dtype=np.int64), np.cumsum(blocks, axis=0)))
+    windows = summed[length:] - summed[:-length]
+    windows = windows[valid(windows, cells).sum(axis=-1) > 0]
+    others = summed[-1] - windows
+    if len(windows) < 2 or not (valid(others, cells).sum(axis=-1) > 0).all():
+        return Distances(n=0, psi=nan, js=nan, ks=nan, w1=nan, null_share=nan, unseen_share=nan)
+    rows = windows.sum(axis=-1)
+    of_unseen = np.zeros(len(windows)) if cells.unseen is None else windows[:, cells.unseen] / rows
+    return Distances(
+        n=int(np.median(rows)),
+        psi=float(np.quantile(_psi(others, windows, cells), share)),
+        js=float(np.quantile(_js(others, windows, cells), share)),
+        ks=float(np.quantile(_ks(others, windows, cells), share)),
+        w1=float(np.quantile(_wasserstein(others, windows, cells), share)),
+        null_share=float(np.quantile(windows[:, -1] / rows, share)),
+        unseen_share=float(np.quantile(of_unseen, share)),
+    )
+
+
+def null_share(counts: Counts, cells: Cells) -> float:
+    """Share of rows without a value."""
+    return _share(counts, cells.size - 1)
+
+
+def unseen_share(counts: Counts, cells: Cells) -> float:
+    """Share of rows with a category that the reference did not name; 0 for a numeric column."""
+    return 0.0 if cells.unseen is None else _share(counts, cells.unseen)
+
+
+def bins(counts: Counts, cells: Cells) -> Counts:
+    """Return counts (cells last) in the coarse bins of ``psi``: ten by quantile, or categories and unseen."""
+    found = valid(counts, cells)
+    if not cells.numeric:
+        return found
+    starts = np.array([0, *(at + 1 for at in cells.tenths)])
+    coarse: Counts = np.add.reduceat(found, starts, axis=-1)
+    return coarse
+
+
+def valid(counts: Counts, cells: Cells) -> Counts:
+    """Return counts (cells last) without the cell of nulls."""
+    return counts[..., : cells.size - 1]
+
+
+def shares(counts: Counts) -> Array:
+    """Return counts (cells last) as shares of their sum; NaN where it is zero."""
+    total = counts.sum(axis=-1, keepdims=True)
+    found: Array = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    return found
+
+
+def _psi(reference: Counts, window: Counts, cells: Cells) -> Array:
+    p, q = shares(bins(reference, cells)) + PSI_FLOOR, shares(bins(window, cells)) + PSI_FLOOR
+    found: Array = ((q - p) * np.log(q / p)).sum(axis=-1)
+    return found
+
+
+def _js(reference: Counts, window: Counts, cells: Cells) -> Array:
+    p, q = shares(bins(reference, cells)), shares(bins(window, cells))
+    middle = (p + q) / 2
+    found: Array = np.sqrt(np.maximum((_relative(p, middle) + _relative(q, middle)) / 2, 0.0))
+    return found
+
+
+def _ks(reference: Counts, window: Counts, cells: Cells) -> Array:
+    apart = shares(valid(window, cells)) - shares(valid(reference, cells))
+    if not cells.numeric:
+        of_categories: Array = np.abs(apart).sum(axis=-1) / 2
+        return of_categories
+    found: Array = np.abs(np.cumsum(apart, axis=-1)).max(axis=-1)
+    return found
+
+
+def _wasserstein(reference: Counts, window: Counts, cells: Cells) -> Array:
+    apart = shares(valid(window, cells)) - shares(valid(reference, cells))
+    if not cells.numeric or not cells.edges:
+        return np.full(apart.shape[:-1], nan)
+    below = np.cumsum(apart, axis=-1)[..., :-1]  # the difference of the shares below each edge
+    width = np.diff(np.array(cells.edges))
+    # Where each value is an edge, the share below stays the same from just after an edge to the next.
+    height = np.abs(below[..., 1:]) if cells.points else _mean_size(below[..., :-1], below[..., 1:])
+    found: Array = (height * width).sum(axis=-1)
+    return found
+
+
+def _relative(p: Array, q: Array) -> Array:
+    """Return the sums of ``p log2(p / q)``."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.where(p == 0, 0.0, p * np.log2(p / q))
+    found: Array = parts.sum(axis=-1)
+    return found
+
+
+def _mean_size(first: Array, last: Array) -> Array:
+    """Return the mean of ``|x|`` while x goes evenly from ``first`` to ``last``."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = (first * first + last * last) / (2 * np.abs(last - first))
+    return np.where(first * last < 0, crossing, np.abs(first + last) / 2)
+
+
+def _share(counts: Counts, at: int) -> float:
+    total = int(counts.sum())
+    return int(counts[at]) / total if total else nan

@@ -1,0 +1,46 @@
+"""The orchestrator under the whole loop: durable runs of steps, in worker processes, that survive any kill.
+
+In: a ``PipelineSpec`` with params, submitted by someone for a reason. Out: each finished step's outputs, exactly once
+accepted, with its attempts, logs and errors; what did not change is taken over from an earlier run.
+"""
+
+from trimtab.pipelines.api import routes
+from trimtab.pipelines.cancel import AlreadyFinished, cancel
+from trimtab.pipelines.context import StepContext
+from trimtab.pipelines.events import (
+    PipelineCancelled,
+    PipelineFinished,
+    PipelineRetried,
+    PipelineSubmitted,
+    StepCached,
+    StepFailed,
+    StepFinished,
+)  # fmt: skip
+from trimtab.pipelines.find import get_pipeline_run, list_attempts, list_pipeline_runs
+from trimtab.pipelines.frames import put_frame, read_frame
+from trimtab.pipelines.lease import FenceLost
+from trimtab.pipelines.logs import LogPiece, log_path, read_log
+from trimtab.pipelines.pool import WorkersFail
+from trimtab.pipelines.records import (
+    Attempt,
+    Outcome,
+    PipelineRun,
+    PipelineSpec,
+    Progress,
+    RunStatus,
+    StepError,
+    StepRun,
+    StepSpec,
+    StepStatus,
+)  # fmt: skip
+from trimtab.pipelines.retry import NothingToRetry, retry
+from trimtab.pipelines.runner import Runner
+from trimtab.pipelines.submit import KeyTaken, submit, submit_in
+
+__all__ = [
+    "AlreadyFinished", "Attempt", "FenceLost", "KeyTaken", "LogPiece", "NothingToRetry", "Outcome", "PipelineCancelled",
+    "PipelineFinished", "PipelineRetried", "PipelineRun", "PipelineSpec", "PipelineSubmitted", "Progress", "RunStatus",
+    "Runner", "StepCached", "StepContext", "StepError", "StepFailed", "StepFinished", "StepRun", "StepSpec",
+    "StepStatus", "WorkersFail", "cancel", "get_pipeline_run", "list_attempts", "list_pipeline_runs", "log_path",
+    "put_frame", "read_frame", "read_log", "retry", "routes", "submit", "submit_in",
+]  # fmt: skip

@@ -1,0 +1,327 @@
+"""The runner's one loop: look, write down what ended, take what is ready, hand it to workers, wait. One thread only."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from sqlalchemy import select
+
+from trimtab.kernel import Clock, StartedClock, TrimtabError, Unavailable, VirtualClock
+from trimtab.pipelines import cache, finish, lease, process
+from trimtab.pipelines.desk import Desk, Ended, Task
+from trimtab.pipelines.find import OPEN, read_run
+from trimtab.pipelines.lease import FenceLost, Lease, Owner, Watch
+from trimtab.pipelines.logs import log_path
+from trimtab.pipelines.pool import Pool, Worker
+from trimtab.pipelines.protocol import Advanced, Do, Said
+from trimtab.pipelines.records import Progress, StepRun, StepStatus
+from trimtab.pipelines.tables import pipeline_runs as runs
+from trimtab.pipelines.view import RunView
+from trimtab.store import Store
+
+BEATS_A_LEASE = 6
+
+
+class Engine:
+    """Runs steps of open runs in the pool's workers. Not for sharing between threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        pool: Pool,
+        *,
+        machine: Clock,
+        lease_s: float,
+        poll_s: float,
+        tell: Callable[[Progress], None],
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._machine = machine
+        self._poll_s = poll_s
+        self._beat_s = lease_s / BEATS_A_LEASE
+        self._tell = tell
+        self._watch = Watch(machine, lease_s=lease_s, is_one_machine=store.database.is_sqlite)
+        self._owner = Owner(
+            id=store.ids.new(), machine=process.machine(), pid=os.getpid(),
+            process_started=process.started(os.getpid()), beat=0,
+        )  # fmt: skip
+        self.takes_new = True
+        self._is_registered = False
+        self._beat_at = 0.0
+        self._poll_at = 0.0
+        self._views: dict[str, RunView] = {}
+        self._desk = Desk(store, pool, machine=machine, report=self._report)
+        self._missed: dict[tuple[str, str, int], str | None] = {}
+
+    # --- what a runner calls ----------------------------------------------------------------------------------------
+
+    def turn(self, *, only: str | None, wake: int, longest_s: float) -> None:
+        """Do all that can be done now, then wait for workers, for ``wake`` (a file descriptor), or for the next time.
+
+        ``only`` keeps to one run. Raises ``Unavailable`` when the database is away; what ended is kept for later.
+        """
+        now = self._machine.monotonic()
+        if self._desk.tasks:
+            self._beat_if_due()
+        self._write_down()
+        if now >= self._poll_at:
+            self._poll(only)
+            self._poll_at = now + self._poll_s
+        next_at = self._assign()
+        if only is None or only in self._views:
+            left_s = min(next_at, self._poll_at) - self._machine.monotonic()
+            if self._desk.wait(wake, min(longest_s, max(0.0, left_s))):
+                self.poll_soon()
+
+    def _beat_if_due(self) -> None:
+        now = self._machine.monotonic()
+        if now >= self._beat_at:
+            lease.beat(self._store, self._owner.id)
+            self._beat_at = now + self._beat_s
+
+    def poll_soon(self) -> None:
+        """Let the next turn look at the database."""
+        self._poll_at = 0.0
+
+    def is_open(self, run_id: str) -> bool:
+        """Say whether a run was not over when it was last seen."""
+        return run_id in self._views
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._desk.tasks or self._desk.ended)
+
+    def recover(self) -> int:
+        """Take the steps of dead runners away from them; return how many."""
+        with self._store.read() as connection:
+            found = lease.others(connection, self._owner.id)
+        count = 0
+        for held, owner in found.items():
+            if owner is None or self._watch.is_dead(owner):
+                count += lease.take_over(self._store, held, owner)
+        if count:
+            self._bury()
+        return count
+
+    def _bury(self) -> None:
+        """Forget runners of this machine whose processes are gone and that hold nothing."""
+        with self._store.read() as connection:
+            idle = lease.idle_runners(connection)
+        for owner in idle:
+            if owner.machine == process.machine() and not process.is_alive(owner.pid, owner.process_started):
+                lease.leave(self._store, owner.id)
+
+    def let_go(self) -> None:
+        """Kill what runs and hand it back, so that another runner, or this one later, begins it anew at once."""
+        with contextlib.suppress(TrimtabError):
+            self._write_down()
+        self._desk.ended.clear()
+        for task in self._desk.tasks:
+            self._desk.drop(task)
+        self._views.clear()
+        if self._is_registered:
+            with contextlib.suppress(Unavailable):
+                self._square_leases()
+                lease.leave(self._store, self._owner.id)
+                self._is_registered = False
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def _poll(self, only: str | None) -> None:
+        self.recover()
+        self._pool.end_idle()
+        if self._is_registered:
+            self._square_leases()
+        query = select(runs.c.id).where(runs.c.status == OPEN).order_by(runs.c.id)
+        if only is not None:
+            query = query.where(runs.c.id == only)
+        with self._store.read() as connection:
+            found = [row.id for row in connection.execute(query)]
+            for run_id in found:
+                if run_id not in self._views:
+                    self._views[run_id] = RunView(read_run(connection, run_id))
+        for view in list(self._views.values()):
+            self._look(view)
+
+    def _look(self, view: RunView, step: str | None = None) -> None:
+        """Read a run, or one step of it, again; tell what changed, and forget the run when it is over."""
+        with self._store.read() as connection:
+            told = list(view.look(connection, step))
+        # Told first: whoever follows the run from another thread waits until it is not open here any more.
+        for progress in told:
+            self._tell(progress)
+        if view.is_over and view.run.id in self._views:
+            del self._views[view.run.id]
+            self._missed = {place: key for place, key in self._missed.items() if place[0] != view.run.id}
+            if self._is_registered:
+                self._square_leases()
+
+    def _put(self, view: RunView, step: StepRun) -> None:
+        """Take over what was just written about a step, without reading it; the run itself only when it may be over."""
+        for progress in view.put(step):
+            self._tell(progress)
+        if view.is_complete:
+            self._look(view)
+
+    def _square_leases(self) -> None:
+        """Stop what was cancelled or taken over, and hand back what was claimed but is not being done.
+
+        The first happens by others' hands, the second when a turn was interrupted between a claim and its start.
+        """
+        with self._store.read() as connection:
+            mine = lease.held_by(connection, self._owner.id)
+        for task in self._desk.tasks:
+            if task.lease not in mine:
+                self._desk.drop(task)
+                self._desk.note(task, "stopped: the run was cancelled, or another runner took the step over")
+        known = {task.lease for task in [*self._desk.tasks, *(ended.task for ended in self._desk.ended)]}
+        for orphan in sorted(mine - known, key=lambda held: (held.run_id, held.step)):
+            lease.take_over(self._store, orphan, None)
+
+    # --- taking and handing out -------------------------------------------------------------------------------------
+
+    def _assign(self) -> float:
+        """Hand ready steps to idle workers; return when the next step that waits for a retry is due (monotonic)."""
+        next_at = float("inf")
+        unserved = self._desk.send_held()
+        if not self.takes_new:
+            return next_at
+        for view in list(self._views.values()):
+            while self._adopt(view):
+                pass
+            for step in view.ready():
+                wait_s = (step.not_before - self._machine.now()).total_seconds() if step.not_before else 0.0
+                if wait_s > 0:
+                    next_at = min(next_at, self._machine.monotonic() + wait_s)
+                elif unserved < self._pool.size:
+                    worker = self._pool.take(fresh=view.spec(step.name).isolate, waiting=unserved)
+                    if worker is None:
+                        unserved += 1
+                    else:
+                        self._start(view, step, worker)
+        return next_at
+
+    def _adopt(self, view: RunView) -> bool:
+        """Take the outputs of equal steps for the ready steps that have one; say whether there were any."""
+        adopted = False
+        for step in view.ready():
+            place = (view.run.id, step.name, step.fence)
+            if place in self._missed:
+                continue
+            spec = view.spec(step.name)
+            key = cache.key_of(spec, params=view.run.params, inputs=view.inputs(step)) if spec.cache else None
+            taken = cache.find(self._store, key) if key else None
+            if taken is None:
+                self._missed[place] = key
+                continue
+            with contextlib.suppress(FenceLost):
+                finish.adopt(self._store, view.run, self._seen(view, step), taken, durable=view.is_last(step.name))
+            self._look(view, step.name)
+            adopted = True
+        return adopted
+
+    def _start(self, view: RunView, step: StepRun, worker: Worker) -> None:
+        """Claim a step, which counts the attempt, and only then hand it to a worker."""
+        if not self._is_registered:
+            lease.register(self._store, self._owner)
+            self._is_registered = True
+            self._beat_at = self._machine.monotonic() + self._beat_s
+        # Idle, it did not beat: whoever saw it long ago would take it for dead as soon as it holds a step again.
+        self._beat_if_due()
+        now = self._store.clock.now()
+        mine = lease.claim(
+            self._store,
+            self._seen(view, step),
+            worker_pid=worker.pid,
+            worker_started=worker.started,
+            at=now.isoformat(),
+        )
+        if mine is None:
+            self._look(view, step.name)
+            return
+        spec = view.spec(step.name)
+        task = Task(
+            view=view,
+            lease=mine,
+            do=self._do(view, step, mine),
+            cache_key=self._missed.pop((view.run.id, step.name, step.fence), None),
+            timeout_s=spec.timeout_s,
+            is_isolated=spec.isolate,
+        )
+        self._desk.hand(task, worker)
+        running = msgspec.structs.replace(
+            step, status=StepStatus.RUNNING, attempts=mine.attempt, fence=mine.fence, started_at=now,
+            not_before=None, error=None, seconds=None, done=None, total=None, unit=None,
+        )  # fmt: skip
+        self._put(view, running)
+
+    def _do(self, view: RunView, step: StepRun, mine: Lease) -> Do:
+        clock, run = self._store.clock, view.run
+        kind: Literal["system", "started", "virtual"] = "system"
+        if isinstance(clock, VirtualClock | StartedClock):
+            kind = "virtual" if isinstance(clock, VirtualClock) else "started"
+        return Do(
+            run_id=run.id,
+            step=step.name,
+            function=step.function,
+            params=view.spec(step.name).params_of(run.params),
+            inputs=view.inputs(step),
+            attempt=mine.attempt,
+            fence=mine.fence,
+            actor=run.actor,
+            because=run.because,
+            log=str(log_path(self._store.settings, run.id, step.name, mine.attempt)),
+            clock=kind,
+            now=clock.now().isoformat(),
+        )
+
+    def _seen(self, view: RunView, step: StepRun) -> Lease:
+        return Lease(run_id=view.run.id, step=step.name, fence=step.fence, attempt=step.attempts, runner=self._owner.id)
+
+    # --- writing down -----------------------------------------------------------------------------------------------
+
+    def _write_down(self) -> None:
+        while self._desk.ended:
+            ended = self._desk.ended[0]
+            try:
+                self._record(ended)
+            except Unavailable:
+                raise  # it stays, for when the database is back
+            except FenceLost as error:
+                self._desk.note(ended.task, f"the result was refused: {error.what}")
+            except Exception:
+                self._desk.ended.pop(0)
+                raise
+            self._desk.ended.pop(0)
+
+    def _record(self, ended: Ended) -> None:
+        task = ended.task
+        view, held = task.view, task.lease
+        if ended.done is not None:
+            at = finish.finish_step(
+                self._store, view.run, held, ended.done, cache_key=task.cache_key, durable=view.is_last(held.step)
+            )
+            done = msgspec.structs.replace(
+                view.step(held.step), status=StepStatus.SUCCEEDED, outputs=msgspec.json.decode(ended.done.outputs),
+                finished_at=at, seconds=ended.seconds,
+            )  # fmt: skip
+            self._put(view, done)
+        else:
+            assert ended.error is not None
+            finish.fail_attempt(
+                self._store, view.run, held, outcome=ended.outcome, error=ended.error, is_final=ended.is_final,
+                seconds=ended.seconds, machine=self._machine,
+            )  # fmt: skip
+            self._look(view)
+
+    def _report(self, task: Task, message: Said | Advanced) -> None:
+        step = msgspec.structs.replace(task.view.step(task.lease.step), attempts=task.lease.attempt)
+        match message:
+            case Said(text=text):
+                self._tell(task.view.progress(step, "said", text))
+            case Advanced(done=done, total=total, unit=unit):
+                step = msgspec.structs.replace(step, done=done, total=total, unit=unit)
+                self._tell(task.view.progress(step, "progress"))

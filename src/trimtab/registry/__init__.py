@@ -1,0 +1,79 @@
+"""Phase 5: which models there are, who said yes to which, and the signed word that lets one be served.
+
+In: a trained model's digests with its evaluation. Out: numbered versions bound to data, code, environment, features
+and evaluation; approvals that are void as soon as one covered byte changes; aliases; and releases, signed statements
+that the loader and the router demand.
+"""
+
+from trimtab.registry.alias import drop_alias, set_alias
+from trimtab.registry.api import routes
+from trimtab.registry.approve import MEANING, approval_state, approve, reject, retire
+from trimtab.registry.errors import (
+    ApprovalVoid,
+    AuthorApproves,
+    GateFailed,
+    InUse,
+    ModelMissing,
+    NameNotUsable,
+    NotApproved,
+    NotRegistrable,
+    ReasonMissing,
+    ReleaseMissing,
+    ReleaseRefused,
+    VersionMissing,
+    WrongStatus,
+)
+from trimtab.registry.events import (
+    AliasMoved,
+    ModelAdded,
+    ReleaseIssued,
+    ReleaseRevoked,
+    VersionApproved,
+    VersionRegistered,
+    VersionRejected,
+    VersionRetired,
+)
+from trimtab.registry.find import (
+    ModelPage,
+    VersionPage,
+    aliases,
+    get_model,
+    get_version,
+    list_approvals,
+    list_models,
+    list_releases,
+    list_versions,
+)
+from trimtab.registry.keys import ReleaseKeys, key_id, public_pem, read_public_key
+from trimtab.registry.records import (
+    CHALLENGER,
+    CHAMPION,
+    LATEST,
+    Approval,
+    ApprovalState,
+    Artifact,
+    Covered,
+    Limits,
+    Lineage,
+    Model,
+    ModelArtifacts,
+    Status,
+    Version,
+    VersionRef,
+)
+from trimtab.registry.register import register_version
+from trimtab.registry.release import check_release, check_signature, get_release, release_for
+from trimtab.registry.revoke import revoke_release
+from trimtab.registry.statement import Release, Statement
+
+__all__ = [
+    "CHALLENGER", "CHAMPION", "LATEST", "MEANING", "AliasMoved", "Approval", "ApprovalState", "ApprovalVoid",
+    "Artifact", "AuthorApproves", "Covered", "GateFailed", "InUse", "Limits", "Lineage", "Model", "ModelAdded",
+    "ModelArtifacts", "ModelMissing", "ModelPage", "NameNotUsable", "NotApproved", "NotRegistrable", "ReasonMissing",
+    "Release", "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "Statement",
+    "Status", "Version", "VersionApproved", "VersionMissing", "VersionPage", "VersionRef", "VersionRegistered",
+    "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "approval_state", "approve", "check_release",
+    "check_signature", "drop_alias", "get_model", "get_release", "get_version", "key_id", "list_approvals",
+    "list_models", "list_releases", "list_versions", "public_pem", "read_public_key", "register_version", "reject",
+    "release_for", "retire", "revoke_release", "routes", "set_alias",
+]  # fmt: skip

@@ -1,0 +1,105 @@
+"""Compose the rooms' routes into one ASGI application."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Router
+from starlette.routing import Mount as Under
+from starlette.routing import Route as Mounted
+from starlette.types import Receive, Scope, Send
+
+from trimtab.kernel import Ids, Invalid, Permission, Route, TrimtabError
+from trimtab.server.answers import error_answer
+from trimtab.server.doors import Doors
+from trimtab.server.errors import NoSuchPage
+from trimtab.server.faces import ErrorPage, Face
+from trimtab.server.operation import Guarded, PathApp
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+class BadRoute(Invalid):
+    """A programmer's mistake in a room's list of routes: the server does not start with it."""
+
+    code = "server.bad-route"
+    default_why = "Every operation says what it needs and what it is, or nobody could trust the list."
+    default_next = "correct the route in the room's api.py"
+
+
+def create_app(
+    routes: Sequence[Route],
+    *,
+    doors: Doors,
+    ids: Ids,
+    lifespan: Lifespan | None = None,
+    faces: Sequence[Face] = (),
+) -> Starlette:
+    """Return the application that answers these routes, those of the faces, and nothing else.
+
+    Raises ``BadRoute`` for a route without a permission, a path or method that cannot be served, or two routes for
+    the same operation.
+    """
+    by_path: dict[str, list[Route]] = {}
+    for route in [*routes, *(route for face in faces for route in face.routes)]:
+        _check(route, by_path.get(route.path, []))
+        by_path.setdefault(route.path, []).append(route)
+
+    def error_page(path: str) -> ErrorPage | None:
+        return next((face.error_page for face in faces if face.for_people and face.for_people(path)), None)
+
+    mounted = [
+        Mounted(path, PathApp(path, together, doors=doors, ids=ids, error_page=error_page(path)), name=path)
+        for path, together in by_path.items()
+    ]
+    # Inference comes first: it is asked most often, and routes are tried in order.
+    guarded: list[BaseRoute] = []
+    for mount in [mount for face in faces for mount in face.mounts]:
+        app_of_it = Guarded(mount.app, mount.permission, doors=doors)
+        # What stands under a path leaves out the path itself, and /v2 alone is an operation of the protocol.
+        guarded += [Under(mount.path, app_of_it), Mounted(mount.path, app_of_it)]
+    app = Starlette(lifespan=lifespan)
+    app.router = Router(
+        [*guarded, *mounted], redirect_slashes=False, default=_Nowhere(doors, error_page), lifespan=lifespan
+    )
+    return app
+
+
+def _check(route: Route, others: Sequence[Route]) -> None:
+    where = f"route {route.method} {route.path}"
+    # A struct does not check its fields' types, so None or a plain text could stand for the permission.
+    if not isinstance(route.permission, Permission):
+        raise BadRoute("the route declares no permission", where=where)
+    if route.method not in METHODS:
+        raise BadRoute(f"{route.method!r} is not one of {', '.join(METHODS)}", where=where)
+    if not route.path.startswith("/") or (route.path.endswith("/") and route.path != "/"):
+        raise BadRoute("a path starts with / and does not end with one", where=where)
+    if not route.summary:
+        raise BadRoute("the route has no summary", where=where)
+    if route.request is not None and route.method == "GET":
+        raise BadRoute("GET takes no body", where=where)
+    if any(other.method == route.method for other in others):
+        raise BadRoute("two routes answer the same operation", where=where)
+
+
+class _Nowhere:
+    """What answers for paths that do not exist; it tells strangers no more than the rest does."""
+
+    def __init__(self, doors: Doors, error_page: Callable[[str], ErrorPage | None]) -> None:
+        self._doors = doors
+        self._error_page = error_page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        try:
+            self._doors.check_host(request.headers)
+            raise NoSuchPage(f"there is nothing at {request.url.path[:200]}", where=f"{request.method} request")
+        except TrimtabError as error:
+            page = self._error_page(request.url.path)
+            response = error_answer(error, page=page and partial(page, request.url.path))
+        await response(scope, receive, send)

@@ -1,0 +1,73 @@
+"""Mistakes that only a server can see."""
+
+from trimtab.kernel import Invalid, NotFound, Refused, Unavailable
+
+
+class NotSignedIn(Refused):
+    """The caller has not said who they are, and this server wants to know."""
+
+    code = "server.not-signed-in"
+    default_why = "Who sends a token, or calls from elsewhere, is known by an API token that still holds."
+    default_next = "send 'Authorization: Bearer <token>'; an administrator makes one with: trimtab token create NAME"
+
+
+class NotAllowed(Refused):
+    """The caller is known, and may not do this."""
+
+    code = "server.not-allowed"
+    default_why = "It needs the permission {needed}, and this caller has {held}."
+    default_next = "trimtab token create NAME --scope {needed}"
+
+
+class ForeignHost(Refused):
+    """A name in the Host header that is not this server's: how a web page reaches into a machine (DNS rebinding)."""
+
+    code = "server.foreign-host"
+    default_why = "A server on this machine answers only to names of this machine, so that no web page can reach it."
+    default_next = "use http://127.0.0.1, or set TRIMTAB_HOSTS to the names that this server has"
+
+
+class ForeignOrigin(Refused):
+    """A change that another site's page asks for in the name of whoever looks at it."""
+
+    code = "server.foreign-origin"
+    default_why = "A browser says that the request comes from a page of another site."
+    default_next = "open this server's own page and repeat it there"
+
+
+class TooLarge(Invalid):
+    """The body is longer than the route takes."""
+
+    code = "server.too-large"
+    default_why = "This operation takes at most {limit} bytes."
+    default_next = "send it in parts"
+
+
+class UnknownParameter(Invalid):
+    """A query parameter that the operation does not have. Misspelt, it would silently narrow nothing down."""
+
+    code = "server.unknown-parameter"
+    default_why = "What nobody reads would silently do nothing, and the answer would be to another question."
+    default_next = "{known}"
+
+
+class WrongMethod(Invalid):
+    """The path exists, but not for this method."""
+
+    code = "server.wrong-method"
+    default_why = "This path answers {allowed}."
+    default_next = "GET /api/v1/openapi.json"
+
+
+class NoSuchPage(NotFound):
+    """Nothing lives at this path."""
+
+    code = "server.no-such-path"
+    default_why = "No operation of this server has this path."
+    default_next = "GET /api/v1/openapi.json"
+
+
+class NotReachable(Unavailable):
+    """The server cannot listen where it was told to."""
+
+    code = "server.cannot-listen"

@@ -1,0 +1,91 @@
+"""What can go wrong between a release and an answer."""
+
+from trimtab.kernel import Invalid, NotFound, Refused, Unavailable
+
+
+class LoadRefused(Refused):
+    """A model's bytes are not loaded: they are not what was released, or they hold what must not run here."""
+
+    code = "serving.load-refused"
+    default_next = "trimtab verify, then restore what was changed from a backup, or approve another version"
+
+
+class NotServable(Refused):
+    """A version cannot take traffic: it has no valid release, or it does not fit the endpoint."""
+
+    code = "serving.not-servable"
+    default_why = "Only a version with a checked release takes traffic."
+    default_next = "trimtab approve {version} --because '...'"
+
+
+class NoEndpoint(NotFound):
+    """No endpoint of this name is routed."""
+
+    code = "serving.no-endpoint"
+    default_why = "An endpoint answers once a version is routed to it."
+    default_next = "trimtab get endpoints"
+
+
+class NotReady(Unavailable):
+    """The endpoint is routed, but no version of it could be loaded."""
+
+    code = "serving.not-ready"
+    default_next = "trimtab status"
+
+
+class StillLoading(NotReady):
+    """The endpoint is, or may be, about to be served."""
+
+    code = "serving.loading"
+    default_why = "This process has just begun to serve it."
+    default_next = "ask again in a moment, or wait for /readyz"
+
+
+class TooBusy(Unavailable):
+    """More rows are waiting than this process will get to in reasonable time."""
+
+    code = "serving.too-busy"
+    default_why = "Waiting longer would only make every answer late."
+    default_next = "send the request again a little later, or start another gateway"
+
+
+class NotRecorded(Unavailable):
+    """The decision could not be written to the decision log, so it is not given either."""
+
+    code = "serving.not-recorded"
+    default_why = "A decision that nobody can look up later must not be acted on."
+    default_next = "make room on the disk that holds the server's home, then send the request again"
+
+
+class InputProblem(Invalid):
+    """The request's columns are not what the model takes."""
+
+    code = "serving.input"
+
+
+class OutputProblem(Invalid):
+    """The request asks for an output that the model does not have."""
+
+    code = "serving.output"
+
+
+class PredictionFailed(Invalid):
+    """The model raised an error on these rows."""
+
+    code = "serving.prediction-failed"
+    default_next = "check the values sent against the ranges that the contract promises"
+
+
+class DecisionUnknown(NotFound):
+    """No decision with this id is in the log."""
+
+    code = "serving.no-decision"
+    default_why = "Neither the open nor the sealed segments of the decision log hold it."
+    default_next = "trimtab get decisions"
+
+
+class LogDamaged(Invalid):
+    """A sealed segment cannot be read as decisions."""
+
+    code = "serving.log-damaged"
+    default_next = "trimtab verify"

@@ -1,0 +1,15 @@
+"""Content-addressed bytes: what is written under a digest is what is read under it, or an error."""
+
+from trimtab.kernel import Settings
+from trimtab.store.blobs.local import LocalBlobs
+from trimtab.store.blobs.protocol import Blobs, Damaged
+from trimtab.store.blobs.s3 import S3Blobs
+
+__all__ = ["Blobs", "Damaged", "LocalBlobs", "S3Blobs", "blobs_of"]
+
+
+def blobs_of(settings: Settings) -> Blobs:
+    """Return the blob store that the settings name."""
+    if not settings.blobs:
+        return LocalBlobs(settings.home_path / "blobs")
+    return S3Blobs(settings.blobs, endpoint=settings.blobs_endpoint, cache=settings.home_path / "cache" / "blobs")

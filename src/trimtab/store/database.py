@@ -1,0 +1,232 @@
+"""One database behind one small interface: SQLite by default, PostgreSQL by a URL.
+
+Readers cannot write: on SQLite their connections are ``query_only``, on PostgreSQL their transactions are read only.
+The only way to write is ``Store.change`` (with an event) or ``Store.journal`` (journal tables only).
+"""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+
+from trimtab.kernel import Conflict, Invalid, Unavailable
+from trimtab.store.disk import Disk
+from trimtab.store.failures import named
+from trimtab.store.place import Place
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+"""The tables of every room. A room adds its own in its ``tables.py``."""
+
+WAIT_S = 30.0
+"""How long a writer waits for another before the database counts as locked."""
+
+IDLE_S = 5.0
+"""After how long a connection to PostgreSQL is asked whether it still works, before it is used."""
+
+_LOG_PAGES = 8000
+"""How long SQLite's log grows (32 MB) before its pages are moved into the database, which waits for the disk twice."""
+
+
+class NestedChange(Conflict):
+    """A programmer's mistake: a change was begun inside a change of the same thread."""
+
+    code = "store.nested-change"
+    default_why = "The inner one would be kept when the outer one fails; on SQLite it would wait for it for ever."
+    default_next = "pass the outer change on to the verb instead of opening another"
+
+
+class Database:
+    """Connections to one database; safe to share between threads, to be opened anew in each process.
+
+    ``wait_s`` is how long a writer waits for another one before it gives up with ``Unavailable``.
+    """
+
+    def __init__(self, url: str, *, wait_s: float = WAIT_S) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise _unknown_url() from None
+        self.dialect = parsed.get_backend_name()
+        self._wait_s = wait_s
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+        self._kept: Connection | None = None
+        self._disk: Disk | None = None
+        self._place: Place | None = None
+        if self.dialect == "sqlite" and parsed.database:
+            path = Path(parsed.database)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._disk = Disk(path.with_name(path.name + "-wal"))
+            self._place = Place(path)
+            self._writer = _sqlite_engine(url, writer=True, wait_s=wait_s)
+            self._reader = _sqlite_engine(url, writer=False, wait_s=wait_s)
+        elif self.dialect == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            self._writer = _postgres_engine(parsed, wait_s=wait_s, synchronous=False)
+            plain = _postgres_engine(parsed, wait_s=wait_s, synchronous=True)
+            self._by_hand = plain.execution_options(isolation_level="AUTOCOMMIT")
+            self._reader = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        else:
+            raise _unknown_url()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._disk is not None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection that sees one consistent state and cannot write."""
+        with named(reading=True):
+            self._check_place()
+            with self._reader.connect() as connection:
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection inside a write transaction, committed at the end. For the store's own use.
+
+        The commit can be seen by everyone at once, and survives a killed process; it survives a power failure only
+        after ``flush`` (SQLite) or a later commit ``by_hand`` (PostgreSQL).
+        """
+        if getattr(self._thread, "writes", False):
+            raise NestedChange("a change was begun inside another one", where="store.change")
+        self._thread.writes = True
+        try:
+            with named(), self._write_sqlite() if self.is_sqlite else self._writer.begin() as connection:
+                yield connection
+        finally:
+            self._thread.writes = False
+
+    @contextmanager
+    def by_hand(self) -> Iterator[Connection]:
+        """Yield a connection to PostgreSQL that begins and commits nothing by itself, and whose commits are on disk."""
+        with named(), self._by_hand.connect() as connection:
+            yield connection
+
+    def flush(self) -> None:
+        """Return when every commit of this process so far is on disk; concurrent callers share one wait (SQLite)."""
+        if self._disk:
+            self._disk.flush()
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+        self._writer.dispose()
+        self._reader.dispose()
+
+    @contextmanager
+    def _write_sqlite(self) -> Iterator[Connection]:
+        with self._queue():
+            self._check_place()
+            connection = self._kept or self._writer.connect()
+            self._kept = None
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                connection.close()
+                raise
+            # The next writer takes the same connection: getting one from the pool costs as much as a small insert.
+            self._kept = connection
+
+    def _check_place(self) -> None:
+        if self._place is not None:
+            self._place.check()
+
+    @contextmanager
+    def _queue(self) -> Iterator[None]:
+        # SQLite has one writer at a time: queueing here is fairer and cheaper than its busy handler.
+        if not self._lock.acquire(timeout=self._wait_s):
+            raise Unavailable(
+                "the database is busy",
+                where="store.database",
+                why=f"Another change in this process has been going on for more than {self._wait_s:g} s.",
+                next="try again; a change should only write rows, not wait for anything",
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+def _sqlite_engine(url: str, *, writer: bool, wait_s: float) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=1 if writer else 8,
+        max_overflow=0 if writer else 24,
+        connect_args={"timeout": wait_s, "isolation_level": None},  # the driver begins nothing by itself
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(driver: Any, _record: Any) -> None:
+        if writer:
+            driver.execute("PRAGMA journal_mode=WAL")
+            driver.execute("PRAGMA synchronous=NORMAL")  # see Disk for what waits for the disk
+            driver.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+            driver.execute("PRAGMA foreign_keys=ON")
+        else:
+            driver.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: URL, *, wait_s: float, synchronous: bool) -> Engine:
+    # Last in, first out: the connections that are used most have their statements prepared.
+    engine = create_engine(url, pool_size=8, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True)
+
+    @event.listens_for(engine, "connect")
+    def _configure(driver: Any, _record: Any) -> None:
+        driver.execute(f"SET SESSION lock_timeout = {int(wait_s * 1000)}")
+        if not synchronous:
+            # A change is acknowledged only after the sequencer's commit, which is later in the same log and waits for
+            # the disk, so it need not wait itself.
+            driver.execute("SET SESSION synchronous_commit = off")
+        driver.commit()
+
+    @event.listens_for(engine, "checkin")
+    def _rest(_driver: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _wake(driver: Any, record: Any, _proxy: Any) -> None:
+        # Asking before each use whether the server is still there would cost a round trip of the few that a change has.
+        if time.monotonic() - record.info.get("rests_since", math.inf) > IDLE_S:
+            try:
+                driver.execute("SELECT 1")
+                driver.rollback()
+            except Exception:  # noqa: BLE001 - whatever the driver says, the pool connects anew
+                raise DisconnectionError from None
+
+    return engine
+
+
+def _unknown_url() -> Invalid:
+    return Invalid(
+        "the database URL cannot be used",
+        where="setting database",
+        why="Trimtab keeps its facts in SQLite or PostgreSQL.",
+        next="leave it empty for SQLite, or write postgresql://user@host/name",
+    )

@@ -1,0 +1,247 @@
+"""Verify a ledger: compute everything again, and say in words what that proves and what it does not."""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from trimtab.kernel import TrimtabError
+from trimtab.store.failures import RowsDamaged
+from trimtab.store.ledger.audit import Anchor, Row, Tampered, Tree, audit_rows
+from trimtab.store.ledger.notes import Checkpoint, PublicKey
+from trimtab.store.ledger.records import Signed
+from trimtab.store.ledger.streaming import as_it_is, streamed
+from trimtab.store.ledger.tree import Frontier, TileRoot
+from trimtab.store.ledger.witness import Witness
+from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head, ledger_subjects, ledger_tiles
+
+if TYPE_CHECKING:
+    from trimtab.store.opened import Store
+
+
+class VerificationKind(StrEnum):
+    INTACT = "intact"
+    TAMPERED = "tampered"
+    NOT_PROVABLE = "not provable"
+    USAGE = "usage"
+
+
+_EXIT_CODES = {
+    VerificationKind.INTACT: 0,
+    VerificationKind.TAMPERED: 1,
+    VerificationKind.NOT_PROVABLE: 2,
+    VerificationKind.USAGE: 3,
+}
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out of a verification.
+
+    ``what`` is the verdict in one sentence. ``first_bad`` is the first position that may have been tampered with.
+    ``proved`` and ``unproved`` say in words what the verdict rests on and what it leaves open.
+    """
+
+    kind: VerificationKind
+    what: str
+    origin: str = ""
+    events: int = 0
+    root: bytes = b""
+    first_bad: int | None = None
+    proved: tuple[str, ...] = ()
+    unproved: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with: 0 intact, 1 tampered, 2 not provable, 3 usage."""
+        return _EXIT_CODES[self.kind]
+
+
+class _Evidence:
+    """The checkpoints and keys that a ledger is held against."""
+
+    def __init__(
+        self, origin: str, *, witness: Witness, keys: Sequence[PublicKey], notes: Sequence[Checkpoint]
+    ) -> None:
+        self.origin = origin
+        self.remembered = witness.checkpoints(origin)
+        self.given = tuple(notes)
+        self.keys = {(key.name, key.id): key for key in (*keys, *witness.keys(origin))}
+        self.anchors: list[Anchor] = []
+        self.covered = 0
+        """The largest size of which a checkpoint is signed by a known key, or was kept outside of the ledger."""
+        self.strangers: set[str] = set()
+        for checkpoint in self.remembered:
+            self._anchor(checkpoint, "this client's memory", trusted=True)
+        for checkpoint in self.given:
+            self._anchor(checkpoint, "a checkpoint that you gave", trusted=True)
+
+    def add_own(self, signed: Signed) -> None:
+        """Take a checkpoint that the ledger itself carries. Raises ``Tampered`` when it is not what was signed."""
+        try:
+            checkpoint, carried = Checkpoint.parse(str(signed.note)), PublicKey.parse(str(signed.key))
+        except TrimtabError:
+            raise Tampered(f"the checkpoint of {signed.size} events cannot be read", None) from None
+        known = self.keys.get((carried.name, carried.id))
+        if checkpoint.size != signed.size or not (known or carried).signed(signed.note):
+            raise Tampered(f"the checkpoint of {signed.size} events is not what its key has signed", None)
+        if known is None:
+            self.strangers.add(signed.key)
+        self._anchor(checkpoint, "a checkpoint in the ledger", trusted=known is not None)
+
+    def _anchor(self, checkpoint: Checkpoint, source: str, *, trusted: bool) -> None:
+        if checkpoint.origin != self.origin:
+            raise Tampered(f"{source} is of another ledger, {checkpoint.origin}", None)
+        self.anchors.append(Anchor(checkpoint.size, checkpoint.root, source))
+        if trusted:
+            self.covered = max(self.covered, checkpoint.size)
+
+
+def verify(
+    store: "Store",
+    *,
+    witness: Witness | None = None,
+    keys: Sequence[str] = (),
+    checkpoints: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Verification:
+    """Verify the ledger of an open store.
+
+    Every leaf, tile and root is computed again; columns and subjects are compared with the bodies; and the ledger is
+    held against its own checkpoints, against ``checkpoints`` (notes kept from receipts) and against what ``witness``
+    remembers (without one: its own home's memory). A checkpoint counts as signed when one of ``keys``, of the witness's
+    keys or of the home's keys signed it. ``progress`` is told the number of events every so often.
+    """
+    try:
+        trusted = [PublicKey.parse(key) for key in keys]
+        given = [Checkpoint.parse(note) for note in checkpoints]
+    except TrimtabError as error:
+        return _usage(f"{error.what}: {error.why}")
+    memory = witness or store.witness
+    own = store.keys.public(store.origin)
+    try:
+        store.sequence()
+        # What the client remembers is read first: a change that is made meanwhile may not look like a truncation.
+        evidence = _Evidence(
+            store.origin, witness=memory, keys=[*trusted, *([PublicKey.parse(own)] if own else [])], notes=given
+        )
+        tree = _audited(store, evidence, progress)
+    except Tampered as found:
+        return _tampered(found, store.origin)
+    except RowsDamaged as error:
+        return _tampered(Tampered(f"the ledger is not as Trimtab writes it: {error.what}", None), store.origin)
+    except DBAPIError:
+        # The statements are right, so somebody has taken away what they name.
+        return _tampered(Tampered("a table of the ledger, or a column of one, is not there", None), store.origin)
+    verdict = _verdict(evidence, tree.frontier)
+    if verdict.kind is VerificationKind.INTACT and evidence.remembered:
+        memory.settle(store.origin, size=evidence.remembered[-1].size)
+    return verdict if witness else _known_here(verdict, store)
+
+
+def _known_here(verdict: Verification, store: "Store") -> Verification:
+    """Return the verdict, unless the home has known another ledger in this place: then nothing is proved by it."""
+    first = store.first_origin
+    size = max((kept.size for kept in store.witness.checkpoints(first)), default=0)
+    if first == store.origin or not size:
+        return verdict
+    file = store.witness.place_name(store.place)
+    replaced = (
+        f"that {first}, which had {size} events, was not taken away and another ledger put in its place; if it was you "
+        f"who did that, remove the file {file} in the home's folder witness"
+    )
+    return msgspec.structs.replace(
+        verdict,
+        kind=VerificationKind.NOT_PROVABLE,
+        what=f"no error was found in {verdict.events} events, but this is not the ledger that this home knew here",
+        unproved=(replaced, *verdict.unproved),
+    )
+
+
+def _audited(store: "Store", evidence: _Evidence, progress: Callable[[int], None]) -> Tree:
+    try:
+        with store.read() as connection:
+            return _audit_store(connection, evidence, progress)
+    except RowsDamaged:
+        # Text that is no UTF-8 is not given out; taken as it is, it is found to be another than was recorded.
+        with store.read() as connection, as_it_is(connection):
+            return _audit_store(connection, evidence, progress)
+
+
+def _audit_store(connection: Connection, evidence: _Evidence, progress: Callable[[int], None]) -> Tree:
+    heads = connection.execute(select(ledger_head.c.origin, ledger_head.c.size, ledger_head.c.frontier)).all()
+    if [head.origin for head in heads] != [evidence.origin]:
+        raise Tampered(f"the ledger calls itself {', '.join(repr(head.origin) for head in heads) or 'nothing'}", None)
+    head = heads[0]
+    columns = ledger_checkpoints.c
+    for row in connection.execute(select(columns.size, columns.note, columns.key).order_by(columns.tile)):
+        evidence.add_own(Signed(*row))
+    tree = Tree(evidence.anchors, progress)
+    subjects = ledger_subjects.c
+    events = select(ledger_events).order_by(ledger_events.c.position)
+    about = select(subjects.position, subjects.kind, subjects.id).order_by(*subjects)
+    with streamed(connection, events) as rows, streamed(connection, about) as pairs:
+        audit_rows((Row(*row) for row in rows), pairs, tree)
+    if not isinstance(head.size, int):
+        raise Tampered("the size at the ledger's head is no number", None)
+    tree.finish(expected=head.size)
+    if head.frontier != tree.frontier.pack():
+        raise Tampered("the hashes at the ledger's head are not those of its events", None)
+    tiles = ledger_tiles.c
+    stored = connection.execute(select(tiles.level, tiles.number, tiles.root).order_by(tiles.level, tiles.number))
+    if [TileRoot(*row) for row in stored] != sorted(tree.tiles, key=lambda tile: (tile.level, tile.number)):
+        raise Tampered("the stored roots of tiles are not those of the events", None)
+    return tree
+
+
+def _verdict(evidence: _Evidence, frontier: Frontier) -> Verification:
+    """Say what the checks that were passed prove, and what they cannot."""
+    size = frontier.size
+    proved = [f"the {size} events, their order, their columns and every hash of the tree agree with each other"]
+    unproved = []
+    kind, what = VerificationKind.INTACT, f"the ledger is intact: {size} events"
+    if evidence.covered:
+        proved.append(f"the first {evidence.covered} are what was signed, or kept outside of the ledger")
+    if evidence.covered < size:
+        kind = VerificationKind.NOT_PROVABLE
+        what = (
+            f"no error was found in {size} events, but {size - evidence.covered} of them are under no known signature"
+        )
+        unproved.append(
+            f"that the events {evidence.covered} to {size - 1} are the ones that were recorded: "
+            "no checkpoint that covers them is signed by a key known here"
+        )
+    unproved += [
+        f"who signed with the key {key}: nothing outside of the ledger vouches for it"
+        for key in sorted(evidence.strangers)
+    ]
+    longest = max((checkpoint.size for checkpoint in (*evidence.remembered, *evidence.given)), default=0)
+    if longest:
+        proved.append(
+            f"the ledger still begins with the {longest} events that it had at the newest checkpoint kept outside"
+        )
+    if longest < size or not size:
+        since = f"after the first {longest}" if longest else "at all"
+        unproved.append(
+            f"that no events {since} were cut off its end, together with their checkpoints: "
+            "nothing outside of the ledger remembers a longer one"
+        )
+    return Verification(
+        kind=kind,
+        what=what,
+        origin=evidence.origin,
+        events=size,
+        root=frontier.root(),
+        proved=tuple(proved),
+        unproved=tuple(unproved),
+    )
+
+
+def _tampered(found: Tampered, origin: str) -> Verification:
+    return Verification(kind=VerificationKind.TAMPERED, what=found.what, origin=origin, first_bad=found.position)
+
+
+def _usage(what: str) -> Verification:
+    return Verification(kind=VerificationKind.USAGE, what=what)

@@ -1,0 +1,144 @@
+"""The opened store: database, blobs, ledger, clock and ids of one project."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, make_url
+
+from trimtab.kernel import Actor, Clock, Ids, Invalid, Settings
+from trimtab.store.blobs import Blobs, blobs_of
+from trimtab.store.change import AlreadyDone, Change, Journal
+from trimtab.store.clocks import clock_of
+from trimtab.store.database import Database
+from trimtab.store.ledger.keys import Keys
+from trimtab.store.ledger.postgres import PostgresLedger
+from trimtab.store.ledger.records import Ledger, Signed
+from trimtab.store.ledger.sqlite import SqliteLedger
+from trimtab.store.ledger.witness import Witness
+from trimtab.store.migrate import bring_up_to_date
+
+ORIGIN_PREFIX = "trimtab.ledger/"
+
+
+class Store:
+    """Where the facts of one project live. Made by ``open_store``; safe to share between threads.
+
+    ``origin`` names this ledger for ever; ``witness`` is what this home remembers of it.
+    """
+
+    def __init__(
+        self, *, database: Database, blobs: Blobs, clock: Clock, settings: Settings, ids: Ids, origin: str = ""
+    ) -> None:
+        self.database = database
+        self.blobs = blobs
+        self.clock = clock
+        self.settings = settings
+        self.ids = ids
+        self.origin = origin
+        self.keys = Keys(settings.home_path / "keys")
+        self.witness = Witness(settings.home_path / "witness")
+        self.place = place_of(settings)
+        self.first_origin = self.witness.first_at(self.place, origin) if origin else ""
+        """The ledger that this home has first known in this place; another one is not taken for it."""
+        self._ledger: Ledger = (SqliteLedger if database.is_sqlite else PostgresLedger)(database, self.keys)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection for queries; it cannot write."""
+        with self.database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def change(
+        self, actor: Actor, because: str = "", *, durable: bool = True, key: str | None = None
+    ) -> Iterator[Change]:
+        """Change state: one transaction, committed with its events at the end of the block, or not at all.
+
+        ``durable`` waits for the disk, as anything must that a person is told is done. ``key`` makes the change
+        happen once: a second one with the same key raises ``AlreadyDone`` before the block begins. After the block
+        ``change.receipt`` holds the position of the last event and the newest checkpoint. Raises ``NoEvent`` when rows
+        were changed and nothing was recorded.
+        """
+        with self.database.write() as connection:
+            if key is not None:
+                self._refuse_repeated(connection, key)
+            change = Change(connection, actor=actor, because=because, at=self.clock.now(), ids=self.ids, key=key)
+            yield change
+            pending = change.finish()
+            acknowledge = self._ledger.enter(connection, pending, durable=durable) if pending else None
+        if acknowledge:
+            change.receipt = receipt = acknowledge()
+            if receipt.checkpoint:
+                self.witness.keep(receipt.checkpoint, key=receipt.key)
+
+    @contextmanager
+    def journal(self) -> Iterator[Journal]:
+        """Write journal tables (metric points, leases): one transaction, no event, not awaited on disk."""
+        with self.database.write() as connection:
+            yield Journal(connection)
+
+    def sequence(self) -> None:
+        """Give positions to committed events that still wait for one (PostgreSQL, after a crash of their author)."""
+        self._ledger.sequence()
+
+    def checkpoint(self) -> Signed:
+        """Sign the ledger as it stands, unless that was done, and return the newest checkpoint with its public key."""
+        signed = self._ledger.sign()
+        if signed.note:
+            self.witness.keep(signed.note, key=signed.key)
+        return signed
+
+    def close(self) -> None:
+        """Sign what this process recorded, and close the database's connections."""
+        try:
+            self._ledger.close()
+        finally:
+            self.database.dispose()
+
+    def _refuse_repeated(self, connection: Connection, key: str) -> None:
+        position = self._ledger.position_of_key(connection, key)
+        if position is not None:
+            raise AlreadyDone(
+                f"the change {key[:80]!r} was made before", where=f"ledger position {position}", position=position
+            )
+
+
+def open_store(settings: Settings, *, clock: Clock | None = None, seed: int | None = None) -> Store:
+    """Open (and, the first time, make) the store that the settings name.
+
+    Brings an older database up to date. ``clock`` overrides the one of the settings; with ``seed`` the ids are a pure
+    function of clock and seed. Raises ``Unavailable`` when the database does not answer.
+    """
+    home = settings.home_path
+    make_home(home)
+    database = Database(settings.database or f"sqlite:///{home / 'trimtab.db'}")
+    clock = clock or clock_of(settings)
+    ids = Ids(clock, seed=seed)
+    origin = bring_up_to_date(database, name=f"{ORIGIN_PREFIX}{ids.new()}")
+    return Store(database=database, blobs=blobs_of(settings), clock=clock, settings=settings, ids=ids, origin=origin)
+
+
+def place_of(settings: Settings) -> str:
+    """Return the name of the place of a database, without a password: the home itself, or its address."""
+    return make_url(settings.database).render_as_string(hide_password=True) if settings.database else "home"
+
+
+def make_home(home: Path) -> None:
+    """Make the home's folder. Raises ``Invalid`` when it cannot be one, or cannot be written."""
+    try:
+        if not home.exists():
+            home.mkdir(parents=True, exist_ok=True)
+            # What lies here is no code: no commit of the user's project, and no run's note of its changes, is about it.
+            (home / ".gitignore").write_text("*\n", "utf-8")
+        problem = "" if os.access(home, os.W_OK | os.X_OK) else "it may not be written"
+    except OSError as error:
+        problem = f"{error.strerror}"
+    if problem:
+        raise Invalid(
+            f"{home.name} cannot be the home of a project",
+            where="setting home",
+            why=f"Trimtab keeps its database, blobs and keys in {home}; the system says: {problem}.",
+            next="name a folder that you may write: trimtab --home .trimtab status, or TRIMTAB_HOME",
+        )

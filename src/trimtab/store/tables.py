@@ -1,0 +1,81 @@
+"""How the ledger lies in SQL."""
+
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, String, Table, Text
+
+from trimtab.store.database import metadata
+
+Position = BigInteger().with_variant(Integer, "sqlite")
+
+ledger_events = Table(
+    "ledger_events",
+    metadata,
+    Column("position", Position, primary_key=True, autoincrement=False),
+    Column("id", String(26), nullable=False, unique=True),
+    Column("at", String(32), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("type", String(80), nullable=False, index=True),
+    Column("idempotency_key", String(200)),
+    Column("body", Text, nullable=False),
+    Column("leaf", LargeBinary(32), nullable=False),
+)
+"""One row for each event. ``body`` is canonical JSON; ``leaf`` is its RFC 9162 leaf hash."""
+
+# Few events have a key, and every index that a row enters is another page to write.
+_has_key = ledger_events.c.idempotency_key.is_not(None)
+Index(
+    "uq_ledger_events_idempotency_key",
+    ledger_events.c.idempotency_key,
+    unique=True,
+    sqlite_where=_has_key,
+    postgresql_where=_has_key,
+)
+
+ledger_subjects = Table(
+    "ledger_subjects",
+    metadata,
+    Column("position", Position, nullable=False, primary_key=True),
+    Column("kind", String(40), nullable=False, primary_key=True),
+    Column("id", String(200), nullable=False, primary_key=True),
+    Index("ix_ledger_subjects_kind_id_position", "kind", "id", "position"),
+    sqlite_with_rowid=False,
+)
+"""What each event is about, to find the events of a thing."""
+
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("origin", String(80), nullable=False),
+    Column("size", Position, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+)
+"""One row: the ledger's name, how many events there are, and the roots of the complete subtrees that cover them,
+largest first."""
+
+ledger_tiles = Table(
+    "ledger_tiles",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("number", Position, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+)
+"""The roots of complete subtrees of 256**level leaves, so that a proof reads a few hundred hashes, not all."""
+
+ledger_checkpoints = Table(
+    "ledger_checkpoints",
+    metadata,
+    Column("tile", Position, primary_key=True, autoincrement=False),
+    Column("size", Position, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("key", String(200), nullable=False),
+)
+"""Signed checkpoints: of each 256 sizes the newest one that was signed, with the public key that checks it."""
+
+ledger_outbox = Table(
+    "ledger_outbox",
+    metadata,
+    Column("seq", Position, Identity(), primary_key=True),
+    Column("idempotency_key", String(200), unique=True),
+    Column("bodies", Text, nullable=False),
+)
+"""PostgreSQL only: the events of committed changes that have no position yet; a row a change, a body a line."""

@@ -1,0 +1,72 @@
+"""Phase 3, tracking: what was tried, how, on which data, and what came of it.
+
+In: runs with parameters, metrics, tags, artifacts, models and data links, written straight to the store or over HTTP.
+Out: runs that can be searched and compared, each sealed into the ledger when it ends.
+"""
+
+from trimtab.tracking.allowed import ALLOWED_TYPES, is_allowed_type
+from trimtab.tracking.api import routes
+from trimtab.tracking.environment import capture_environment
+from trimtab.tracking.errors import (
+    ArtifactMissing,
+    BadName,
+    ExperimentMissing,
+    FilterProblem,
+    NotPackable,
+    ParamChanged,
+    RunMissing,
+    RunNotRunning,
+    ServerUnreachable,
+)
+from trimtab.tracking.journal import log_artifact, log_batch
+from trimtab.tracking.models import PackedModel, pack_model
+from trimtab.tracking.process import this_process
+from trimtab.tracking.reading import (
+    find_artifact,
+    get_artifact,
+    get_metric,
+    get_run,
+    list_artifacts,
+    list_experiments,
+    list_models,
+    read_artifact,
+    read_console,
+    runs_with_dataset,
+)
+from trimtab.tracking.recorder import RunRecorder, current_run
+from trimtab.tracking.records import (
+    Artifact,
+    Batch,
+    CodeState,
+    DatasetLink,
+    Environment,
+    Experiment,
+    FinishRun,
+    InputSpec,
+    LoggedModel,
+    Measured,
+    MetricPoint,
+    OutputSpec,
+    PointPage,
+    Run,
+    RunPage,
+    RunStatus,
+    Seal,
+    Signature,
+    StartRun,
+)
+from trimtab.tracking.run import run, start_run
+from trimtab.tracking.runs import close_run, find_lost, open_run, resume_run, tag_run
+from trimtab.tracking.seal import check_seal
+from trimtab.tracking.search import search_runs
+
+__all__ = [
+    "ALLOWED_TYPES", "Artifact", "ArtifactMissing", "BadName", "Batch", "CodeState", "DatasetLink", "Environment",
+    "Experiment", "ExperimentMissing", "FilterProblem", "FinishRun", "InputSpec", "LoggedModel", "Measured",
+    "MetricPoint", "NotPackable", "OutputSpec", "PackedModel", "ParamChanged", "PointPage", "Run", "RunMissing",
+    "RunNotRunning", "RunPage", "RunRecorder", "RunStatus", "Seal", "ServerUnreachable", "Signature", "StartRun",
+    "capture_environment", "check_seal", "close_run", "current_run", "find_artifact", "find_lost", "get_artifact",
+    "get_metric", "get_run", "is_allowed_type", "list_artifacts", "list_experiments", "list_models", "log_artifact",
+    "log_batch", "open_run", "pack_model", "read_artifact", "read_console", "resume_run", "routes", "run",
+    "runs_with_dataset", "search_runs", "start_run", "tag_run", "this_process",
+]  # fmt: skip

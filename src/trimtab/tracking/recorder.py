@@ -1,0 +1,375 @@
+"""What a user holds while a run goes on: words that take microseconds."""
+
+import atexit
+import contextlib
+import operator
+import os
+import threading
+import weakref
+from collections.abc import Collection, Mapping
+from contextvars import ContextVar, Token
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from trimtab.kernel import Conflict, TrimtabError
+from trimtab.tracking.backend import Backend
+from trimtab.tracking.console import Console
+from trimtab.tracking.environment import capture_environment
+from trimtab.tracking.errors import BadName, ParamChanged, RunNotRunning
+from trimtab.tracking.journal import check_dataset
+from trimtab.tracking.keeping import digest_of_frame, log_model, media_type_of
+from trimtab.tracking.names import FURTHEST_STEP, checked_artifact, checked_key, checked_media_type, text_of, texts_of
+from trimtab.tracking.reading import microseconds
+from trimtab.tracking.records import (
+    Artifact,
+    DatasetLink,
+    Environment,
+    FinishRun,
+    LoggedModel,
+    MetricPoint,
+    Run,
+    RunStatus,
+    json_value,
+)
+from trimtab.tracking.writer import BATCH_POINTS, Writer, insist
+
+_current: ContextVar["RunRecorder | None"] = ContextVar("trimtab_run", default=None)
+_open: "weakref.WeakSet[RunRecorder]" = weakref.WeakSet()
+
+
+def current_run() -> "RunRecorder | None":
+    """Return the run whose ``with`` block this is, if any."""
+    return _current.get()
+
+
+class RunRecorder:
+    """A run that is going on. Every method may be called from any thread of the process that started it.
+
+    What is logged is written at most ``WRITE_EVERY_S`` later; ``flush`` returns when it is. Use it as a context
+    manager, or call ``finish``: an exception that leaves the block makes the run ``failed``.
+    """
+
+    def __init__(
+        self, backend: Backend, run: Run, *, capture: Collection[str] = (), parent: Any = None,
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.id = run.id
+        self.name = run.name
+        self.experiment = run.experiment
+        self._backend = backend
+        self._parent = parent  # keeps the parent's backend open
+        self._folder = folder
+        self._clock = backend.clock
+        self._pid = os.getpid()
+        self._steps: dict[str, int] = {}
+        self._params: dict[str, str] = dict(run.params)
+        self._lock = threading.Lock()
+        self._ending = False
+        self._ended: Run | None = None
+        self._token: Token[RunRecorder | None] | None = None
+        self._environment: Environment | None = None
+        self._console = Console() if "console" in capture else None
+        self._writer = Writer(backend, run.id, self._console)
+        self._capturing = threading.Thread(target=self._capture, name="trimtab-environment", daemon=True)
+        if "environment" in capture:
+            self._capturing.start()
+        if self._console:
+            self._console.start()
+        _open.add(self)
+
+    # --- what a user says ------------------------------------------------------------------------------------------
+
+    def log_metric(self, key: str, value: float, step: int | None = None, *, at: datetime | None = None) -> None:
+        """Log one value. Without ``step`` it is the next of its metric: 0, 1, 2, ... NaN and infinities are kept."""
+        next_step = self._steps.get(key) if isinstance(key, str) else None
+        if next_step is None:
+            self._check_open()
+            checked_key(key, of="metric")
+            next_step = 0
+        try:
+            step = next_step if step is None else operator.index(step)
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise _not_a_number(key, value, step) from None
+        if not -FURTHEST_STEP <= step <= FURTHEST_STEP:
+            raise _not_a_number(key, value, step)
+        point = MetricPoint(key, step, microseconds(_moment(key, at) if at else self._clock.now()), json_value(number))
+        self._steps[key] = step + 1
+        points = self._writer.points
+        points.append(point)
+        if len(points) >= BATCH_POINTS:
+            self._writer.crowded()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log several values of one moment."""
+        at = self._clock.now()
+        for key, value in metrics.items():
+            self.log_metric(key, value, step, at=at)
+
+    def log_param(self, key: str, value: Any) -> None:
+        """Log how the run is made; a parameter keeps its value, and another one raises ``ParamChanged``."""
+        self.log_params({key: value})
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log several parameters. Lists and mappings are kept as JSON."""
+        self._check_open()
+        texts = texts_of(params, of="parameter")
+        with self._lock:
+            for key, text in texts.items():
+                if self._params.get(key, text) != text:
+                    raise ParamChanged(
+                        f"parameter {key!r} is {self._params[key][:60]!r} already, not {text[:60]!r}",
+                        where=f"run {self.name}", run=self.id, key=key,
+                    )  # fmt: skip
+            self._writer.add(params={key: text for key, text in texts.items() if key not in self._params})
+            self._params |= texts
+
+    def set_tag(self, key: str, value: Any) -> None:
+        """Set one tag; the last value counts."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set several tags."""
+        self._check_open()
+        self._writer.add(tags=texts_of(tags, of="tag"))
+
+    def log_dataset(self, data: Any, *, role: str = "train", name: str = "", rows: int | None = None) -> str:
+        """Link data that the run uses: a digest, something that has one (a snapshot), or a frame; return the digest."""
+        self._check_open()
+        known = data if isinstance(data, str) else getattr(data, "digest", None)
+        if isinstance(known, str):
+            digest, count = known, rows if rows is not None else getattr(data, "rows", None)
+            name = name or str(getattr(data, "id", ""))
+        else:
+            digest, count = digest_of_frame(data)
+        link = DatasetLink(digest=digest, role=role, name=name, rows=count)
+        check_dataset(link)
+        self._writer.add(dataset=link)
+        return digest
+
+    def log_artifact(self, path: str | Path, name: str | None = None) -> Artifact:
+        """Keep a copy of a file, under its own name or another; it is written when this returns."""
+        try:
+            file = Path(path)
+            data = file.read_bytes()
+        except (OSError, TypeError, ValueError) as error:
+            raise BadName(
+                f"{str(path)[-80:]!r} cannot be read: {type(error).__name__}",
+                where="log_artifact",
+                why="An artifact is a file that exists when it is logged.",
+                next="write the file first, then log it",
+            ) from None
+        return self.log_bytes(data, name or file.name)
+
+    def log_bytes(self, data: bytes, name: str, *, media_type: str = "") -> Artifact:
+        """Keep bytes as an artifact."""
+        self._check_open()
+        name = checked_artifact(name)
+        media_type = checked_media_type(media_type or media_type_of(name))
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise _unfit(name, data, "bytes", next="give bytes, or use log_text, log_dict or log_artifact")
+        plain = bytes(data)
+        return insist(lambda: self._backend.put_artifact(self.id, name, plain, media_type=media_type))
+
+    def log_text(self, text: str, name: str) -> Artifact:
+        """Keep a text as an artifact."""
+        name = checked_artifact(name)
+        if not isinstance(text, str):
+            raise _unfit(name, text, "a text", next="give a text, or use log_bytes or log_dict")
+        return self.log_bytes(
+            text.encode("utf-8", "replace"), name, media_type="text/plain" if name.endswith(".txt") else ""
+        )
+
+    def log_dict(self, value: Any, name: str) -> Artifact:
+        """Keep a JSON-able value as an artifact."""
+        try:
+            data = msgspec.json.format(msgspec.json.encode(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            what = f"JSON ({' '.join(str(error).split())[:120]})"
+            raise _unfit(str(name), value, what, next="turn it into texts, numbers, lists and mappings first") from None
+        return self.log_bytes(data, name, media_type="application/json")
+
+    def log_model(self, model: Any, sample: Any, *, name: str = "model") -> LoggedModel:
+        """Keep a trained model, its signature, the first rows of the sample and the profile of all of them.
+
+        ``sample`` is the frame or matrix that it was trained on. The model's parameters are logged too, where the run
+        has none of that name. Raises ``NotPackable`` for a model that could not be loaded safely.
+        """
+        self._check_open()
+        logged, params = log_model(self, model, sample, name=name)
+        insist(lambda: self._backend.put_model(self.id, logged))
+        with self._lock:
+            unknown = {key: text_of(value) for key, value in params.items() if key not in self._params}
+        self.log_params({key: text for key, text in unknown.items() if len(text) <= 500})
+        return logged
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process started the run; a forked one did not."""
+        return os.getpid() == self._pid
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The parameters that this recorder knows of."""
+        return dict(self._params)
+
+    @property
+    def environment(self) -> Environment | None:
+        """What the run runs in; waits until that is known. None when it was not to be captured."""
+        if self._capturing.ident is not None and threading.current_thread() is not self._capturing:
+            self._capturing.join()
+        return self._environment
+
+    def flush(self) -> None:
+        """Return when everything that was logged before is written; raise what went wrong with it."""
+        self._check_open()
+        self._writer.flush()
+
+    def finish(self, status: RunStatus | str = RunStatus.FINISHED, *, error: str = "") -> Run:
+        """End the run; everything is written and sealed when this returns. Ending twice is ending once."""
+        if self._ended is not None:
+            return self._ended
+        self._check_process()
+        _open.discard(self)
+        if self._console:
+            self._console.stop()
+        _ = self.environment  # waits for it
+        self._ending = True
+        self._steps = {}  # so that a later word looks whether the run goes on
+        self._writer.stop()
+        finish = FinishRun(status=RunStatus(status), error=error)
+        self._ended = insist(lambda: self._writer.finish(finish))
+        if self._parent is None:
+            self._backend.close()
+        self._writer.raise_problem()
+        return self._ended
+
+    def __enter__(self) -> Self:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            with contextlib.suppress(ValueError):  # left in another context than it was entered in
+                _current.reset(self._token)
+        if error is None:
+            self.finish()
+            return
+        left = isinstance(error, SystemExit) and error.code in (0, None)
+        status = RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED
+        # The user's own error is the one to see; what goes wrong while ending the run must not hide it.
+        with contextlib.suppress(TrimtabError):
+            if left:
+                self.finish()
+            else:
+                self.finish(status, error=f"{type(error).__name__}: {error}"[:2000])
+
+    def __repr__(self) -> str:
+        return f"<run {self.name} of {self.experiment}, {self.id}>"
+
+    # --- what goes on behind it ------------------------------------------------------------------------------------
+
+    def _capture(self) -> None:
+        """Note what the run runs in. Nothing that goes wrong here may touch the user's work."""
+
+        def keep(diff: bytes) -> str:
+            return self._backend.put_artifact(
+                self.id, "environment/uncommitted.diff", diff, media_type="text/plain"
+            ).digest
+
+        try:
+            found = capture_environment(folder=self._folder, keep=keep)
+            data = msgspec.json.format(msgspec.json.encode(found))
+            self._backend.put_artifact(self.id, "environment/environment.json", data, media_type="application/json")
+        except Exception as error:  # noqa: BLE001  the edge of a convenience
+            self._writer.add(tags={"environment.problem": f"{type(error).__name__}: {error}"[:500]})
+            return
+        self._environment = found
+        if found.code is not None:
+            tags = {"git.commit": found.code.commit, "git.dirty": str(found.code.dirty).lower()}
+            if found.code.branch:
+                tags["git.branch"] = found.code.branch[:500]
+            self._writer.add(tags=tags)
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if self._ending:
+            raise RunNotRunning(f"the run {self.name} has ended", where=f"run {self.name}", run=self.id)
+
+    def _check_process(self) -> None:
+        if not self.is_here:
+            raise Conflict(
+                f"the run {self.name} belongs to another process",
+                where=f"run {self.name}",
+                why="A forked process has no share in the thread that writes.",
+                next=f"log from the process that started the run, or start one here: tt.run(parent={self.id!r})",
+            )
+
+
+def _not_a_number(key: str, value: object, step: object) -> BadName:
+    return BadName(
+        f"metric {key!r} was given {str(value)[:60]!r} at step {str(step)[:40]}",
+        where=f"metric {str(key)[:60]}",
+        why="A metric is a number, and its step a whole number up to 2**53 either way.",
+        next="log texts as parameters or tags, and count steps in larger units",
+    )
+
+
+def _unfit(name: str, value: object, wanted: str, *, next: str) -> BadName:
+    return BadName(
+        f"a {type(value).__name__} is not {wanted}",
+        where=f"artifact {name[:60]}",
+        why="An artifact is kept as the bytes that it was given as.",
+        next=next,
+    )
+
+
+def _moment(key: str, at: datetime) -> datetime:
+    if isinstance(at, datetime) and at.tzinfo is not None:
+        return at
+    raise BadName(
+        f"metric {key!r} was given the time {str(at)[:40]!r}",
+        where=f"metric {key[:60]}",
+        why="A time without its zone names no moment.",
+        next="give an aware datetime, such as datetime.now(UTC), or leave it out",
+    )
+
+
+_held: "list[RunRecorder]" = []
+
+
+def _hold_before_fork() -> None:
+    """Let batches that are being written arrive: a child would inherit the locks of a database in the middle of it."""
+    _held[:] = [recorder for recorder in list(_open) if recorder.is_here and recorder._writer.hold()]  # noqa: SLF001
+
+
+def _release_in_parent() -> None:
+    while _held:
+        _held.pop()._writer.release()  # noqa: SLF001
+
+
+def _forget_in_child() -> None:
+    _held.clear()
+    for recorder in list(_open):
+        recorder._steps = {}  # noqa: SLF001  so that its next word finds out whose it is
+        if recorder._console:  # noqa: SLF001
+            recorder._console.forget()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_before_fork, after_in_parent=_release_in_parent, after_in_child=_forget_in_child)
+
+
+@atexit.register
+def _end_open_runs() -> None:
+    """End the runs that nobody ended; a program that leaves this way has come to its end."""
+    for recorder in sorted(_open, key=lambda one: one.id, reverse=True):
+        with contextlib.suppress(TrimtabError):
+            if recorder.is_here:
+                recorder.finish()
