@@ -11,7 +11,8 @@ from tests.loop.parcels import write_project
 from trimtab.declare import load_project
 from trimtab.kernel import Actor, Clock, Permission, Settings, VirtualClock
 from trimtab.loop import Replay, apply_project, approve_version, serve_version
-from trimtab.monitoring import mind
+from trimtab.monitoring import Sign, deliver, mind, silence
+from trimtab.monitoring.alerts import settle
 from trimtab.pipelines import PipelineSpec, Runner, StepSpec, submit
 from trimtab.server import Rooms, issue_token
 from trimtab.serving import Ask
@@ -67,6 +68,8 @@ HEAVIER = "weight[1700:] = np.minimum(weight[1700:] * 1.6 + 4, 50)\n    "
 """From the 5th of February on parcels are heavier than any model has seen."""
 LOOPED_FROM = datetime(2013, 2, 3, tzinfo=UTC)
 LOOPED_TO = datetime(2013, 2, 7, 15, tzinfo=UTC)
+SWEPT = 40
+"""With so many runs the ledger has more than one tile (256 events)."""
 
 
 def seed_loop(folder: Path) -> Seeded:
@@ -77,6 +80,25 @@ def seed_loop(folder: Path) -> Seeded:
     try:
         Replay(store, load_project(project), start=LOOPED_FROM, end=LOOPED_TO).run(lambda told: None)
         return Seeded(store.settings.home_path, project, (), (), "", "", LOOPED_TO)
+    finally:
+        store.close()
+
+
+def seed_everything(folder: Path) -> Seeded:
+    """The home of a loop, and in it what this loop does not: runs by hand, a token, a page, a failed pipeline."""
+    looped = seed_loop(folder)
+    settings = msgspec.structs.replace(looped.settings, alerts_command="true")
+    store = open_store(settings, clock=VirtualClock(LOOPED_TO))
+    try:
+        runs = [_tracked(store, f"sweep {n}", n / 100) for n in range(1, SWEPT)]
+        with store.change(ANN, "for the nightly job") as change:
+            issue_token(change, "nightly", permission=Permission.PREDICT)
+            silence(change, "slow", until=LOOPED_TO + timedelta(days=2), groups="drift:*")
+        page = Sign(kind="quality", group="quality:weight", severity="page", title="weight is missing", lines=("5 %",))
+        settle(store, "slow", [page], kinds=["quality"], at=LOOPED_TO)
+        deliver(store)
+        failed = _failed(store)
+        return msgspec.structs.replace(looped, runs=tuple(runs), failed=failed)
     finally:
         store.close()
 

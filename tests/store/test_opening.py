@@ -16,33 +16,20 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect
 
 import trimtab
-from trimtab.kernel import Settings, StartedClock, SystemClock, VirtualClock
-from trimtab.store import Database, NewerDatabase, clock_of, events, metadata, open_store, verify
+from trimtab.kernel import Settings, StartedClock, SystemClock
+from trimtab.store import Database, clock_of, metadata, open_store
 from trimtab.store.migrate import FOLDER, bring_up_to_date, revisions, upgrade_to
 
 
 @pytest.fixture
-def fresh(database_url: str, postgres_emptied: Callable[[str], None], tmp_path: Path) -> Settings:
+def fresh(database_url: str, emptied: Callable[[str], None], tmp_path: Path) -> Settings:
     """Settings of a database without a single table."""
     if database_url:
-        postgres_emptied(database_url)
+        emptied(database_url)
     return Settings(home=str(tmp_path / "fresh"), database=database_url)
-
-
-@pytest.fixture
-def postgres_emptied() -> Callable[[str], None]:
-    def run(url: str) -> None:
-        database = Database(url)
-        with database.write() as connection:
-            schema = connection.execute(text("SELECT current_schema()")).scalar_one()
-            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-            connection.execute(text(f"CREATE SCHEMA {schema}"))
-        database.dispose()
-
-    return run
 
 
 def database_of(settings: Settings) -> Database:
@@ -77,66 +64,6 @@ def test_migrating_from_nothing_gives_what_the_rooms_declare(fresh: Settings) ->
             key = found.get_pk_constraint(table.name)
             assert key["constrained_columns"] == [column.name for column in table.primary_key], table.name
     database.dispose()
-
-
-def test_an_older_filled_database_keeps_what_it_holds(fresh: Settings, clock: VirtualClock, fill: Callable) -> None:
-    fresh.home_path.mkdir()
-    old = database_of(fresh)
-    with old.write() as connection:
-        upgrade_to(connection, "0003_features")
-        tables = {name for name in inspect(connection).get_table_names() if not name.startswith("ledger_")}
-        filled = fill_every_table(connection, tables - {"alembic_version"})
-        connection.execute(text("INSERT INTO ledger_head VALUES (1, 'trimtab.ledger/OLD', 0, '')"))
-    old.dispose()
-    # The ledger's own tables are of 0001, so the code of today fills them as the code of then did.
-    store = open_store_at(fresh, clock, "0003_features")
-    fill(store, 300, each=100)
-    old_root = verify(store).root
-    store.close()
-    old = database_of(fresh)
-    with old.write() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0003_features'"))
-    old.dispose()
-
-    store = open_store(fresh, clock=clock)
-    assert store.origin == "trimtab.ledger/OLD"
-    assert len(events(store, limit=1000)) == 300
-    found = verify(store)
-    assert (found.kind, found.events, found.root) == ("intact", 300, old_root)
-    with store.read() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == revisions()[-1]
-        for table, row in filled.items():
-            kept = connection.execute(text(f"SELECT * FROM {table}")).mappings().one()
-            assert {name: kept[name] for name in row} == row
-    assert fill(store, 1).position == 300
-    assert verify(store).kind == "intact"
-    store.close()
-
-
-def open_store_at(settings: Settings, clock: VirtualClock, revision: str) -> object:
-    """Open a store on an older schema, as the code of its time did: without migrating it."""
-    from trimtab.store import migrate
-
-    original = migrate.revisions
-    migrate.revisions = lambda: original()[: original().index(revision) + 1]
-    try:
-        return open_store(settings, clock=clock)
-    finally:
-        migrate.revisions = original
-
-
-def fill_every_table(connection: object, tables: set[str]) -> dict[str, dict[str, object]]:
-    """Put one row into each table; return what was written."""
-    written: dict[str, dict[str, object]] = {}
-    for name in sorted(tables):
-        row: dict[str, object] = {}
-        for column in inspect(connection).get_columns(name):
-            kind = column["type"].python_type
-            row[column["name"]] = {str: "x", int: 1, float: 1.5, bytes: b"x", bool: True}[kind]
-        names, values = ", ".join(f'"{n}"' for n in row), ", ".join(f":{n}" for n in row)
-        connection.execute(text(f"INSERT INTO {name} ({names}) VALUES ({values})"), row)
-        written[name] = row
-    return written
 
 
 def test_an_up_to_date_database_opens_quickly_and_without_alembic(fresh: Settings) -> None:
@@ -185,33 +112,19 @@ def test_threads_may_open_a_new_database_at_once(fresh: Settings) -> None:
         store.close()
 
 
-def test_a_newer_database_is_left_alone(fresh: Settings) -> None:
-    open_store(fresh).close()
-    database = database_of(fresh)
-    with database.write() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999_future'"))
-    with pytest.raises(NewerDatabase) as caught:
-        bring_up_to_date(database, name="x")
-    assert "9999_future" in caught.value.why
-    database.dispose()
-
-
-def test_a_failed_migration_leaves_the_database_as_it_was(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_schema_that_fails_leaves_no_table(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh.home_path.mkdir()
     database = database_of(fresh)
-    with database.write() as connection:
-        upgrade_to(connection, "0001_ledger")
 
-    def broken(connection: object, _: str) -> None:
-        upgrade_to(connection, "0003_features")
+    def broken(connection: Connection, revision: str) -> None:
+        upgrade_to(connection, revision)
         raise ZeroDivisionError
 
     monkeypatch.setattr("trimtab.store.migrate.upgrade_to", broken)
     with pytest.raises(ZeroDivisionError):
         bring_up_to_date(database, name="x")
     with database.read() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001_ledger"
-        assert not {name for name in inspect(connection).get_table_names() if name.startswith("feature")}
+        assert inspect(connection).get_table_names() == []
     database.dispose()
 
 
