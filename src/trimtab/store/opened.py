@@ -116,8 +116,13 @@ def open_store(settings: Settings, *, clock: Clock | None = None, seed: int | No
     database = Database(settings.database or f"sqlite:///{home / 'trimtab.db'}")
     clock = clock or clock_of(settings)
     ids = Ids(clock, seed=seed)
-    origin = bring_up_to_date(database, name=f"{ORIGIN_PREFIX}{ids.new()}")
-    return Store(database=database, blobs=blobs_of(settings), clock=clock, settings=settings, ids=ids, origin=origin)
+    try:
+        origin = bring_up_to_date(database, name=f"{ORIGIN_PREFIX}{ids.new()}")
+        blobs = blobs_of(settings)
+    except BaseException:
+        database.dispose()  # nobody else can: the store that would close it is not made
+        raise
+    return Store(database=database, blobs=blobs, clock=clock, settings=settings, ids=ids, origin=origin)
 
 
 def place_of(settings: Settings) -> str:
