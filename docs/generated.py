@@ -19,13 +19,22 @@ from typing import Any
 
 import click
 import msgspec
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
 
 import trimtab
-from trimtab.kernel import TrimtabError, Permission, Route, Settings
+from trimtab.kernel import Permission, Route, Settings, TrimtabError
 from trimtab.store import Event
 
 ROOT = Path(__file__).parent.parent
 _MARK = re.compile(r"^\{\{ (\w+) \}\}$", re.MULTILINE)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Let the site show the mark of the pages."""
+    mark = ROOT / "src" / "trimtab" / "ui" / "static" / "mark.svg"
+    files.append(File.generated(config, "images/mark.svg", abs_src_path=str(mark)))
+    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
