@@ -172,7 +172,7 @@ def extras() -> Iterator[str]:
     yield "| Extra | Brings |"
     yield "|---|---|"
     for extra, packages in project["optional-dependencies"].items():
-        if extra not in ("dev", "docs"):
+        if extra not in ("dev", "docs", "build"):
             names = (re.split(r"[<>=\[; ]", package)[0] for package in packages if not package.startswith("trimtab["))
             yield f"| `{extra}` | {', '.join(names)} |"
 

@@ -176,11 +176,11 @@ DAMAGED = {
     ),
     "a newer schema": Damaged(
         sql("UPDATE alembic_version SET version_num = '9999_future'"),
-        "status", Mistake("newer than this version of Trimtab", "store.database", "pip install --upgrade trimtab"),
+        "status", Mistake("newer than this version of Trimtab", "store.database", "pip install trimtab-VERSION.whl"),
     ),
     "a newer schema, verified": Damaged(
         sql("UPDATE alembic_version SET version_num = '9999_future'"),
-        "verify", Mistake("newer than this version of Trimtab", "store.database", "pip install --upgrade"), code=2,
+        "verify", Mistake("newer than this version of Trimtab", "store.database", "pip install trimtab-"), code=2,
     ),
     "another file as the database": Damaged(
         database_of(0), "status", Mistake("the database file is damaged", "store.database", "restore trimtab.db")

@@ -20,7 +20,7 @@ class NewerDatabase(Conflict):
 
     code = "store.newer-database"
     default_why = "Its schema is {found}, which this version does not know."
-    default_next = "pip install --upgrade trimtab"
+    default_next = "install the version that wrote it, or a newer one: pip install trimtab-VERSION.whl"
 
 
 def revisions() -> list[str]:
