@@ -22,7 +22,7 @@ SOURCE = {
 }
 Type = Callable[..., "subprocess.CompletedProcess[str]"]
 
-pytestmark = [pytest.mark.timeout(1800), pytest.mark.xdist_group("build")]
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
