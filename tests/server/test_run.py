@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import PATIENCE_S, wait_until
 
 Started = subprocess.Popen[str]
 Start = Callable[..., Started]
@@ -49,7 +49,7 @@ def _port(process: Started) -> int:
 
 
 def _ask(port: int, path: str, *, method: str = "GET", body: Any = None, **headers: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     data = None if body is None else json.dumps(body)
     connection.request(method, path, data, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
@@ -59,18 +59,16 @@ def _ask(port: int, path: str, *, method: str = "GET", body: Any = None, **heade
     return answer.status, json.loads(text) if is_json else text
 
 
-def _until(port: int, path: str, status: int) -> Any:
-    for _ in range(300):
-        found, answer = _ask(port, path)
-        if found == status:
-            return answer
-        time.sleep(0.1)
-    pytest.fail(f"{path} did not answer {status}: {answer}")
+def _ready(process: Started) -> int:
+    """Return the port of a server that has loaded what it serves; before, it answers 503 where it would answer 404."""
+    port = _port(process)
+    wait_until(lambda: _ask(port, "/readyz")[0] == 200, "the server is ready", alive=process)
+    return port
 
 
 def _ended(process: Started) -> tuple[int, str]:
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, err
 
 
@@ -80,8 +78,8 @@ def test_a_server_answers_and_stops_cleanly(start: Start, tmp_path: Path) -> Non
     address = tmp_path / "home" / "server.json"
     assert json.loads(address.read_text()) == {"url": f"http://127.0.0.1:{port}", "pid": process.pid}
     assert _ask(port, "/healthz")[1]["status"] == "ok"
-    _until(port, "/readyz", 200)
-    _until(port, "/v2/health/ready", 200)
+    wait_until(lambda: _ask(port, "/readyz")[0] == 200, "the server is ready", alive=process)
+    assert _ask(port, "/v2/health/ready")[0] == 200
     assert _ask(port, "/ui")[0] == 200
     assert _ask(port, "/api/v1/me")[1]["permission"] == "admin"
     status, run = _ask(port, "/api/v1/runs", method="POST", body={"name": "x"}, Trimtab_Because="to see")
@@ -91,10 +89,10 @@ def test_a_server_answers_and_stops_cleanly(start: Start, tmp_path: Path) -> Non
     assert (tmp_path / "home" / "logs" / "server.log").read_text() == ""
 
 
-def test_an_open_stream_does_not_keep_the_server_from_stopping(start: Start) -> None:
+def test_an_open_stream_does_not_keep_the_server_from_stopping(start: Start, tmp_path: Path) -> None:
     process = start()
     port = _port(process)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request("GET", "/api/v1/live")
     answer = connection.getresponse()
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -102,10 +100,10 @@ def test_an_open_stream_does_not_keep_the_server_from_stopping(start: Start) -> 
     _ask(port, "/api/v1/tokens", method="POST", body={"name": "ci"})
     answer.readline()
     assert int(answer.readline().removeprefix(b"data: ")) == before + 1
-    began = time.monotonic()
     assert _ended(process)[0] == 0
-    assert time.monotonic() - began < 8
-    answer.close()
+    answer.read()  # raises IncompleteRead where the stream was cut off rather than ended
+    # A stream that is still open when the server's patience is over would be noted here.
+    assert (tmp_path / "home" / "logs" / "server.log").read_text() == ""
     connection.close()
 
 
@@ -122,7 +120,7 @@ def test_a_killed_server_leaves_a_home_that_serves_again(start: Start) -> None:
 
 def test_a_server_that_others_can_reach_needs_a_token(start: Start, tmp_path: Path) -> None:
     process = start("--host", "0.0.0.0")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert "the server would be open to everyone" in err
     subprocess.run(
@@ -137,7 +135,7 @@ def test_a_server_that_others_can_reach_needs_a_token(start: Start, tmp_path: Pa
 
 
 def test_other_names_are_refused_on_this_machine_and_inference_is_behind_the_same_doors(start: Start) -> None:
-    port = _port(start())
+    port = _ready(start())
     assert _ask(port, "/v2", Host="evil.example")[0] == 403
     assert _ask(port, "/v2/models/x/infer", method="POST", body={}, Sec_Fetch_Site="cross-site")[0] == 403
     assert _ask(port, "/v2/models/x", method="GET")[0] == 404
@@ -148,7 +146,7 @@ def test_a_taken_port_is_told(start: Start) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         process = start("--port", str(taken.getsockname()[1]))
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert "cannot listen at 127.0.0.1" in err
     assert "--port" in err
@@ -156,5 +154,5 @@ def test_a_taken_port_is_told(start: Start) -> None:
 
 def test_names_that_are_set_are_answered(start: Start, tmp_path: Path) -> None:
     process = start(TRIMTAB_HOSTS="trimtab.example")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, "open to everyone" in err) == (1, True)
