@@ -1,4 +1,4 @@
-"""Waiting for a state, never for a time: a test goes on as soon as something holds, on a slow machine as on a fast one."""
+"""Waiting for a state, never for a time: a test goes on as soon as something holds, however slow the machine is."""
 
 import asyncio
 import time

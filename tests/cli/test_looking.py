@@ -9,20 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.journeys.shell import TRIMTAB, Shell, wait_until
+from tests.journeys.shell import TRIMTAB, Shell
+from tests.waiting import PATIENCE_S
 
 from trimtab.cli.following import follow_server
 from trimtab.cli.looking import CLEAR
 
 LIVE_STEP = """
-import time
+import os, time
 
 def body(context):
     for number in range(6):
         print("line", number, flush=True)
-        time.sleep(0.2)
+        while number == 2 and not os.path.exists("read"):
+            time.sleep(0.02)
     return {}
 """
+"""Says half of what it has to say, and the rest when somebody has read that."""
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_a_listing_is_printed_again_only_when_it_differs(shell: Shell) -> None:
     shell.run("token", "create", "second")
     assert [token["name"] for token in json.loads(_document(process))] == ["second", "first"]
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, rest) == (0, "")
 
 
@@ -59,7 +62,7 @@ def test_a_terminal_is_drawn_anew(shell: Shell) -> None:
     while seen.count(CLEAR.encode()) < 3:
         seen += os.read(reader, 65536)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE_S) == 0
     os.close(reader)
     first = seen.split(CLEAR.encode())[1].decode()
     assert "not running" in first
@@ -98,7 +101,11 @@ def test_a_run_is_followed_until_it_is_over(shell: Shell) -> None:
         assert running.stdout is not None
         run_id = running.stdout.readline().strip()
         followed = shell.start("logs", run_id, "--follow")
-        said, _ = followed.communicate(timeout=60)
+        assert followed.stdout is not None
+        half = [followed.stdout.readline() for _ in range(4)]
+        (shell.folder / "read").touch()
+        rest, _ = followed.communicate(timeout=PATIENCE_S)
+        said = "".join(half) + rest
         one = shell.run("logs", run_id, "two", "-f").out
     assert followed.returncode == 0, said
     lines = "".join(f"line {number}\n" for number in range(6))
@@ -125,11 +132,10 @@ def test_a_server_that_has_nothing_to_say_yet_is_waited_for(shell: Shell) -> Non
     assert process.stdout is not None
     file = shell.home / "logs" / "server.log"
     file.parent.mkdir(parents=True, exist_ok=True)
-    wait_until(lambda: process.poll() is None, "it runs")
     file.write_text("first\n", "utf-8")
     assert process.stdout.readline() == "first\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE_S) == 0
     process.stdout.close()
 
 

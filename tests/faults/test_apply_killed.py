@@ -10,7 +10,8 @@ from tests.faults.evidence import (
     check_tracking,
 )
 from tests.journeys.project import write
-from tests.journeys.shell import Shell, kill, wait_until
+from tests.journeys.shell import Shell, kill
+from tests.waiting import wait_until
 
 BECAUSE = "the parcels of early 2013"
 APPLY = ("apply", "--yes", "--because", BECAUSE)
@@ -60,5 +61,5 @@ def kill_apply(shell: Shell, place: int, later_s: float) -> bool:
         alive = process.poll() is None
         kill(process.pid)
     # Its workers notice by themselves, before anybody can look.
-    wait_until(lambda: not shell.processes(), "the workers are gone", seconds=10)
+    wait_until(lambda: not shell.processes(), "the workers are gone")
     return alive

@@ -9,8 +9,9 @@ from tests.faults.small_disk import fill, make_room, small_disk
 from tests.faults.test_up_killed import check_log
 from tests.journeys.asking import body_of
 from tests.journeys.project import copy_of_approved
-from tests.journeys.shell import Server, Shell, ask, get, wait_until
+from tests.journeys.shell import Server, Shell, ask, get
 from tests.journeys.traffic import Traffic
+from tests.waiting import wait_until
 
 from trimtab.kernel import Settings
 from trimtab.serving import decisions

@@ -6,8 +6,9 @@ import time
 from tests.faults.evidence import check_nothing_lies_about
 from tests.journeys.asking import body_of
 from tests.journeys.project import write
-from tests.journeys.shell import Server, Shell, ask, wait_until
+from tests.journeys.shell import Server, Shell, ask
 from tests.journeys.traffic import Answered, Traffic
+from tests.waiting import wait_until
 
 from trimtab.kernel import Settings
 from trimtab.serving import decisions, sealed_segments

@@ -1,16 +1,21 @@
 """``kill -9`` of a worker while it trains, and of the program that ``up`` then goes on from."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.faults.evidence import Outcome, check_each_step_finished_once, check_nothing_lies_about, check_tracking
 from tests.faults.test_apply_killed import APPLY
 from tests.journeys.project import write
-from tests.journeys.shell import Shell, kill, wait_until
+from tests.journeys.shell import Shell, kill
+from tests.waiting import wait_until
 
-SLOW_FIT = {"    X = X.drop": "    import time\n    time.sleep(1.5)\n    X = X.drop"}
-"""Training that takes long enough to be met."""
+SLOW_FIT = {
+    "    X = X.drop": (
+        "    import os, time\n    open('training', 'a').close()\n    while not os.path.exists('go'):\n"
+        "        time.sleep(0.02)\n    X = X.drop"
+    )
+}
+"""Training that says when it has begun, and waits to be met."""
 
 
 def test_a_worker_killed_while_it_trains_is_replaced(tmp_path: Path, tidy: Callable[[Shell], Shell]) -> None:
@@ -23,9 +28,10 @@ def test_a_worker_killed_while_it_trains_is_replaced(tmp_path: Path, tidy: Calla
         for line in process.stdout:
             said.append(line)
             if line.startswith("train-slow ..."):
-                time.sleep(0.7)
+                wait_until((shell.folder / "training").exists, "it trains", alive=process)
                 for pid in workers(shell):
                     kill(pid)
+                (shell.folder / "go").touch()
         assert process.wait() == 0, said
     assert any(line.startswith("train-slow: tries again") and "SIGKILL" in line for line in said), said
     (run,) = shell.json("get", "pipelines")
@@ -45,8 +51,10 @@ def test_up_goes_on_with_an_apply_that_was_killed(approved: Shell) -> None:
     assert process.stdout is not None
     with process:
         next(line for line in process.stdout if line.startswith("train-slow ..."))
-        time.sleep(0.7)
+        wait_until((shell.folder / "training").exists, "it trains", alive=process)
         kill(process.pid)
+    wait_until(lambda: not shell.processes(), "its workers have ended")
+    (shell.folder / "go").touch()
     with shell.up() as server:
         server.wait_until_ready()
         wait_until(lambda: is_over(shell), "the run is over", alive=server.process)

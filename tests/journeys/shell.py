@@ -6,17 +6,16 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.waiting import PATIENCE_S, wait_until
+
 TRIMTAB = Path(sys.executable).parent / "trimtab"
 NOW = "2013-03-05T00:00:00Z"
 """Where the clocks of these projects start: just after the last of their data."""
-PATIENCE_S = 120.0
-STOPS_WITHIN_S = 15.0
 _MARK = "TRIMTAB_TEST_SHELL"
 
 
@@ -93,10 +92,10 @@ class Shell:
         return found
 
     def close(self) -> dict[int, str]:
-        """End whatever still runs; return what had not ended by itself a moment after it should have."""
-        deadline = time.monotonic() + 3.0
-        while (left := self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        """End whatever still runs; return what did not end by itself."""
+        with suppress(AssertionError):
+            wait_until(lambda: not self.processes(), "everything has ended")
+        left = self.processes()
         for pid in left:
             kill(pid)
         return left
@@ -120,6 +119,11 @@ class Server:
         """Host and port, as clients of the inference protocol want them."""
         return self.url.removeprefix("http://")
 
+    @property
+    def log(self) -> str:
+        """What it has noted of things that went wrong."""
+        return (self._shell.home / "logs" / "server.log").read_text()
+
     def wait_until_it_answers(self) -> None:
         wait_until(self._has_said_where, "the server says where it is", alive=self.process)
         wait_until(lambda: get(self.url + "/readyz")[0] in (200, 503), "the server answers", alive=self.process)
@@ -128,11 +132,11 @@ class Server:
         wait_until(lambda: get(self.url + "/readyz")[0] == 200, "the server is ready", alive=self.process)
 
     def stop(self) -> None:
-        """Ask it to stop, and hold it to doing so cleanly and soon. Nothing happens when it is gone already."""
+        """Ask it to stop, and hold it to doing so cleanly. Nothing happens when it is gone already."""
         if self.process.poll() is not None:
             return
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(STOPS_WITHIN_S) == 0, self.said.read_text()
+        assert self.process.wait(PATIENCE_S) == 0, self.said.read_text()
         assert not (self._shell.home / "server.json").exists()
 
     def kill(self) -> None:
@@ -145,17 +149,6 @@ class Server:
         if "inference http" in text:
             self.url = text.split("Trimtab serves at ")[1].split()[0]
         return bool(self.url)
-
-
-def wait_until(
-    true: Callable[[], object], what: str, *, seconds: float = PATIENCE_S, alive: "subprocess.Popen[Any] | None" = None
-) -> None:
-    """Wait until something holds; fail when it takes too long, or when the process that should do it has ended."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert alive is None or alive.poll() is None, f"the process ended with {alive.returncode}, waiting until {what}"
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain until {what}"
-        time.sleep(0.03)
 
 
 def kill(pid: int) -> None:
@@ -175,7 +168,7 @@ def ask(url: str, body: Any) -> tuple[int, Any]:
     from urllib.parse import urlsplit
 
     place = urlsplit(url)
-    connection = HTTPConnection(place.hostname or "", place.port, timeout=30)
+    connection = HTTPConnection(place.hostname or "", place.port, timeout=PATIENCE_S)
     try:
         if body is None:
             connection.request("GET", place.path)

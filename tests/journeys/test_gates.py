@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import httpx
 import pytest
 from tests.journeys.asking import body_of
 from tests.journeys.project import FILE, write
-from tests.journeys.shell import Server, Shell, ask, get, wait_until
+from tests.journeys.shell import Server, Shell, ask, get
 from tests.journeys.test_tampering import ask_when_loaded, blob_of
 from tests.journeys.traffic import Traffic
+from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.kernel import Actor, Settings, this_user
 from trimtab.loop import approve_version
@@ -22,6 +24,7 @@ from trimtab.store import open_store
 BODIES = [body_of({"parcel_id": f"p{number}"}) for number in range(2960, 3000)]
 V2 = "/api/v1/models/slow/versions/2"
 WHY = {"because": "let me in"}
+send = partial(httpx.request, timeout=PATIENCE_S)
 DOORS: list[tuple[str, str, dict[str, Any], int]] = [
     ("PUT", "/api/v1/models/slow/aliases/champion", {"version": 2}, 403),
     ("PUT", "/api/v1/models/slow/aliases/mine", {"version": 2}, 200),  # a name of one's own, which routes nothing
@@ -58,9 +61,9 @@ def test_no_door_serves_what_nobody_released(candidate: Shell) -> None:
         known = answers_of(server)
         with watched(server) as traffic:
             for method, path, body, status in DOORS:
-                answer = httpx.request(method, server.url + path, json=body | WHY if status != 403 or body else body)
+                answer = send(method, server.url + path, json=body | WHY if status != 403 or body else body)
                 assert answer.status_code == status, (path, body, answer.text)
-            form = httpx.post(f"{server.url}/ui/models/slow/2/serve", data={"stage": "full"} | WHY)
+            form = send("POST", f"{server.url}/ui/models/slow/2/serve", data={"stage": "full"} | WHY)
             assert form.status_code == 403
             assert ask(f"{server.url}/v2/models/slow/versions/2/infer", BODIES[0])[0] == 404
             for typed in TYPED:
@@ -96,7 +99,7 @@ def test_a_released_models_file_is_not_swapped_for_another(candidate: Shell) -> 
     with candidate.up() as server:
         status, refused = ask_when_loaded(server.url, "slow")
         assert (status, refused["code"]) == (503, "serving.not-ready")
-        httpx.put(f"{server.url}/api/v1/endpoints/slow/routing", json={"champion": 1, "shadow": []} | WHY)
+        send("PUT", f"{server.url}/api/v1/endpoints/slow/routing", json={"champion": 1, "shadow": []} | WHY)
         assert ask(f"{server.url}/v2/models/slow/infer", BODIES[0])[0] == 503
     assert "slow@1" in candidate.run("serve", "slow@1", "--because", "again", code=1).err
     replace(files[0], released)
@@ -120,7 +123,7 @@ def test_a_version_whose_release_was_taken_back_does_not_come_back(candidate: Sh
                 ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 1}),
                 ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 2, "canary": [{"version": 1, "percent": 5}]}),
             ):
-                assert httpx.request(method, server.url + path, json=body | WHY).status_code == 403, path
+                assert send(method, server.url + path, json=body | WHY).status_code == 403, path
             traffic.wait_for(60)
         assert {one.version for one in traffic.answered} == {"2"}
         assert answers_of(server) == known
@@ -139,9 +142,9 @@ def test_an_author_finds_every_door_closed_where_two_persons_are_asked_for(appro
     with approved.up() as server:
         server.wait_until_ready()
         for path in (f"{V2}/approve", f"{V2}/rollout"):
-            answer = httpx.post(server.url + path, json=WHY)
+            answer = send("POST", server.url + path, json=WHY)
             assert (answer.status_code, answer.json()["code"]) == (403, "registry.author-approves"), answer.text
-        form = httpx.post(f"{server.url}/ui/models/slow/2/approve", data=WHY)
+        form = send("POST", f"{server.url}/ui/models/slow/2/approve", data=WHY)
         assert (form.status_code, "cannot approve slow@2" in form.text) == (403, True)
         assert approved.json("get", "versions", "slow@2")["status"] == "candidate"
         approve_as("bob", approved)
@@ -191,7 +194,7 @@ def routed(server: Server) -> list[int]:
 
 def route_by_hand(shell: Shell, *, champion: int) -> None:
     """Write the routing, the alias and the status into the database, past every rule."""
-    with closing(sqlite3.connect(shell.home / "trimtab.db", timeout=30)) as database, database:
+    with closing(sqlite3.connect(shell.home / "trimtab.db", timeout=PATIENCE_S)) as database, database:
         database.execute(
             "UPDATE serving_routes SET revision = revision + 1, digest = ?, "
             "routing = json_set(routing, '$.champion', ?) WHERE endpoint = 'slow'",

@@ -9,7 +9,8 @@ from itertools import product
 from typing import Any
 
 import pytest
-from tests.journeys.shell import PATIENCE_S, Shell
+from tests.journeys.shell import Shell
+from tests.waiting import PATIENCE_S
 
 NOUNS = {
     "sources": 1, "snapshots": 1, "views": 1, "runs": 2, "experiments": 2, "pipelines": 1, "models": 2, "versions": 2,

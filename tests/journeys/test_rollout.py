@@ -2,8 +2,9 @@
 
 from tests.journeys.asking import body_of
 from tests.journeys.project import write
-from tests.journeys.shell import Shell, ask, wait_until
+from tests.journeys.shell import Shell, ask
 from tests.journeys.traffic import Answered, Traffic
+from tests.waiting import wait_until
 
 from trimtab.kernel import Settings
 from trimtab.serving import Decision, decisions
@@ -31,6 +32,7 @@ def test_shadow_canary_and_full_under_traffic(approved: Shell) -> None:
             approved.run("serve", "slow@2", "--because", "better")
             wait_until(lambda: traffic.versions(last=40) == {"2"}, "only the new version answers")
             approved.run("serve", "slow@1", "--stage", "shadow", "--because", "keep an eye on it")
+            wait_until(lambda: any(one.version == 1 for one in mirrored(approved)), "it is a shadow")
             traffic.wait_for(60)
             assert traffic.versions(last=40) == {"2"}
         assert traffic.refused == []

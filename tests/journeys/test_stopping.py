@@ -1,11 +1,10 @@
-"""Stop what runs, politely: it ends within seconds, hands back what it was doing, and leaves nothing behind."""
+"""Stop what runs, politely: it ends, waits for nobody, hands back what it was doing, and leaves nothing behind."""
 
 import os
 import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -14,16 +13,22 @@ import msgspec
 import pytest
 from tests.journeys.asking import body_of
 from tests.journeys.project import write
-from tests.journeys.shell import PATIENCE_S, TRIMTAB, Server, Shell, ask, get, kill, wait_until
+from tests.journeys.shell import TRIMTAB, Server, Shell, ask, get, kill
+from tests.waiting import PATIENCE_S, wait_until
 
-LONG_FIT = {"    X = X.drop": "    import time\n    time.sleep(0 if open('quick').read() else 120)\n    X = X.drop"}
-"""Training that takes for ever while the file ``quick`` is empty."""
-SOON_S = 6.0
+LONG_FIT = {
+    "    X = X.drop": (
+        "    import time\n    open('training', 'a').close()\n    while not open('quick').read():\n"
+        "        time.sleep(0.02)\n    X = X.drop"
+    )
+}
+"""Training that says when it has begun, and takes for ever while the file ``quick`` is empty."""
 KEY = body_of({"parcel_id": "p2995"})
 
 
-def test_up_stops_soon_whatever_it_is_doing(approved: Shell) -> None:
-    """While it trains, while a page listens to its stream, and while a client keeps its connection open."""
+def test_up_stops_whatever_it_is_doing(approved: Shell) -> None:
+    """While it trains, while a page listens to its stream, and while a client keeps its connection open: none of these
+    ends by itself, so a server that waited for one would not stop, or would note that it has cut it off."""
     shell = approved
     leave_half_an_apply(shell)
     server = Server(shell)
@@ -34,13 +39,11 @@ def test_up_stops_soon_whatever_it_is_doing(approved: Shell) -> None:
         with listening(server) as heard, held_open(server):
             assert ask(server.url + "/v2/models/slow/infer", KEY)[0] == 200
             wait_until(lambda: heard, "the stream says something")
-            asked_at = time.monotonic()
             server.stop()
-            took_s = time.monotonic() - asked_at
-        assert took_s < SOON_S
+        assert "graceful shutdown exceeded" not in server.log
     finally:
         server.kill()
-    wait_until(lambda: not shell.processes(), "its workers have ended", seconds=2)
+    wait_until(lambda: not shell.processes(), "its workers have ended")
     assert sum(event["data"]["count"] for event in shell.events("serving.decisions-sealed")) == 1
     (shell.folder / "quick").write_text("yes")
     shell.run("apply", "--yes", "--because", "try less")
@@ -58,13 +61,13 @@ def test_apply_is_stopped_and_goes_on(approved: Shell, number: signal.Signals, c
     assert process.stdout is not None
     with process:
         next(line for line in process.stdout if line.startswith("train-slow ..."))
-        time.sleep(0.5)
+        wait_until((shell.folder / "training").exists, "it trains", alive=process)
         process.send_signal(number)
-        assert process.wait(SOON_S) == code
+        assert process.wait(PATIENCE_S) == code
         rest = process.stdout.read()
     assert "Traceback" not in rest
     assert ("Stopped." in rest) == (number == signal.SIGINT)
-    wait_until(lambda: not shell.processes(), "its workers have ended", seconds=2)
+    wait_until(lambda: not shell.processes(), "its workers have ended")
     (shell.folder / "quick").write_text("yes")
     shell.run("apply", "--yes", "--because", "try less")
     assert [run["status"] for run in shell.json("get", "pipelines")] == ["succeeded", "succeeded"]

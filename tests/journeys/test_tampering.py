@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.journeys.asking import body_of
 from tests.journeys.shell import Shell, ask, get
+from tests.waiting import wait_until
 
 KEY = body_of({"parcel_id": "p2995"})
 
@@ -69,8 +70,6 @@ def damage(blob: Path) -> None:
 
 def ask_when_loaded(url: str, endpoint: str) -> tuple[int, dict[str, str]]:
     """Ask an endpoint once the server has tried to load its model: before, it only says that it is loading."""
-    from tests.journeys.shell import wait_until
-
     found: list[tuple[int, dict[str, str]]] = []
 
     def tried() -> bool:

@@ -1,11 +1,13 @@
 """Clients that ask on and on while something happens, and remember every answer."""
 
 import json
-import threading
 import time
 from http.client import HTTPConnection, HTTPException
+from threading import Event, Thread
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
+
+from tests.waiting import PATIENCE_S, wait_until
 
 
 class Answered(NamedTuple):
@@ -31,8 +33,8 @@ class Traffic:
         self._path = f"/v2/models/{endpoint}/infer"
         self._bodies = [json.dumps(body) for body in bodies]
         self._pause_s = pause_s
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
+        self._over = Event()
+        self._threads = [Thread(target=self._ask, args=(number,)) for number in range(clients)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -51,14 +53,15 @@ class Traffic:
     def wait_for(self, more: int) -> None:
         """Wait until so many more requests were answered or refused, or every client has ended."""
         enough = self._count() + more
-        while self._count() < enough and any(thread.is_alive() for thread in self._threads):
-            time.sleep(0.01)
+        wait_until(
+            lambda: self._count() >= enough or not any(map(Thread.is_alive, self._threads)), "clients have asked"
+        )
 
     def _count(self) -> int:
         return len(self.answered) + len(self.refused)
 
     def _ask(self, number: int) -> None:
-        connection = HTTPConnection(self._host, self._port, timeout=60)
+        connection = HTTPConnection(self._host, self._port, timeout=PATIENCE_S)
         try:
             while not self._over.is_set():
                 number += 1
