@@ -6,15 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tests.waiting import wait_until
 
-from trimtab.kernel import Actor
+from trimtab.kernel import Actor, SystemClock
 from trimtab.pipelines import PipelineRun, PipelineSpec, Runner, StepSpec, submit
 from trimtab.store import Store
 
@@ -53,13 +53,23 @@ class Marks:
     def started(self, step: str | None = None) -> int:
         return sum(step in {None, line[1]} for line in self.lines())
 
-    def wait_for(self, count: int, *, seconds: float = 20) -> None:
-        wait_until(lambda: self.started() >= count, seconds=seconds)
+    def wait_for(self, count: int) -> None:
+        wait_until(lambda: self.started() >= count, f"{count} steps have begun")
 
 
 @pytest.fixture
 def marks(tmp_path: Path) -> Marks:
     return Marks(tmp_path / "marks")
+
+
+class Hurried(SystemClock):
+    """The machine's clock, which a test moves on: an hour is over when the test says so."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
 
 
 @pytest.fixture
@@ -104,7 +114,7 @@ class Programs:
     def kill(self, pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not runs(pid))
+        wait_until(lambda: not runs(pid), "the program has ended")
 
     def close(self) -> None:
         for pid in self._pids:
@@ -124,13 +134,6 @@ def programs(store: Store) -> Iterator[Programs]:
         yield made
     finally:
         made.close()
-
-
-def wait_until(true: Callable[[], bool], *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
 
 
 def runs(pid: int) -> bool:

@@ -1,7 +1,8 @@
 """Starts whole programs that the tests kill: a warm parent that forks a runner for each line that it reads.
 
-A line is JSON: settings of the store, the run to work on (or null: all of them, in the background) and the number of
-workers. It answers with the pid. Forking saves the half second that imports take, so that many kills fit into a test.
+A line is JSON: settings of the store, the run to work on (or null: all of them, in the background), the number of
+workers, and the lease, which is long so that no program is taken for dead because the machine is slow. It answers with
+the pid. Forking saves the half second that imports take, so that many kills fit into a test.
 """
 
 import json
@@ -19,7 +20,7 @@ from trimtab.store import open_store
 
 def program(order):
     store = open_store(Settings(**order["settings"]))
-    with Runner(store, workers=order["workers"], poll_s=0.05, lease_s=order.get("lease_s", 30.0)) as runner:
+    with Runner(store, workers=order["workers"], poll_s=0.05, lease_s=order.get("lease_s", 600.0)) as runner:
         if order["run"] is None:
             runner.start()
             time.sleep(600)

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.pipelines.conftest import Marks, Programs, asker, on_sqlite, runs, step, wait_until
+from tests.pipelines.conftest import Hurried, Marks, Programs, asker, on_sqlite, runs, step
+from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.kernel import Actor, VirtualClock
 from trimtab.pipelines import (
@@ -68,24 +70,39 @@ def test_a_step_that_always_kills_its_worker_is_given_up_and_a_retry_gives_it_ne
 @on_sqlite
 @pytest.mark.parametrize(("body", "retries", "count"), [("never_ends", 1, 2), ("never_ends_in_c", 0, 1)])
 def test_a_timeout_kills_whatever_the_step_does(
-    store: Store, runner: Runner, ask: Ask, marks: Marks, tmp_path: Path, body: str, retries: int, count: int
+    store: Store, ask: Ask, marks: Marks, tmp_path: Path, body: str, retries: int, count: int
 ) -> None:
-    run = ask(step("a", body, timeout_s=0.3, retries=retries, backoff_s=0.01), pids=str(tmp_path / "pids"))
-    done = runner.run_until_done(run.id)
+    run = ask(step("a", body, timeout_s=3600.5, retries=retries, backoff_s=0.01), pids=str(tmp_path / "pids"))
+    machine = Hurried()
+    with Runner(store, workers=1, poll_s=0.05, idle_s=1e6, machine=machine) as runner:
+        runner.start()
+        for attempt in range(count):
+            marks.wait_for(attempt + 1)
+            wait_until(lambda: runner._engine._desk.tasks, "its time runs")
+            machine.ahead_s += 3601.0
+        done = runner.run_until_done(run.id)
     assert done.status is RunStatus.FAILED
     assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.TIMEOUT] * count
     error = done.step("a").error
     assert error
-    assert (error.code, "0.3 s" in error.what) == ("pipelines.step-timed-out", True)
+    assert (error.code, "3600.5 s" in error.what) == ("pipelines.step-timed-out", True)
     assert not any(runs(int(line[4])) for line in marks.lines())
 
 
 @on_sqlite
-def test_a_timeout_kills_what_the_step_started(store: Store, runner: Runner, ask: Ask, tmp_path: Path) -> None:
-    run = ask(step("a", "sleeps_with_child", timeout_s=0.5), step("b"), pids=str(tmp_path / "pids"))
-    assert runner.run_until_done(run.id).step("a").status is StepStatus.FAILED
-    worker, child = map(int, (tmp_path / "pids").read_text().split())
-    wait_until(lambda: not runs(worker) and not runs(child), seconds=5)
+def test_a_timeout_kills_what_the_step_started(store: Store, ask: Ask, marks: Marks, tmp_path: Path) -> None:
+    run = ask(step("a", "sleeps_with_child", timeout_s=3600.0), step("b"), pids=str(tmp_path / "pids"))
+    machine = Hurried()
+    with Runner(store, workers=1, poll_s=0.05, idle_s=1e6, machine=machine) as runner:
+        runner.start()
+        wait_until(lambda: marks.started("a"), "the step has begun")
+        worker, child = map(int, (tmp_path / "pids").read_text().split())
+        assert runs(worker)
+        assert runs(child)
+        wait_until(lambda: runner._engine._desk.tasks, "its time runs")
+        machine.ahead_s += 3600.0
+        assert runner.run_until_done(run.id).step("a").status is StepStatus.FAILED
+    wait_until(lambda: not runs(worker) and not runs(child), "both are killed")
     assert get_pipeline_run(store, run.id).step("b").status is StepStatus.SUCCEEDED
 
 
@@ -112,9 +129,9 @@ def test_a_background_runner_goes_on_when_the_system_has_processes_again(
         with monkeypatch.context() as patch:
             patch.setattr(subprocess, "Popen", none_left)
             runner.start()
-            wait_until(lambda: isinstance(runner.trouble, WorkersFail))
-        wait_until(lambda: get_pipeline_run(sqlite_store, run.id).status is RunStatus.SUCCEEDED)
-        wait_until(lambda: runner.trouble is None)
+            wait_until(lambda: isinstance(runner.trouble, WorkersFail), "no worker can be started")
+        wait_until(lambda: get_pipeline_run(sqlite_store, run.id).status is RunStatus.SUCCEEDED, "it is done")
+        wait_until(lambda: runner.trouble is None, "the trouble is over")
 
 
 # --- the program dies ----------------------------------------------------------------------------------------------
@@ -132,7 +149,7 @@ def test_workers_and_what_they_started_die_with_their_program(
         pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
         assert all(map(runs, pids))
         programs.kill(program)
-        wait_until(lambda: not any(map(runs, pids)), seconds=2)
+        wait_until(lambda: not any(map(runs, pids)), "they have died")
     finally:
         programs.close()
 
@@ -162,7 +179,7 @@ def test_killed_programs_go_on_and_nothing_finished_runs_again(
                 kill_somewhere(chance, pid, programs, marks)
                 kills += 1
             else:
-                wait_until(lambda pid=pid: not runs(pid), seconds=60)  # type: ignore[misc]
+                wait_until(lambda pid=pid: not runs(pid), "it is done")  # type: ignore[misc]
         ended.append((seed, run.id))
     calm = Marks(tmp_path / "calm")
     with Runner(store, workers=2) as runner:
@@ -179,7 +196,7 @@ def test_killed_programs_go_on_and_nothing_finished_runs_again(
 def kill_somewhere(chance: random.Random, pid: int, programs: Programs, marks: Marks) -> None:
     """Kill while the program starts, or after it has begun some steps: in a body, or between two transactions."""
     more = marks.started() + chance.randint(0, 2)
-    wait_until(lambda: marks.started() >= more or not runs(pid), seconds=60)
+    wait_until(lambda: marks.started() >= more or not runs(pid), "it has begun some steps")
     time.sleep(chance.uniform(0.0, 0.06))
     programs.kill(pid)
 
@@ -204,16 +221,18 @@ def assert_each_finished_once(store: Store, run: PipelineRun, marks: Marks) -> N
 
 @on_sqlite
 def test_a_running_program_takes_over_from_a_killed_one_at_once(
-    store: Store, ask: Ask, marks: Marks, programs: Programs
+    store: Store, ask: Ask, marks: Marks, programs: Programs, tmp_path: Path
 ) -> None:
-    run = ask(step("a", "takes_a_second"), step("b", needs=("a",)))
+    run = ask(step("a", "waits_for_file"), step("b", needs=("a",)), file=str(tmp_path / "go"))
     first = programs.start(run)
     marks.wait_for(1)
     with Runner(store, workers=1, poll_s=0.05) as runner:
         runner.start()
-        time.sleep(0.2)
-        assert marks.started() == 1, "it took a step of a living program"
+        wait_until(lambda: runner._engine.is_open(run.id), "it has looked at what others do")
+        assert [a.outcome for a in list_attempts(store, run.id)] == [None], "it took a step of a living program"
         programs.kill(first)
+        marks.wait_for(2)
+        (tmp_path / "go").touch()
         assert runner.run_until_done(run.id).status is RunStatus.SUCCEEDED
     assert [a.outcome for a in list_attempts(store, run.id, step="a")] == [Outcome.LOST, Outcome.SUCCEEDED]
     assert len(marks.lines("end")) == 1
@@ -221,17 +240,20 @@ def test_a_running_program_takes_over_from_a_killed_one_at_once(
 
 @on_sqlite
 def test_a_stopped_program_loses_its_steps_after_the_lease_and_can_write_nothing_when_it_wakes(
-    store: Store, ask: Ask, marks: Marks, programs: Programs
+    store: Store, ask: Ask, marks: Marks, programs: Programs, tmp_path: Path
 ) -> None:
-    run = ask(step("a", "takes_a_second"))
-    first = programs.start(run, lease_s=0.6)
+    run = ask(step("a", "waits_for_file"), file=str(tmp_path / "go"))
+    first = programs.start(run)
     marks.wait_for(1)
     os.kill(first, signal.SIGSTOP)
     with Runner(store, workers=1, poll_s=0.05, lease_s=0.6) as runner:
+        runner.start()
+        marks.wait_for(2)
+        (tmp_path / "go").touch()
         done = runner.run_until_done(run.id)
         assert done.step("a").attempts == 2
         os.kill(first, signal.SIGCONT)
-        wait_until(lambda: not runs(first))
+        wait_until(lambda: not runs(first), "it has woken and ended")
     assert get_pipeline_run(store, run.id) == done
     assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.LOST, Outcome.SUCCEEDED]
     assert len(events(store, type="pipelines.step-finished")) == 1
@@ -239,30 +261,37 @@ def test_a_stopped_program_loses_its_steps_after_the_lease_and_can_write_nothing
 
 @on_sqlite
 def test_a_runner_that_was_idle_for_longer_than_a_lease_keeps_its_next_step(
-    store: Store, ask: Ask, marks: Marks
+    store: Store, ask: Ask, marks: Marks, tmp_path: Path
 ) -> None:
     """Another runner last saw it alive before it was idle: that says nothing about the step that it has just taken."""
+    machine = Hurried()
     with (
-        Runner(store, workers=1, poll_s=0.2, lease_s=0.9) as mine,
-        Runner(store, workers=1, poll_s=0.02, lease_s=0.9) as other,
+        Runner(store, workers=1, poll_s=0.05, lease_s=3600.0, idle_s=1e6, machine=machine) as mine,
+        Runner(store, workers=1, poll_s=0.05, lease_s=3600.0, idle_s=1e6, machine=machine) as other,
     ):
-        first = ask(step("a", "takes_a_second"))
+        first = ask(step("a", "waits_for_file", cache=False), file=str(tmp_path / "first"))
         mine.start()
         marks.wait_for(1)
         other.start()
-        wait_until(lambda: get_pipeline_run(store, first.id).status is RunStatus.SUCCEEDED)
+        seen = other._engine._watch._seen
+        wait_until(lambda: seen, "the other one has seen it")
         other.stop()
-        time.sleep(1.0)
-        second = ask(step("b", "takes_a_second", cache=False))
+        (tmp_path / "first").touch()
+        wait_until(lambda: get_pipeline_run(store, first.id).status is RunStatus.SUCCEEDED, "it is idle")
+        before = dict(seen)
+        machine.ahead_s += 3601.0
+        second = ask(step("b", "waits_for_file", cache=False), file=str(tmp_path / "second"))
         marks.wait_for(2)
         other.start()
-        wait_until(lambda: get_pipeline_run(store, second.id).status is RunStatus.SUCCEEDED)
+        wait_until(lambda: seen != before, "the other one has seen it again")
+        (tmp_path / "second").touch()
+        wait_until(lambda: get_pipeline_run(store, second.id).status is RunStatus.SUCCEEDED, "it is done")
     assert [a.outcome for a in list_attempts(store, second.id)] == [Outcome.SUCCEEDED]
 
 
 @on_sqlite
-def test_interrupting_hands_running_steps_back(store: Store, ask: Ask, marks: Marks) -> None:
-    run = ask(step("a", "takes_a_second"))
+def test_interrupting_hands_running_steps_back(store: Store, ask: Ask, marks: Marks, tmp_path: Path) -> None:
+    run = ask(step("a", "waits_for_file"), file=str(tmp_path / "go"))
 
     def interrupt(_progress: object) -> None:
         raise KeyboardInterrupt
@@ -271,17 +300,22 @@ def test_interrupting_hands_running_steps_back(store: Store, ask: Ask, marks: Ma
         with pytest.raises(KeyboardInterrupt):
             runner.run_until_done(run.id, on_event=interrupt)
         assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.LOST]
+        (tmp_path / "go").touch()
         with Runner(store, workers=1) as other:
             assert other.run_until_done(run.id).status is RunStatus.SUCCEEDED
 
 
 @on_sqlite
-def test_stop_lets_running_steps_finish_for_a_while(store: Store, ask: Ask, marks: Marks) -> None:
-    run = ask(step("a", "takes_a_second"), step("b", needs=("a",)))
+def test_stop_lets_running_steps_finish_for_a_while(store: Store, ask: Ask, marks: Marks, tmp_path: Path) -> None:
+    run = ask(step("a", "waits_for_file"), step("b", needs=("a",)), file=str(tmp_path / "go"))
     with Runner(store, workers=1, poll_s=0.05) as runner:
         runner.start()
         marks.wait_for(1)
-        runner.stop(drain_s=20)
+        stopping = threading.Thread(target=runner.stop, kwargs={"drain_s": PATIENCE_S})
+        stopping.start()
+        wait_until(runner._stopping.is_set, "it takes no more steps")
+        (tmp_path / "go").touch()
+        stopping.join()
     found = get_pipeline_run(store, run.id)
     assert (found.status, found.step("b").attempts) == (RunStatus.RUNNING, 0)
     assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.SUCCEEDED]
@@ -296,7 +330,7 @@ def test_two_programs_on_one_store_never_run_the_same_attempt(
     run = ask(*(step(f"s{i}", "work", cache=False) for i in range(10)), seed=1, sleep_s=0.01)
     for _ in range(2):
         programs.start(None, workers=1)
-    wait_until(lambda: get_pipeline_run(store, run.id).status.is_final, seconds=60)
+    wait_until(lambda: get_pipeline_run(store, run.id).status.is_final, "it is over")
     done = get_pipeline_run(store, run.id)
     assert {s.status for s in done.steps} == {StepStatus.SUCCEEDED}
     assert {s.attempts for s in done.steps} == {1}

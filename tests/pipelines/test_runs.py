@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.pipelines.conftest import Marks, asker, on_sqlite, pipeline, runs, step, wait_until
+from tests.pipelines.conftest import Hurried, Marks, asker, on_sqlite, pipeline, runs, step
+from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.kernel import Actor, Conflict, Invalid, NotFound, Settings, VirtualClock
 from trimtab.pipelines import (
@@ -284,10 +285,10 @@ def test_cancel_kills_what_runs_and_starts_nothing_more(store: Store, ask: Ask, 
         assert cancelled.status is RunStatus.CANCELLED
         assert {s.status for s in cancelled.steps} == {StepStatus.CANCELLED}
         pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-        wait_until(lambda: not any(map(runs, pids)), seconds=5)
+        wait_until(lambda: not any(map(runs, pids)), "they are killed")
         assert runner.run_until_done(run.id).status is RunStatus.CANCELLED
         assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.CANCELLED]
-        wait_until(lambda: "cancelled" in read_log(store, run.id, "a").text)
+        wait_until(lambda: "cancelled" in read_log(store, run.id, "a").text, "the log says so")
         (event,) = events(store, type="pipelines.run-cancelled")
         assert (event.actor.id, event.because) == ("boss", "wrong data")
 
@@ -297,7 +298,7 @@ def test_a_log_can_be_read_while_the_step_runs(store: Store, ask: Ask, tmp_path:
     run = ask(step("a", "waits_for_file"), file=str(tmp_path / "go"))
     with Runner(store, workers=1, poll_s=0.05) as runner:
         runner.start()
-        wait_until(lambda: "waiting" in read_log(store, run.id, "a").text)
+        wait_until(lambda: "waiting" in read_log(store, run.id, "a").text, "the step waits")
         piece = read_log(store, run.id, "a")
         assert (piece.text, piece.is_complete, piece.attempt) == ("waiting\n", False, 1)
         (tmp_path / "go").touch()
@@ -339,10 +340,10 @@ def test_a_background_runner_takes_what_others_submit(store: Store, ask: Ask, tm
         ]
         for thread in threads:
             thread.start()
-        wait_until(lambda: len(runner._listeners) == 2)
+        wait_until(lambda: len(runner._listeners) == 2, "both are followed")
         (tmp_path / "go").touch()
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE_S)
         assert {get_pipeline_run(store, run.id).status for run in found} == {RunStatus.SUCCEEDED}
         for run, heard in zip(found, all_heard, strict=True):
             assert {progress.run_id for progress in heard} == {run.id}
@@ -377,16 +378,19 @@ def test_a_worker_runs_the_code_that_is_on_disk_now(
 
 
 def test_workers_end_when_they_are_idle_for_long(sqlite_store: Store, actor: Actor) -> None:
-    with Runner(sqlite_store, workers=1, poll_s=0.05, idle_s=0.2) as runner:
+    machine = Hurried()
+    with Runner(sqlite_store, workers=1, poll_s=0.05, idle_s=3600.0, machine=machine) as runner:
         runner.start()
         done = runner.run_until_done(submit(sqlite_store, pipeline(step("a", "where")), actor=actor).id)
-        wait_until(lambda: not runs(done.outputs["a"]["pid"]), seconds=5)
+        assert runs(done.outputs["a"]["pid"])
+        machine.ahead_s += 3600.0
+        wait_until(lambda: not runs(done.outputs["a"]["pid"]), "the worker has ended")
 
 
 @on_sqlite
 def test_wide_runs_use_all_workers_and_end_once(store: Store, ask: Ask, marks: Marks) -> None:
     with Runner(store, workers=2, poll_s=0.05) as runner:
-        done = runner.run_until_done(ask(*(step(f"s{i}", "work", params={"i": i}) for i in range(8)), seed=3).id)
+        done = runner.run_until_done(ask(*(step(f"s{i}", "waits_for_another", params={"i": i}) for i in range(8))).id)
     assert done.status is RunStatus.SUCCEEDED
     assert len({line[4] for line in marks.lines()}) == 2
     assert len(events(store, type="pipelines.run-finished")) == 1
