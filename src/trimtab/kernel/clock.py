@@ -39,9 +39,9 @@ class StartedClock:
     """
 
     def __init__(self, start: datetime, *, since: datetime | None = None) -> None:
-        elapsed = (datetime.now(UTC) - _aware(since)).total_seconds() if since else 0.0
+        self._origin, now = _both_clocks()
+        elapsed = (now - _aware(since)).total_seconds() if since else 0.0
         self._start = _aware(start) + timedelta(seconds=max(0.0, elapsed))
-        self._origin = time.monotonic()
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=time.monotonic() - self._origin)
@@ -97,6 +97,16 @@ def parse_time(text: str, *, where: str) -> datetime:
             why="Times are written as in ISO 8601.",
             next="write for example 2013-03-01 or 2013-03-01T12:00:00Z",
         ) from None
+
+
+def _both_clocks() -> tuple[float, datetime]:
+    """Read the machine's two clocks at one moment: of some readings the one into which least time came between.
+
+    A busy machine may stop a thread between the two, for seconds; the clocks of two processes would differ by as much.
+    """
+    readings = [(time.monotonic(), datetime.now(UTC), time.monotonic()) for _ in range(5)]
+    before, now, _ = min(readings, key=lambda reading: reading[2] - reading[0])
+    return before, now
 
 
 def _aware(at: datetime) -> datetime:
