@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
+from tests.waiting import PATIENCE_S
 
 from trimtab.kernel import Actor, Settings, VirtualClock
 from trimtab.store import Store, open_store
@@ -105,7 +106,7 @@ def postgres_url(postgres_schema: str) -> str:
 def postgres_schema() -> Iterator[str]:
     """A schema of this session's own, dropped at its end."""
     try:
-        keeper = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+        keeper = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=int(PATIENCE_S))
     except psycopg.OperationalError as error:
         message = f"no PostgreSQL at TRIMTAB_TEST_POSTGRES or 127.0.0.1:5432 ({type(error).__name__})"
         if os.environ.get("CI") == "true":

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from subprocess import Popen
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 PATIENCE_S = 120.0
@@ -30,6 +30,35 @@ async def wait_until_async(true: Callable[[], T], what: str, *, seconds: float =
         _still(alive, deadline, what)
         await asyncio.sleep(LOOKS_EVERY_S)
     return found
+
+
+class WatchedLock:
+    """A lock that says how many wait for it, to stand in the place of one of the code's own."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._came: list[None] = []
+        self._went: list[None] = []
+
+    @property
+    def waiting(self) -> int:
+        return len(self._came) - len(self._went)
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        self._came.append(None)
+        try:
+            return self._lock.acquire(blocking, timeout)
+        finally:
+            self._went.append(None)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 def _still(alive: Doer, deadline: float, what: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
+from tests.waiting import wait_until
 
 from trimtab.kernel import Invalid, MissingExtra, NotFound, Settings, Unavailable, digest_of_bytes, digest_of_file
 from trimtab.store import Blobs, Damaged, LocalBlobs
@@ -113,7 +113,7 @@ def test_any_flipped_bit_is_found(tmp_path: Path, data: bytes, bit: int, where: 
 
 
 def test_who_checks_again_and_again_reads_only_what_somebody_has_written_to(
-    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = blobs.put(b"the truth")
     path, read = blobs.local_path(digest), list[Path]()
@@ -122,7 +122,12 @@ def test_who_checks_again_and_again_reads_only_what_somebody_has_written_to(
         read.append(path)
         return digest_of_file(path)
 
+    def touched() -> int:
+        (tmp_path / "touched").touch()
+        return (tmp_path / "touched").stat().st_ctime_ns
+
     monkeypatch.setattr("trimtab.store.blobs.local.digest_of_file", digest_of)
+    monkeypatch.setattr("trimtab.store.blobs.local._SETTLED_S", 3600.0)
     for _ in range(3):
         blobs.check(digest)
     assert len(read) == 3, "it was written a moment ago"
@@ -135,7 +140,7 @@ def test_who_checks_again_and_again_reads_only_what_somebody_has_written_to(
         blobs.check(digest)
     assert len(read) == 5, "a day is over"
     was = path.stat()
-    time.sleep(0.05)
+    wait_until(lambda: touched() > was.st_ctime_ns, "the file system's clock has ticked")
     path.write_bytes(b"the trick")
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
     if isinstance(blobs, LocalBlobs):
