@@ -66,14 +66,15 @@ def test_started_clocks_agree_when_they_started_together() -> None:
 
 
 def test_a_thread_stopped_between_two_readings_does_not_set_its_clock_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As happens on a busy machine: five seconds pass after the one clock was read and before the other is."""
+    """As happens on a busy machine: five seconds pass before the one clock is read, and five before the other is."""
     passed: list[float] = []
 
     class Later(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:
-            passed[:] = [5.0]
-            return datetime.now(tz) + timedelta(seconds=5)
+            found = datetime.now(tz) + timedelta(seconds=sum(passed) or 5)
+            passed[:] = [10.0]
+            return found
 
     real = time.monotonic
     monkeypatch.setattr("trimtab.kernel.clock.time", SimpleNamespace(monotonic=lambda: real() + sum(passed)))
