@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.loop.parcels import write_project
 from tests.loop.replays import START
+from tests.waiting import PATIENCE_S
 
 from trimtab.declare import load_project
 from trimtab.kernel import lock
@@ -90,7 +91,9 @@ def test_a_home_that_another_one_discards_in_the_same_moment_is_not_started(
 def test_killed_while_it_discards_a_home_is_gone_as_a_whole(home: ReplayHome, tmp_path: Path, unlinked: int) -> None:
     with home.started():
         pass
-    killed = subprocess.run([sys.executable, "-c", DISCARD, str(tmp_path), str(unlinked)], check=False, timeout=60)
+    killed = subprocess.run(
+        [sys.executable, "-c", DISCARD, str(tmp_path), str(unlinked)], check=False, timeout=PATIENCE_S
+    )
     assert killed.returncode == -signal.SIGKILL
     assert not home.path.exists(), "not one file of it is left for the next replay to go on with"
     home.discard()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy import select
 from tests.mistakes.answers import Mistake, check
 from tests.mistakes.homes import ALICE, settings_of
 from tests.mistakes.standing import unchanged
+from tests.waiting import wait_until
 
 from trimtab.kernel import Permission
 from trimtab.loop.tables import marks
@@ -257,11 +257,8 @@ def served(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     doors = doors_of(store, msgspec.structs.replace(store.settings, hosts="testserver"))
     app = application(store, doors, rooms=rooms, live=Live(rooms.events))
     with TestClient(app, raise_server_exceptions=False) as client:
-        for _ in range(600):
-            # The loop has turned once, too: what it notes then is no trace of a mistake.
-            if client.get("/readyz").status_code == 200 and has_turned(store):
-                break
-            time.sleep(0.05)
+        # The loop has turned once, too: what it notes then is no trace of a mistake.
+        wait_until(lambda: client.get("/readyz").status_code == 200 and has_turned(store), "it is ready and has turned")
         yield Served(client, store, tokens)
     store.close()
 

@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.monitoring.served import HOUR, move
 from tests.monitoring.test_alerts import settled, sign
+from tests.waiting import PATIENCE_S
 
 from trimtab.kernel import Settings, VirtualClock
 from trimtab.monitoring import Delivery, deliver, deliveries
@@ -80,7 +81,7 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = Controller(box, hostname="127.0.0.1", port=port, ready_timeout=PATIENCE_S)
     controller.start()
     yield box, port
     controller.stop()

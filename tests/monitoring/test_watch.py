@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.monitoring.served import ACTOR, HOUR, START, Served, move
+from tests.waiting import PATIENCE_S
 
 from trimtab.kernel import Settings, VirtualClock
 from trimtab.monitoring import Outcome, WindowRow, performance, record_outcomes, watch, windows
@@ -179,7 +180,7 @@ def test_a_kill_between_any_two_statements_leaves_all_or_nothing(sqlite_store: S
     for statements in range(30):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
         done = subprocess.run(
-            [sys.executable, "-c", KILLED, home, str(statements)], check=False, env=environment, timeout=60
+            [sys.executable, "-c", KILLED, home, str(statements)], check=False, env=environment, timeout=PATIENCE_S
         )
         if done.returncode == 0:
             break

@@ -1,7 +1,6 @@
 """The description of the API: whole, true, and held against the server by generated requests."""
 
 import threading
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -11,6 +10,7 @@ import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance
+from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.kernel import Actor, Permission
 from trimtab.server import Rooms, application, doors_of, issue_token
@@ -35,11 +35,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.02)
+    wait_until(lambda: server.started, "it serves", alive=thread)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
-    thread.join(20)
+    thread.join(PATIENCE_S)
     store.close()
 
 
@@ -52,7 +51,7 @@ def _fill(store: Store) -> None:
 
 
 def test_every_operation_is_described(served: str) -> None:
-    document = httpx.get(f"{served}/api/v1/openapi.json").json()
+    document = httpx.get(f"{served}/api/v1/openapi.json", timeout=PATIENCE_S).json()
     assert document["openapi"] == "3.1.0"
     operations = [op for path in document["paths"].values() for op in path.values()]
     assert len(operations) > 40
@@ -64,7 +63,7 @@ def test_every_operation_is_described(served: str) -> None:
 
 
 def test_generated_requests_find_no_fault_of_ours(served: str) -> None:
-    schema = schemathesis.openapi.from_url(f"{served}/api/v1/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{served}/api/v1/openapi.json", timeout=PATIENCE_S)
     asked = 0
     for result in schema.get_all_operations():
         operation = result.ok()
@@ -79,7 +78,7 @@ def test_generated_requests_find_no_fault_of_ours(served: str) -> None:
         def ask(case: schemathesis.Case) -> None:
             nonlocal asked
             asked += 1
-            case.call_and_validate(checks=[not_a_server_error, response_schema_conformance])
+            case.call_and_validate(timeout=PATIENCE_S, checks=[not_a_server_error, response_schema_conformance])
 
         ask()
     assert asked > 100

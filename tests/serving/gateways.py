@@ -31,14 +31,6 @@ def serve(gateway: Gateway, act: Callable[[Gateway], Awaitable[Any]]) -> Any:
     return asyncio.run(whole())
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within 5 s")
-
-
 def problem_of(gateway: Gateway, ask: Ask, endpoint: str = "late") -> TrimtabError:
     with pytest.raises(TrimtabError) as caught:
         serve(gateway, lambda g: g.infer(endpoint, ask))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.waiting import PATIENCE_S, wait_until_async
 
 from trimtab.kernel import SystemClock, TrimtabError
 from trimtab.serving import Input, Output, PredictionFailed, TooBusy, batching
@@ -66,21 +67,34 @@ def test_what_arrives_together_runs_together() -> None:
     assert model.calls == [(5, "MainThread")]
 
 
+class Held(Slow):
+    """A model whose calls end when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.let_go = threading.Event()
+
+    def predict(self, rows: Rows) -> Outputs:
+        found = super().predict(rows)
+        assert self.let_go.wait(PATIENCE_S)
+        return found
+
+
 def test_a_slow_model_runs_beside_the_loop_and_the_next_batch_is_what_waited() -> None:
-    model = Slow(0.05)
+    model = Held()
 
     async def arrivals() -> list[Any]:
         with ThreadPoolExecutor(1, "pool") as pool:
             batcher = Batcher(model, name="slow@1", pool=pool, clock=SystemClock(), deliver=deliver, parallel=1)
             batcher.learn(1, 0.05)
             first = asyncio.create_task(batcher.run(job(0)))
-            await asyncio.sleep(0.01)
+            await wait_until_async(lambda: model.calls, "the model is called")
             rest = [asyncio.create_task(batcher.run(job(i))) for i in range(1, 8)]
-            longest, before = 0.0, time.monotonic()
-            while not first.done():
-                await asyncio.sleep(0.001)
-                longest, before = max(longest, time.monotonic() - before), time.monotonic()
-            assert longest < 0.04  # the loop went on while the model ran
+            for _ in range(100):
+                await asyncio.sleep(0)  # the loop goes on while the model is inside its call
+            assert not first.done()
+            assert len(model.calls) == 1
+            model.let_go.set()
             return [await first, *[await one for one in rest]]
 
     assert asyncio.run(arrivals()) == [[2.0 * i] for i in range(8)]

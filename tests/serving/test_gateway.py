@@ -24,6 +24,7 @@ from tests.serving.late import (
     some_rows,
     trained,
 )
+from tests.waiting import PATIENCE_S
 
 from trimtab.features import OnlineStore, fill
 from trimtab.kernel import Conflict, Invalid, NotFound, Refused, SystemClock, VirtualClock
@@ -286,7 +287,7 @@ def test_a_fault_of_the_background_is_not_its_end(
             patch.setattr(gateway.log, "sync", bad_sector)
             await gateway.infer("late", raw())
             for _ in range(2):
-                assert await asyncio.to_thread(called.acquire, timeout=10.0)
+                assert await asyncio.to_thread(called.acquire, timeout=PATIENCE_S)
 
     serve(gateway, watch)
     assert len(sealed_segments(sqlite_store, "late")) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving.gateways import problem_of, raw, serve, until
+from tests.serving.gateways import problem_of, raw, serve
 from tests.serving.late import (
     FakeReleases,
     ask_for,
@@ -15,6 +15,7 @@ from tests.serving.late import (
     route,
     some_rows,
 )
+from tests.waiting import PATIENCE_S, wait_until_async
 
 from trimtab.kernel import NotFound, Settings
 from trimtab.serving import (
@@ -51,8 +52,9 @@ def test_routing_changes_under_load_with_no_failed_request(
         tasks = [asyncio.create_task(load(gateway, stop)) for _ in range(8)]
         for champion, canary in ((1, {2: 30.0}), (2, {}), (2, {3: 50.0}), (3, {}), (1, {})):
             await asyncio.to_thread(route, store, releases, champion, canary=canary)
-            await until(lambda c=champion, k=canary: _is_routed(gateway, c, k))  # type: ignore[misc]
-            await asyncio.sleep(0.05)
+            await wait_until_async(lambda c=champion, k=canary: _is_routed(gateway, c, k), "it is routed")  # type: ignore[misc]
+            enough = len(versions) + 50
+            await wait_until_async(lambda e=enough: len(versions) > e, "requests are answered")  # type: ignore[misc]
         stop.set()
         await asyncio.gather(*tasks)
 
@@ -80,9 +82,9 @@ def test_another_process_takes_the_change_up_by_polling(
     async def watch(gateway: Gateway) -> None:
         assert gateway.status() == []
         await asyncio.to_thread(route, store, releases, 1)
-        await until(lambda: gateway.ready("late"))
+        await wait_until_async(lambda: gateway.ready("late"), "it is loaded")
         await asyncio.to_thread(route, store, releases, 2)
-        await until(lambda: gateway.target("late").version == 2)
+        await wait_until_async(lambda: gateway.target("late").version == 2, "the change is taken up")
 
         def remove() -> None:
             from tests.serving.late import ACTOR
@@ -91,7 +93,7 @@ def test_another_process_takes_the_change_up_by_polling(
                 remove_endpoint(change, "late")
 
         await asyncio.to_thread(remove)
-        await until(lambda: not gateway.ready("late"))
+        await wait_until_async(lambda: not gateway.ready("late"), "it is gone")
         with pytest.raises(NotFound):
             await gateway.infer("late", raw())
 
@@ -162,7 +164,7 @@ def test_a_change_that_cannot_be_served_leaves_the_old_routing_in_force(
         path.chmod(0o644)
         path.write_bytes(b"swapped on disk")
         await asyncio.to_thread(route, sqlite_store, releases, 2)
-        await until(lambda: bool(gateway.status()[0].problems))
+        await wait_until_async(lambda: gateway.status()[0].problems, "it was tried")
         return await gateway.infer("late", raw()), gateway.status()[0]
 
     answer, status = serve(gateway_of(sqlite_store, releases), swap)
@@ -224,7 +226,7 @@ class SlowReleases(FakeReleases):
 
     def checked(self, model: str, version: int) -> Released:
         if (model, version) == self.slow and threading.current_thread().name.startswith("trimtab-load"):
-            assert self.let_go.wait(20)
+            assert self.let_go.wait(PATIENCE_S)
         return super().checked(model, version)
 
 
@@ -238,11 +240,11 @@ def test_an_endpoint_that_takes_long_to_load_holds_up_no_other(sqlite_store: Sto
     async def act(gateway: Gateway) -> None:
         releases.slow = ("early", 2)
         route(sqlite_store, releases, 2, endpoint="early", model="early")
-        await until(lambda: bool(gateway._served._building))
+        await wait_until_async(lambda: gateway._served._building, "it loads")
         route(sqlite_store, releases, 2)
-        await until(lambda: gateway.snapshot.routes["late"].champion.version == 2)
+        await wait_until_async(lambda: gateway.snapshot.routes["late"].champion.version == 2, "the other is loaded")
         assert (await gateway.infer("early", ask_for(some_rows(1)))).version == 1, "the old route answers meanwhile"
         releases.let_go.set()
-        await until(lambda: gateway.snapshot.routes["early"].champion.version == 2)
+        await wait_until_async(lambda: gateway.snapshot.routes["early"].champion.version == 2, "it is loaded too")
 
     serve(gateway_of(sqlite_store, releases), act)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.serving.late import FakeReleases, ask_for, gateway_of, history, plain, route
+from tests.waiting import PATIENCE_S
 
 from trimtab.serving import Ask, Decision, Gateway, counts_between, decisions
 from trimtab.store import Store
@@ -123,7 +124,7 @@ def test_shadows_that_take_long_hold_no_thread_that_an_answer_waits_for(
         monkeypatch.setattr(served.champion.batcher, "expected_s", lambda _rows: 1.0)  # so that it runs on a thread
         try:
             asks = [ask_for([row]) for row in plain(history(10, seed=4)[0])]
-            return [(await asyncio.wait_for(gateway.infer("late", ask), 10)).version for ask in asks]
+            return [(await asyncio.wait_for(gateway.infer("late", ask), PATIENCE_S)).version for ask in asks]
         finally:
             let_go.set()
             await gateway.stop()
@@ -133,5 +134,5 @@ def test_shadows_that_take_long_hold_no_thread_that_an_answer_waits_for(
 
 
 def _after(event: threading.Event, predict: Any, rows: Any) -> Any:
-    assert event.wait(60)
+    event.wait()
     return predict(rows)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.kernel import Actor, Permission, Settings
 from trimtab.server import Access, Doors, create_app
@@ -49,14 +50,12 @@ def serving(store: Store, *, port: int = 0) -> Iterator[str]:
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
         thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            threading.Event().wait(0.005)
+        wait_until(lambda: server.started, "it serves", alive=thread)
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(PATIENCE_S)
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import threading
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
+from tests.waiting import WatchedLock, wait_until
 
 from trimtab.tracking import (
     BadName,
@@ -137,15 +139,27 @@ def test_what_cannot_be_kept_is_refused(store, opened, bad):
     assert get_run(store, run.id) == run
 
 
+def somebody_waits(store):
+    if store.database.is_sqlite:
+        return store.database._lock.waiting > 0
+    with store.read() as connection:
+        asked = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted"
+        mine = " AND application_name = current_setting('application_name')"
+        return connection.execute(text(asked + mine)).scalar() > 0
+
+
 @pytest.mark.parametrize("what", ["points", "params"])
 def test_a_copy_that_comes_while_the_first_is_written_waits_for_it(store, opened, monkeypatch, what):
-    run, inside, others = opened(), threading.Event(), []
+    run, inside, others, entered = opened(), threading.Event(), [], []
     write = journal_module.write_texts
+    if store.database.is_sqlite:
+        monkeypatch.setattr(store.database, "_lock", WatchedLock())
 
     def slowly(*given):
-        if not inside.is_set():
+        entered.append(1)
+        if len(entered) == 1:
             inside.set()
-            others[0].join(0.5)  # the other one is in the middle, too, unless it waits
+            wait_until(lambda: len(entered) > 1 or somebody_waits(store), "the other one waits or is in the middle too")
         write(*given)
 
     monkeypatch.setattr(journal_module, "write_texts", slowly)
@@ -154,7 +168,7 @@ def test_a_copy_that_comes_while_the_first_is_written_waits_for_it(store, opened
     problems = []
 
     def late():
-        inside.wait(5)
+        inside.wait()
         try:
             log_batch(store, run.id, second)
         except ParamChanged as problem:

@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
+from tests.waiting import wait_until
 
 import trimtab as tt
 from trimtab.tracking import (
@@ -89,12 +89,12 @@ def test_kill_9_loses_nothing_that_was_flushed_and_the_run_is_found(store):
     )  # fmt: skip
     run_id = child.stdout.readline().strip()
     assert get_run(store, run_id).metrics["x"].points >= 1000
-    time.sleep(0.8)
+    wait_until(lambda: get_run(store, run_id).metrics["x"].points > 1000, "it has written on by itself", alive=child)
     child.kill()
     child.wait()
     child.stdout.close()
     points = get_run(store, run_id).metrics["x"].points
-    assert points > 1000  # what was said later, up to a moment ago, is there as well
+    assert points > 1000  # what was written by itself later is there as well
     assert [run.id for run in find_lost(store)] == [run_id]
     found = get_run(store, run_id)
     assert found.status is RunStatus.LOST

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from tests.waiting import PATIENCE_S
 
 import trimtab as tt
 from trimtab.kernel import Invalid, NotFound, Settings
@@ -45,7 +46,7 @@ say = print  # a user's script prints; ours does not
 
 def ask(url, method, path, body=None, **headers):
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
     data = json.dumps(body).encode() if isinstance(body, dict) else body
     connection.request(method, path, body=data, headers=headers)
     response = connection.getresponse()

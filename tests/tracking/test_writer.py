@@ -1,8 +1,7 @@
 """The writer behind a recorder loses nothing while the store is away, or when somebody else ends the run."""
 
-import time
-
 import pytest
+from tests.waiting import wait_until
 
 from trimtab.kernel import Unavailable
 from trimtab.tracking import (
@@ -54,8 +53,7 @@ def test_nothing_is_lost_or_doubled_while_the_store_is_away(sqlite_store, actor,
         run.log_metric("x", n)
     with pytest.raises(Unavailable):
         run.flush()
-    while backend.asked < 5:
-        time.sleep(0.005)
+    wait_until(lambda: backend.asked >= 5, "it has been tried again and again")
     backend.down = False
     run.log_metric("x", 50)
     run.finish()

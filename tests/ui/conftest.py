@@ -1,7 +1,6 @@
 """What the pages' tests share: seeded homes, once a session, and clients that ask the real application."""
 
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from tests.seeded import Seeded, seed_loop
+from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.server import Rooms, application, doors_of
 from trimtab.server.api import Live
@@ -90,11 +90,8 @@ def _served(store: Store) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="served", daemon=True)
     thread.start()
-    for _ in range(200):
-        if server.started and rooms.gateway.started:
-            break
-        time.sleep(0.05)
+    wait_until(lambda: server.started and rooms.gateway.started, "it serves", alive=thread)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    thread.join(20)
+    thread.join(PATIENCE_S)

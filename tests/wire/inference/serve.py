@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import uvicorn
 from tests.serving.late import FakeReleases, gateway_of
+from tests.waiting import wait_until_async
 
 from trimtab.features import open_online
 from trimtab.kernel import Settings
@@ -33,8 +34,7 @@ async def serve(home: Path) -> None:
     config = uvicorn.Config(inference_app(gateway, ids=store.ids), host="127.0.0.1", port=0, log_level="error")
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
-    while not server.started and not running.done():  # noqa: ASYNC110  # uvicorn has no event for it
-        await asyncio.sleep(0.01)
+    await wait_until_async(lambda: server.started or running.done(), "it serves")
     if server.started:
         sys.stdout.write(f"{server.servers[0].sockets[0].getsockname()[1]}\n")
         sys.stdout.flush()

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.serving.late import NAMES, FakeReleases, route, some_rows, trained
+from tests.waiting import wait_until_async
 from tests.wire.inference.serve import write_releases
 
 from trimtab.kernel import Settings
@@ -51,11 +53,15 @@ async def ask_on(port: int, requests: list[bytes], answered: dict[str, float]) -
             await writer.wait_closed()
 
 
-async def load(port: int, process: "subprocess.Popen[bytes]", seconds: float) -> dict[str, float]:
+async def load(
+    port: int, process: "subprocess.Popen[bytes]", enough: Callable[[int], bool], later_s: float
+) -> dict[str, float]:
+    """Ask from many sides until so many answers are ``enough``; kill the server at some moment after that."""
     requests = [request_of(row) for row in some_rows(50)]
     answered: dict[str, float] = {}
     clients = [asyncio.create_task(ask_on(port, requests, answered)) for _ in range(CLIENTS)]
-    await asyncio.sleep(seconds)
+    await wait_until_async(lambda: enough(len(answered)), "enough is answered", alive=process)
+    await asyncio.sleep(later_s)
     os.kill(process.pid, signal.SIGKILL)
     await asyncio.gather(*clients)
     return answered
@@ -85,10 +91,10 @@ def test_no_answered_decision_is_lost(tmp_path: Path) -> None:
     everything: dict[str, float] = {}
     chance = random.Random(0)
     try:
-        for _ in range(2):
+        for enough in (lambda count: count > 200, lambda count: count > 200 and sealed_segments(store, "late")):
             process, port = started(home)
             try:
-                everything |= asyncio.run(load(port, process, 0.6 + chance.random()))
+                everything |= asyncio.run(load(port, process, enough, chance.uniform(0.0, 0.5)))
             finally:
                 process.kill()
                 process.communicate()

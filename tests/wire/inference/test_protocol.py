@@ -15,6 +15,7 @@ import pytest
 import tritonclient.http as triton
 import uvicorn
 from tests.serving.late import NAMES, NOON, VIEW, FakeReleases, facts, gateway_of, history, plain, route, trained
+from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.features import OnlineStore, fill
 from trimtab.kernel import Settings, VirtualClock
@@ -48,9 +49,7 @@ class Served:
         self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", ws="none"))
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()))
         self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
-            self._thread.join(0.01)
+        wait_until(lambda: self._server.started, "it serves", alive=self._thread)
         self.port = self._server.servers[0].sockets[0].getsockname()[1]
 
     def stop(self) -> None:
@@ -98,7 +97,7 @@ def ids_of(result: Any) -> list[str]:
 def post(served: Served, path: str, body: bytes | str | dict[str, Any], headers: dict[str, str] | None = None) -> Any:
     """Send a request by hand; return status, headers and body."""
     data = json.dumps(body) if isinstance(body, dict) else body
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE_S)
     try:
         connection.request("POST", path, data, headers or {})
         answer = connection.getresponse()
