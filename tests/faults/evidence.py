@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Container
 from typing import Any
 
 from tests.journeys.shell import Shell
@@ -28,11 +29,14 @@ def check_each_step_finished_once(shell: Shell, run: dict[str, Any]) -> None:
     assert [event["type"] for event in mine].count("pipelines.run-finished") == 1
 
 
-def check_tracking(shell: Shell, *, finished: int) -> None:
-    """Every training run has ended: those of killed workers as lost."""
+def check_tracking(shell: Shell, *, finished: Container[int]) -> None:
+    """Every training run has ended: those of killed workers as lost.
+
+    One may be finished and its step killed all the same before that was written down: then there are more of them.
+    """
     states = Counter(run["status"] for run in shell.json("get", "runs"))
-    assert states.pop("lost", 0) >= 0
-    assert states == {"finished": finished}
+    assert set(states) <= {"finished", "lost"}, states
+    assert states["finished"] in finished, states
 
 
 def check_nothing_lies_about(shell: Shell) -> None:
