@@ -38,10 +38,12 @@ def things(store: Store) -> Iterator[Table]:
 
 
 @pytest.fixture
-def emptied() -> Callable[[str], None]:
-    """``emptied(url)`` drops every table of a schema on PostgreSQL."""
+def emptied() -> Iterator[Callable[[str], None]]:
+    """``emptied(url)`` drops every table of a schema on PostgreSQL, now and again after the test."""
+    urls: list[str] = []
 
     def run(url: str) -> None:
+        urls.append(url)
         database = Database(url)
         with database.write() as connection:
             schema = connection.execute(text("SELECT current_schema()")).scalar_one()
@@ -49,7 +51,9 @@ def emptied() -> Callable[[str], None]:
             connection.execute(text(f"CREATE SCHEMA {schema}"))
         database.dispose()
 
-    return run
+    yield run
+    for url in set(urls):
+        run(url)
 
 
 Fill = Callable[..., Receipt]
