@@ -10,7 +10,7 @@ from trimtab.evaluation import routes as evaluation_routes
 from trimtab.features import open_online
 from trimtab.features import routes as feature_routes
 from trimtab.governance import routes as governance_routes
-from trimtab.kernel import Route, TrimtabError
+from trimtab.kernel import Route, TrimtabError, prepare_records
 from trimtab.loop import Loop
 from trimtab.loop import routes as loop_routes
 from trimtab.monitoring import mind
@@ -70,6 +70,7 @@ class Rooms:
 
     async def start(self) -> None:
         """Begin background work; returns at once, so that the server answers before models are loaded."""
+        prepare_records()
         self.runner.start()
         self._loading = asyncio.create_task(self._load())
         self._looking = asyncio.create_task(self._look_for_lost_runs())
