@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from trimtab.kernel import Clock, SystemClock, TrimtabError, Unavailable, VirtualClock
+from trimtab.kernel import Clock, SystemClock, TrimtabError, Unavailable, VirtualClock, prepare_records
 from trimtab.pipelines.engine import Engine
 from trimtab.pipelines.find import get_pipeline_run
 from trimtab.pipelines.pool import Pool, WorkersFail
@@ -95,6 +95,7 @@ class Runner:
     def start(self) -> None:
         """Work on every run in the background, in a thread, until ``stop``."""
         if self._thread is None:
+            prepare_records()
             self._stopping.clear()
             self._thread = threading.Thread(target=self._loop, name="pipelines", daemon=True)
             self._thread.start()

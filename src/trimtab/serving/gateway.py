@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from trimtab.features import OnlineStore
-from trimtab.kernel import NotFound, TrimtabError
+from trimtab.kernel import NotFound, TrimtabError, prepare_records
 from trimtab.serving.answering import Turn
 from trimtab.serving.batching import Job
 from trimtab.serving.building import Parts
@@ -103,6 +103,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Seal what a killed process left, verify and load everything routed, then keep up with changes."""
+        prepare_records()
         limit_threads()
         await asyncio.to_thread(self.log.recover)
         await self.refresh()

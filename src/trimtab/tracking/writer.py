@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from trimtab.kernel import TrimtabError, Unavailable
+from trimtab.kernel import TrimtabError, Unavailable, prepare_records
 from trimtab.tracking.backend import Backend
 from trimtab.tracking.console import Console
 from trimtab.tracking.errors import ParamChanged, RunNotRunning
@@ -53,6 +53,7 @@ class Writer:
         self._writing = threading.Lock()
         self._wake = threading.Event()
         self._done = threading.Event()
+        prepare_records()
         self._thread = threading.Thread(target=self._write_on, name=f"trimtab-run-{run_id[-6:]}", daemon=True)
         self._thread.start()
 
