@@ -156,7 +156,7 @@ def test_logs_of_a_pipeline_are_read(at_seeded: Type, seeded: Seeded) -> None:
 
 def test_a_token_is_issued_once_listed_and_revoked(trimtab: Type) -> None:
     typed = trimtab("token", "create", "ci", "--scope", "write", "--because", "pipeline", "--expires", "12h")
-    assert re.fullmatch(r"flt_[\w-]{43}\n", typed.out)
+    assert re.fullmatch(r"trimtab_[\w-]{43}\n", typed.out)
     (listed,) = _json(trimtab("token", "list", "-o", "json").out)
     assert (listed["name"], listed["permission"]) == ("ci", "write")
     assert typed.out.strip() not in str(listed)

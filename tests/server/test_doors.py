@@ -99,7 +99,7 @@ def test_a_token_does_what_it_was_issued_for(
 
 
 def test_a_wrong_token_is_refused_on_the_own_machine_too(client: httpx.Client) -> None:
-    assert client.get(READ, headers=_bearer("flt_wrong")).status_code == 401
+    assert client.get(READ, headers=_bearer("trimtab_wrong")).status_code == 401
 
 
 def test_a_revoked_token_ends_within_seconds(

@@ -105,7 +105,7 @@ def test_a_far_browser_signs_in_with_its_token(own: Seeded, tmp_path: Path) -> N
             away = far.get("/ui/models")
             assert (away.status_code, away.headers["location"]) == (303, "/ui/sign-in?back=/ui/models")
             assert far.get("/ui/sign-in?back=/ui/models").status_code == 200
-            wrong = far.post("/ui/sign-in", data={"token": "flt_wrong", "back": "/ui"})
+            wrong = far.post("/ui/sign-in", data={"token": "trimtab_wrong", "back": "/ui"})
             assert (wrong.status_code, "set-cookie" in wrong.headers) == (403, False)
             right = far.post("/ui/sign-in", data={"token": secret, "back": "https://evil.example/ui"})
             assert right.headers["location"] == "/ui"

@@ -13,7 +13,7 @@ from trimtab.server.records import Access, IssuedToken, Token
 from trimtab.server.tables import api_tokens
 from trimtab.store import Change, Store
 
-PREFIX = "flt_"
+PREFIX = "trimtab_"
 """Lets people and secret scanners see what a leaked text is."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 
