@@ -10,7 +10,7 @@ from trimtab.kernel.digest import digest_of, digest_of_bytes, digest_of_file, is
 from trimtab.kernel.errors import Conflict, Invalid, MissingExtra, NotFound, Refused, TrimtabError, Unavailable
 from trimtab.kernel.ids import Ids, is_id, time_of
 from trimtab.kernel.locks import lock
-from trimtab.kernel.records import prepare_records
+from trimtab.kernel.prepare import prepare_records
 from trimtab.kernel.routes import CURSOR, Body, Call, Permission, Query, Route, limit_query, time_query
 from trimtab.kernel.settings import Setting, Settings, load
 from trimtab.kernel.version import VERSION
