@@ -233,6 +233,6 @@ def _pandas(frame: pa.Table, compiled: CompiledView) -> "pd.DataFrame":
         raise MissingExtra("a frame cannot be shown", where="notebook", package="pandas", extra="pandas") from None
     features = model_input(frame, compiled)
     others = frame.drop_columns(list(compiled.names)).to_pandas()
-    at_end = [name for name in ("label", "label_known_at") if name in others]
+    at_end = [name for name in ("label", "label_known_at", "label_final_at") if name in others]
     whole: pd.DataFrame = pd.concat([others.drop(columns=at_end), features, others[at_end]], axis=1)
     return whole

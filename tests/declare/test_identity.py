@@ -7,7 +7,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.declare import ModelSpec, ProjectSpec, declaration_digest, load_project
-from trimtab.kernel import is_digest
+from trimtab.kernel import digest_of, is_digest
 
 from .declared import Flight, Weather, view
 
@@ -210,3 +210,26 @@ def test_a_parameter_called_where_counts() -> None:
 
     assert declaration_digest(model_with("here")) != declaration_digest(model_with("there"))
     assert declaration_digest(Weather.temp.spec) != declaration_digest(Weather.visib.spec)
+
+
+def test_what_came_later_and_says_nothing_changes_no_digest() -> None:
+    """A file that was applied before labels could mature is still the same file."""
+    spec = tt.model(view(), label=Flight.arr_delay > 15)(learn).spec
+    before = msgspec.to_builtins(spec)
+    for place in (before, before["label"]):
+        for name in ("matures_s", "matures_at", "immature"):
+            place.pop(name, None)
+    assert msgspec.convert(before, ModelSpec) == spec
+    named = msgspec.structs.replace(spec, params={"immature": None})
+    assert declaration_digest(named) != declaration_digest(msgspec.structs.replace(spec, params={}))
+    assert declaration_digest(spec) == digest_of(_placeless(before))
+
+
+def _placeless(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _placeless(item) for key, item in value.items() if key != "where"}
+    return [_placeless(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def learn(X: object, y: object) -> None:
+    """Learn nothing."""

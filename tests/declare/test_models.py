@@ -1,6 +1,8 @@
 """Views, sources and models: what they hold, and that functions stay functions."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -163,3 +165,49 @@ def test_a_cell_may_run_again() -> None:
     assert slow.spec.accept[0].right.value == 0.7
     with pytest.raises(BadModel, match="said twice"):
         slow.accept_if(tt.auc >= 0.8)
+
+
+def test_a_label_matures_at_an_age_or_at_a_time_of_the_row() -> None:
+    plain = tt.model(view(), label=Flight.arr_delay > 15)
+    for matures, seconds, column in (
+        ("30d", 30 * 86400.0, None),
+        (tt.hours(2), 7200.0, None),
+        (Flight.arrived, None, "arrived"),
+    ):
+        label = tt.model(view(), label=Flight.arr_delay > 15, matures=matures)(fit).spec.label
+        assert (label.matures_s, label.matures_at, label.has_maturity) == (seconds, column, True)
+        assert declaration_digest(label) != declaration_digest(plain(fit).spec.label)
+    assert "matures" not in repr(plain(fit))
+    assert ', matures="30d", immature="weight", ' in repr(
+        tt.model(view(), label=Flight.arr_delay > 15, matures="30d", immature="weight")(learn_weighted)
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"matures": 30}, "matures=30 is not a duration"),
+        ({"matures": "soon"}, "matures='soon' is not a duration"),
+        ({"matures": Flight.arr_delay}, "says no time of the row"),
+        ({"matures": Weather.at}, "says no time of the row"),
+        ({"immature": "drop"}, "immature='drop' is not known"),
+    ],
+)
+def test_what_says_no_age_is_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(tt.TrimtabError, match=re.escape(says)):
+        tt.model(view(), label=Flight.arr_delay > 15, **given)
+
+
+def test_a_function_that_is_given_weights_takes_them() -> None:
+    weighted = tt.model(view(), label=Flight.arr_delay > 15, immature="weight")
+    assert weighted(learn_weighted).spec.params == {"trees": 10}
+    with pytest.raises(BadModel, match="does not take the rows, their labels and their weights"):
+        weighted(fit)
+
+
+def fit(X: Any, y: Any, trees: int = 10) -> Any:
+    return X, y, trees
+
+
+def learn_weighted(X: Any, y: Any, weights: Any, trees: int = 10) -> Any:
+    return X, y, weights, trees

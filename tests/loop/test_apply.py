@@ -2,13 +2,15 @@
 
 import subprocess
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 
 import pytest
 from tests.loop.parcels import write_project
 
 from trimtab.declare import Project, load_project
+from trimtab.evaluation import get_evaluation
 from trimtab.kernel import Actor, Invalid, NotFound, Settings, VirtualClock
 from trimtab.loop import applied, apply_project, approve_version, make_plan, projects, run_one, serve_version
 from trimtab.pipelines import StepStatus, list_pipeline_runs
@@ -142,3 +144,32 @@ def test_the_order_of_events_is_provable(sqlite_store: Store, project: Project, 
     assert positions == sorted(positions)
     assert get_version(sqlite_store, "slow").number == 1
     assert len(list_pipeline_runs(sqlite_store)) == 1
+
+
+WEIGHED = {
+    'arrived = sent + pd.to_timedelta(np.full(ROWS, 120.0), unit="m")': (
+        "arrived = sent + pd.to_timedelta(np.where(delay > 50, 1, 9) * random.exponential(1440.0, ROWS), unit='m')"
+    ),
+    "label=Parcel.delay > 50,": 'label=Parcel.delay > 50, matures="20d", immature="weight",',
+    "def slow(X, y, strength=1.0):": "def slow(X, y, weights, strength=1.0):",
+    ".fit(X, y)": ".fit(X, y, logisticregression__sample_weight=weights)",
+}
+
+
+def test_young_rows_are_learnt_from_by_their_weight(sqlite_store: Store, tmp_path: Path, actor: Actor) -> None:
+    """Of two months, the rows of the second are younger than what labels take."""
+    parts = {}
+    for name, words in (("with", {}), ("without", {', immature="weight"': "", ", weights": "", "weights)": "None)"})):
+        file = write_project(tmp_path / "parcels.py", **WEIGHED)
+        file.write_text(reduce(lambda text, word: text.replace(*word), words.items(), file.read_text()))
+        run, _ = apply_project(sqlite_store, load_project(file), actor=actor, because=BECAUSE)
+        assert run is not None
+        parts[name] = run.outputs["features-slow"]
+    weighed, plain = parts["with"], parts["without"]
+    assert weighed["test"] == plain["test"]
+    assert weighed["train_rows"] > 1.5 * plain["train_rows"]
+    assert weighed["maturity"]["by"] == "declared"
+    through = datetime.fromisoformat(weighed["mature_through"])
+    assert datetime.fromisoformat(weighed["test_until"]) - through == timedelta(days=20)
+    saved = get_evaluation(sqlite_store, get_version(sqlite_store, "slow@1").evaluation_id or "").report.evaluation
+    assert (saved.maturity.after_s, saved.mature_through) == (20 * 86400.0, through)

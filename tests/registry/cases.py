@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from trimtab.declare import Condition, Metric, Threshold
-from trimtab.evaluation import evaluate, judge, save_evaluation
+from trimtab.evaluation import Maturity, evaluate, judge, save_evaluation
 from trimtab.kernel import Actor, digest_of_bytes
 from trimtab.registry import Approval, Artifact, Lineage, ModelArtifacts, Version, approve, register_version
 from trimtab.store import Store
@@ -30,12 +31,15 @@ def lineage(store: Store, **changes: Any) -> Lineage:
     return Lineage(**(values | changes))
 
 
-def evaluated(store: Store, actor: Actor = ANN, *, model: bytes = b"model", passes: bool = True) -> str:
+def evaluated(
+    store: Store, actor: Actor = ANN, *, model: bytes = b"model", passes: bool = True, maturity: Maturity | None = None
+) -> str:
     """Save an evaluation of the model's bytes and return its id."""
     random = np.random.default_rng(0)
     p = random.random(60)
     now = store.clock.now()
     found = evaluate(task="classification", y=random.random(60) < p, prediction=p, measured_at=now, resamples=20)
+    found = msgspec.structs.replace(found, maturity=maturity or Maturity())
     accept = (Condition(left=Metric(name="auc"), op=">=", right=Threshold(value=0.1 if passes else 0.999)),)
     with store.change(actor, "evaluate") as change:
         return save_evaluation(

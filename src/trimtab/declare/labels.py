@@ -1,5 +1,9 @@
 """Labels: what a model is to predict about a row."""
 
+import msgspec
+
+from trimtab.declare.columns import TimeColumn
+from trimtab.declare.durations import DurationLike, seconds_of
 from trimtab.declare.expressions import Column
 from trimtab.declare.mistakes import BadModel
 from trimtab.declare.places import here
@@ -10,6 +14,7 @@ from trimtab.declare.records import (
     Derived,
     FeatureViewSpec,
     Field,
+    FieldKind,
     Label,
     Latest,
     Operand,
@@ -56,6 +61,24 @@ def label_of(label: object, view: FeatureViewSpec) -> Label:
                 why="A label is one comparison, or one number as it stands in the data.",
                 next=f"compare it, for example ({label!r}) > 15, or calculate the number in the source of {of}",
             )
+
+
+def matured(label: Label, matures: DurationLike | TimeColumn | None, view: FeatureViewSpec) -> Label:
+    """Return the label with the age, or the column, by which it is final. Raises ``BadModel`` and ``BadDuration``."""
+    if matures is None:
+        return label
+    if not isinstance(matures, Column):
+        return msgspec.structs.replace(label, matures_s=seconds_of(matures, what="matures"))
+    field = matures.spec
+    if isinstance(field, Field) and field.contract == view.of.name and matures.kind == "time":
+        return msgspec.structs.replace(label, matures_at=field.field)
+    times = [f"{view.of.name}.{one.name}" for one in view.of.fields if one.kind is FieldKind.TIME]
+    raise BadModel(
+        f"matures={matures!r} says no time of the row",
+        where=matures.where,
+        why="A label is final at an age, or at a time that stands in a column of the view's own contract.",
+        next=f"write matures={times[0]}" if times else 'write for example matures="30d"',
+    )
 
 
 def _check_own(spec: Operand | Derived, label: Column, view: FeatureViewSpec) -> None:

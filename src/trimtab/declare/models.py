@@ -3,18 +3,18 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 import msgspec
 
 from trimtab.declare.asking import answers
 from trimtab.declare.code import code_digest
-from trimtab.declare.columns import NumberColumn, field_named
+from trimtab.declare.columns import NumberColumn, TimeColumn, field_named
 from trimtab.declare.conditions import Policy
-from trimtab.declare.durations import DurationLike, frequency_of, seconds_of, span_of
+from trimtab.declare.durations import DurationLike, duration_text, frequency_of, seconds_of, span_of
 from trimtab.declare.expressions import Test
 from trimtab.declare.judging import accepted, checked
-from trimtab.declare.labels import label_of
+from trimtab.declare.labels import label_of, matured
 from trimtab.declare.mistakes import BadModel
 from trimtab.declare.places import here
 from trimtab.declare.records import FeatureViewSpec, Label, ModelSpec, RetrainingSpec, ServingSpec
@@ -162,9 +162,13 @@ class Model(Generic[P, R]):
     def __repr__(self) -> str:
         spec = self._spec
         label = show(spec.label.expression)
-        given = ", ".join(["X", "y", *(f"{name}={value!r}" for name, value in spec.params.items())])
+        given = ", ".join(
+            ["X", "y", *(["weights"] if spec.immature else []), *(f"{n}={v!r}" for n, v in spec.params.items())]
+        )
+        matures = f", matures={_maturity(spec.label, spec.view.of.name)}" if spec.label.has_maturity else ""
+        immature = f", immature={quoted(spec.immature)}" if spec.immature else ""
         return (
-            f"@tt.model({spec.view.name}, label={label}, train={quoted(spec.train.text)}, "
+            f"@tt.model({spec.view.name}, label={label}{matures}{immature}, train={quoted(spec.train.text)}, "
             f"test={quoted(spec.test.text)}) {spec.function}({given})"
         )
 
@@ -203,22 +207,32 @@ class ModelDecorator:
             )
         description = self._parts["description"] or (function.__doc__ or "").strip().partition("\n")[0]
         spec = ModelSpec(
-            name=name, view=self._view, label=self._label, function=name, params=_params(function, name, where),
+            name=name, view=self._view, label=self._label, function=name,
+            params=_params(function, name, where, given=3 if self._parts["immature"] else 2),
             **{**self._parts, "description": description},
         )  # fmt: skip
         return Model(spec, function)
 
 
 def model(
-    view: FeatureView, *, label: Test | NumberColumn, train: str = "all history", test: str = "last 14 days",
+    view: FeatureView, *, label: Test | NumberColumn, matures: DurationLike | TimeColumn | None = None,
+    immature: Literal["weight"] | None = None, train: str = "all history", test: str = "last 14 days",
     seed: int = 0, quantile: float = 0.5, owner: str = "", description: str = "",
 ) -> ModelDecorator:  # fmt: skip
     """Declare that the function below learns ``label`` from ``view``: ``function(X, y, **params)`` returns it fitted.
 
     ``train`` and ``test`` are spans of time, ``"all history"`` or ``"last 60 days"``; the test span is the newest and
-    is never trained on. ``quantile`` says what a model of numbers predicts when that is no median or mean:
-    ``tt.pinball`` is measured at it. What follows ``X, y`` in the signature are parameters with defaults. Raises
-    ``BadModel``.
+    is never trained on.
+
+    ``matures`` says when a label is final: an age, counted from the decision (``"30d"``), or a time column of the row.
+    A row that is younger is neither trained on nor judged by, before the test span as after it, and no figure in
+    service is made of it. Without it the age is measured from the data; it is 0 where all outcomes become known at
+    much the same age. With ``immature="weight"`` rows that are known and not final are trained on, each weighing the
+    inverse of how probable it was to be known at its age: ``function(X, y, weights, **params)``. That is right as long
+    as how late an outcome becomes known depends on the outcome alone, and not on the features.
+
+    ``quantile`` says what a model of numbers predicts when that is no median or mean: ``tt.pinball`` is measured at
+    it. What follows ``X, y`` in the signature are parameters with defaults. Raises ``BadModel`` and ``BadDuration``.
     """
     where = here()
     if not isinstance(view, FeatureView):
@@ -236,6 +250,13 @@ def model(
             next="write for example seed=7",
         )
     _check_quantile(quantile, label)
+    if immature not in (None, "weight"):
+        raise BadModel(
+            f"immature={immature!r} is not known",
+            where=where,
+            why="Rows whose label is not final are left out, or trained on by their weight.",
+            next='leave immature out, or write immature="weight"',
+        )
     tested = span_of(test, what="test")
     if tested.seconds is None:
         raise BadModel(
@@ -247,8 +268,13 @@ def model(
     parts = {
         "train": span_of(train, what="train"), "test": tested, "seed": seed, "quantile": quantile,
         "owner": said(owner, "owner", most=200), "description": said(description, "description"), "where": where,
+        "immature": immature,
     }  # fmt: skip
-    return ModelDecorator(view.spec, label_of(label, view.spec), parts)
+    return ModelDecorator(view.spec, matured(label_of(label, view.spec), matures, view.spec), parts)
+
+
+def _maturity(label: Label, of: str) -> str:
+    return f"{of}.{label.matures_at}" if label.matures_s is None else quoted(duration_text(label.matures_s))
 
 
 def _check_quantile(quantile: object, label: object) -> None:
@@ -263,20 +289,23 @@ def _check_quantile(quantile: object, label: object) -> None:
     )
 
 
-def _params(function: Callable[..., Any], name: str, where: str) -> dict[str, Any]:
-    """Return what follows ``X, y`` in a train function's signature, with the defaults."""
+def _params(function: Callable[..., Any], name: str, where: str, *, given: int) -> dict[str, Any]:
+    """Return what follows ``X, y`` (and ``weights``, when 3 are ``given``) in a train function's signature."""
     parameters = list(inspect.signature(function).parameters.values())
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    if len(positional) < 2 or any(one.default is not one.empty for one in positional[:2]):
+    if len(positional) < given or any(one.default is not one.empty for one in positional[:given]):
+        what, words = "the rows and their labels", "X, y"
+        if given > 2:
+            what, words = "the rows, their labels and their weights", "X, y, weights"
         raise BadModel(
-            f"{name} does not take the rows and their labels",
+            f"{name} does not take {what}",
             where=where,
-            why="Trimtab calls a train function with both, in this order.",
-            next=f"write def {name}(X, y, ...)",
+            why=f"Trimtab calls a train function with {'both' if given == 2 else 'all three'}, in this order.",
+            next=f"write def {name}({words}, ...)",
         )
     params = {}
     for one in parameters:
-        if one in positional[:2]:
+        if one in positional[:given]:
             continue
         if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) or one.default is one.empty:
             raise BadModel(

@@ -3,7 +3,7 @@
 from trimtab.declare.durations import duration_text
 from trimtab.declare.records import Column, Derived, Field, Latest, Rolling, TimePart
 
-RESERVED = ("decided_at", "label", "label_known_at")
+RESERVED = ("decided_at", "label", "label_known_at", "label_final_at", "label_weight")
 
 
 def column_names(column: Column) -> tuple[str, ...]:

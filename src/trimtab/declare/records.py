@@ -252,10 +252,21 @@ class Span(Spec, frozen=True, tag="span"):
 
 
 class Label(Spec, frozen=True, tag="label"):
-    """What is to be predicted: a comparison (classification) or a column (regression), over the view's own contract."""
+    """What is to be predicted: a comparison (classification) or a column (regression), over the view's own contract.
+
+    A label *matures*: it is final ``matures_s`` seconds after the decision, or at the time in the column
+    ``matures_at``. With neither, at what age it is final is measured.
+    """
 
     expression: Field | Comparison
     name: str
+    matures_s: float | None = None
+    matures_at: str | None = None
+
+    @property
+    def has_maturity(self) -> bool:
+        """Whether it was declared when the label is final."""
+        return self.matures_s is not None or self.matures_at is not None
 
     @property
     def task(self) -> Literal["classification", "regression"]:
@@ -311,6 +322,8 @@ class ModelSpec(Spec, frozen=True, tag="model"):
     seed: int = 0
     quantile: float = 0.5
     """Which quantile of a number the model predicts; the pinball loss is that of this one."""
+    immature: Literal["weight"] | None = None
+    """What becomes of rows whose label is known and not final: left out (None), or trained on by weight."""
     code: str = ""
     """Digest of the function's source text."""
     owner: str = ""

@@ -14,6 +14,15 @@ from trimtab.evaluation.fairness import fairness_gap
 from trimtab.evaluation.gate import judge, refused_conditions
 from trimtab.evaluation.intervals import auc_interval, wilson, z_of
 from trimtab.evaluation.latency import Latency, latency_of
+from trimtab.evaluation.maturity import (
+    MATERIAL,
+    Maturity,
+    OutcomeDelay,
+    curves_of,
+    inverse_weights,
+    known_share,
+    measured_maturity,
+)
 from trimtab.evaluation.metrics import (
     CLASSIFICATION,
     LOWER_IS_BETTER,
@@ -54,11 +63,12 @@ from trimtab.evaluation.save import (
 from trimtab.evaluation.slices import gap, worst
 
 __all__ = [
-    "CLASSIFICATION", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "REGRESSION", "Comparison", "Difference", "Evaluation",
-    "EvaluationMissing", "EvaluationPage", "EvaluationRecord", "EvaluationSaved", "EvidenceLine", "Fairness",
-    "Histogram", "Latency", "MetricValue", "NotMeasurable", "OtherRows", "ReliabilityBin", "Report", "RocPoint",
-    "SavedEvaluation", "Slice", "SliceFinding", "Task", "Verdict", "auc", "auc_interval", "compare", "evaluate",
-    "fairness_gap", "find_evaluation", "gap", "get_evaluation", "judge", "latency_of", "list_evaluations", "log_losses",
+    "CLASSIFICATION", "LOWER_IS_BETTER", "MATERIAL", "NEITHER_IS_BETTER", "REGRESSION", "Comparison", "Difference",
+    "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord", "EvaluationSaved", "EvidenceLine",
+    "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable", "OtherRows", "OutcomeDelay",
+    "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding", "Task", "Verdict", "auc",
+    "auc_interval", "compare", "curves_of", "evaluate", "fairness_gap", "find_evaluation", "gap", "get_evaluation",
+    "inverse_weights", "judge", "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity",
     "metrics_of", "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation", "wilson", "worst",
     "z_of",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from trimtab.evaluation.maturity import Maturity
 from trimtab.evaluation.metrics import Task
 
 
@@ -105,6 +106,10 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     reliability: tuple[ReliabilityBin, ...]
     roc: tuple[RocPoint, ...]
     histogram: Histogram | None
+    maturity: Maturity = Maturity()
+    """At what age the labels of these rows are final; only such rows are among them."""
+    mature_through: datetime | None = None
+    """The newest decision that could be among them: all that were taken up to then had time to become final."""
     measured_at: datetime | None = None
     """When it was measured. Not part of a saved report, so that the same measurement has the same digest."""
 

@@ -34,14 +34,13 @@ from trimtab.features.records import (
     View,
 )
 from trimtab.features.register import get_view, list_views, register_view
-from trimtab.features.training import training_frame
+from trimtab.features.training import label_frame, training_frame
 
 __all__ = [
     "Agreement", "BeforeHorizon", "CompiledView", "Difference", "FeatureColumn", "FeatureViewDescribed",
     "FeatureViewMaterialised", "FeatureViewRegistered", "Kind", "LabelVisible", "Materialised", "NotKnownYet",
     "NotMaterialised", "OnlineRow", "OnlineStore", "Proof", "RegisteredView", "Scalar", "TableProblem", "UnknownRow",
-    "View",
-    "add_facts", "compare_offline_online", "compile_view", "decided_text", "digest_of_view", "fill", "forget",
-    "get_view", "label_columns", "label_fields", "list_views", "materialise", "online_row", "open_online",
-    "prove_blind_to", "register_view", "routes", "training_frame",
+    "View", "add_facts", "compare_offline_online", "compile_view", "decided_text", "digest_of_view", "fill", "forget",
+    "get_view", "label_columns", "label_fields", "label_frame", "list_views", "materialise", "online_row",
+    "open_online", "prove_blind_to", "register_view", "routes", "training_frame",
 ]  # fmt: skip

@@ -35,8 +35,9 @@ def training_frame(
     """Return every row of the view's own contract, in its order, with the features that were known at its decision.
 
     Columns: ``key_<key>`` for each key, ``decided_at`` (``timestamp[us, UTC]``), the view's columns, and with a label
-    ``label`` (bool for a comparison, else double) and ``label_known_at``. ``tables`` maps contract names to their rows,
-    in any order; the order decides only between facts with equal event and known times, where the later row wins.
+    ``label`` (bool for a comparison, else double) and ``label_known_at``, and ``label_final_at`` when a column of the
+    row says when it is final. ``tables`` maps contract names to their rows, in any order; the order decides only
+    between facts with equal event and known times, where the later row wins.
 
     ``since`` and ``until`` keep the rows with ``since <= decided_at < until``. With ``known_by``, facts and labels that
     became known later do not exist. Times without a zone are UTC. A row without a moment of decision keeps its own
@@ -58,8 +59,18 @@ def training_frame(
     for column in compiled.columns:
         columns[column.name] = frame.column(column.value)
     if label is not None:
-        columns["label"], columns["label_known_at"] = frame.label(label)
+        columns |= frame.labels(label)
     return pa.table(columns)
+
+
+def label_frame(view: View, rows: pa.Table, label: Label, *, known_by: datetime | None = None) -> pa.Table:
+    """Return ``decided_at`` and the label's columns of ``training_frame``, for the rows of the view's own contract."""
+    compiled = compile_view(view)
+    tables = {compiled.view.of.name: rows}
+    spine = rows_of(compiled.view.of, tables)
+    moment, decidable = decisions(compiled, spine)
+    frame = _Frame(compiled, tables, spine, moment, decidable, None if known_by is None else micros_of(known_by))
+    return pa.table({"decided_at": pa.array(moment, mask=~decidable).cast(TIME_TYPE), **frame.labels(label)})
 
 
 def decisions(compiled: CompiledView, spine: Rows) -> tuple[Ints, Mask]:
@@ -128,6 +139,14 @@ class _Frame:
                 return column_of(value.op, self.column(value.left), self.column(value.right), kinds=kinds)
             case _:
                 assert_never(value)
+
+    def labels(self, label: Label) -> dict[str, pa.Array]:
+        """Return the label's columns."""
+        value, known = self.label(label)
+        found = {"label": value, "label_known_at": known}
+        if label.matures_at is not None:
+            found["label_final_at"] = self._spine.values(label.matures_at).cast(TIME_TYPE)
+        return found
 
     def label(self, label: Label) -> tuple[pa.Array, pa.Array]:
         """Return the label of every row and when it became known; null where it must not be learnt from."""

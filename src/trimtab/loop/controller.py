@@ -16,14 +16,14 @@ from trimtab.loop.records import Turn, TurnState
 from trimtab.loop.resume import resume
 from trimtab.loop.rollout import DEFAULT_ROLLOUT, place, routing_of, start_rollout, state_of, words_of
 from trimtab.loop.turns import get_turn, move_turn
-from trimtab.monitoring import windows
+from trimtab.monitoring import maturity_of, windows
 from trimtab.pipelines import PipelineSpec, RunStatus, get_pipeline_run, submit_in
 from trimtab.registry import CHAMPION, Status, VersionRef, get_version, set_alias
 from trimtab.serving import Endpoint, RegisteredReleases, Routing, set_routing
 from trimtab.store import Change, Store
 
 CONFIRM_S = 3 * 86400.0
-"""How long late labels may still speak against a version that answers all traffic, before it is kept."""
+"""How long final labels may still speak against a version that answers all traffic, before it is kept."""
 
 
 def advance(
@@ -107,9 +107,10 @@ def _rolling_out(store: Store, model: ModelSpec, turn: Turn, *, actor: Actor) ->
     lines = judged.lines if judged else ()
     stage = serving.rollout[min(turn.stage, len(serving.rollout) - 1)]  # the file may have become shorter meanwhile
     if turn.state is TurnState.FULL:
-        if now - turn.since < timedelta(seconds=CONFIRM_S):
+        confirmed_s = CONFIRM_S + maturity_of(store, model.name, at=now).after_s
+        if now - turn.since < timedelta(seconds=confirmed_s):
             return turn
-        return keep(store, turn, actor=actor, text=f"kept after {duration_text(CONFIRM_S)}", evidence=lines)
+        return keep(store, turn, actor=actor, text=f"kept after {duration_text(confirmed_s)}", evidence=lines)
     if now - turn.since < timedelta(seconds=stage.hold_s) or _seen(store, turn, now) < stage.decisions:
         return turn
     return _next_stage(store, serving.rollout, turn, lines, actor=actor)

@@ -23,15 +23,17 @@ class NotAModel(Invalid):
     code = "loop.not-a-model"
 
 
-def fit(project: Project, model: ModelSpec, rows: Any, outcomes: Any, *, log: str) -> Any:
-    """Return what the model's train function makes of rows and outcomes; ``log`` is the command that shows its output.
+def fit(project: Project, model: ModelSpec, rows: Any, outcomes: Any, *, weights: Any = None, log: str) -> Any:
+    """Return what the model's train function makes of rows, outcomes and, where the model asks for them, weights.
 
-    Raises ``TrainingFailed`` when it raises, and ``NotAModel`` when it returns nothing.
+    ``log`` is the command that shows its output. Raises ``TrainingFailed`` when it raises, and ``NotAModel`` when it
+    returns nothing.
     """
     function = project.namespace[model.function]
     try:
         with project.importable():
-            fitted = function(rows, outcomes, **model.params)
+            given = (rows, outcomes) if weights is None else (rows, outcomes, weights)
+            fitted = function(*given, **model.params)
     except (Exception, SystemExit) as error:  # the edge to the user's code
         traceback.print_exception(error, file=sys.stderr)  # into the step's log
         said = " ".join(str(error).split())[:300].rstrip(".")

@@ -2,6 +2,7 @@
 
 import io
 import random
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,16 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trimtab.declare import Metric, ModelSpec, Project
-from trimtab.evaluation import Evaluation, evaluate, get_evaluation, judge, rows_digest, save_evaluation
+from trimtab.evaluation import Evaluation, Maturity, evaluate, get_evaluation, judge, rows_digest, save_evaluation
 from trimtab.evaluation import compare as compare_on_rows
 from trimtab.features import compile_view, digest_of_view
 from trimtab.kernel import canonical
 from trimtab.loop.conditions import metrics_of
 from trimtab.loop.fitting import fit, keep
-from trimtab.loop.frames import label_of, model_input
+from trimtab.loop.frames import as_float, label_of, model_input
 from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
 from trimtab.loop.records import Outcome
 from trimtab.loop.reference import reference_of_candidate
+from trimtab.loop.split import WEIGHT
 from trimtab.loop.steps import FileChanged, project_of
 from trimtab.loop.turns import enter_turn
 from trimtab.monitoring import keep_reference
@@ -47,6 +49,7 @@ def train(context: StepContext) -> dict[str, Any]:
     given = context.inputs[f"features-{model.name}"]
     frame = context.frame(given["train"])
     rows, y = model_input(frame, compile_view(model.view)), label_of(frame, model.label.task)
+    weights = as_float(frame[WEIGHT].combine_chunks()) if model.immature else None
     _check_unchanged(project, model)
     find_lost(context.store)  # such as the run of an attempt before this one, whose worker was killed
     with start_run(
@@ -59,7 +62,7 @@ def train(context: StepContext) -> dict[str, Any]:
         np.random.seed(model.seed)  # noqa: NPY002
         random.seed(model.seed)
         started = context.stopwatch.monotonic()
-        fitted = fit(project, model, rows, y, log=f"trimtab logs {context.run_id} {context.step}")
+        fitted = fit(project, model, rows, y, weights=weights, log=f"trimtab logs {context.run_id} {context.step}")
         seconds = context.stopwatch.monotonic() - started
         run.log_metrics({"train_rows": float(len(rows)), "train_seconds": seconds})
         logged = keep(run, model, fitted, rows)
@@ -85,12 +88,15 @@ def evaluate_candidate(context: StepContext) -> dict[str, Any]:
     clock = context.store.clock
     runtime = load_candidate(context.store, logged, view=model.view)
     slices = _slices(test, model)
+    maturity = msgspec.convert(given["maturity"], Maturity)
+    through = datetime.fromisoformat(given["mature_through"])
 
     def measured(prediction: Any) -> Evaluation:
-        return evaluate(
+        found = evaluate(
             task=model.label.task, y=truth, prediction=prediction, measured_at=clock.now(), slices=slices,
             seed=model.seed, quantile=model.quantile, rows=rows,
         )  # fmt: skip
+        return msgspec.structs.replace(found, maturity=maturity, mature_through=through)
 
     predicted = prediction_of(runtime, test)
     candidate = measured(predicted)

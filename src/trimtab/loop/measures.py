@@ -9,7 +9,7 @@ from trimtab.evaluation import LOWER_IS_BETTER, get_evaluation
 from trimtab.features import get_view
 from trimtab.kernel import TrimtabError
 from trimtab.loop.policy import Measure, Measured
-from trimtab.monitoring import Paired, Performance, drift, failures, paired, performance
+from trimtab.monitoring import Paired, Performance, drift, failures, mature_until, paired, performance
 from trimtab.registry import get_version
 from trimtab.store import Store
 
@@ -25,6 +25,7 @@ LEAST_REQUESTS = 50
 LEAST_ERRORS = 5
 SURE = 20.0
 """E-value from which a difference between two versions counts: by chance it ever gets so high in 1 of 20 rollouts."""
+_WITHOUT_OUTCOMES = ("errors", "new_rows")
 _PAIRED = {"log_loss": 1, "rmse": 2}
 """Metrics that are means over rows, so that both versions are compared on exactly the same ones; rmse by its square."""
 
@@ -40,10 +41,11 @@ def in_service(store: Store, endpoint: str, version: int, *, since: datetime, no
             return _at_approval(store, f"{endpoint}@{version}", metric)
         default = DRIFT_WINDOW_S if metric.name.startswith("drift.") else LOSS_WINDOW_S
         window = 0.0 if metric.name == "new_rows" else metric.over_s or default
-        start = now - timedelta(seconds=window)
+        until = _final(store, endpoint, metric, now)
+        start = until - timedelta(seconds=window)
         if since > start:
-            return Measured(value=None, why=f"it has not served for {duration_text(window)} yet")
-        return _measured(store, endpoint, version, metric, since=start, now=now)
+            return Measured(value=None, why=f"it has not served for {_length(window, now - until)} yet")
+        return _measured(store, endpoint, version, metric, since=start, now=until)
 
     return measure
 
@@ -63,7 +65,11 @@ def in_rollout(
             return _at_approval(store, f"{endpoint}@{version}", metric)
         if metric.of == "champion" and champion is None:
             return Measured(value=None, why="there is no champion yet")
-        start = since if metric.over_s is None else max(since, now - timedelta(seconds=metric.over_s))
+        until = _final(store, endpoint, metric, now)
+        start = since if metric.over_s is None else max(since, until - timedelta(seconds=metric.over_s))
+        if until <= start:
+            young = duration_text((now - until).total_seconds())
+            return Measured(value=None, why=f"no outcome is final yet: that takes {young} from the decision")
         if metric.name in _PAIRED and champion is not None and metric.slice_by is None:
             found = on_same_rows(start)
             value = found.champion_loss if metric.of == "champion" else found.challenger_loss
@@ -71,9 +77,23 @@ def in_rollout(
                 return _too_few(found.n)
             return Measured(value=value ** (1 / _PAIRED[metric.name]), n=found.n, doubt=_doubt(found))
         whose = champion if metric.of == "champion" and champion is not None else version
-        return _measured(store, endpoint, whose, metric, since=start, now=now)
+        return _measured(store, endpoint, whose, metric, since=start, now=until)
 
     return measure
+
+
+def _final(store: Store, endpoint: str, metric: Metric, now: datetime) -> datetime:
+    """Return until when a metric may look at decisions: where it needs outcomes, as far as these are final."""
+    if metric.name in _WITHOUT_OUTCOMES or metric.name.startswith(("drift.", "latency.")):
+        return now
+    return mature_until(store, endpoint, at=now)
+
+
+def _length(window: float, young: timedelta) -> str:
+    text = duration_text(window)
+    return (
+        f"{text} and the {duration_text(young.total_seconds())} that its outcomes take to be final" if young else text
+    )
 
 
 def _doubt(found: Paired) -> str:

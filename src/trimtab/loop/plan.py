@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from trimtab.data import Delay, check, known_delay, latest_snapshot, read_source, refuse_future
+import pyarrow as pa
+
+from trimtab.data import Delay, check, known_delay, latest_snapshot, load_snapshot, read_source, refuse_future
 from trimtab.declare import (
     AllOf,
     AnyOf,
@@ -25,12 +27,15 @@ from trimtab.declare import (
 from trimtab.features import compile_view, decided_text, label_fields, prove_blind_to
 from trimtab.loop.conditions import check_conditions, metrics_of
 from trimtab.loop.declarations import KINDS, applied, declared_things
+from trimtab.loop.maturity import label_lines
 from trimtab.loop.records import Plan, PlanItem, Sign
 from trimtab.loop.triggers import words_of_policy
 from trimtab.store import Store
 
 Delays = dict[str, dict[str, Delay]]
 """How late values become known, by contract and field, of the sources that were read for the plan."""
+Tables = dict[str, pa.Table]
+"""The rows that keep their contract, by contract, of the sources that were read for the plan."""
 _ORDER = (*KINDS[:-1], "monitor", KINDS[-1])
 
 
@@ -45,10 +50,11 @@ def make_plan(store: Store, project: Project) -> Plan:
     things = declared_things(spec)
     items = []
     delays: Delays = {}
+    tables: Tables = {}
     for (kind, name), thing in things.items():
         old = in_force.get((kind, name))
         sign: Sign = "+" if old is None else "=" if old.digest == declaration_digest(thing) else "~"
-        lines = _lines(store, project, name, thing, sign, delays)
+        lines = _lines(store, project, name, thing, sign, delays, tables)
         items.append(PlanItem(sign=sign, kind=kind, name=name, lines=lines))
     items += _monitors(spec, items, delays)
     items.sort(key=lambda item: _ORDER.index(item.kind))
@@ -58,14 +64,16 @@ def make_plan(store: Store, project: Project) -> Plan:
     return Plan(project=spec.name, as_of=store.clock.now(), items=tuple(items))
 
 
-def _lines(store: Store, project: Project, name: str, thing: object, sign: Sign, delays: Delays) -> tuple[str, ...]:
+def _lines(
+    store: Store, project: Project, name: str, thing: object, sign: Sign, delays: Delays, tables: Tables
+) -> tuple[str, ...]:
     match thing:
         case SourceSpec():
-            return _source_lines(store, project, thing, sign, delays)
+            return _source_lines(store, project, thing, sign, delays, tables)
         case FeatureViewSpec():
             return _view_lines(project, thing)
         case ModelSpec():
-            return _model_lines(thing)
+            return _model_lines(store, project, thing, sign, tables)
         case ServingSpec():
             return (" > ".join(_stage(stage) for stage in thing.rollout), *_roll_back(thing))
         case RetrainingSpec():
@@ -74,7 +82,9 @@ def _lines(store: Store, project: Project, name: str, thing: object, sign: Sign,
             raise TypeError(f"{name} is a {type(thing).__name__}, which no plan knows")
 
 
-def _source_lines(store: Store, project: Project, source: SourceSpec, sign: Sign, delays: Delays) -> tuple[str, ...]:
+def _source_lines(
+    store: Store, project: Project, source: SourceSpec, sign: Sign, delays: Delays, tables: Tables
+) -> tuple[str, ...]:
     if sign == "=":
         snapshot = latest_snapshot(store, source.name)
         return (f"{count(snapshot.rows)} rows, as snapshot {snapshot.id}",) if snapshot else ()
@@ -82,6 +92,7 @@ def _source_lines(store: Store, project: Project, source: SourceSpec, sign: Sign
     checked = check(source.contract, table, set_aside_limit=source.set_aside_limit)
     refuse_future(source.contract, checked.kept, now=store.clock.now())
     rows = f"{count(table.num_rows)} rows"
+    tables[source.contract.name] = checked.kept
     delays[source.contract.name] = known_delay(source.contract, checked.kept)
     late = _delay_line(delays[source.contract.name])
     if not checked.set_aside.num_rows:
@@ -161,10 +172,17 @@ def _view_lines(project: Project, view: FeatureViewSpec) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _model_lines(model: ModelSpec) -> tuple[str, ...]:
+def _model_lines(store: Store, project: Project, model: ModelSpec, sign: Sign, tables: Tables) -> tuple[str, ...]:
     check_conditions(model)
     first = f"trains on {model.train.text}, tested on the {model.test.text}"
-    return (first, *(f"accepted if {describe(condition)}" for condition in model.accept))
+    of = model.view.of.name
+    if of not in tables and sign != "=":
+        source = project.spec.source_of(of)
+        snapshot = latest_snapshot(store, source.name) if source is not None else None
+        if snapshot is not None:
+            tables[of] = load_snapshot(store, snapshot)
+    labels = label_lines(model, tables[of], now=store.clock.now()) if of in tables else ()
+    return (first, *labels, *(f"accepted if {describe(condition)}" for condition in model.accept))
 
 
 def _roll_back(serving: ServingSpec) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ def reference_of_candidate(
     context: StepContext, model: ModelSpec, given: dict[str, Any], logged: LoggedModel
 ) -> Reference:  # fmt: skip
     """Count the newest rows that the version was made on, learnt and held out, with its own predictions for them."""
-    frame = pa.concat_tables([context.frame(given["train"]), context.frame(given["test"])])
+    frame = pa.concat_tables(
+        [context.frame(given["train"]), context.frame(given["test"])], promote_options="default"
+    )  # the rows to learn from may have weights
     newest = pc.max(frame["decided_at"]).as_py()
     frame = frame.filter(pc.greater(frame["decided_at"], pa.scalar(newest - SPAN, frame["decided_at"].type)))
     runtime = load_candidate(context.store, logged, view=model.view)

@@ -9,7 +9,7 @@ import msgspec
 from trimtab.declare import ModelSpec, describe
 from trimtab.loop.records import Turn, TurnState
 from trimtab.loop.turns import list_turns
-from trimtab.monitoring import alerts, performance
+from trimtab.monitoring import alerts, mature_until, performance
 from trimtab.pipelines import get_pipeline_run
 from trimtab.store import Store, events, ledger_root
 
@@ -50,6 +50,8 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     training_s: float
     events: int
     root: str
+    mature_until: datetime | None = None
+    """Losses are of decisions before this moment: outcomes of later ones are not final. None: they are once known."""
 
 
 def report_of(store: Store, model: ModelSpec, *, start: datetime, end: datetime) -> ReplayReport:
@@ -59,6 +61,7 @@ def report_of(store: Store, model: ModelSpec, *, start: datetime, end: datetime)
     every = list_turns(store, model.name, limit=500)
     later = [turn for turn in every if turn.opened_at > start]
     ends = Counter(turn.state for turn in later)
+    final = mature_until(store, model.name, at=end)
     return ReplayReport(
         policy=describe(model.retraining.when) if model.retraining else "never",
         model=model.name, months=months, loss=_mean(month.loss for month in months),
@@ -69,7 +72,7 @@ def report_of(store: Store, model: ModelSpec, *, start: datetime, end: datetime)
         to_full_h=_mean(hours for turn in later if (hours := _hours_to_full(turn)) is not None),
         decisions=sum(month.decisions for month in months),
         training_s=sum(_training_s(store, turn) for turn in later), events=_events(store),
-        root=ledger_root(store).hex(),
+        root=ledger_root(store).hex(), mature_until=final if final < end else None,
     )  # fmt: skip
 
 
@@ -82,6 +85,8 @@ def lines_of(report: ReplayReport) -> Iterator[str]:
             + f"{_shown(month.loss):>9}{_shown(month.auc):>8}"
         )
     yield f"{'mean':<29}{_shown(report.loss):>9}{_shown(report.auc):>8}"
+    if report.mature_until is not None:
+        yield f"mature through {report.mature_until:%Y-%m-%d %H:%M}: outcomes of later decisions are not final yet"
     yield (
         f"{report.turns} turns of the loop: {report.promoted} promoted, {report.refused} refused by the gate, "
         f"{report.rolled_back} rolled back; training took {report.training_s:.0f} s"

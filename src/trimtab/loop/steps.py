@@ -15,6 +15,7 @@ from trimtab.declare import (
     ProjectSpec,
     SourceSpec,
     declaration_digest,
+    duration_text,
     load_project,
 )
 from trimtab.features import materialise, register_view, training_frame
@@ -57,10 +58,16 @@ def features(context: StepContext) -> dict[str, Any]:
     frame = training_frame(model.view, _tables(context), label=model.label, known_by=as_of)
     split = split_in_time(frame, model, as_of=as_of)
     context.log(f"{split.train.num_rows} rows to learn from, {split.test.num_rows} to be judged on")
+    if split.maturity.after_s:
+        after = duration_text(split.maturity.after_s)
+        context.log(
+            f"labels are final {after} after the decision: mature through {split.mature_through:%Y-%m-%d %H:%M}"
+        )
     return {
         "train": context.put_frame(split.train), "train_rows": split.train.num_rows,
         "test": context.put_frame(split.test), "test_rows": split.test.num_rows,
         "test_from": split.test_from.isoformat(), "test_until": split.test_until.isoformat(),
+        "maturity": msgspec.to_builtins(split.maturity), "mature_through": split.mature_through.isoformat(),
         "snapshots": {step: given["snapshot"] for step, given in context.inputs.items()},
     }  # fmt: skip
 

@@ -26,11 +26,12 @@ from trimtab.monitoring.figures import failures
 from trimtab.monitoring.influence import permuted_influence
 from trimtab.monitoring.kept import get_reference, keep_reference
 from trimtab.monitoring.levels import LevelTest, level_test
+from trimtab.monitoring.maturity import mature_until, maturity_of
 from trimtab.monitoring.minding import mind
 from trimtab.monitoring.notify import deliver, deliveries
 from trimtab.monitoring.outcomes import bring_outcomes, record_outcomes
 from trimtab.monitoring.paired import paired
-from trimtab.monitoring.performance import performance
+from trimtab.monitoring.performance import lately, performance
 from trimtab.monitoring.records import (
     Alert,
     AlertKind,
@@ -52,13 +53,13 @@ from trimtab.monitoring.skew import Skew, measure_skew, measured_skew
 from trimtab.monitoring.watch import watch, windows
 
 __all__ = [
-    "BLINDNESS", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver", "AlertRaised", "AlertResolved",
-    "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DryColumn", "DryRun", "Estimate",
-    "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded",
-    "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance",
-    "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "bring_outcomes", "build_reference", "check", "deliver",
-    "deliveries", "drift", "drift_findings", "dry_run", "expected", "exposition", "failures", "get_alert",
-    "get_reference", "keep_reference", "level_test", "measure_skew", "measured_skew", "mind", "paired", "performance",
-    "permuted_influence",
+    "BLINDNESS", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver", "AlertRaised",
+    "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DryColumn",
+    "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused",
+    "OutcomeUnknown", "OutcomesRecorded", "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "Sign",
+    "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "bring_outcomes",
+    "build_reference", "check", "deliver", "deliveries", "drift", "drift_findings", "dry_run", "expected",
+    "exposition", "failures", "get_alert", "get_reference", "keep_reference", "lately", "level_test", "mature_until",
+    "maturity_of", "measure_skew", "measured_skew", "mind", "paired", "performance", "permuted_influence",
     "record_outcomes", "routes", "silence", "silences", "watch", "windows",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ from trimtab.monitoring.moments import check_span
 from trimtab.monitoring.notify import deliveries
 from trimtab.monitoring.outcomes import record_outcomes
 from trimtab.monitoring.paired import paired
-from trimtab.monitoring.performance import performance
+from trimtab.monitoring.performance import lately, performance
 from trimtab.monitoring.records import (
     Alert,
     AlertState,
@@ -168,11 +168,15 @@ def _measuring(store: Store) -> list[Route]:
         return WindowPage(items=windows(store, _routing(store, call).endpoint, since=since, until=until))
 
     def shown_performance(call: Call) -> PerformanceAnswer:
-        routing, (since, until), version = _routing(store, call), _span(call, store), _version(call, store)
-        found = performance(
-            store, routing.endpoint, version=version, since=since, until=until, slices=_names(call, "slices"),
-            metrics=_names(call, "metrics"),
-        )  # fmt: skip
+        routing, version = _routing(store, call), _version(call, store)
+        slices, metrics = _names(call, "slices"), _names(call, "metrics")
+        if call.query.get("since") or call.query.get("until"):
+            since, until = _span(call, store)
+            found = performance(
+                store, routing.endpoint, version=version, since=since, until=until, slices=slices, metrics=metrics
+            )
+        else:
+            found = lately(store, routing.endpoint, version=version, over=LAST, slices=slices, metrics=metrics)
         level = level_test(store, routing.endpoint, version=version, at=store.clock.now(), model=routing.model)
         return PerformanceAnswer(performance=found, level=level)
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from trimtab.monitoring.estimate import Estimated, calibrator_of, estimate
+from trimtab.monitoring.maturity import mature_until
 from trimtab.monitoring.moments import check_span, us_of
 from trimtab.monitoring.rows import Span, labelled_rows, scores_between, task_of
 from trimtab.store import Store
@@ -19,8 +20,9 @@ MOST_ROWS = 20_000
 def expected(store: Store, endpoint: str, *, version: int, since: datetime, until: datetime) -> Estimated | None:
     """Estimate how a classifier does on the decisions of [since, until), whether or not their outcomes are known.
 
-    How often each probability came true is learnt from the outcomes of the 30 days before ``since``, when there are
-    500. The answer says to what it is blind. None for a regression, and without decisions. Raises ``BadSpan``.
+    How often each probability came true is learnt from the final outcomes of the 30 days before ``since`` (or before
+    the newest decision whose outcome is final), when there are 500. The answer says to what it is blind. None for a
+    regression, and without decisions. Raises ``BadSpan``.
     """
     since_us, until_us = check_span(since, until, where="expected")
     if task_of(store, endpoint, version) != "classification":
@@ -30,6 +32,7 @@ def expected(store: Store, endpoint: str, *, version: int, since: datetime, unti
         return None
     if p.size > MOST_ROWS:
         p = p[np.linspace(0, p.size - 1, MOST_ROWS).astype(np.intp)]
-    earlier = labelled_rows(store, Span(endpoint, version, us_of(since - LEARNT_OVER), since_us))
+    final = min(since, mature_until(store, endpoint, at=store.clock.now()))
+    earlier = labelled_rows(store, Span(endpoint, version, us_of(final - LEARNT_OVER), us_of(final)))
     calibrator = calibrator_of(earlier.p, earlier.y) if earlier.y.size >= LEAST_LEARNT else None
     return estimate(p, calibrator=calibrator)

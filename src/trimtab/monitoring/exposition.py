@@ -11,7 +11,7 @@ from datetime import timedelta
 from trimtab.kernel import VERSION
 from trimtab.monitoring.alerts import alerts
 from trimtab.monitoring.drift import drift
-from trimtab.monitoring.performance import performance
+from trimtab.monitoring.performance import lately, performance
 from trimtab.monitoring.skew import measured_skew
 from trimtab.serving import EndpointStatus, Figures
 from trimtab.store import Store
@@ -85,14 +85,15 @@ def _latency(metrics: Metrics, figures: Figures, labels: Labels) -> None:
 def _quality(metrics: Metrics, store: Store, endpoint: str, version: int, model: str) -> None:
     now = store.clock.now()
     labels = [("endpoint", endpoint), ("version", version)]
-    found = performance(store, endpoint, version=version, since=now - OVER, until=now)
-    metrics.add("trimtab_decisions_7d", "gauge", "Decisions of the last 7 days.", found.decisions, labels)
-    metrics.add("trimtab_outcomes_7d", "gauge", "Those of them whose outcome is known.", found.labelled, labels)
+    week = performance(store, endpoint, version=version, since=now - OVER, until=now)
+    metrics.add("trimtab_decisions_7d", "gauge", "Decisions of the last 7 days.", week.decisions, labels)
+    metrics.add("trimtab_outcomes_7d", "gauge", "Those of them whose outcome is final.", week.labelled, labels)
+    help_ = "The age from which on the outcome of a decision is final, in seconds."
+    metrics.add("trimtab_outcome_maturity_seconds", "gauge", help_, week.matures_s, labels)
+    found = lately(store, endpoint, version=version, over=OVER) if week.matures_s else week
+    help_ = "Performance over the newest 7 days of decisions whose outcomes are final."
     for name, estimate in found.metrics.items():
-        metrics.add(
-            "trimtab_performance_7d", "gauge", "Performance over the decisions of the last 7 days.", estimate.value,
-            [*labels, ("metric", name)],
-        )  # fmt: skip
+        metrics.add("trimtab_performance_7d", "gauge", help_, estimate.value, [*labels, ("metric", name)])
     window = drift(store, endpoint, version=version, since=now - OVER, until=now, model=model)
     if window is not None and window.n:
         help_ = "Population stability index of the last 7 days against the reference."

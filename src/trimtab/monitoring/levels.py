@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from trimtab.evaluation import Task, get_evaluation
 from trimtab.kernel import NotFound
+from trimtab.monitoring.maturity import maturity_of
 from trimtab.monitoring.moments import hour_of, start_of
 from trimtab.monitoring.records import Sign
 from trimtab.monitoring.sequential import LevelEvidence, against_level, evidence, update
@@ -21,7 +22,7 @@ from trimtab.registry import VersionRef, get_version
 from trimtab.store import Store
 
 GRACE = timedelta(days=2)
-"""How long after a day its outcomes are waited for."""
+"""How long after a day its outcomes are waited for, where they are final sooner."""
 LEAST_LABELLED = 20
 """Outcomes below which a day's mean says too little."""
 SPREAD = 0.15
@@ -94,7 +95,8 @@ def _level(store: Store, model: str, version: int, task: Task) -> float | None:
 
 def _days(store: Store, endpoint: str, version: int, at: datetime) -> tuple[Task, list[tuple[str, int, float]]] | None:
     table = monitoring_hours.c
-    over = hour_of(at - GRACE) // 24 * 24
+    matures = timedelta(seconds=maturity_of(store, endpoint, at=at).after_s)
+    over = hour_of(at - max(GRACE, matures)) // 24 * 24
     query = (
         select(table.hour, table.labelled, table.sums)
         .where(table.endpoint == endpoint, table.version == version, table.hour < over)

@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import and_, select
 
 from trimtab.evaluation import Task
+from trimtab.monitoring.maturity import maturity_of
 from trimtab.monitoring.moments import HOUR_US, check_span
 from trimtab.monitoring.records import Estimate, Paired
 from trimtab.monitoring.rows import task_of
@@ -33,7 +34,8 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
     since_us, until_us = check_span(since, until, where="paired")
     task = task_of(store, endpoint, champion)
     rows = _pairs(store, endpoint, challenger, champion, since_us, until_us) if task else []
-    labelled = sorted((row for row in rows if row[3] is not None), key=lambda row: (row[4], row[0]))
+    matures_s = maturity_of(store, endpoint, at=until).after_s
+    labelled = _final(rows, round(matures_s * 1e6), until_us)
     metric: Literal["log_loss", "squared_error"] | None = None
     if task is not None:
         metric = "log_loss" if task == "classification" else "squared_error"
@@ -57,6 +59,18 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
     )  # fmt: skip
 
 
+def _final(rows: Sequence[Any], matures_us: int, until_us: int) -> list[tuple[str, float, float, float, int]]:
+    """Return the rows whose outcome is final by ``until_us``, in the order in which they came to count.
+
+    That is when the outcome was known, and not before it could be final: else a block would hold the quick outcomes.
+    """
+    found = [
+        (*row[:4], max(row[4], row[5] + matures_us) if matures_us else row[4]) for row in rows if row[3] is not None
+    ]
+    counted = [row for row in found if row[4] <= until_us] if matures_us else found
+    return sorted(counted, key=lambda row: (row[4], row[0]))
+
+
 def _compared(task: Task, labelled: Sequence[Any], until_us: int) -> tuple[Any, Any, PairedState]:
     """Return both models' losses, and the sequential test after all blocks that are over."""
     numbers = np.array([row[1:4] for row in labelled], np.float64)
@@ -74,11 +88,13 @@ def _compared(task: Task, labelled: Sequence[Any], until_us: int) -> tuple[Any, 
 
 
 def _pairs(store: Store, endpoint: str, challenger: int, champion: int, since_us: int, until_us: int) -> Sequence[Any]:
-    """Return of every row of both: subject, the champion's score, the challenger's, the outcome, when it was known."""
+    """Return every row of both: subject, the champion's score, the challenger's, outcome, when it was known, as of."""
     ours, theirs = monitoring_scores.alias("ours"), monitoring_scores.alias("theirs")
     outcomes = monitoring_outcomes
     query = (
-        select(ours.c.subject, ours.c.score, theirs.c.score, outcomes.c.value, outcomes.c.known_us)
+        select(
+            ours.c.subject, ours.c.score, theirs.c.score, outcomes.c.value, outcomes.c.known_us, ours.c.as_of_us
+        )
         .join(theirs, and_(theirs.c.subject == ours.c.subject, theirs.c.version == challenger))
         .outerjoin(outcomes, outcomes.c.subject == ours.c.subject)
         .where(

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import select
 
+from trimtab.declare import duration_text
 from trimtab.evaluation import Task, wilson, z_of
-from trimtab.monitoring.moments import HOUR_US, check_span
+from trimtab.monitoring.maturity import mature_until, maturity_of
+from trimtab.monitoring.moments import HOUR_US, check_span, us_of
 from trimtab.monitoring.records import Estimate, Performance
 from trimtab.monitoring.rows import Span, counts_between, labelled_rows
 from trimtab.monitoring.sliced import from_rows, sliced
@@ -35,29 +37,58 @@ def performance(
     metrics: Collection[str] = (),
     stages: Collection[Stage] | None = None,
 ) -> Performance:
-    """Return how a version did on the decisions of [since, until), by ``Decision.as_of``, with what is known now.
+    """Return how a version did on the decisions of [since, until), by ``Decision.as_of``, with what is final now.
 
-    Without ``slices`` and ``metrics`` it is a sum over hours, whatever the traffic. ``metrics`` names others of
-    ``evaluation.metrics_of`` (``auc``, ``recall``, ...), which are measured on the rows; ``slices`` names features by
-    whose values to measure them, at the cost of reading the decision log. ``version`` None means all that answered.
-    ``stages`` None means every decision of a version, those that it made as a shadow too. Means carry normal intervals
-    from the hours' sums of squares, proportions Wilson's, the AUC DeLong's. Raises ``BadSpan``, ``OutcomeRefused``.
+    Decisions that are too young for their outcome to be final are counted, and nothing more: of them, only the quick
+    outcomes are known. Without ``slices`` and ``metrics`` it is a sum over hours, whatever the traffic. ``metrics``
+    names others of ``evaluation.metrics_of`` (``auc``, ``recall``, ...), which are measured on the rows; ``slices``
+    names features by whose values to measure them, at the cost of reading the decision log. ``version`` None means all
+    that answered. ``stages`` None means every decision of a version, those that it made as a shadow too. Means carry
+    normal intervals from the hours' sums of squares, proportions Wilson's, the AUC DeLong's. Raises ``BadSpan``,
+    ``OutcomeRefused``.
     """
-    where = "performance"
+    since_us, until_us = check_span(since, until, where="performance")
     chosen = tuple(stages) if stages is not None else _ANSWERED if version is None else None
-    span = Span(endpoint, version, *check_span(since, until, where=where), chosen)
+    now = store.clock.now()
+    matures_s = maturity_of(store, endpoint, at=now).after_s
+    final_until = now - timedelta(seconds=matures_s)
+    mature_us = min(until_us, max(since_us, us_of(final_until))) if matures_s else until_us
+    span = Span(endpoint, version, since_us, mature_us, chosen)
     task, n, labelled, sums = _summed(store, span)
+    if mature_us < until_us:
+        later_task, later, _, _ = _summed(store, span._replace(since_us=mature_us, until_us=until_us))
+        task, n = task or later_task, n + later
     found: dict[str, Estimate] = {}
     if task is not None:
-        found = _measured(task, labelled, sums)
+        found = _measured(task, labelled, sums, why=_why(matures_s))
         others = [name for name in metrics if name not in found]
         if others:
             found |= from_rows(task, labelled_rows(store, span), others, confidence=CONFIDENCE)
     return Performance(
         endpoint=endpoint, version=version, since=since, until=until, task=task, decisions=n, labelled=labelled,
-        waiting=(n - labelled) / n if n else None, metrics=found,
+        waiting=(n - labelled) / n if n else None, metrics=found, matures_s=matures_s, mature_until=final_until,
         slices=sliced(store, span, task, slices, confidence=CONFIDENCE) if slices and task else {},
     )  # fmt: skip
+
+
+def lately(
+    store: Store, endpoint: str, *, version: int | None, over: timedelta, slices: Sequence[str] = (),
+    metrics: Collection[str] = (),
+) -> Performance:  # fmt: skip
+    """Return how a version did on its newest decisions that can be judged: those of the last ``over`` that are final.
+
+    The span ends now where outcomes are final as soon as they are known, and else by the age at which they are earlier.
+    """
+    until = mature_until(store, endpoint, at=store.clock.now())
+    return performance(
+        store, endpoint, version=version, since=until - over, until=until, slices=slices, metrics=metrics
+    )
+
+
+def _why(matures_s: float) -> str:
+    if not matures_s:
+        return "no outcome is known yet"
+    return f"no outcome is final yet: that takes {duration_text(matures_s)} from the decision"
 
 
 def _summed(store: Store, span: Span) -> tuple[Task | None, int, int, Sums]:
@@ -84,10 +115,10 @@ def _summed(store: Store, span: Span) -> tuple[Task | None, int, int, Sums]:
     return task, n, labelled, sums
 
 
-def _measured(task: Task, n: int, sums: Sums) -> dict[str, Estimate]:
+def _measured(task: Task, n: int, sums: Sums, *, why: str) -> dict[str, Estimate]:
     names = ("log_loss", "brier", "accuracy") if task == "classification" else ("rmse", "mae", "r2")
     if not n:
-        nothing = Estimate(value=None, n=0, why="no outcome is known yet")
+        nothing = Estimate(value=None, n=0, why=why)
         return dict.fromkeys((*names, "predicted", "observed"), nothing)
     loss = _of_losses(_mean(sums.loss, sums.loss2, n))
     other = _of_losses(_mean(sums.other, sums.other2, n))

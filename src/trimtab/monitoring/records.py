@@ -62,9 +62,11 @@ class SlicePerformance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
-    """How well a version did on the decisions of [since, until), as far as their outcomes are known.
+    """How well a version did on the decisions of [since, until), as far as their outcomes are known and final.
 
-    ``version`` None: whatever answered. ``waiting`` is the share of decisions without an outcome, None without
+    ``version`` None: whatever answered. ``decisions`` are all of them, ``labelled`` those with a known outcome that had
+    the time to become final: that were taken before ``mature_until``, which is ``matures_s`` seconds ago (0: an outcome
+    is final as soon as it is known). ``waiting`` is the share of decisions that are not labelled, None without
     decisions. ``predicted`` and ``observed`` among the metrics are means over the labelled decisions.
     """
 
@@ -78,6 +80,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     waiting: float | None
     metrics: dict[str, Estimate] = {}
     slices: dict[str, tuple[SlicePerformance, ...]] = {}
+    matures_s: float = 0.0
+    mature_until: datetime | None = None
 
     def value(self, metric: str) -> float | None:
         """Return a metric's value; None when it was not measured."""

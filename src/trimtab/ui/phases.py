@@ -11,7 +11,7 @@ from trimtab.evaluation import get_evaluation
 from trimtab.features import get_view
 from trimtab.kernel import TrimtabError
 from trimtab.loop import Turn
-from trimtab.monitoring import alerts, performance, windows
+from trimtab.monitoring import alerts, lately, windows
 from trimtab.pipelines import PipelineRun, get_pipeline_run
 from trimtab.registry import Model, Status, Version, approval_state, get_version
 from trimtab.serving import EndpointStatus, Routing
@@ -162,10 +162,12 @@ def _monitoring(about: About) -> Phase | None:
         return None
     endpoint = about.routing.endpoint
     href = f"/ui/monitor/{quote(endpoint, safe='')}"
-    week = performance(about.store, endpoint, version=None, since=about.now - WEEK, until=about.now)
+    week = lately(about.store, endpoint, version=None, over=WEEK)
     name = next((name for name in HEADLINE if name in week.metrics), None)
     value = week.metrics[name].value if name else None
-    fact = f"{(name or '').replace('_', ' ')} {value:.4g} over 7 d" if value is not None else "no label known yet"
+    through = f" to {week.until:%d %b}" if week.matures_s else ""
+    nothing = "no label final yet" if week.matures_s else "no label known yet"
+    fact = f"{(name or '').replace('_', ' ')} {value:.4g} over 7 d{through}" if value is not None else nothing
     standing = alerts(about.store, endpoint=endpoint, states=("open", "acknowledged"))
     if standing:
         pages = sum(alert.severity == "page" for alert in standing)
@@ -175,7 +177,7 @@ def _monitoring(about: About) -> Phase | None:
         return Phase(name="Monitoring", tone="bad" if pages else "warn", word=word, fact=fact, at=newest, href=href)
     seen = windows(about.store, endpoint, since=about.now - WEEK, until=about.now)
     at = seen[-1].until if seen else None
-    if not week.decisions:
+    if not any(row.n for row in seen if row.stage != "shadow"):
         return Phase(name="Monitoring", tone="off", word="no decision", fact="in 7 d", at=at, href=href)
     return Phase(name="Monitoring", tone="ok", word="quiet", fact=fact, at=at, href=href)
 

@@ -7,7 +7,7 @@ import msgspec
 
 from trimtab.kernel import Body, Call, NotFound, Route
 from trimtab.loop import Turn, TurnState, get_turn, list_turns, stages_of
-from trimtab.monitoring import performance
+from trimtab.monitoring import mature_until, performance
 from trimtab.registry import Model, Version, get_model, list_models, list_versions
 from trimtab.serving import Routing, list_endpoints
 from trimtab.store import Store
@@ -165,9 +165,10 @@ def _loss(store: Store, about: About) -> Chart | None:
     low: list[float] = []
     high: list[float] = []
     name = ""
-    # Whole weeks back from now; what the first days of all leave over is shown when it is most of a week.
-    weeks = min(round((about.now - began) / WEEK), WEEKS_AT_MOST)
-    for end in (about.now - WEEK * back for back in reversed(range(weeks))):
+    # Whole weeks back from the newest final outcomes; what the first days leave over is shown when it is most of one.
+    until = mature_until(store, routing.endpoint, at=about.now)
+    weeks = min(round((until - began) / WEEK), WEEKS_AT_MOST)
+    for end in (until - WEEK * back for back in reversed(range(weeks))):
         found = performance(store, routing.endpoint, version=None, since=end - WEEK, until=end)
         name = name or next((one for one in HEADLINE if one in found.metrics), "")
         value = found.metrics.get(name)

@@ -17,6 +17,7 @@ from trimtab.monitoring import (
     drift_findings,
     failures,
     get_reference,
+    lately,
     level_test,
     measured_skew,
     performance,
@@ -63,10 +64,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """An endpoint as the list shows it: the last week."""
+    """An endpoint as the list shows it: the last week, and the last week of decisions whose outcomes are final."""
 
     endpoint: Endpoint
     week: Performance
+    final: Performance
     metric: str
     drift: Drift | None
     pages: int
@@ -93,9 +95,11 @@ def routes(desk: Desk) -> list[Route]:
         columns = _found(store, name, found.routing.model, version, drifted) if drifted else []
         column = _column(call.query.get("column", ""), columns)
         now = performance(store, name, version=version, since=since, until=until)
-        metric = _metric(now)
+        final = lately(store, name, version=version, over=SPANS[span]) if now.matures_s else now
+        metric = _metric(final)
         return desk.pages.page(
             call, "monitor.html", at=AT, endpoint=found, version=version, span=span, spans=tuple(SPANS), since=since,
+            final=final,
             until=until, versions=found.routing.versions, drift=drifted, columns=columns, column=column, found=now,
             metric=metric, level=_at_approval(store, f"{found.routing.model}@{version}", metric),
             failures=failures(store, name, version=version, since=since, until=until),
@@ -128,12 +132,13 @@ def _line(store: Store, endpoint: Endpoint, now: datetime) -> Line:
     until = _until(store, routing.endpoint, now)
     since = until - SPANS["7d"]
     week = performance(store, routing.endpoint, version=None, since=since, until=until)
+    final = lately(store, routing.endpoint, version=None, over=SPANS["7d"]) if week.matures_s else week
     drifted = drift(
         store, routing.endpoint, version=routing.champion, since=since, until=until, model=routing.model, columns=()
     )
     standing = open_alarms(store, routing.endpoint)
     pages = sum(alert.severity == "page" for alert in standing)
-    return Line(endpoint, week, _metric(week), drifted, pages, len(standing) - pages)
+    return Line(endpoint, week, final, _metric(final), drifted, pages, len(standing) - pages)
 
 
 def _until(store: Store, endpoint: str, now: datetime) -> datetime:
