@@ -23,6 +23,7 @@ from trimtab.monitoring import (
     watch,
 )
 from trimtab.monitoring.exposition import exposition
+from trimtab.monitoring.quality import label_signs
 from trimtab.serving import EndpointStatus, get_endpoint
 from trimtab.store import Store
 
@@ -119,7 +120,8 @@ def test_the_longer_age_holds_and_a_declared_one_before_both(store: Store) -> No
     assert maturity_of(store, "late", at=NOW).after_s == SLOW * DAY_S
     third = Maturity(after_s=10 * DAY_S, by="declared")
     registered(store, model=b"third", evaluation_id=evaluated(store, model=b"third", maturity=third))
-    assert maturity_of(store, "late", at=NOW) == third
+    found = maturity_of(store, "late", at=NOW)
+    assert (found.after_s, found.by, found.is_too_soon) == (10 * DAY_S, "declared", True)
 
 
 def test_the_level_test_waits_for_days_to_be_final(store: Store) -> None:
@@ -178,3 +180,21 @@ def test_metrics_that_are_scraped_say_at_what_age(store: Store) -> None:
     week = lately(store, "late", version=1, over=WEEK)
     assert f'trimtab_performance_7d{{endpoint="late",version="1",metric="log_loss"}} {week.value("log_loss")!r}' in text
     assert f'trimtab_decisions_7d{{endpoint="late",version="1"}} {7 * A_DAY}' in text
+
+
+def test_a_monitor_says_what_nobody_declared_or_what_was_declared_too_short(store: Store) -> None:
+    World(store)
+    (sign,) = label_signs(store, "late", "late", at=NOW)
+    assert (sign.group, sign.severity) == ("quality:labels", "note")
+    assert sign.title.endswith("and their age was measured: figures take those of 20d")
+    assert sign.lines[0].startswith("False after 20 days, 99 % after 20 days (")
+    assert sign.lines[-1] == 'write matures="20d" beside the label'
+    declared(store, 7)
+    (sign,) = label_signs(store, "late", "late", at=NOW)
+    assert sign.title.endswith("and that is later than was declared: figures take those of 7d")
+    registered(
+        store,
+        model=b"b",
+        evaluation_id=evaluated(store, model=b"b", maturity=Maturity(after_s=20 * DAY_S, by="declared")),
+    )
+    assert label_signs(store, "late", "late", at=NOW) == []

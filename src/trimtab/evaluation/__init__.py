@@ -15,7 +15,6 @@ from trimtab.evaluation.gate import judge, refused_conditions
 from trimtab.evaluation.intervals import auc_interval, wilson, z_of
 from trimtab.evaluation.latency import Latency, latency_of
 from trimtab.evaluation.maturity import (
-    MATERIAL,
     Maturity,
     OutcomeDelay,
     curves_of,
@@ -63,7 +62,7 @@ from trimtab.evaluation.save import (
 from trimtab.evaluation.slices import gap, worst
 
 __all__ = [
-    "CLASSIFICATION", "LOWER_IS_BETTER", "MATERIAL", "NEITHER_IS_BETTER", "REGRESSION", "Comparison", "Difference",
+    "CLASSIFICATION", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "REGRESSION", "Comparison", "Difference",
     "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord", "EvaluationSaved", "EvidenceLine",
     "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable", "OtherRows", "OutcomeDelay",
     "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding", "Task", "Verdict", "auc",

@@ -51,6 +51,11 @@ class Maturity(msgspec.Struct, frozen=True, kw_only=True):
     uneven: float = 0.0
 
     @property
+    def is_too_soon(self) -> bool:
+        """Whether a declared age is shorter than one of the outcomes takes, which tells more of delays than of rows."""
+        return self.by != "measured" and self.uneven >= MATERIAL and self.after_s < self.slowest_s
+
+    @property
     def slowest_s(self) -> float:
         """The age at which 99 % of the slowest outcome are known, rounded up to whole hours, or days from two on."""
         return _rounded(max((one.p99_s for one in self.outcomes), default=0.0))

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trimtab.declare import Label, ModelSpec, duration_text
-from trimtab.evaluation import MATERIAL, Maturity, Task, curves_of, inverse_weights, known_share, measured_maturity
+from trimtab.evaluation import Maturity, Task, curves_of, inverse_weights, known_share, measured_maturity
 from trimtab.features import label_frame
 from trimtab.loop.frames import as_float
 
@@ -31,11 +31,11 @@ def label_lines(model: ModelSpec, rows: pa.Table, *, now: datetime) -> tuple[str
     if not known.num_rows:
         return ()
     found = maturity_of(frame, known, model.label, at=pc.max(known["label_known_at"]).as_py())
-    slowest, write = found.slowest_s, f'matures="{duration_text(found.slowest_s)}"'
+    write = f'matures="{duration_text(found.slowest_s)}"'
     lines = []
     if found.after_s:
         lines.append(f"a label is final {_how(found, model)}; younger rows are neither learnt from nor judged")
-    if found.uneven >= MATERIAL and (found.by == "measured" or found.after_s < slowest):
+    if found.is_too_soon or (found.by == "measured" and found.after_s):
         each = ", ".join(
             f"{one.outcome} after {length(one.median_s)} (99 % after {length(one.p99_s)})" for one in found.outcomes
         )

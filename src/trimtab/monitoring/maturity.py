@@ -7,6 +7,7 @@ what was known when the week began; the longer age of the two holds.
 
 from datetime import datetime, timedelta
 
+import msgspec
 import numpy as np
 from sqlalchemy import select
 
@@ -31,14 +32,17 @@ _evaluated: dict[tuple[str, str], Maturity] = {}
 
 
 def maturity_of(store: Store, endpoint: str, *, at: datetime, model: str = "") -> Maturity:
-    """Return at what age the labels of an endpoint's decisions are final, as it was known in the week of ``at``."""
+    """Return at what age the labels of an endpoint's decisions are final, as it was known in the week of ``at``.
+
+    How late each outcome became known is that of the endpoint's own, once there are enough.
+    """
     trained = _of_version(store, model or endpoint)
-    if trained is not None and trained.by != "measured":
-        return trained
     served = _in_service(store, endpoint, us_of(at) // HOUR_US // _WEEK_H)
-    if trained is None or served.after_s > trained.after_s:
-        return served
-    return trained
+    if trained is None or not served.outcomes:
+        return trained or served
+    if trained.by != "measured":
+        return msgspec.structs.replace(trained, outcomes=served.outcomes, uneven=served.uneven)
+    return msgspec.structs.replace(served, after_s=max(served.after_s, trained.after_s))
 
 
 def mature_until(store: Store, endpoint: str, *, at: datetime, model: str = "") -> datetime:

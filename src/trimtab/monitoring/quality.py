@@ -7,8 +7,10 @@ from statistics import median
 from sqlalchemy import select
 
 from trimtab.data import Snapshot, get_snapshot, latest_snapshot, list_snapshots
+from trimtab.declare import duration_text
 from trimtab.kernel import NotFound
 from trimtab.monitoring.drift import Drift
+from trimtab.monitoring.maturity import maturity_of
 from trimtab.monitoring.moments import hour_of
 from trimtab.monitoring.records import Severity, Sign
 from trimtab.monitoring.tables import monitoring_hours
@@ -126,6 +128,29 @@ def volume_signs(store: Store, endpoint: str, *, day: datetime) -> list[Sign]:
             kind="quality", group="quality:volume", severity="page" if now < usual else "note",
             title=f"{now:,} decisions on {day:%Y-%m-%d}, usually it is {usual:,.0f}",
             lines=tuple(f"{day - (len(past) - i) * DAY:%Y-%m-%d} {n:,}" for i, n in enumerate(past)),
+        )
+    ]  # fmt: skip
+
+
+def label_signs(store: Store, endpoint: str, model: str, *, at: datetime) -> list[Sign]:
+    """Return whether outcomes become known at different ages, and nobody declared that, or a shorter age."""
+    found = maturity_of(store, endpoint, at=at, model=model)
+    undeclared = found.by == "measured" and found.after_s > 0
+    if not undeclared and not found.is_too_soon:
+        return []
+    age = duration_text(round(found.after_s))
+    words = "their age was measured" if undeclared else "that is later than was declared"
+    return [
+        Sign(
+            kind="quality", group="quality:labels", severity="note",
+            title=f"Outcomes of {endpoint} become known at different ages, and {words}: figures take those of {age}",
+            lines=(
+                *(
+                    f"{one.outcome} after {_long(one.median_s)}, 99 % after {_long(one.p99_s)} ({one.n:,} outcomes)"
+                    for one in found.outcomes
+                ),
+                f'write matures="{duration_text(found.slowest_s)}" beside the label',
+            ),
         )
     ]  # fmt: skip
 
