@@ -96,6 +96,20 @@ def test_integers_and_bounds_on_one_side():
     ]
 
 
+def test_large_integers_are_held_to_their_bounds_to_the_last_digit():
+    low, high = -(2**60), 2**53
+    field = FieldSpec(name="n", kind=FieldKind.INT, low=float(low), high=float(high))
+    contract = ContractSpec(
+        name="C",
+        fields=(FieldSpec(name="k", kind=FieldKind.KEY), FieldSpec(name="t", kind=FieldKind.EVENT_TIME), field),
+    )
+    numbers = [low - 1, low, high, high + 1, 2**63 - 1]
+    times = pa.array([datetime(2013, 1, 1, tzinfo=UTC)] * 5)
+    checked = check(contract, pa.table({"k": ["a", "b", "c", "d", "e"], "t": times, "n": pa.array(numbers)}))
+    assert checked.kept.column("n").to_pylist() == [low, high]
+    assert "n -1152921504606846977" in checked.breaks[0].example
+
+
 def test_a_missing_column_says_what_there_is(weather, table):
     with pytest.raises(MissingColumn, match="Weather has no column temp") as caught:
         check(weather, table().drop_columns(["temp"]))

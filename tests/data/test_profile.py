@@ -68,3 +68,8 @@ def test_duplicates_are_rows_that_repeat_an_earlier_one(rows):
         {"a": pa.array([r[0] for r in rows], pa.string()), "b": pa.array([r[1] for r in rows], pa.int64())}
     )
     assert profile_table(table, {}, identity=("a", "b")).duplicates == len(rows) - len(set(rows))
+
+
+def test_large_integers_are_counted_as_they_are():
+    profile = profile_table(pa.table({"x": pa.array([2**60, 2**60 + 1, 2**60 + 1, None])}), {"x": "int"})
+    assert profile.column("x").distinct == 2

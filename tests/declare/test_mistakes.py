@@ -88,11 +88,13 @@ CONTRACTS = {
     "bounds turned round": (BadPromise, "tt.between(0, 120)", "tt.between(120, 0)  # !"),
     "a bound that is no number": (BadPromise, "tt.between(0, 120)", "tt.between(0, None)  # !"),
     "a bound that is not finite": (BadPromise, "tt.between(0, 120)", "tt.between(0, float('inf'))  # !"),
+    "a bound that no float holds": (BadPromise, "write 9007199254740992", "tt.between(0, 2**53 + 1)  # !"),
     "percent for a share": (BadPromise, "missing=0.08", "tt.known_at('arrived', missing=8)  # !"),
     "no share": (BadPromise, "missing=0.01", "tt.missing('few')  # !"),
     "one of nothing": (BadPromise, "tt.one_of(", "tt.one_of()  # !"),
     "one of numbers": (BadPromise, "tt.one_of(", "tt.one_of(1, 2)  # !"),
     "one of the same": (BadPromise, "once", "tt.one_of('EWR', 'EWR')  # !"),
+    "one of nothing visible": (BadPromise, "missing=0.1", "tt.one_of('EWR', ' ')  # !"),
     "known at a column, not its name": (BadPromise, "tt.known_at(", "tt.known_at(Flight.arrived)  # !"),
     "known at no column": (
         BadPromise, "known_at then",

@@ -7,6 +7,7 @@ among the kept rows, and a table that exceeds it is refused as a whole. Rows tha
 the profile counts them. Of these ``latest`` takes the later one, and a window counts each.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
@@ -15,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trimtab.data.conform import Conformed, conform, place, promised
+from trimtab.data.conform import conform, place, promised
+from trimtab.data.conformed import Conformed
 from trimtab.data.errors import ContractBroken, EmptySource, MissingColumn, TooNew
 from trimtab.data.records import Break, Checked
 from trimtab.declare import ContractSpec, FieldKind, FieldSpec
@@ -141,14 +143,21 @@ def _numbers_broken(field: FieldSpec, array: pa.Array) -> Iterator[_Broken]:
         yield _Broken(field.name, "a finite number", rows_where(np.isinf(values)), lambda row: f"{values[row]}")
     beyond = np.zeros(len(values), dtype=bool)
     if field.low is not None and low < field.low:
-        beyond |= values < field.low
+        beyond |= values < _bound(field.low, math.ceil, values)
     if field.high is not None and high > field.high:
-        beyond |= values > field.high
+        beyond |= values > _bound(field.high, math.floor, values)
     if floating:
         beyond &= np.isfinite(values)
     rows = rows_where(beyond)
     if len(rows):
         yield _Broken(field.name, _bounds(field), rows, lambda row: number(values[row], outside=field))
+
+
+def _bound(bound: float, inwards: Callable[[float], int], values: np.ndarray) -> float:
+    """Return a bound in the type of the values: as floats, large whole numbers would equal a bound beside them."""
+    if values.dtype != np.int64:
+        return bound
+    return min(max(inwards(bound), -(2**63)), 2**63 - 1)
 
 
 def _bounds(field: FieldSpec) -> str:

@@ -67,3 +67,8 @@ class SnapshotMissing(NotFound):
     code = "data.snapshot-missing"
     default_why = "It was never taken in this store."
     default_next = "trimtab get snapshots"
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of the user's code or of a library says, on one line and not endless."""
+    return next(iter(str(error).strip().splitlines()), "")[:300].rstrip(".") or "no message"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,7 +41,12 @@ def profile_table(
 def _profile(name: str, kind: str, array: pa.Array, *, bins: int, top: int) -> ColumnProfile:
     if kind in _NUMERIC:
         values = array.drop_null().cast(pa.float64(), safe=False).to_numpy()
-        return _of_numbers(name, kind, values[~np.isnan(values)], rows=len(array), bins=bins)
+        found = _of_numbers(name, kind, values[~np.isnan(values)], rows=len(array), bins=bins)
+        # Beyond 2**53 several whole numbers are one float, but not one value.
+        large = (
+            kind == "int" and found.min is not None and found.max is not None and max(-found.min, found.max) >= 2**53
+        )
+        return msgspec.structs.replace(found, distinct=_distinct(array)) if large else found
     if kind in _TIMES:
         seconds = array.drop_null().cast(pa.int64()).to_numpy() / 1e6
         return _of_numbers(name, kind, seconds, rows=len(array), bins=bins)

@@ -44,6 +44,13 @@ def between(low: float, high: float, *, missing: float = 0.0, known_at: str | No
                 why="Both bounds are finite numbers, in the unit of the data.",
                 next="write for example tt.between(0, 120)",
             )
+        if float(bound) != bound:
+            raise BadPromise(
+                f"between({low!r}, {high!r}) has a bound that no float holds",
+                where=here(),
+                why="Bounds are floats, which leave whole numbers out beyond 2**53, so another bound would be held to.",
+                next=f"write {float(bound):.0f}, or promise no range",
+            )
     if low > high:
         raise BadPromise(
             f"between({low!r}, {high!r}) holds no number",
@@ -62,6 +69,13 @@ def one_of(*values: str, missing: float = 0.0, known_at: str | None = None) -> A
             where=here(),
             why="The values of a category are texts, at least one.",
             next='write for example tt.one_of("EWR", "JFK")',
+        )
+    if not all(value.strip() for value in values):
+        raise BadPromise(
+            f"one_of({', '.join(map(repr, values))}) lists a blank text",
+            where=here(),
+            why="A blank text is missing, whatever file or frame brings it.",
+            next="leave it out, and promise how many may be missing: missing=0.1",
         )
     twice = [value for value in dict.fromkeys(values) if values.count(value) > 1]
     if twice:
