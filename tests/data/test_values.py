@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.data.values import EXACT, shown, text_of
+from trimtab.data.values import EXACT, shown, value_text
 
 
 class Colour(StrEnum):
@@ -31,17 +31,17 @@ class Colour(StrEnum):
     ],
 )  # fmt: skip
 def test_a_value_has_one_text_or_none(value, text):
-    assert text_of(value) == text
+    assert value_text(value) == text
 
 
 @given(st.integers(-EXACT, EXACT))
 def test_a_whole_number_has_its_digits_in_every_type(value):
-    assert {text_of(one) for one in (value, float(value), Decimal(value), Decimal(f"{value}.000"))} == {str(value)}
+    assert {value_text(one) for one in (value, float(value), Decimal(value), Decimal(f"{value}.000"))} == {str(value)}
 
 
 @given(st.floats(-(2.0**53), 2.0**53))
 def test_a_fraction_is_read_back_from_its_text(value):
-    assert float(text_of(value)) == value
+    assert float(value_text(value)) == value
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tests.features import nasty
 from tests.features.test_training import COUNT, HOUR, LEVEL, NOON, ORDER, PAID, STOCK, view
@@ -146,7 +147,7 @@ def test_facts_that_were_added_are_not_counted_twice(online: OnlineStore) -> Non
     ("request_", "says"),
     [
         ({"amount": 1.0}, "no 'shop'"),
-        ({"shop": 7, "amount": 1.0}, "not a category for shop"),
+        ({"shop": 2.0**60, "amount": 1.0}, "not a category for shop"),
         ({"shop": "a", "amount": "1"}, "not a float for amount"),
         ({"shop": "a", "amount": True}, "not a float for amount"),
         ({"shop": "a", "amount": 10**400}, "not a float for amount"),
@@ -164,13 +165,34 @@ def test_a_wrong_request_is_refused(online: OnlineStore, request_: Any, says: st
     assert all(caught.value.parts().values())
 
 
-@pytest.mark.parametrize("region", [2.5, float("inf"), 2**63, True, "0"])
+@pytest.mark.parametrize("region", [2.5, float("inf"), 2**63, 2.0**60, True, "0"])
 def test_a_whole_number_is_asked_for(online: OnlineStore, region: Any) -> None:
     by_region = view(nasty.latest("level", by=("region",)))
     fill(online, by_region, tables([], [{}]), now=NOON)
     assert online.row(by_region, {"region": 0.0}, NOON).values == (1.0,)
     with pytest.raises(Invalid, match="not a int for region"):
         online.row(by_region, {"region": region}, NOON)
+
+
+@pytest.mark.parametrize(
+    ("kept", "asked"), [(7, 7), ("7", 7.0), ("7", "7"), (True, "true"), ("true", True), (0.5, "0.5"), (" ", None)]
+)
+def test_a_key_has_one_text_in_a_column_and_in_a_request(online: OnlineStore, kept: Any, asked: Any) -> None:
+    found = tables([], [{}])
+    row = found["Stock"].schema.get_field_index("shop")
+    found["Stock"] = found["Stock"].set_column(row, "shop", pa.array([kept]))
+    fill(online, VIEW, found, now=NOON)
+    expected = None if asked is None else 1.0
+    assert online.row(VIEW, {"shop": asked, "amount": 0}, NOON).values[2] == expected
+    assert online.row(VIEW, {"shop": kept, "amount": 0}, NOON).values[2] == expected
+
+
+def test_large_keys_are_told_apart(online: OnlineStore) -> None:
+    by_region = view(nasty.latest("level", by=("region",)))
+    facts = [{"region": 2**53, "level": 1.0}, {"region": 2**53 + 1, "level": 2.0}, {"region": 2**63 - 1, "level": 3.0}]
+    fill(online, by_region, tables([], facts), now=NOON)
+    for fact in facts:
+        assert online.row(by_region, {"region": fact["region"]}, NOON).values == (fact["level"],)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

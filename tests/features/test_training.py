@@ -124,9 +124,13 @@ def test_without_any_rows_the_frame_has_its_columns() -> None:
     [
         (lambda t: t | {"Stock": t["Stock"].drop_columns(["level"])}, "no columns 'level'"),
         (lambda t: {"Order": t["Order"]}, "no table for the contract Stock"),
-        (lambda t: t | {"Stock": set_column(t["Stock"], "level", pa.array(["high"]))}, "cannot become double"),
-        (lambda t: t | {"Stock": set_column(t["Stock"], "at", pa.array(["2013-01-01"]))}, "not a time"),
-        (lambda t: t | {"Stock": set_column(t["Stock"], "at", pa.array([7]))}, "not a time"),
+        (
+            lambda t: t | {"Stock": set_column(t["Stock"], "level", pa.array(["high"]))},
+            "level holds text such as 'high', promised a number",
+        ),
+        (lambda t: t | {"Stock": set_column(t["Stock"], "at", pa.array(["soon"]))}, "promised a time"),
+        (lambda t: t | {"Stock": set_column(t["Stock"], "at", pa.array([7]))}, "promised a time"),
+        (lambda t: t | {"Stock": set_column(t["Stock"], "shop", pa.array([2.0**60]))}, "promised text"),
         (lambda t: t | {"Stock": t["Stock"].append_column("level", t["Stock"]["level"])}, "2 columns 'level'"),
     ],
 )

@@ -214,7 +214,7 @@ INFERENCE = {
         next="trimtab run parcel",
     ),
     "an entity of another type": asked(
-        tensor("parcel_id", "INT64", 3), what="3 is not a key for parcel_id", where="features parcel",
+        tensor("parcel_id", "FP64", 2.0**60), what="is not a key for parcel_id", where="features parcel",
         next="as the contract promises it",
     ),
     "a moment that is none": asked(

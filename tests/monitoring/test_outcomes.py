@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from tests.monitoring.served import ACTOR, HOUR, START, Served, move
 
 from trimtab.kernel import TrimtabError
@@ -19,7 +19,8 @@ from trimtab.monitoring import (
     watch,
 )
 from trimtab.monitoring.sums import float_of, read
-from trimtab.monitoring.tables import monitoring_hours, monitoring_outcomes
+from trimtab.monitoring.tables import monitoring_hours, monitoring_outcomes, monitoring_scores
+from trimtab.monitoring.taking import digest_of_key
 from trimtab.store import Store, VerificationKind, events, verify
 
 
@@ -105,6 +106,28 @@ def test_outcomes_by_key_and_moment(store: Store) -> None:
         record_outcomes(store, "late", [Outcome(key={"flight_id": "F3", "leg": 1}, value=1)], actor=ACTOR)
     with pytest.raises(OutcomeUnknown):
         record_outcomes(store, "late", [Outcome(key={"flight_id": "F1"}, value=1)], actor=ACTOR)
+
+
+@pytest.mark.parametrize("said", [7, 7.0, "7"])
+@pytest.mark.parametrize("logged", [7, "7"])
+def test_a_key_is_one_key_in_every_type(store: Store, logged: object, said: object) -> None:
+    Served(store).decide([0.5, 0.5], at=START, keys=[{"id": logged}, {"id": 8}])
+    move(store, START + HOUR)
+    record_outcomes(store, "late", [Outcome(key={"id": said}, value=1)], actor=ACTOR)
+    assert labelled(store) == (1, 1.0)
+    with pytest.raises(OutcomeUnknown):
+        record_outcomes(store, "late", [Outcome(key={"id": "07"}, value=1)], actor=ACTOR)
+
+
+def test_a_key_that_was_taken_before_values_had_one_text_is_found(store: Store) -> None:
+    ids = Served(store).decide([0.5], at=START, keys=[{"id": 7}])
+    watch(store, "late", until=START + HOUR)
+    of_old = update(monitoring_scores).where(monitoring_scores.c.id == ids[0]).values(key=digest_of_key({"id": 7}))
+    with store.journal() as journal:
+        journal.execute(of_old)
+    move(store, START + HOUR)
+    record_outcomes(store, "late", [Outcome(key={"id": 7}, value=1)], actor=ACTOR)
+    assert labelled(store) == (1, 1.0)
 
 
 def test_outcomes_as_a_table(store: Store) -> None:

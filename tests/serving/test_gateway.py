@@ -98,6 +98,9 @@ def test_request_fields_read_the_rest_online(
     one = find_decision(sqlite_store, answer.decision_ids[0])
     assert (one.source, one.values) == ("context", ("EWR", "UA", 733.0, 13, 29.0))
     assert one.key == {"scheduled": "2013-03-01T13:30:00Z"}
+    named = serve(gateway, lambda g: g.infer("late", Ask(columns={**fields, "flight_id": [7.0]})))
+    key = find_decision(sqlite_store, named.decision_ids[0]).key
+    assert key == {"flight_id": "7", "scheduled": "2013-03-01T13:30:00Z"}
     assert one.ages_s == (None, None, None, None, 1800.0)
     assert one.as_of == NOON - timedelta(minutes=30)
 
@@ -137,7 +140,8 @@ def test_bad_input_is_explained_and_leaves_nothing_behind(
 
 ONLINE_BAD = {
     "unknown key": (Ask(columns={"flight_id": ["F99"]}), NotFound),
-    "key of another kind": (Ask(columns={"flight_id": [7]}), Invalid),
+    "key of another kind": (Ask(columns={"flight_id": [2.0**60]}), Invalid),
+    "key that nobody has, as a number": (Ask(columns={"flight_id": [7]}), NotFound),
     "field missing": (Ask(columns={"origin": ["EWR"], "carrier": ["UA"]}), Invalid),
     "no time": (
         Ask(columns={"origin": ["EWR"], "carrier": ["UA"], "distance": [1.0], "scheduled": ["noon"]}), Invalid,

@@ -6,7 +6,7 @@ broke their contract.
 
 from trimtab.data.api import routes
 from trimtab.data.check import check, refuse_future
-from trimtab.data.conform import arrow_type
+from trimtab.data.conform import arrow_type, conform
 from trimtab.data.content import content_digest, to_parquet
 from trimtab.data.delay import known_delay
 from trimtab.data.errors import (
@@ -36,11 +36,13 @@ from trimtab.data.snapshot import (
     set_aside_rows,
     take_snapshot,
 )
+from trimtab.data.values import EXACT, value_text
 
 __all__ = [
-    "Break", "Checked", "ColumnProfile", "ContractBroken", "Delay", "EmptySource", "MissingColumn", "MixedTimeZones",
-    "NotAFrame", "Page", "Profile", "Snapshot", "SnapshotMissing", "SourceFailed", "SourceMissing", "TooNew",
-    "WrongType", "arrow_type", "check", "content_digest", "extra_columns_of", "get_snapshot", "keep_snapshot",
-    "known_delay", "latest_ids", "latest_snapshot", "list_snapshots", "list_sources", "load_snapshot", "profile_table",
-    "read_source", "refuse_future", "routes", "set_aside_rows", "take_snapshot", "to_parquet",
+    "EXACT", "Break", "Checked", "ColumnProfile", "ContractBroken", "Delay", "EmptySource", "MissingColumn",
+    "MixedTimeZones", "NotAFrame", "Page", "Profile", "Snapshot", "SnapshotMissing", "SourceFailed", "SourceMissing",
+    "TooNew", "WrongType", "arrow_type", "check", "conform", "content_digest", "extra_columns_of", "get_snapshot",
+    "keep_snapshot", "known_delay", "latest_ids", "latest_snapshot", "list_snapshots", "list_sources", "load_snapshot",
+    "profile_table", "read_source", "refuse_future", "routes", "set_aside_rows", "take_snapshot",
+    "to_parquet", "value_text",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Bring one column to the type that its field promises, and say which of its values cannot be brought there.
 
 What a value means does not depend on the frame, file or type of column that brought it. Texts, keys and categories take
-text, whole numbers, other numbers, booleans and UUIDs, each value by its one text (``values.text_of``); floats any
+text, whole numbers, other numbers, booleans and UUIDs, each value by its one text (``values.value_text``); floats any
 number; integers any whole number; booleans also 0 and 1 and the words for yes and no; times any timestamp, date or ISO
 8601 text. Text that reads as the promised kind counts as it. Blank text is missing in every field, NaN and the words
 that programs write for a missing value wherever text is not promised. A time without a zone is UTC, another zone is
@@ -16,7 +16,7 @@ from trimtab.data.conformed import Conformed, each_distinct, marked, mask
 from trimtab.data.errors import MixedTimeZones, WrongType
 from trimtab.data.numbers import booleans, decimal_texts, floats, integers, without_nan
 from trimtab.data.times import TIME, SeveralZones, times
-from trimtab.data.values import shown, text_of
+from trimtab.data.values import shown, value_text
 from trimtab.declare import ContractSpec, FieldKind, FieldSpec
 
 
@@ -154,7 +154,7 @@ def _texts(array: pa.Array) -> Conformed | None:
         return Conformed(pc.replace_substring_regex(pc.utf8_rtrim(trimmed, "."), "^-0$", "0"))
     if pa.types.is_floating(array.type):
         numbers = without_nan(array.cast(pa.float64()))
-        texts = each_distinct(numbers, text_of, pa.string())
+        texts = each_distinct(numbers, value_text, pa.string())
         return marked(texts, mask(texts.is_null()), numbers)
     return None
 

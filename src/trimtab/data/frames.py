@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from trimtab.data.conform import arrow_type, place
 from trimtab.data.errors import MissingColumn, MixedTimeZones, NotAFrame, SourceFailed, WrongType, first_line
-from trimtab.data.values import shown, text_of
+from trimtab.data.values import shown, value_text
 from trimtab.declare import ContractSpec
 
 _SERIES = ("pandas", "polars")
@@ -144,7 +144,7 @@ def _each_value(values: Sequence[Any], contract: ContractSpec, name: str, *, whe
                 next=f"turn {name} into one of these in the source",
                 column=name,
             )
-        has_none = value is not None and arrow_type(field) == pa.string() and text_of(value) is None
+        has_none = value is not None and arrow_type(field) == pa.string() and value_text(value) is None
         codes.append(int(has_none))
         places.append(len(others) if has_none else len(texts))
         if has_none:

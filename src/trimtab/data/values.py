@@ -19,7 +19,7 @@ MISSING = ("", "nan", "na", "null", "none", "nat", "<na>")
 """What programs write where a number, a yes or no, or a time is missing, in any case; blank text is missing always."""
 
 
-def text_of(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
     """Return the text of one value, or None when it has none."""
     match value:
         case str():
@@ -39,7 +39,7 @@ def text_of(value: Any) -> str | None:
 
 def shown(value: Any) -> str:
     """Return a value as a person reads it in a sentence: its text, a time in ISO 8601 (UTC when it names a zone)."""
-    text = text_of(value)
+    text = value_text(value)
     if text is not None:
         return text
     if isinstance(value, np.datetime64):

@@ -20,6 +20,7 @@ from trimtab.features.errors import (
 from trimtab.features.events import FeatureViewDescribed, FeatureViewMaterialised, FeatureViewRegistered
 from trimtab.features.materialise import add_facts, fill, forget, materialise
 from trimtab.features.online import OnlineStore, online_row, open_online
+from trimtab.features.reading import field_value
 from trimtab.features.records import (
     Agreement,
     CompiledView,
@@ -40,7 +41,7 @@ __all__ = [
     "Agreement", "BeforeHorizon", "CompiledView", "Difference", "FeatureColumn", "FeatureViewDescribed",
     "FeatureViewMaterialised", "FeatureViewRegistered", "Kind", "LabelVisible", "Materialised", "NotKnownYet",
     "NotMaterialised", "OnlineRow", "OnlineStore", "Proof", "RegisteredView", "Scalar", "TableProblem", "UnknownRow",
-    "View", "add_facts", "compare_offline_online", "compile_view", "decided_text", "digest_of_view", "fill", "forget",
-    "get_view", "label_columns", "label_fields", "label_frame", "list_views", "materialise", "online_row",
-    "open_online", "prove_blind_to", "register_view", "routes", "training_frame",
+    "View", "add_facts", "compare_offline_online", "compile_view", "decided_text", "digest_of_view", "field_value",
+    "fill", "forget", "get_view", "label_columns", "label_fields", "label_frame", "list_views", "materialise",
+    "online_row", "open_online", "prove_blind_to", "register_view", "routes", "training_frame",
 ]  # fmt: skip

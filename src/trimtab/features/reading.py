@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, assert_never
 
+from trimtab.data import EXACT, value_text
 from trimtab.declare import FieldKind, FieldSpec
 from trimtab.features.cells import Section, newest_at, sections_of
 from trimtab.features.expressions import part_of_time, scalar_of
@@ -51,7 +52,7 @@ class Reader:
     def row_key(self, keys: Mapping[str, Any]) -> bytes:
         """Return the key of a row of the view's own contract, as bytes."""
         where = f"features {self._compiled.view.name}"
-        return key_of(tuple(_coerced(field, _given(field, keys, where), where) for field in self._key_fields))
+        return key_of(tuple(field_value(field, _given(field, keys, where), where) for field in self._key_fields))
 
     def request_of(self, packed: bytes) -> dict[str, Any]:
         """Return the fields of a stored row of the view's own contract; times in microseconds."""
@@ -174,7 +175,7 @@ def request_values(compiled: CompiledView, request: Mapping[str, Any], *, with_d
     where = f"features {compiled.view.name}"
     names = dict.fromkeys((*compiled.request_fields, *((compiled.view.decided,) if with_decided else ())))
     fields = [_field(compiled, name) for name in names]
-    return {field.name: _coerced(field, _given(field, request, where), where) for field in fields}
+    return {field.name: field_value(field, _given(field, request, where), where) for field in fields}
 
 
 def row_fields(compiled: CompiledView) -> tuple[FieldSpec, ...]:
@@ -218,8 +219,12 @@ def _given(field: FieldSpec, values: Mapping[str, Any], where: str) -> Any:
     return values[field.name]
 
 
-def _coerced(field: FieldSpec, value: Any, where: str) -> Scalar:
-    """Return a field's value as the columns of training frames hold it; raise ``Invalid`` for one of another kind."""
+def field_value(field: FieldSpec, value: Any, where: str) -> Scalar:
+    """Return a value of a request as the columns of training frames hold it; a time in microseconds since 1970.
+
+    What it means is what ``trimtab.data.conform`` says of a column: texts and keys take numbers by their one text, and
+    a blank text is missing. But a number or a yes or no is never read from text. Raises ``Invalid`` for another kind.
+    """
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124
         return None
     if field.kind in _TIMES:
@@ -227,8 +232,12 @@ def _coerced(field: FieldSpec, value: Any, where: str) -> Scalar:
             value = parse_time(value, where=f"{where}: {field.name}")
         if isinstance(value, datetime):
             return micros_of(value)
-    elif (found := _as_kind(kind_of_field(field), value)) is not None:
-        return found
+    else:
+        kind = kind_of_field(field)
+        if kind == "category" and isinstance(value, str) and not value.strip():
+            return None
+        if (found := _as_kind(kind, value)) is not None:
+            return found
     raise Invalid(
         f"{value!r} is not a {field.kind.value} for {field.name}",
         where=where,
@@ -240,14 +249,19 @@ def _coerced(field: FieldSpec, value: Any, where: str) -> Scalar:
 def _as_kind(kind: Kind | None, value: Any) -> Scalar:
     """Return a value as a kind of column holds it, or None when it is of another kind."""
     match kind, value:
-        case ("bool", bool()) | ("category", str()):
+        case "bool", bool():
+            return value
+        case "category", _:
+            text = value_text(value)
             # A text that is no UTF-8 could be neither stored nor looked up.
-            return value if isinstance(value, bool) or _is_utf8(value) else None
+            return text if text is not None and _is_utf8(text) else None
         case "float" | "int", bool():
             return None
         case "float", int() | float() if isinstance(value, float) or abs(value) < 2**1023:
             return float(value) + 0.0
-        case "int", int() | float() if abs(value) < 2**63 and value == int(value):
+        case "int", int() if -(2**63) <= value < 2**63:
+            return value
+        case "int", float() if abs(value) <= EXACT and value == int(value):
             return int(value)
     return None
 

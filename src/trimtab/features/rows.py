@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trimtab.declare import ContractSpec, FieldKind
+from trimtab.data import MixedTimeZones, WrongType, conform
+from trimtab.declare import ContractSpec, FieldSpec
 from trimtab.features.errors import TableProblem
 from trimtab.features.known import field_of
 
@@ -21,14 +22,6 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 TIME_TYPE = pa.timestamp("us", "UTC")
-
-_TYPES: dict[FieldKind, pa.DataType] = {
-    FieldKind.FLOAT: pa.float64(),
-    FieldKind.INT: pa.int64(),
-    FieldKind.BOOL: pa.bool_(),
-    FieldKind.CATEGORY: pa.string(),
-    FieldKind.TEXT: pa.string(),
-}
 
 
 class Rows:
@@ -46,12 +39,7 @@ class Rows:
         """Return a column in its canonical Arrow type, as one array; times as ``timestamp[us, UTC]``."""
         if name not in self._values:
             field = field_of(self.contract, name, where=f"contract {self.contract.name}")
-            kind = field.kind
-            if kind is FieldKind.KEY:
-                wanted = pa.int64() if field.value_type == "int" else pa.string()
-            else:
-                wanted = _TYPES.get(kind, TIME_TYPE)
-            self._values[name] = self._cast(name, self._column(name), wanted)
+            self._values[name] = self._read(field)
         return self._values[name]
 
     def times(self, name: str) -> Times:
@@ -59,7 +47,7 @@ class Rows:
         if name not in self._times:
             column = self.values(name)
             if not pa.types.is_timestamp(column.type):
-                raise self._wrong(name, f"a {column.type}, not a time")
+                raise self._wrong(name, f"{name} is no time")
             valid = np.ones(len(column), np.bool_) if column.null_count == 0 else _mask(pc.is_valid(column))
             micros = column.cast(pa.int64())
             self._times[name] = (pc.fill_null(micros, 0).to_numpy(), valid)
@@ -91,24 +79,21 @@ class Rows:
             )
         return self._table.column(found[0])
 
-    def _cast(self, name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> pa.Array:
-        one = column.combine_chunks()
-        if isinstance(one, pa.ChunkedArray):  # an empty or a very long column
-            one = pa.concat_arrays(one.chunks) if one.num_chunks else pa.array([], one.type)
-        if pa.types.is_timestamp(wanted) and not (pa.types.is_temporal(one.type) or pa.types.is_null(one.type)):
-            raise self._wrong(name, f"a {one.type}, not a time")
+    def _read(self, field: FieldSpec) -> pa.Array:
+        """Return a column as the contract means it, as a snapshot would hold it; raise ``TableProblem``."""
+        column = self._column(field.name)
         try:
-            if pa.types.is_dictionary(one.type):
-                one = one.cast(one.type.value_type)
-            # A time between two microseconds is cut; anything else that would lose something is an error.
-            one = one.cast(wanted, safe=not pa.types.is_timestamp(wanted)) if one.type != wanted else one
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise self._wrong(name, f"a {one.type} that cannot become {wanted} ({str(error)[:120]})") from None
-        return without_oddities(one) if pa.types.is_floating(wanted) else one
+            found = conform(self.contract, field, column)
+        except (WrongType, MixedTimeZones) as error:
+            raise self._wrong(field.name, error.what) from None
+        if found.wrong is not None and found.given is not None:
+            example = str(found.given[int(np.flatnonzero(found.wrong)[0])].as_py())
+            raise self._wrong(field.name, f"{field.name} holds {example[:60]!r}, promised a {field.kind.value}")
+        return without_oddities(found.array) if pa.types.is_floating(found.array.type) else found.array
 
     def _wrong(self, name: str, what: str) -> TableProblem:
         return TableProblem(
-            f"{self.contract.name}.{name} is {what}",
+            f"{self.contract.name}.{what}",
             where=f"contract {self.contract.name}, field {name}",
             why="The column is not of the kind that the contract promises.",
             next=f"convert {name!r} in the source of {self.contract.name}",

@@ -41,5 +41,5 @@ def label_of(frame: pa.Table, task: str) -> Any:
 
 
 def as_float(values: pa.Array) -> Any:
-    """Return numbers or booleans as float64 with NaN for a missing value."""
-    return np.asarray(pc.fill_null(values.cast(pa.float64()), float("nan")), dtype=np.float64)
+    """Return numbers or booleans as the nearest float64, with NaN for a missing value."""
+    return np.asarray(pc.fill_null(values.cast(pa.float64(), safe=False), float("nan")), dtype=np.float64)

@@ -114,7 +114,7 @@ def _resolved(connection: Connection, endpoint: str, said: Sequence[Said]) -> tu
         rows = connection.execute(_BY_ID, {"endpoint": endpoint, "some": some})
         by_id.update({row.id: row.subject for row in rows})
     by_key: dict[str, list[tuple[str, int]]] = {}
-    for some in chunks(dict.fromkeys(one.key for one in said if one.key is not None)):
+    for some in chunks(dict.fromkeys(key for one in said for key in one.keys)):
         for row in connection.execute(_BY_KEY, {"endpoint": endpoint, "some": some}):
             by_key.setdefault(row.key, []).append((row.subject, row.as_of_us))
     found, missing = [], []
@@ -122,7 +122,7 @@ def _resolved(connection: Connection, endpoint: str, said: Sequence[Said]) -> tu
         if one.decision is not None:
             subjects = [by_id[one.decision]] if one.decision in by_id else []
         else:
-            about = by_key.get(one.key or "", [])
+            about = [found for key in one.keys for found in by_key.get(key, ())]
             subjects = [subject for subject, us in about if one.at_us in (None, us)]
         found.append(subjects)
         if not subjects:

@@ -12,7 +12,7 @@ from trimtab.monitoring.errors import OutcomeRefused, TooManyOutcomes
 from trimtab.monitoring.moments import us_of
 from trimtab.monitoring.records import Outcome
 from trimtab.monitoring.sums import LARGEST
-from trimtab.monitoring.taking import key_text
+from trimtab.monitoring.taking import digest_of_key, key_text
 
 MOST = 100_000
 """Outcomes in one call."""
@@ -23,13 +23,16 @@ SLACK = timedelta(minutes=1)
 
 
 class Said(msgspec.Struct, frozen=True):
-    """One outcome, checked: of a decision or of a key (as it stands in the table), and where it stood."""
+    """One outcome, checked: of a decision or of a key (as it stands in the table), and where it stood.
+
+    ``keys`` are the key's text and, where that is another, what stood for the key before values had one text.
+    """
 
     row: int
     value: float
     known_us: int
     decision: str | None
-    key: str | None
+    keys: tuple[str, ...]
     at_us: int | None
     name: str
 
@@ -86,10 +89,10 @@ def _checked(outcome: Outcome, row: int, now: datetime) -> Said:
     at = None if outcome.at is None else us_of(_moment(outcome.at, "at", row))
     value = _value(outcome.value, row)
     if outcome.key is None:
-        return Said(row, value, us_of(known), decision, None, None, str(decision)[:40])
-    key = _key(outcome.key, row)
+        return Said(row, value, us_of(known), decision, (), None, str(decision)[:40])
+    keys = _keys(outcome.key, row)
     shown = ", ".join(f"{name}={value}" for name, value in list(outcome.key.items())[:3])[:80]
-    return Said(row, value, us_of(known), None, key, at, f"about {shown}")
+    return Said(row, value, us_of(known), None, keys, at, f"about {shown}")
 
 
 def _value(value: Any, row: int) -> float:
@@ -107,7 +110,7 @@ def _moment(at: Any, name: str, row: int) -> datetime:
     return at
 
 
-def _key(key: Any, row: int) -> str:
+def _keys(key: Any, row: int) -> tuple[str, ...]:
     usable = isinstance(key, dict) and 0 < len(key) <= MOST_KEY_COLUMNS
     if not usable or not all(isinstance(name, str) and _is_plain(value) for name, value in key.items()):
         raise _refused(
@@ -116,7 +119,7 @@ def _key(key: Any, row: int) -> str:
     plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in key.items()}
     text = key_text(plain, None)
     assert text is not None, "every column of a key that was said is there"
-    return text
+    return tuple(dict.fromkeys((text, digest_of_key(plain))))
 
 
 def _is_plain(value: Any) -> bool:

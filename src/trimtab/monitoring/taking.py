@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from trimtab.data import value_text
 from trimtab.evaluation import Task
 from trimtab.monitoring.keys import key_columns
 from trimtab.monitoring.moments import HOUR_US
@@ -238,12 +239,20 @@ def scores_of(rows: LoggedRows) -> tuple[Task, list[float | None]]:
 def key_text(key: Mapping[str, Any] | None, columns: Sequence[str] | None) -> str | None:
     """Return what stands for a key in the table, however its columns are ordered; None when it is not whole.
 
-    A logged key may hold more than its ``columns``: the moment of decision, when the request named it.
+    Values count by their one text: 3, 3.0 and "3" name the same. A logged key may hold more than its ``columns``: the
+    moment of decision, when the request named it.
     """
     if key is None or (columns is not None and not all(name in key for name in columns)):
         return None
-    key = key if columns is None else {name: key[name] for name in columns}
-    return hashlib.blake2b(msgspec.json.encode(key, order="deterministic"), digest_size=16).hexdigest()
+    values = {name: key[name] for name in (key if columns is None else columns)}
+    return digest_of_key(
+        {name: value if (text := value_text(value)) is None else text for name, value in values.items()}
+    )
+
+
+def digest_of_key(values: Mapping[str, Any]) -> str:
+    """Return the digest of a key's values as they are given, which until November 2026 stood for the key."""
+    return hashlib.blake2b(msgspec.json.encode(values, order="deterministic"), digest_size=16).hexdigest()
 
 
 def chunks(values: Iterable[Any]) -> Iterable[list[Any]]:

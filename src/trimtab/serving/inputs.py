@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from trimtab.data import EXACT
 from trimtab.declare import FieldKind
-from trimtab.features import CompiledView, OnlineRow, OnlineStore
+from trimtab.features import CompiledView, OnlineRow, OnlineStore, field_value
 from trimtab.kernel import TrimtabError
 from trimtab.serving.errors import InputProblem
 from trimtab.serving.records import Ask, Input, Scalar, Source
@@ -136,10 +137,20 @@ class Intake:
                     if count > 1:
                         error.data["row"] = i
                     raise
-                keys.append({name: _plain(request[name]) for name in shown})
+                keys.append({name: self._named(name, request[name]) for name in shown})
                 ages_s.append(row.ages_s)
                 as_of_us.append(micros(row.at))
         return Given(source, Rows(values), keys, ages_s, as_of_us)
+
+    def _named(self, name: str, value: Any) -> Scalar:
+        """Return a value of the key as the log keeps it: in the type of its field, so that it is written in one way."""
+        assert self.view is not None
+        view = self.view.view
+        field = view.of.field(name)
+        assert field is not None
+        if name == view.decided or field.kind in (FieldKind.TIME, FieldKind.EVENT_TIME):
+            return value.isoformat() if isinstance(value, datetime) else value
+        return field_value(field, value, f"features {view.name}")
 
     def _ordered(self, row: OnlineRow) -> Sequence[Scalar]:
         """Return a row's values in the model's order and of the model's kinds."""
@@ -192,7 +203,9 @@ def checked(column: Input, values: Sequence[Any]) -> Sequence[Scalar]:
                 value if type(value) is float and math.isfinite(value) else _number(column, value) for value in values
             ]
         case "int":
-            return [value if type(value) is int and -_INT < value < _INT else _whole(column, value) for value in values]
+            return [
+                value if type(value) is int and -_INT <= value < _INT else _whole(column, value) for value in values
+            ]
         case "bool":
             return [value if type(value) is bool else _of_kind(column, value, bool) for value in values]
         case "category":
@@ -220,7 +233,7 @@ def _whole(column: Input, value: Any) -> Scalar:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         _check_nullable(column)
         return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < _INT:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
         return int(value)
     raise _wrong(column, value)
 
@@ -290,10 +303,6 @@ def _check_count(count: int) -> None:
             why=f"A request holds 1 to {ROWS_LIMIT:,} rows.",
             next="send the rows in parts" if count else "send at least one row",
         )
-
-
-def _plain(value: Any) -> Scalar:
-    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _listed(names: Sequence[str]) -> str:
