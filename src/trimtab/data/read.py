@@ -44,12 +44,17 @@ def _read_csv(path: Path, contract: ContractSpec) -> pa.Table:
     return table
 
 
+def _read_parquet(path: Path, _contract: ContractSpec) -> pa.Table:
+    # Spark, Athena and Impala write times as INT96; nanoseconds, which Arrow would choose, end in the year 2262.
+    return parquet.read_table(path, coerce_int96_timestamp_unit="us")
+
+
 def _read_ipc(path: Path, _contract: ContractSpec) -> pa.Table:
     return ipc.open_file(path).read_all()
 
 
 _READERS: dict[str, Callable[[Path, ContractSpec], pa.Table]] = {
-    ".parquet": lambda path, _contract: parquet.read_table(path),
+    ".parquet": _read_parquet,
     ".csv": _read_csv,
     ".gz": _read_csv,
     ".arrow": _read_ipc,
