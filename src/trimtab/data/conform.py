@@ -8,6 +8,8 @@ that programs write for a missing value wherever text is not promised. A time wi
 converted, and parts finer than a microsecond are cut off.
 """
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -177,13 +179,16 @@ def _wrong_type(array: pa.Array, contract: ContractSpec, field: FieldSpec) -> Wr
     example = next((value for value in _listed(array) if value is not None), None)
     found = f"'{example[:40]}'" if isinstance(example, str) else shown(example)
     too_long = field.kind is FieldKind.KEY and (pa.types.is_integer(array.type) or found.strip("'-").isdigit())
+    todo = f"convert {field.name} in the source, or declare it as what it is"
+    if too_long:
+        todo = f"declare {field.name} as tt.Key[str], which holds any number of digits"
+    elif arrow_type(field) in (pa.float64(), pa.int64()) and re.fullmatch(r"\s*'[-+]?[\d.]+,\d+'", found):
+        todo = "write numbers with a point, or read the file in a function: pd.read_csv(..., decimal=',')"
     return WrongType(
         f"{field.name} holds {kind_in_words(array.type)} such as {found}, promised {promised(field)}",
         where=place(contract, field),
         why="No value of the column can be read as promised, so it is another column or another unit.",
-        next=f"declare {field.name} as tt.Key[str], which holds any number of digits"
-        if too_long
-        else f"convert {field.name} in the source, or declare it as what it is",
+        next=todo,
         column=field.name,
     )
 

@@ -38,6 +38,12 @@ def trimmed(array: pa.Array) -> pa.Array:
     return pc.if_else(absent, None, text) if pc.any(absent).as_py() else text
 
 
+def without_empty(array: pa.Array) -> pa.Array:
+    """Return texts with null where one is empty."""
+    empty = pc.equal(pc.binary_length(array), 0)
+    return pc.if_else(empty, None, array) if pc.any(empty).as_py() else array
+
+
 def each_distinct(array: pa.Array, read: Callable[[Any], Any], target: pa.DataType) -> pa.Array:
     """Read each distinct value of a column once, in Python; what reads as None is null."""
     coded = array.dictionary_encode()

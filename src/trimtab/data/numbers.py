@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trimtab.data.conformed import Conformed, each_distinct, marked, mask, trimmed
+from trimtab.data.conformed import Conformed, each_distinct, marked, mask, trimmed, without_empty
 from trimtab.data.values import EXACT
 
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
@@ -21,7 +21,7 @@ _SMALLEST = str(2**63)
 def floats(array: pa.Array) -> Conformed | None:
     """Return numbers as float64, each the nearest; None for a column of another kind."""
     if array.type == pa.string():
-        return _floats_in(trimmed(array))
+        return _floats_at_once(array) or _floats_in(trimmed(array))
     if pa.types.is_decimal(array.type):
         return Conformed(decimal_texts(array).cast(pa.float64()))  # Arrow's own way is one bit off now and then
     if pa.types.is_floating(array.type) or pa.types.is_integer(array.type):
@@ -36,7 +36,7 @@ def integers(array: pa.Array) -> Conformed | None:
     A float beyond 2**53 is wrong: floats that large leave whole numbers out, so it may stand for another one.
     """
     if array.type == pa.string():
-        return _integers_in(trimmed(array))
+        return _integers_at_once(array) or _integers_in(trimmed(array))
     if pa.types.is_decimal(array.type):
         try:
             return Conformed(array.cast(pa.int64()))
@@ -58,7 +58,7 @@ def integers(array: pa.Array) -> Conformed | None:
 def booleans(array: pa.Array) -> Conformed | None:
     """Return yes and no, in any of their spellings, as booleans; None for a column of another kind."""
     if array.type == pa.string():
-        return _booleans_in(trimmed(array))
+        return _booleans_in(array)
     if pa.types.is_decimal(array.type):
         return _booleans_in(decimal_texts(array))
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
@@ -80,6 +80,24 @@ def without_nan(numbers: pa.Array) -> pa.Array:
     """Return floats with null in the place of NaN."""
     is_nan = pc.is_nan(numbers)
     return pc.if_else(is_nan, None, numbers) if pc.any(is_nan).as_py() else numbers
+
+
+def _floats_at_once(text: pa.Array) -> Conformed | None:
+    """Read a column that holds numbers and empty texts and nothing else; None for any other. Many times faster."""
+    try:
+        values = without_empty(text).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    return None if pc.any(pc.invert(pc.is_finite(values))).as_py() else Conformed(pc.add(values, 0.0))
+
+
+def _integers_at_once(text: pa.Array) -> Conformed | None:
+    """The same for whole numbers. Arrow takes 0x1F for one too, which it is not here."""
+    try:
+        values = without_empty(text).cast(pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    return None if pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py() else Conformed(values)
 
 
 def _floats_in(text: pa.Array) -> Conformed:
@@ -113,7 +131,10 @@ def _whole(text: str) -> int | None:
     return int(value) if -EXACT <= value <= EXACT and value == value.to_integral_value() else None
 
 
-def _booleans_in(text: pa.Array) -> Conformed:
+def _booleans_in(array: pa.Array) -> Conformed:
+    coded = array.dictionary_encode()  # there are few spellings, however many rows
+    text = trimmed(coded.dictionary)
     word = pc.replace_substring_regex(pc.utf8_lower(text), r"\.0*$", "")
-    yes = pc.is_in(word, pa.array(_TRUE))
-    return marked(yes, ~(mask(yes) | mask(pc.is_in(word, pa.array(_FALSE)))), text)
+    yes, no = pc.is_in(word, pa.array(_TRUE)), pc.is_in(word, pa.array(_FALSE))
+    wrong = pc.invert(pc.or_(yes, no))
+    return marked(yes.take(coded.indices), mask(wrong.take(coded.indices)), text.take(coded.indices))

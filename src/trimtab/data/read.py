@@ -13,10 +13,10 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv, ipc, parquet
+from pyarrow import ipc, parquet
 
 from trimtab.data.check import require_columns
+from trimtab.data.csv_file import Unreadable, read_csv
 from trimtab.data.errors import (
     EmptySource,
     SourceFailed,
@@ -24,24 +24,10 @@ from trimtab.data.errors import (
     first_line,
 )
 from trimtab.data.frames import to_arrow
-from trimtab.declare import ContractSpec, FieldKind, SourceSpec
+from trimtab.declare import ContractSpec, SourceSpec
 
 _EXTRA = b"trimtab.extra_columns"
 _WIDE = ("UHUGEINT", "BIGNUM")
-_TEXTS = (FieldKind.KEY, FieldKind.CATEGORY, FieldKind.TEXT)
-
-
-def _read_csv(path: Path, contract: ContractSpec) -> pa.Table:
-    """Read a CSV file: promised texts as they stand there, so that 007 stays 007; an empty cell is missing."""
-    texts = [field.name for field in contract.fields if field.kind in _TEXTS and field.value_type == "text"]
-    options = csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()))
-    table = csv.read_csv(path, convert_options=options)
-    for name in texts:
-        if table.column_names.count(name) == 1:
-            column = table.column(name)
-            given = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-            table = table.set_column(table.column_names.index(name), name, given)
-    return table
 
 
 def _read_parquet(path: Path, _contract: ContractSpec) -> pa.Table:
@@ -55,8 +41,8 @@ def _read_ipc(path: Path, _contract: ContractSpec) -> pa.Table:
 
 _READERS: dict[str, Callable[[Path, ContractSpec], pa.Table]] = {
     ".parquet": _read_parquet,
-    ".csv": _read_csv,
-    ".gz": _read_csv,
+    ".csv": read_csv,
+    ".gz": read_csv,
     ".arrow": _read_ipc,
     ".feather": _read_ipc,
 }
@@ -136,6 +122,11 @@ def _read_file(source: SourceSpec, path: Path, *, where: str) -> pa.Table:
             why="A relative path starts at the folder of the project's file.",
             next=f"put the file at {source.path}, or correct the path",
         ) from None
+    except Unreadable as error:
+        raise SourceFailed(
+            f"{source.path} of source {source.name} cannot be read", where=where, why=f"Of {path.name}: {error}.",
+            next=error.todo,
+        ) from None  # fmt: skip
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceFailed(
             f"{source.path} of source {source.name} cannot be read",

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trimtab.data.conformed import Conformed, each_distinct, marked, mask, trimmed
+from trimtab.data.conformed import Conformed, each_distinct, marked, mask, trimmed, without_empty
 
 TIME = pa.timestamp("us", tz="UTC")
 
-_ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?(\d{2})?)?)?$"
-_OFFSET = r"\d{2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$"
+_ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}(:\d{2}(:\d{2}(\.\d{1,9})?)?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+_OFFSET = r"[ T].*(Z|[+-]\d{2}(:?\d{2})?)$"
 _YEAR_1_US = -62_135_596_800_000_000
 _YEAR_9999_US = 253_402_300_799_999_999
 
@@ -21,7 +21,7 @@ class SeveralZones(ValueError):
 def times(array: pa.Array) -> Conformed | None:
     """Return moments; None for a column of another kind. Raises ``SeveralZones``."""
     if array.type == pa.string():
-        return _times_in(trimmed(array))
+        return _times_at_once(array) or _times_in(trimmed(array))
     if not (pa.types.is_timestamp(array.type) or pa.types.is_date(array.type)):
         return None
     given = array
@@ -46,6 +46,18 @@ def _beyond(instants: pa.Array) -> np.ndarray:
     # Python, Parquet readers and people all stop at the year 9999; beyond it lie only markers for "never".
     values = instants.cast(pa.int64())
     return mask(pc.or_(pc.less(values, _YEAR_1_US), pc.greater(values, _YEAR_9999_US)))
+
+
+def _times_at_once(text: pa.Array) -> Conformed | None:
+    """Read a column of good times that all have a zone, or none has one; None for any other. Many times faster."""
+    text = without_empty(text)
+    for kind in (pa.timestamp("us"), TIME):
+        try:
+            values = text.cast(kind).cast(TIME)
+        except pa.ArrowInvalid:
+            continue
+        return None if _beyond(values).any() else Conformed(values)
+    return None
 
 
 def _times_in(text: pa.Array) -> Conformed:
