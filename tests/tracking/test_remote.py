@@ -1,6 +1,7 @@
 """Against a server the same words do the same, and a server that goes away for a while costs nothing."""
 
 import http.client
+import io
 import json
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from trimtab.tracking import (
     list_models,
     open_run,
     read_console,
+    search_runs,
 )
 from trimtab.tracking import remote as remote_module
 from trimtab.tracking.remote import ServerBackend
@@ -116,6 +118,26 @@ def test_a_parameter_that_another_writer_set(sqlite_store, started):
     run.log_param("lr", "2")
     with pytest.raises(ParamChanged):
         run.finish()
+
+
+def test_what_no_encoding_can_write_does_not_stop_a_run(sqlite_store, started, monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.StringIO())  # as a notebook's
+
+    def fail():
+        with started(
+            capture=("console",), params={"a\x00": "\ud800", "big": 10**30, "weights": {0: float("nan")}}
+        ) as run:
+            say("\ud800 printed")
+            run.log_metric("x", 1.0)
+            raise ValueError("bad luck \ud800\x00")
+
+    with pytest.raises(ValueError, match="bad luck"):
+        fail()
+    (found,) = search_runs(sqlite_store).items
+    assert found.params == {"a␀": "?", "big": "1" + "0" * 30, "weights": '{"0":"nan"}'}
+    assert (found.status, found.error) == (RunStatus.FAILED, "ValueError: bad luck ?␀")
+    assert found.metrics["x"].points == 1
+    assert read_console(sqlite_store, found.id) == "? printed\n"
 
 
 def test_a_server_that_goes_away_and_comes_back(sqlite_store, serve, monkeypatch):

@@ -99,14 +99,15 @@ def test_a_run_that_somebody_ended_keeps_its_end_and_says_so(sqlite_store, recor
     assert run.finish().status is RunStatus.FINISHED
 
 
-def test_a_parameter_of_another_writer_does_not_cost_the_metrics(sqlite_store, record):
+def test_a_parameter_of_another_writer_does_not_cost_what_stands_beside_it(sqlite_store, record):
     from trimtab.tracking import Batch, log_batch
 
     run = record()
     log_batch(sqlite_store, run.id, Batch(writer="other", number=1, params={"lr": "1"}))
-    run.log_param("lr", "2")
+    run.log_params({"lr": "2", "trees": "5", "depth": "3"})
     run.log_metric("x", 1.0)
-    with pytest.raises(ParamChanged):
+    with pytest.raises(ParamChanged, match="'lr' is '1' already, not '2'"):
         run.finish()
     found = get_run(sqlite_store, run.id)
-    assert (found.status, found.params, found.metrics["x"].points) == (RunStatus.FINISHED, {"lr": "1"}, 1)
+    assert (found.status, found.metrics["x"].points) == (RunStatus.FINISHED, 1)
+    assert found.params == {"depth": "3", "lr": "1", "trees": "5"}

@@ -11,16 +11,16 @@ import pyarrow.compute as pc
 from trimtab.data import content_digest
 from trimtab.tracking.errors import BadName
 from trimtab.tracking.models import pack_model
-from trimtab.tracking.names import ROLE_LENGTH, checked_artifact, checked_name
+from trimtab.tracking.names import ROLE_LENGTH
 from trimtab.tracking.records import LoggedModel
+from trimtab.tracking.texts import warn
 
 if TYPE_CHECKING:
     from trimtab.tracking.recorder import RunRecorder
 
 
-def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> tuple[LoggedModel, dict[str, Any]]:
-    """Pack a model and keep its files with a run; return what to enter as its model, and its parameters."""
-    checked_name(checked_artifact(name), of="a model")
+def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> LoggedModel:
+    """Pack a model and keep its files with a run; return what to enter as its model."""
     packed = pack_model(model, sample)
     signature = msgspec.json.format(msgspec.json.encode(packed.signature))
     profile = msgspec.json.encode(packed.profile)
@@ -41,7 +41,19 @@ def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> tupl
     # A role is short; a long name loses its end there.
     role = f"{name[: ROLE_LENGTH - len('.sample')]}.sample"
     run.log_dataset(packed.sample_digest, role=role, rows=packed.profile.rows)
-    return logged, dict(packed.params)
+    return logged
+
+
+def params_of(model: Any) -> dict[str, Any]:
+    """Return all of an estimator's parameters, with those of the estimators in it; none for what is no estimator."""
+    ask = getattr(model, "get_params", None)
+    if not callable(ask) or isinstance(model, type):
+        return {}
+    try:
+        return dict(ask(deep=True))
+    except Exception as error:  # noqa: BLE001  a user's own estimator may have no such parameter
+        warn(f"get_params of the {type(model).__name__} raises {type(error).__name__}: its attributes are kept instead")
+        return {key: value for key, value in vars(model).items() if not key.startswith("_") and not key.endswith("_")}
 
 
 def digest_of_frame(frame: Any) -> tuple[str, int]:

@@ -30,8 +30,8 @@ COMPARED_ROWS = 2_000
 class PackedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model as bytes, and what is known about it.
 
-    ``sample`` is the first rows as Parquet; ``profile`` and ``sample_digest`` are of all rows. ``params`` are the
-    model's own, ``kind`` is its class, ``why`` says why it has this format.
+    ``sample`` is the first rows as Parquet; ``profile`` and ``sample_digest`` are of all rows. ``kind`` is the model's
+    class, ``why`` says why it has this format.
     """
 
     format: Literal["onnx", "skops"]
@@ -41,7 +41,6 @@ class PackedModel(msgspec.Struct, frozen=True, kw_only=True):
     sample_digest: str
     profile: Profile
     packages: Mapping[str, str]
-    params: Mapping[str, Any]
     kind: str
     why: str
 
@@ -90,7 +89,6 @@ def _packed(
         sample_digest=content_digest(given.table),
         profile=profile_table(given.table, {spec.name: spec.kind for spec in signature.inputs}),
         packages=packages,
-        params=_params(model),
         kind=f"{type(model).__module__}.{type(model).__qualname__}",
         why=why,
     )
@@ -105,7 +103,7 @@ def _require_estimator(model: Any) -> None:
         raise MissingExtra(
             "a scikit-learn model cannot be packed", where="log_model", package="scikit-learn", extra="sklearn"
         ) from None
-    if not isinstance(model, BaseEstimator):
+    if not isinstance(model, BaseEstimator) or not hasattr(model, "fit"):
         raise NotPackable(
             f"{_spoken(model)} cannot be packed",
             where="log_model",
@@ -304,14 +302,6 @@ def _same(found: Any, expected: Any) -> bool:
         return bool(np.array_equal(found, expected))
     # Arrays that were read back may lie otherwise in memory, and then the last bits of a product differ.
     return found.shape == expected.shape and bool(np.allclose(found, expected, rtol=1e-9, atol=1e-12, equal_nan=True))
-
-
-def _params(model: Any) -> dict[str, Any]:
-    """Return the estimator's parameters that are plain values."""
-    if not hasattr(model, "get_params"):
-        return {}
-    plain = (str, int, float, bool, type(None))
-    return {key: value for key, value in sorted(model.get_params().items()) if isinstance(value, plain)}
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:

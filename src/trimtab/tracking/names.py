@@ -4,9 +4,8 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
 
-from trimtab.kernel import canonical
+from trimtab.kernel import digest_of_bytes
 from trimtab.tracking.errors import BadName
 
 KEY_LENGTH = 250
@@ -60,18 +59,6 @@ def checked_value(value: str, *, key: str, of: str) -> str:
     return value
 
 
-def texts_of(values: Mapping[str, Any], *, of: str) -> dict[str, str]:
-    """Return what a user gave as parameters or tags as texts that can be kept; raise ``BadName``."""
-    if not isinstance(values, Mapping):
-        raise BadName(
-            f"a {type(values).__name__} does not say which {of} has which value",
-            where=of,
-            why=f"Every {of} has a name and a value.",
-            next="give a mapping, such as {'trees': 120}",
-        )
-    return checked_texts({key: text_of(value) for key, value in values.items()}, of=of)
-
-
 def checked_texts(values: Mapping[str, str], *, of: str) -> dict[str, str]:
     """Return parameters or tags whose keys and values can be kept; raise ``BadName`` for the first that cannot."""
     return {checked_key(key, of=of): checked_value(value, key=key, of=of) for key, value in values.items()}
@@ -116,28 +103,23 @@ def checked_artifact(name: object) -> str:
     return name
 
 
+def fit_key(key: str) -> str:
+    """Return a key that can be kept: the same one where that is possible, else one that shows what was meant."""
+    shown = _UNFIT.sub(lambda found: _shown(found.group()), key) or "(empty)"
+    if len(shown) <= KEY_LENGTH:
+        return shown
+    # With the digest two long keys that begin alike still differ.
+    return shown[: KEY_LENGTH - 20] + "... " + digest_of_bytes(shown.encode()).removeprefix("sha256:")[:16]
+
+
+def _shown(control: str) -> str:
+    """Return the sign that stands for a control character."""
+    return "␡" if control == "\x7f" else chr(0x2400 + ord(control)) if control < " " else "?"
+
+
 def fit_text(text: str) -> str:
     """Return somebody else's text without what a database cannot hold."""
     return text.replace("\x00", "␀").encode("utf-8", "replace").decode("utf-8")
-
-
-def text_of(value: Any) -> str:
-    """Return a parameter or tag as text: scalars as Python writes them, lists and mappings as canonical JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict | list | tuple):
-        return canonical(value).decode()
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        value = value.item()  # a NumPy scalar: 0.1, not np.float64(0.1)
-    try:
-        return str(value)
-    except ValueError as error:  # Python writes no whole number of more than some thousand digits
-        raise BadName(
-            f"a {type(value).__name__} cannot be written as text: {error}",
-            where="parameter or tag",
-            why="A value is kept as the text that Python writes of it.",
-            next="give a text or a smaller number",
-        ) from None
 
 
 def number_in(text: str) -> float | None:

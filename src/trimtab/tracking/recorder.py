@@ -2,7 +2,7 @@
 
 import atexit
 import contextlib
-import operator
+import itertools
 import os
 import threading
 import weakref
@@ -21,8 +21,16 @@ from trimtab.tracking.console import Console
 from trimtab.tracking.environment import capture_environment
 from trimtab.tracking.errors import BadName, ParamChanged, RunNotRunning
 from trimtab.tracking.journal import check_dataset
-from trimtab.tracking.keeping import digest_of_frame, log_model, media_type_of
-from trimtab.tracking.names import FURTHEST_STEP, checked_artifact, checked_key, checked_media_type, text_of, texts_of
+from trimtab.tracking.keeping import digest_of_frame, log_model, media_type_of, params_of
+from trimtab.tracking.names import (
+    FURTHEST_STEP,
+    checked_artifact,
+    checked_media_type,
+    checked_name,
+    fit_key,
+    fit_text,
+)
+from trimtab.tracking.numbers import moment_of, number_of, step_of
 from trimtab.tracking.reading import microseconds
 from trimtab.tracking.records import (
     Artifact,
@@ -35,6 +43,7 @@ from trimtab.tracking.records import (
     RunStatus,
     json_value,
 )
+from trimtab.tracking.texts import json_of, name_of, named, texts_of, warn
 from trimtab.tracking.writer import BATCH_POINTS, Writer, insist
 
 _current: ContextVar["RunRecorder | None"] = ContextVar("trimtab_run", default=None)
@@ -67,6 +76,7 @@ class RunRecorder:
         self._pid = os.getpid()
         self._steps: dict[str, int] = {}
         self._params: dict[str, str] = dict(run.params)
+        self._told: set[str] = set()
         self._lock = threading.Lock()
         self._ending = False
         self._ended: Run | None = None
@@ -84,30 +94,39 @@ class RunRecorder:
     # --- what a user says ------------------------------------------------------------------------------------------
 
     def log_metric(self, key: str, value: float, step: int | None = None, *, at: datetime | None = None) -> None:
-        """Log one value. Without ``step`` it is the next of its metric: 0, 1, 2, ... NaN and infinities are kept."""
-        next_step = self._steps.get(key) if isinstance(key, str) else None
+        """Log one value. Without ``step`` it is the next of its metric: 0, 1, 2, ... NaN and infinities are kept.
+
+        A missing value (None, ``pd.NA``) is NaN. What is no number is kept as the tag ``metric.<key>``, with a warning.
+        """
+        next_step = self._steps.get(key) if type(key) is str else None
         if next_step is None:
             self._check_open()
-            checked_key(key, of="metric")
-            next_step = 0
-        try:
-            step = next_step if step is None else operator.index(step)
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise _not_a_number(key, value, step) from None
-        if not -FURTHEST_STEP <= step <= FURTHEST_STEP:
-            raise _not_a_number(key, value, step)
-        point = MetricPoint(key, step, microseconds(_moment(key, at) if at else self._clock.now()), json_value(number))
-        self._steps[key] = step + 1
+            key = name_of(key, of="metric", warn=self._warn_once)
+            next_step = self._steps.get(key, 0)
+        number = number_of(value)
+        if number is None:
+            self._warn_once(
+                f"metric {key[:60]!r} was given what is no number: it is kept as the tag 'metric.{key[:60]}'"
+            )
+            self.set_tag(f"metric.{key}", value)
+            return
+        now = self._clock.now()
+        if step is not None:
+            next_step = step_of(step, key=key, next_step=next_step, warn=self._warn_once)
+        moment = now if at is None else moment_of(at, key=key, now=now, warn=self._warn_once)
+        shown = json_value(number)
+        if type(shown) is str and isinstance(value, int):
+            self._warn_once(f"metric {key[:60]!r} was given a number beyond the largest float: it is kept as {shown}")
+        self._steps[key] = min(next_step + 1, FURTHEST_STEP)
         points = self._writer.points
-        points.append(point)
+        points.append(MetricPoint(key, next_step, microseconds(moment), shown))
         if len(points) >= BATCH_POINTS:
             self._writer.crowded()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log several values of one moment."""
         at = self._clock.now()
-        for key, value in metrics.items():
+        for key, value in named(metrics, of="metric"):
             self.log_metric(key, value, step, at=at)
 
     def log_param(self, key: str, value: Any) -> None:
@@ -115,18 +134,22 @@ class RunRecorder:
         self.log_params({key: value})
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log several parameters. Lists and mappings are kept as JSON."""
+        """Log several parameters, whatever their values are. Lists, mappings and the like are kept as JSON.
+
+        A value of which only a part can be kept is kept as that part, with a warning. A namespace or dataclass may be
+        given too. Raises ``ParamChanged`` for a parameter that has another value; the others are kept.
+        """
         self._check_open()
         texts = texts_of(params, of="parameter")
         with self._lock:
-            for key, text in texts.items():
-                if self._params.get(key, text) != text:
-                    raise ParamChanged(
-                        f"parameter {key!r} is {self._params[key][:60]!r} already, not {text[:60]!r}",
-                        where=f"run {self.name}", run=self.id, key=key,
-                    )  # fmt: skip
             self._writer.add(params={key: text for key, text in texts.items() if key not in self._params})
-            self._params |= texts
+            self._params = texts | self._params
+        for key, text in texts.items():
+            if self._params[key] != text:
+                raise ParamChanged(
+                    f"parameter {key!r} is {self._params[key][:60]!r} already, not {text[:60]!r}",
+                    where=f"run {self.name}", run=self.id, key=key,
+                )  # fmt: skip
 
     def set_tag(self, key: str, value: Any) -> None:
         """Set one tag; the last value counts."""
@@ -185,26 +208,25 @@ class RunRecorder:
         )
 
     def log_dict(self, value: Any, name: str) -> Artifact:
-        """Keep a JSON-able value as an artifact."""
-        try:
-            data = msgspec.json.format(msgspec.json.encode(value))
-        except (TypeError, ValueError, RecursionError) as error:
-            what = f"JSON ({' '.join(str(error).split())[:120]})"
-            raise _unfit(str(name), value, what, next="turn it into texts, numbers, lists and mappings first") from None
-        return self.log_bytes(data, name, media_type="application/json")
+        """Keep a value as an artifact in JSON; what JSON has no word for is a text in it, such as ``"nan"``."""
+        text, lacks = json_of(value)
+        if lacks:
+            warn(f"artifact {str(name)[:60]!r} {lacks}")
+        return self.log_bytes(msgspec.json.format(text.encode()), name, media_type="application/json")
 
     def log_model(self, model: Any, sample: Any, *, name: str = "model") -> LoggedModel:
         """Keep a trained model, its signature, the first rows of the sample and the profile of all of them.
 
-        ``sample`` is the frame or matrix that it was trained on. The model's parameters are logged too, where the run
-        has none of that name. Raises ``NotPackable`` for a model that could not be loaded safely.
+        ``sample`` is the frame or matrix that it was trained on. All of the model's parameters are logged too, those of
+        nested estimators as ``inner__C``: under its own name, or as ``<name>.C`` where the run has ``C`` with another
+        value. Raises ``NotPackable`` for a model that could not be loaded safely.
         """
         self._check_open()
-        logged, params = log_model(self, model, sample, name=name)
+        checked_name(checked_artifact(name), of="a model")
+        # First, so that a run whose model cannot be kept still says how it was made.
+        self._log_free(texts_of(params_of(model), of="parameter"), of=name)
+        logged = log_model(self, model, sample, name=name)
         insist(lambda: self._backend.put_model(self.id, logged))
-        with self._lock:
-            unknown = {key: text_of(value) for key, value in params.items() if key not in self._params}
-        self.log_params({key: text for key, text in unknown.items() if len(text) <= 500})
         return logged
 
     @property
@@ -268,7 +290,7 @@ class RunRecorder:
             if left:
                 self.finish()
             else:
-                self.finish(status, error=f"{type(error).__name__}: {error}"[:2000])
+                self.finish(status, error=_spoken(error))
 
     def __repr__(self) -> str:
         return f"<run {self.name} of {self.experiment}, {self.id}>"
@@ -288,7 +310,7 @@ class RunRecorder:
             data = msgspec.json.format(msgspec.json.encode(found))
             self._backend.put_artifact(self.id, "environment/environment.json", data, media_type="application/json")
         except Exception as error:  # noqa: BLE001  the edge of a convenience
-            self._writer.add(tags={"environment.problem": f"{type(error).__name__}: {error}"[:500]})
+            self._writer.add(tags={"environment.problem": _spoken(error)[:500]})
             return
         self._environment = found
         if found.code is not None:
@@ -296,6 +318,23 @@ class RunRecorder:
             if found.code.branch:
                 tags["git.branch"] = found.code.branch[:500]
             self._writer.add(tags=tags)
+
+    def _log_free(self, texts: Mapping[str, str], *, of: str) -> None:
+        """Log a model's parameters, each under the first name under which the run has no other value."""
+        with self._lock:
+            for key, text in texts.items():
+                prefixes = itertools.chain(("", f"{of}."), (f"{of}.{n}." for n in itertools.count(2)))
+                names = (fit_key(prefix + key) for prefix in prefixes)
+                name = next(name for name in names if self._params.get(name, text) == text)
+                if name not in self._params:
+                    self._writer.add(params={name: text})
+                    self._params[name] = text
+
+    def _warn_once(self, what: str) -> None:
+        """Warn of what would be said again at each step."""
+        if what not in self._told:
+            self._told.add(what)
+            warn(what)
 
     def _check_open(self) -> None:
         self._check_process()
@@ -312,13 +351,12 @@ class RunRecorder:
             )
 
 
-def _not_a_number(key: str, value: object, step: object) -> BadName:
-    return BadName(
-        f"metric {key!r} was given {str(value)[:60]!r} at step {str(step)[:40]}",
-        where=f"metric {str(key)[:60]}",
-        why="A metric is a number, and its step a whole number up to 2**53 either way.",
-        next="log texts as parameters or tags, and count steps in larger units",
-    )
+def _spoken(error: BaseException) -> str:
+    kind = type(error).__name__
+    try:
+        return fit_text(f"{kind}: {error}"[:2000])
+    except Exception:  # noqa: BLE001  its own text fails
+        return kind
 
 
 def _unfit(name: str, value: object, wanted: str, *, next: str) -> BadName:
@@ -327,17 +365,6 @@ def _unfit(name: str, value: object, wanted: str, *, next: str) -> BadName:
         where=f"artifact {name[:60]}",
         why="An artifact is kept as the bytes that it was given as.",
         next=next,
-    )
-
-
-def _moment(key: str, at: datetime) -> datetime:
-    if isinstance(at, datetime) and at.tzinfo is not None:
-        return at
-    raise BadName(
-        f"metric {key!r} was given the time {str(at)[:40]!r}",
-        where=f"metric {key[:60]}",
-        why="A time without its zone names no moment.",
-        next="give an aware datetime, such as datetime.now(UTC), or leave it out",
     )
 
 

@@ -8,12 +8,12 @@ from trimtab.kernel import Actor, Settings, load, this_user
 from trimtab.store import Store, open_store
 from trimtab.tracking.backend import Backend, StoreBackend
 from trimtab.tracking.errors import BadName
-from trimtab.tracking.names import texts_of
 from trimtab.tracking.process import this_host, this_process
 from trimtab.tracking.recorder import RunRecorder, current_run
 from trimtab.tracking.records import RunKind, StartRun
 from trimtab.tracking.remote import ServerBackend
 from trimtab.tracking.runs import find_lost
+from trimtab.tracking.texts import texts_of
 
 EVERYTHING = ("environment", "console")
 

@@ -13,6 +13,7 @@ from trimtab.kernel import TrimtabError, Unavailable, prepare_records
 from trimtab.tracking.backend import Backend
 from trimtab.tracking.console import Console
 from trimtab.tracking.errors import ParamChanged, RunNotRunning
+from trimtab.tracking.names import fit_text
 from trimtab.tracking.records import Batch, DatasetLink, FinishRun, MetricPoint, Run, RunStatus
 
 WRITE_EVERY_S = 0.5
@@ -153,7 +154,7 @@ class Writer:
             params, self._params = self._params, {}
             tags, self._tags = self._tags, {}
             datasets, self._datasets = self._datasets, []
-        console = self._console.take() if self._console else ""
+        console = fit_text(self._console.take()) if self._console else ""
         if not (points or params or tags or datasets or console or beat):
             return None
         self._number += 1
@@ -174,14 +175,22 @@ class Writer:
             else:
                 self._problem = self._problem or ended
         except ParamChanged as changed:
-            # Another writer of this run was first with a parameter: that must not cost the metrics beside it.
+            # Another writer of this run was first with a parameter: that must not cost what stands beside it.
             self._problem = self._problem or changed
             self._backend.log(self._run_id, msgspec.structs.replace(batch, params={}))
+            self._send_each(batch.params)
         except Unavailable:
             raise
         except TrimtabError as problem:
             self._problem = self._problem or problem
         self._unsent = None
+
+    def _send_each(self, params: Mapping[str, str]) -> None:
+        """Send parameters one by one, so that each that the run has not is kept."""
+        for key, text in params.items():
+            self._number += 1
+            with contextlib.suppress(ParamChanged):
+                self._backend.log(self._run_id, Batch(writer=self._name, number=self._number, params={key: text}))
 
 
 def insist(action: Callable[[], T]) -> T:
