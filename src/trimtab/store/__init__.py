@@ -9,6 +9,7 @@ from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
 from trimtab.store.failures import DatabaseDamaged, RowsDamaged
+from trimtab.store.folding import fold, folded
 from trimtab.store.ledger.export import export_log
 from trimtab.store.ledger.listing import event_at, events
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
@@ -32,6 +33,6 @@ __all__ = [
     "DatabaseDamaged", "Event", "InclusionProof", "Journal", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent",
     "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject",
     "Verification", "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at", "events", "export_log",
-    "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size", "make_home", "metadata", "open_store",
-    "signed_prefix", "verify",
+    "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size", "make_home", "metadata",
+    "open_store", "signed_prefix", "verify",
 ]  # fmt: skip

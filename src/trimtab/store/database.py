@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from trimtab.kernel import Conflict, Invalid, Unavailable
 from trimtab.store.disk import Disk
 from trimtab.store.failures import named
+from trimtab.store.folding import fold
 from trimtab.store.place import Place
 
 metadata = MetaData(
@@ -183,6 +184,7 @@ def _sqlite_engine(url: str, *, writer: bool, wait_s: float) -> Engine:
             driver.execute("PRAGMA foreign_keys=ON")
         else:
             driver.execute("PRAGMA query_only=ON")
+            driver.create_function("fold", 1, lambda text: text and fold(text), deterministic=True)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

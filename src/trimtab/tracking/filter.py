@@ -6,8 +6,10 @@ A comparison names ``metrics.x``, ``params.y``, ``tags.z`` or an attribute of th
 ``status`` alone); names with other characters stand in quotes or backticks (``metrics."val loss"``). Its operator is
 one of ``= != < <= > >= LIKE ILIKE IN``, ``NOT LIKE``, ``NOT ILIKE``, ``NOT IN``, ``IS NULL``, ``IS NOT NULL``. Beside a
 number, parameters and tags count as numbers; beside a text, as text. In LIKE, ``%`` is any text, ``_`` any character,
-and ``\\`` makes the next character mean itself. A comparison with something that the run does not have (or with NaN) is
-false, also with ``!=``; only NOT in front of it makes it true. NOT binds tighter than AND, AND tighter than OR.
+and ``\\`` makes the next character mean itself; ILIKE folds case (see ``trimtab.store.fold``). A comparison with
+something that the run does not have is false, also with ``!=``; only NOT in front of it makes it true. So is one with a
+metric that is NaN: the run has it, and only ``metrics.x = 'nan'`` finds it. NOT binds tighter than AND, AND tighter
+than OR.
 """
 
 import re
@@ -67,7 +69,7 @@ Expression = Term | Not | And | Or
 
 
 class OrderKey(msgspec.Struct, frozen=True):
-    """One thing to sort by; what a run does not have comes last either way."""
+    """One thing to sort by; NaN comes after every number, and what a run does not have last, either way."""
 
     scope: Scope
     key: str

@@ -3,12 +3,9 @@
 ``%`` is any text, ``_`` any character, and ``\\`` makes the next character mean itself.
 """
 
-import string
 from typing import Literal
 
 Part = tuple[Literal["any", "one", "text"], str]
-
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def parse_pattern(pattern: str) -> list[Part]:
@@ -38,8 +35,3 @@ def as_like(parts: list[Part]) -> str:
     """Write it for LIKE with a backslash as its escape."""
     signs = {"any": "%", "one": "_"}
     return "".join(signs.get(kind) or (f"\\{text}" if text in "%_\\" else text) for kind, text in parts)
-
-
-def lowered(text: str) -> str:
-    """Return a text with its ASCII letters in lower case: the case that every database ignores in the same way."""
-    return text.translate(_LOWER)

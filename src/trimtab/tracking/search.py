@@ -3,18 +3,19 @@
 import base64
 import binascii
 import json
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, assert_never
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, collate, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, case, collate, false, not_, or_, select
 
 from trimtab.kernel import Invalid, TrimtabError, digest_of, parse_time
-from trimtab.store import Store
+from trimtab.store import Store, fold, folded
 from trimtab.tracking.errors import ExperimentMissing
 from trimtab.tracking.filter import And, Expression, Not, Or, OrderKey, Term, parse_filter, parse_order, problem_at
 from trimtab.tracking.names import number_in
-from trimtab.tracking.patterns import as_glob, as_like, lowered, parse_pattern
+from trimtab.tracking.patterns import as_glob, as_like, parse_pattern
 from trimtab.tracking.reading import RUN_COLUMNS, runs_of
 from trimtab.tracking.records import RunPage
 from trimtab.tracking.tables import (
@@ -66,9 +67,10 @@ def search_runs(
 ) -> RunPage:
     """Return the runs that a filter describes (see ``trimtab.tracking.filter``), with their values.
 
-    ``order_by`` is one sort key or several, such as ``metrics.auc DESC``; without any, the newest run comes first. What
-    a run does not have comes last. ``cursor`` is the ``next`` of the page before, with the same filter and order.
-    Raises ``FilterProblem`` with the place of a mistake, ``ExperimentMissing``, and ``Invalid`` for a foreign cursor.
+    ``order_by`` is one sort key or several, such as ``metrics.auc DESC``; without any, the newest run comes first. NaN
+    comes after every number, and what a run does not have comes last. ``cursor`` is the ``next`` of the page before,
+    with the same filter and order. Raises ``FilterProblem`` with the place of a mistake, ``ExperimentMissing``, and
+    ``Invalid`` for a foreign cursor.
     """
     orders = [parse_order(text) for text in ([order_by] if isinstance(order_by, str) else order_by) if text.strip()]
     if len(orders) > MOST_ORDERS:
@@ -145,10 +147,8 @@ class _Compiler:
             metrics = tracking_metrics.c
             asked = select(metrics.run_id).where(metrics.key == term.key)
             if term.op == "null":
-                return tracking_runs.c.id.not_in(asked.where(metrics.value.is_not(None)))
-            if not _is_number(term.value):
-                raise self._problem(term, f"metrics.{term.key} is a number and is compared with one")
-            return tracking_runs.c.id.in_(asked.where(_compare(metrics.value, term.op, term.value)))
+                return tracking_runs.c.id.not_in(asked)
+            return tracking_runs.c.id.in_(asked.where(self._number(metrics.value, term)))
         table = tracking_params if term.scope == "params" else tracking_tags
         asked = select(table.c.run_id).where(table.c.key == term.key)
         if term.op == "null":
@@ -163,6 +163,24 @@ class _Compiler:
         if same is not None:  # equal texts are equal numbers, and numbers have an index
             asked = asked.where(table.c.number == same)
         return tracking_runs.c.id.in_(asked)
+
+    def _number(self, column: ColumnElement[Any], term: Term) -> ColumnElement[bool]:
+        """Compare a metric's value, which is null for NaN: only the same word finds it, and no other comparison."""
+        values = term.value if isinstance(term.value, tuple) else (term.value,)
+        numbers = [_WORDS.get(value.lower()) if isinstance(value, str) else value for value in values]
+        if None in numbers or term.op.endswith("like"):
+            raise self._problem(
+                term, f"metrics.{term.key} is a number and is compared with one, or with 'nan' or 'inf'"
+            )
+        known = [number for number in numbers if number is not None and not math.isnan(number)]
+        wants_nan = len(known) < len(numbers)
+        match term.op:
+            case "=" | "in":
+                found = column.in_(known)
+                return or_(found, column.is_(None)) if wants_nan else found
+            case "!=" | "not in":
+                return and_(column.is_not(None), column.not_in(known))
+        return _compare(column, term.op, known[0]) if known else false()
 
     def _attribute(self, term: Term) -> ColumnElement[bool]:
         column = _ATTRIBUTES.get(term.key)
@@ -202,10 +220,11 @@ class _Compiler:
         return _compare(ordered, term.op, term.value)
 
     def _like(self, column: ColumnElement[Any], pattern: str, *, ignore_case: bool) -> ColumnElement[bool]:
-        parts = parse_pattern(lowered(pattern) if ignore_case else pattern)
+        parts = parse_pattern(fold(pattern) if ignore_case else pattern)
+        text = folded(column, is_sqlite=self._is_sqlite) if ignore_case else column
         if self._is_sqlite:  # whose LIKE ignores case, and whose GLOB does not
-            return (func.lower(column) if ignore_case else column).bool_op("GLOB")(as_glob(parts))
-        return (func.lower(collate(column, "C")) if ignore_case else column).like(as_like(parts), escape="\\")
+            return text.bool_op("GLOB")(as_glob(parts))
+        return text.like(as_like(parts), escape="\\")
 
     def _problem(self, term: Term, what: str) -> TrimtabError:
         return problem_at(self._source, what, term.at)
@@ -215,6 +234,9 @@ def _is_number(value: object) -> bool:
     values = value if isinstance(value, tuple) else (value,)
     return all(isinstance(one, float) for one in values)
 
+
+_WORDS = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
+"""Numbers that have no digits, as points of metrics write them."""
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -254,6 +276,8 @@ def _sorted_source(orders: list[OrderKey], *, is_sqlite: bool, inner: bool = Fal
         source = source.join(of, same, isouter=not required)
         if order.scope == "metrics":
             sorts.append(_Sort(of.c.value, order.descending, not required, float))
+            # NaN lies as null, but the run has it: it comes before those that have nothing.
+            sorts.append(_Sort(case((of.c.run_id.is_(None), 1), else_=0), False, False, int))
         else:
             sorts.append(_Sort(of.c.number, order.descending, not required, float))
             sorts.append(_Sort(text(of.c.value), order.descending, True, str))

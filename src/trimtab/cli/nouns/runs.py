@@ -1,5 +1,6 @@
 """Runs and experiments."""
 
+import math
 from typing import Any
 
 from trimtab.cli.nouns import past
@@ -7,7 +8,7 @@ from trimtab.cli.nouns.noun import Asked, Noun, missing
 from trimtab.cli.output import Column
 from trimtab.cli.session import Session
 from trimtab.kernel import is_id
-from trimtab.tracking import Run, get_run, list_experiments, search_runs
+from trimtab.tracking import Measured, Run, get_run, list_experiments, search_runs
 
 
 def _runs(session: Session, asked: Asked) -> Any:
@@ -28,9 +29,11 @@ def _experiments(session: Session, asked: Asked) -> Any:
 
 
 def _metrics(run: Run) -> str:
-    return ", ".join(
-        f"{key} {found.value:.4g}" for key, found in sorted(run.metrics.items())[:4] if found.value is not None
-    )
+    return ", ".join(f"{key} {_value(found):.4g}" for key, found in sorted(run.metrics.items())[:4])
+
+
+def _value(found: Measured) -> float:
+    return math.nan if found.value is None else found.value
 
 
 def _facts(run: Run) -> list[tuple[str, Any]]:
@@ -39,7 +42,7 @@ def _facts(run: Run) -> list[tuple[str, Any]]:
         ("by", run.actor), ("started", run.started_at),
         ("seconds", run.duration_s),
         ("params", "\n".join(f"{key} = {value}" for key, value in sorted(run.params.items())) or "-"),
-        ("metrics", "\n".join(f"{key} = {found.value}" for key, found in sorted(run.metrics.items())) or "-"),
+        ("metrics", "\n".join(f"{key} = {_value(found)}" for key, found in sorted(run.metrics.items())) or "-"),
         ("data", "\n".join(f"{link.role} {link.name} {link.digest}" for link in run.datasets) or "-"),
         ("tags", "\n".join(f"{key} = {value}" for key, value in sorted(run.tags.items())) or "-"),
         ("error", run.error or "-"),

@@ -21,8 +21,10 @@ def nice_ticks(low: float, high: float, *, about: int = 4) -> list[float]:
 
 def short(value: float | None) -> str:
     """Return a number in few characters: 0.73, 1 200, 4.2 M."""
-    if value is None or not math.isfinite(value):
+    if value is None:
         return "–"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
     size = abs(value)
     if size >= 1e9:
         return f"{value / 1e9:.3g} G"

@@ -1,5 +1,6 @@
 """``/ui/runs``: a table with filters and chosen columns, one run in full, and several compared by their differences."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -125,7 +126,7 @@ def _common(values: Sequence[Mapping[str, object]], most: int) -> list[str]:
 
 def _best(runs: Sequence[Run], key: str) -> float | None:
     """Return the best value of a metric on the page: the least of what is a loss or a time, else the greatest."""
-    values = [v for v in (_number(run, key) for run in runs) if v is not None]
+    values = [v for v in (_number(run, key) for run in runs) if v is not None and not math.isnan(v)]
     if len(values) < 2:
         return None
     smaller_is_better = any(word in key for word in ("loss", "error", "rmse", "mae", "brier", "latency", "seconds"))
@@ -134,7 +135,7 @@ def _best(runs: Sequence[Run], key: str) -> float | None:
 
 def _number(run: Run, key: str) -> float | None:
     found = run.metrics.get(key)
-    return None if found is None else found.value
+    return None if found is None else math.nan if found.value is None else found.value
 
 
 def _differences(values: Sequence[Mapping[str, object]]) -> list[tuple[str, list[str | None]]]:
