@@ -14,6 +14,7 @@ from trimtab.monitoring import (
     OutcomeRefused,
     OutcomeUnknown,
     TooManyOutcomes,
+    bring_outcomes,
     performance,
     record_outcomes,
     watch,
@@ -65,6 +66,59 @@ def test_of_several_outcomes_in_one_call_the_last_known_counts(store: Store) -> 
     ]
     assert record_outcomes(store, "late", said, actor=ACTOR).new == 1
     assert labelled(store) == (1, 1.0)
+
+
+def test_outcomes_that_contradict_each_other_are_refused_with_their_rows(store: Store) -> None:
+    served = Served(store)
+    first, second = served.decide([0.5, 0.6], at=START, keys=[{"flight_id": "A"}, {"flight_id": "B"}])
+    (third,) = served.decide([0.7], at=START + HOUR, keys=[{"flight_id": "A"}])
+    move(store, START + 3 * HOUR)
+    known = START + 2 * HOUR
+
+    def refused(*outcomes: Outcome) -> OutcomeRefused:
+        with pytest.raises(OutcomeRefused) as caught:
+            record_outcomes(store, "late", outcomes, actor=ACTOR)
+        return caught.value
+
+    ok = Outcome(decision=second, value=1)
+    told = refused(ok, Outcome(decision=first, value=1), Outcome(decision=first, value=0))
+    assert told.what == f"outcomes contradict each other: rows 1 and 2 ({first}: 1 and 0)"
+    assert (told.where, told.data["rows"]) == ("outcomes, row 2", [1, 2])
+    refused(Outcome(decision=first, value=1, known_at=known), Outcome(decision=first, value=0, known_at=known))
+    refused(Outcome(key={"flight_id": "A"}, value=1), ok, Outcome(key={"flight_id": "A"}, value=0))
+    at = Outcome(key={"flight_id": "A"}, at=START, value=1)
+    refused(at, Outcome(key={"flight_id": "A"}, at=START, value=0))
+    refused(at, Outcome(decision=first, value=0))  # one decision, named in two ways
+    refused(at, Outcome(key={"flight_id": "A"}, value=0))  # all of A, and one of them
+    # A contradiction that a later outcome settles is one all the same.
+    later = Outcome(decision=first, value=1, known_at=known + HOUR)
+    refused(Outcome(decision=first, value=1, known_at=known), Outcome(decision=first, value=0, known_at=known), later)
+    table = pa.table({"decision": [first, second, first], "value": [0.0, 1.0, 1.0]})
+    with pytest.raises(OutcomeRefused, match="rows 0 and 2"):
+        record_outcomes(store, "late", table, actor=ACTOR)
+    assert labelled(store) == (0, 0.0)
+    # The same value twice is one, and other moments of one key are other decisions.
+    said = [ok, ok, at, Outcome(key={"flight_id": "A"}, at=START + HOUR, value=0), Outcome(decision=third, value=0)]
+    assert record_outcomes(store, "late", said, actor=ACTOR).new == 3
+    assert labelled(store) == (3, 2.0)
+
+
+def test_a_source_that_contradicts_itself_gives_no_outcome_until_it_tells_one(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = [{"flight_id": "A"}, {"flight_id": "B"}]
+    Served(store).decide([0.5, 0.6], at=START, keys=keys)
+    move(store, START + 3 * HOUR)
+
+    def table(*rows: tuple[str, float, int]) -> pa.Table:
+        names, values, hours = zip(*rows, strict=True)
+        return pa.table({"flight_id": names, "value": values, "known_at": [START + hour * HOUR for hour in hours]})
+
+    brought = bring_outcomes(store, "late", table(("A", 1.0, 1), ("B", 1.0, 1), ("A", 0.0, 1)), actor=ACTOR)
+    assert (brought.new, labelled(store)) == (1, (1, 1.0))
+    assert "outcomes contradict each other: rows 0 and 2 (about flight_id=A: 1 and 0); no outcome" in caplog.text
+    brought = bring_outcomes(store, "late", table(("A", 1.0, 2)), actor=ACTOR)
+    assert (brought.new, labelled(store)) == (1, (2, 2.0))
 
 
 def test_an_outcome_may_come_before_its_decision_was_watched(store: Store) -> None:

@@ -1,5 +1,6 @@
 """Record what came of decisions: late, single or in bulk, once or corrected; each outcome counts once."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from trimtab.monitoring.taking import Place, Window, add_windows, chunks, locked
 from trimtab.store import Change, Store
 
 _SHOWN = 3
+_log = logging.getLogger(__name__)
 
 
 class _Scored(msgspec.Struct):
@@ -42,14 +44,17 @@ def record_outcomes(
 
     A table has the columns ``value`` and ``decision``, or else one for each key column (and ``at``, if you like), and
     perhaps ``known_at``. Of several outcomes of one decision the one with the latest ``known_at`` counts, a later call
-    winning a tie; sending the same again changes nothing. An outcome counts for the answered decision and for every
-    shadow that mirrored it, whenever these come to be watched. Raises ``OutcomeRefused``, ``OutcomeUnknown``,
-    ``TooManyOutcomes``.
+    winning a tie; sending the same again changes nothing. Two values of one decision with the same ``known_at`` in one
+    call contradict each other, and are refused. An outcome counts for the answered decision and for every shadow that
+    mirrored it, whenever these come to be watched. Raises ``OutcomeRefused``, ``OutcomeUnknown``, ``TooManyOutcomes``.
     """
     said = read_outcomes(outcomes_in(outcomes), now=store.clock.now())
     found, missing = _found(store, endpoint, said)
     if missing:
         raise _unknown(endpoint, missing)
+    against = _contradictions(said, found)
+    if against:
+        raise _contradicted(list(against.values()))
     return _kept(store, endpoint, said, found, actor=actor, because=because)
 
 
@@ -58,10 +63,15 @@ def bring_outcomes(
 ) -> Recorded:  # fmt: skip
     """Record what a source tells about an endpoint's decisions, and pass over what nobody was asked about.
 
-    Like ``record_outcomes`` otherwise. The decisions that are meant must have been watched.
+    Like ``record_outcomes`` otherwise. The decisions that are meant must have been watched. A decision of which the
+    source tells two values at one moment is left without an outcome, until it tells one, and the log says so.
     """
     said = read_outcomes(outcomes_in(outcomes), now=store.clock.now())
     found, _ = _found(store, endpoint, said)
+    against = _contradictions(said, found)
+    if against:
+        _log.warning("%s: %s; no outcome is recorded of it", endpoint, _contradicted(list(against.values())).what)
+        found = [[subject for subject in subjects if subject not in against] for subjects in found]
     return _kept(store, endpoint, said, found, actor=actor, because=because)
 
 
@@ -93,6 +103,29 @@ def _unknown(endpoint: str, missing: Sequence[Said]) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"{endpoint[:100]} has made no decision {shown}{more}", where=f"outcomes, row {missing[0].row}",
         endpoint=endpoint[:100], rows=[one.row for one in missing[:100]],
+    )  # fmt: skip
+
+
+def _contradictions(said: Sequence[Said], found: Sequence[Sequence[str]]) -> dict[str, tuple[Said, Said]]:
+    """Return the decisions of which two values were said at one moment, with the two; the same value twice is one."""
+    first: dict[tuple[str, int], Said] = {}
+    against: dict[str, tuple[Said, Said]] = {}
+    for one, subjects in zip(said, found, strict=True):
+        for subject in subjects:
+            other = first.setdefault((subject, one.known_us), one)
+            if other.value != one.value:
+                against.setdefault(subject, (other, one))
+    return against
+
+
+def _contradicted(pairs: Sequence[tuple[Said, Said]]) -> OutcomeRefused:
+    shown = ", ".join(f"rows {a.row} and {b.row} ({a.name}: {a.value:g} and {b.value:g})" for a, b in pairs[:_SHOWN])
+    more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
+    return OutcomeRefused(
+        f"outcomes contradict each other: {shown}{more}", where=f"outcomes, row {pairs[0][1].row}",
+        why="A decision turns out one way, and both became known at one moment, so nothing of this call was kept.",
+        next="send one value for each decision, or known_at with both when the later one corrects the earlier",
+        rows=[one.row for pair in pairs[:100] for one in pair],
     )  # fmt: skip
 
 
