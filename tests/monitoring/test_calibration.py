@@ -144,7 +144,44 @@ def test_a_reference_of_one_or_two_days_calls_nothing_unusual(days: int) -> None
     random = np.random.default_rng(2)
     calibration = calibrate(seeded.reference_of_days([seeded.day(random, rows=300, columns=6) for _ in range(days)]))
     found = seeded.judge(calibration, seeded.day(random, rows=300, columns=6, shift=0.5, shifted=6))
-    assert {finding.level for finding in found} == {"none"}
+    assert {finding.level for finding in found} == {"unwatched" if days == 1 else "none"}
+    if days == 1:
+        assert "f0 cannot be watched: the reference has too few blocks" in found[1].text
+
+
+@pytest.mark.parametrize(
+    ("usual", "now", "drifts"),
+    [
+        (lambda r, n: np.full(n, 1.0), lambda r, n: np.full(n, 1.0), False),
+        (lambda r, n: np.full(n, 1.0), lambda r, n: np.full(n, 2.0), True),
+        (lambda r, n: np.full(n, 1.0), lambda r, n: np.full(n, 1.0 + 1e-9), True),
+        (lambda r, n: np.full(n, 0.0), lambda r, n: (r.random(n) < 0.1) * 1.0, True),
+        (lambda r, n: (r.random(n) < 0.3) * 1.0, lambda r, n: (r.random(n) < 0.3) * 1.0, False),
+        (lambda r, n: (r.random(n) < 0.3) * 1.0, lambda r, n: (r.random(n) < 0.5) * 1.0, True),
+        (lambda r, n: (r.random(n) < 0.3) * 1.0, lambda r, n: np.where(r.random(n) < 0.3, 0.5, 0.0), True),
+        (lambda r, n: (r.random(n) < 0.05) * r.random(n), lambda r, n: (r.random(n) < 0.05) * r.random(n), False),
+        (lambda r, n: (r.random(n) < 0.05) * r.random(n), lambda r, n: (r.random(n) < 0.15) * r.random(n), True),
+        (lambda r, n: np.full(n, np.nan), lambda r, n: np.full(n, 1.0), True),
+    ],
+)
+def test_constants_flags_and_zeros_are_watched(usual, now, drifts: bool) -> None:
+    random = np.random.default_rng(4)
+    frame = pa.table({"x": pa.array(usual(random, 30 * 500), from_pandas=True)})
+    at = np.datetime64("2013-01-01", "us") + np.repeat(np.arange(30), 500) * np.timedelta64(1, "D")
+    at = pa.array(at, pa.timestamp("us", "UTC"))
+    reference = build_reference(frame, kinds={"x": "float"}, prediction=random.random(15_000), at=at)
+    window = count_table(reference.columns, pa.table({"x": pa.array(now(random, 500), from_pandas=True)}))
+    found = findings(reference, window, _none(reference))[1]
+    assert found.level == ("shown" if drifts else "none"), found.text
+
+
+def test_what_never_had_a_value_cannot_be_watched() -> None:
+    reference = of_texts([[None] * 100 for _ in range(30)])
+    window = count_table(reference.columns, pa.table({"c": pa.array([None] * 100, pa.string())}))
+    found = findings(reference, window, _none(reference))[1]
+    assert (found.level, found.text) == ("unwatched", "c cannot be watched: it has no value in the reference")
+    came = count_table(reference.columns, pa.table({"c": pa.array(["a"] * 100)}))
+    assert findings(reference, came, _none(reference))[1].statistic == "nulls"
 
 
 def test_a_window_without_rows_finds_nothing(watched) -> None:
@@ -152,6 +189,7 @@ def test_a_window_without_rows_finds_nothing(watched) -> None:
     found = calibration.findings({}, _none(calibration.reference))
     assert {finding.p for finding in found} == {1.0}
     assert {finding.text for finding in found} == {f"{finding.name} has no rows" for finding in found}
+    assert {finding.level for finding in found} == {"unwatched"}
 
 
 def test_prediction_comes_first_then_columns_in_their_order(watched) -> None:

@@ -27,7 +27,9 @@ def test_scores_of_a_number_have_mean_0_variance_1_and_are_orthogonal(values: ob
     cells = cells_for("x", "float", found)
     scores = scores_of(count(cells, found), cells)
     shapes = min(4, len(set(found.tolist())) - 1)
-    assert scores.names == (*("location", "spread", "skew", "tails")[:shapes], *(["mean"] if shapes else []), "nulls")
+    unseen = ["unseen"] if shapes == 0 else []
+    of_shapes = ("location", "spread", "skew", "tails")[:shapes]
+    assert scores.names == (*of_shapes, *(["mean"] if shapes else []), *unseen, "nulls")
     at = scores.values[:shapes, place(cells, found)]
     assert at.mean(axis=1) == pytest.approx(np.zeros(len(at)), abs=1e-9)
     assert at @ at.T / found.size == pytest.approx(np.eye(len(at)), abs=1e-8)
@@ -106,6 +108,31 @@ def test_a_category_is_watched_by_value_unseen_and_nulls() -> None:
     assert standing.share.tolist() == [0.5, 0.0, 0.5, 0.0]
     assert spread.mean.tolist() == [0.625, 0.375, 0.0, 0.2]
     assert (variance_of_window(spread, standing.n) > 0).all()
+
+
+def test_unseen_values_are_expected_as_often_as_each_block_held_some_among_the_others() -> None:
+    random = np.random.default_rng(5)
+    days = [pa.array([f"c{i}" for i in random.zipf(1.3, 400)]) for _ in range(31)]
+    cells = cells_for("c", "category", pa.chunked_array(days[:30]))
+    blocks = np.array([count(cells, day) for day in days[:30]])
+    spread = spread_of(blocks, cells, span=1)
+    at = spread.scores.names.index("unseen")
+    alone = [sum(value not in set().union(*(set(days[j].to_pylist()) for j in range(30) if j != i))
+                 for value in day.to_pylist()) for i, day in enumerate(days[:30])]  # fmt: skip
+    assert spread.mean[at] == pytest.approx(sum(alone) / 12_000)
+    assert spread.mean[at] > 0.05
+    assert abs(stand(spread, count(cells, days[30])).z[at]) < 3
+
+
+@pytest.mark.parametrize("kind", ["float", "int"])
+def test_new_values_of_a_constant_or_a_flag_stand_out(kind: str) -> None:
+    for values, later in (([3.0], 4.0), ([0.0, 1.0], 2.0)):
+        reference = np.resize(values, 300)
+        cells = cells_for("x", kind, reference)
+        spread = spread_of(np.tile(count(cells, reference), (20, 1)), cells, span=1)
+        at = spread.scores.names.index("unseen")
+        assert stand(spread, count(cells, reference)).z[at] == 0
+        assert stand(spread, count(cells, np.full(100, later))).z[at] > 20
 
 
 def test_without_rows_nothing_stands_anywhere() -> None:

@@ -7,6 +7,7 @@ alerts. Everything is counted in fixed cells, so that merging is addition and me
 from trimtab.monitoring.alerts import acknowledge, alerts, get_alert, silence, silences
 from trimtab.monitoring.api import routes
 from trimtab.monitoring.calibration import Finding
+from trimtab.monitoring.cells import as_counted
 from trimtab.monitoring.checking import check
 from trimtab.monitoring.drift import ColumnDrift, Drift, drift, drift_findings
 from trimtab.monitoring.dry_run import DryColumn, DryRun, dry_run
@@ -57,9 +58,9 @@ __all__ = [
     "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DryColumn",
     "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused",
     "OutcomeUnknown", "OutcomesRecorded", "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "Sign",
-    "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "bring_outcomes",
-    "build_reference", "check", "deliver", "deliveries", "drift", "drift_findings", "dry_run", "expected",
-    "exposition", "failures", "get_alert", "get_reference", "keep_reference", "lately", "level_test", "mature_until",
-    "maturity_of", "measure_skew", "measured_skew", "mind", "paired", "performance", "permuted_influence",
-    "record_outcomes", "routes", "silence", "silences", "watch", "windows",
+    "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "as_counted",
+    "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift", "drift_findings", "dry_run",
+    "expected", "exposition", "failures", "get_alert", "get_reference", "keep_reference", "lately", "level_test",
+    "mature_until", "maturity_of", "measure_skew", "measured_skew", "mind", "paired", "performance",
+    "permuted_influence", "record_outcomes", "routes", "silence", "silences", "watch", "windows",
 ]  # fmt: skip

@@ -75,10 +75,13 @@ class WindowPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShownFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one column shows: ``level`` page, shown or none; ``effect`` is the share of rows that lie elsewhere."""
+    """What one column shows: ``level`` page, shown, none (as usual) or unwatched (it cannot be told).
+
+    ``effect`` is the share of rows that lie elsewhere.
+    """
 
     name: str
-    level: Literal["none", "shown", "page"]
+    level: Literal["none", "shown", "page", "unwatched"]
     text: str
     statistic: str
     effect: float

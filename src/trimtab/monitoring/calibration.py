@@ -16,7 +16,7 @@ import numpy as np
 
 from trimtab.kernel import Invalid
 from trimtab.monitoring.cells import Array, Cells, Counts, Kind
-from trimtab.monitoring.distances import Distances, distances, null_share, shares, unseen_share, usual, valid
+from trimtab.monitoring.distances import Distances, distances, null_share, shares, unseen_before, usual, valid
 from trimtab.monitoring.reference import Reference, Tally
 from trimtab.monitoring.spread import Spread, Standing, spread_of, stand
 from trimtab.monitoring.tails import benjamini_hochberg, chernoff, student
@@ -31,7 +31,8 @@ USED = 0.05
 KOLMOGOROV = 0.8687
 """Mean of Kolmogorov's distribution: the KS statistic that chance shows, times the root of n."""
 _BEYOND_DOUBT = 0.001
-Level = Literal["none", "shown", "page"]
+Level = Literal["none", "shown", "page", "unwatched"]
+"""``none``: as usual. ``unwatched``: it cannot be watched, so nothing is known, as without rows to compare."""
 
 
 class NotAWindow(Invalid):
@@ -54,6 +55,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     null_before: float
     """Share of nulls in the reference."""
     unseen_before: float
+    """Share of unseen values to be expected: those of each block of the reference that no other block holds."""
     effect: float
     """Share of rows that lie elsewhere, beyond what chance moves in a window of this size."""
     influence: float
@@ -113,8 +115,12 @@ class Calibration:
         rate = rate_of(false_pages, windows_per_day)
         drifted = [q <= rate and _matters(one, matters) for q, one in zip(adjusted.tolist(), judged, strict=True)]
         return tuple(
-            _settled(one, q, level=_level(one, has, predictions=drifted[0]))
-            for one, q, has in zip(judged, adjusted.tolist(), drifted, strict=True)
+            _settled(
+                one, q, level=_level(one, has, predictions=drifted[0]), blind=unwatchable(tally.total, cells, spread)
+            )
+            for one, q, has, (cells, tally, spread) in zip(
+                judged, adjusted.tolist(), drifted, self.columns, strict=True
+            )
         )
 
 
@@ -149,6 +155,15 @@ def findings(
     )
 
 
+def unwatchable(reference: Counts, cells: Cells, spread: Spread) -> str:
+    """Return why no window of a column could show drift; nothing where one can."""
+    if not valid(reference, cells).sum():
+        return "it has no value in the reference"
+    if spread.freedom <= 0:
+        return "the reference has too few blocks to say how much they differ"
+    return ""
+
+
 def rate_of(false_pages: tuple[float, float], windows_per_day: float) -> float:
     """Return how often one healthy window may raise an alarm: (1, 90) with a window a day is one in 90."""
     pages, days = false_pages
@@ -178,7 +193,7 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, wi
         distances=distances(tally.total, counts, cells),
         usual=of_blocks,
         null_before=null_share(tally.total, cells),
-        unseen_before=unseen_share(tally.total, cells),
+        unseen_before=unseen_before(tally.blocks, cells),
         effect=_effect(tally.total, counts, cells),
         influence=tally.influence,
         statistic=standing.names[first],
@@ -237,9 +252,12 @@ def _level(finding: Finding, drifted: bool, *, predictions: bool) -> Level:
     return "page" if predictions and finding.influence >= USED else "shown"
 
 
-def _settled(finding: Finding, adjusted: float, *, level: Level) -> Finding:
+def _settled(finding: Finding, adjusted: float, *, level: Level, blind: str) -> Finding:
     if level == "none":
-        text = f"{finding.name} is as usual" if finding.n else f"{finding.name} has no rows"
+        text = f"{finding.name} is as usual"
+        if blind or not finding.n:
+            level = "unwatched"
+            text = f"{finding.name} cannot be watched: {blind}" if blind else f"{finding.name} has no rows"
     else:
         text = f"{finding.name} {finding.text}; {finding.effect:.0%} of the rows lie elsewhere"
         if math.isfinite(finding.usual.psi):

@@ -1,11 +1,13 @@
 """Fixed cells: where a column's values are counted, so that windows merge by addition and memory is constant.
 
 A numeric column has the cells ``(-inf, e0), [e0, e1), .. [en, inf)`` and one for nulls; a NaN is a null. A column with
-few different values has an edge at each of them and is counted exactly. Any other has reference quantiles and a fine
-uniform grid, both on a lattice of a power of two, which makes counting one multiplication and one look-up. A category
-or a bool has one cell for each value, one for values that the reference did not name, and one for nulls.
+few different values has an edge at each of them and is counted exactly; any other has edges at quantiles of the
+reference and a grid over and far beyond it: see ``edges.py``. A category or a bool has one cell for each value, one for
+values that the reference did not name, and one for nulls. A bool may come as such, as text, or as 0 and 1: models take
+it as a number, and so it lies in the decision log.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trimtab.kernel import Invalid
+from trimtab.monitoring.edges import MOST_CELLS, choose_edges
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -24,14 +27,7 @@ Values = Any
 """One column: a NumPy array, a ``pa.Array`` or a ``pa.ChunkedArray``."""
 
 KINDS: tuple[Kind, ...] = ("float", "int", "bool", "category")
-MOST_CELLS = 1024
-TENTHS = 10
-LATTICE_STEPS = 1 << 15
 _BOOLS = ("false", "true")
-_GREATEST = 1e300  # beyond it, differences of values overflow
-_FEWEST_CELLS = 64
-_BEYOND = 32
-_COARSEST = 0.02  # a cell that holds more of the reference than this (and not one value) is too wide
 
 
 class NotCountable(Invalid):
@@ -50,9 +46,10 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     edges: tuple[float, ...] = ()
     """Numeric: ascending; cell ``i`` holds the values with exactly ``i`` edges at or below them."""
     tenths: tuple[int, ...] = ()
-    """Numeric: which edges are the reference's deciles; they bound the ten bins of PSI and Jensen-Shannon."""
+    """Numeric: which edges begin a bin of PSI and Jensen-Shannon: the reference's deciles, and both ends of the cell of
+    a value that holds a twentieth of it. What lies below the first of them is a bin too."""
     points: bool = False
-    """Numeric: whether every value of the reference is an edge; other edges lie beyond its values."""
+    """Numeric: whether every value of the reference is an edge; other edges lie between and beyond its values."""
     categories: tuple[str, ...] = ()
     """Category: by frequency in the reference, then by name. Bool: false, true."""
 
@@ -68,12 +65,16 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def edges_as(self, width: Any) -> NDArray[Any]:
         """Return the edges in the width of the values that they are compared with.
 
-        Rounding keeps order, so a float32 that was an edge still is one when the edges are rounded too.
+        Rounding keeps order, so a float32 that was an edge still is one when the edges are rounded too; the cell of a
+        single value stays one.
         """
         if width == np.float64:
             return self._edges
         with np.errstate(over="ignore"):
-            return self._edges.astype(width)
+            found = self._edges.astype(width)
+            single = np.flatnonzero(self._edges[1:] == np.nextafter(self._edges[:-1], np.inf))
+            found[single + 1] = np.nextafter(found[single], width.type(np.inf))
+        return np.maximum.accumulate(found)
 
     @cached_property
     def _edges(self) -> Array:
@@ -101,18 +102,10 @@ def cells_for(name: str, kind: Kind, values: Values, *, at_most: int = MOST_CELL
     if kind == "category":
         return Cells(name=name, kind=kind, categories=_frequent(texts(values, name), at_most))
     found = numbers(values, name).astype(np.float64, copy=False)
-    ordered = np.sort(np.clip(found[np.isfinite(found)], -_GREATEST, _GREATEST))
-    if not ordered.size:
-        return Cells(name=name, kind=kind)
-    distinct = ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
-    if distinct.size < max(at_most, _FEWEST_CELLS):
-        edges, deciles = _widened(distinct), _deciles(ordered)
-        inner = np.unique(np.searchsorted(edges, deciles[deciles > distinct[0]]))
-        return Cells(name=name, kind=kind, edges=tuple(edges.tolist()), tenths=tuple(inner.tolist()), points=True)
-    edges = _spread(ordered, max(at_most, _FEWEST_CELLS))
-    deciles = _snapped(_deciles(ordered), edges)
-    places = np.unique(np.searchsorted(edges, deciles[deciles > edges[0]]))
-    return Cells(name=name, kind=kind, edges=tuple(edges.tolist()), tenths=tuple(places.tolist()))
+    edges = choose_edges(found[np.isfinite(found)], kind=kind, at_most=at_most)
+    return Cells(
+        name=name, kind=kind, edges=tuple(edges.at.tolist()), tenths=tuple(edges.bins.tolist()), points=edges.points
+    )
 
 
 def place(cells: Cells, values: Values) -> NDArray[np.intp]:
@@ -122,7 +115,7 @@ def place(cells: Cells, values: Values) -> NDArray[np.intp]:
         at = np.searchsorted(cells.edges_as(found.dtype), found, side="right")
         at[np.isnan(found)] = cells.size - 1
         return at
-    return _codes(cells, texts(values, cells.name))
+    return _codes(cells, texts(_words_of(values, cells.name) if cells.kind == "bool" else values, cells.name))
 
 
 def numbers(values: Values, name: str) -> NDArray[Any]:
@@ -139,6 +132,39 @@ def numbers(values: Values, name: str) -> NDArray[Any]:
         return found if found.dtype in (np.float32, np.float64) else found.astype(np.float64)
     except (TypeError, ValueError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise NotCountable(f"column {name} holds values that are no numbers", where=f"monitoring: {name}") from None
+
+
+def as_counted(cells: Cells, values: Sequence[Any]) -> Values:
+    """Return a column as the decision log holds it in the form that is counted: numbers, or texts of one spelling.
+
+    Models take a bool as 0.0 or 1.0, and a whole number as 7.0 where one was missing; what is the same value is the
+    same text.
+    """
+    if cells.numeric:
+        return np.array(values, dtype=np.float64)
+    try:
+        found = pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several types
+        found = pa.array([None if value is None else _word(value, cells.kind) for value in values], pa.string())
+    return texts(_words_of(found, cells.name) if cells.kind == "bool" else found, cells.name)
+
+
+def _word(value: Any, kind: Kind) -> str:
+    if isinstance(value, bool) or (kind == "bool" and value in (0, 1)):
+        return _BOOLS[int(value)]
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _words_of(values: Values, name: str) -> Values:
+    """Return the numbers 0 and 1 as false and true, and other numbers as themselves; texts and bools as they are."""
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+            return values
+    elif np.asarray(values).dtype.kind not in "iuf":
+        return values
+    found = numbers(values, name)
+    known = np.where(found == 1, _BOOLS[1], np.where(found == 0, _BOOLS[0], found.astype(str)))
+    return pa.array(known, mask=np.isnan(found))
 
 
 def texts(values: Values, name: str) -> pa.DictionaryArray:
@@ -174,67 +200,3 @@ def _frequent(encoded: pa.DictionaryArray, at_most: int) -> tuple[str, ...]:
         if n and name is not None:
             found[name] = found.get(name, 0) + n
     return tuple(sorted(found, key=lambda name: (-found[name], name))[:at_most])
-
-
-def _widened(distinct: Array) -> Array:
-    """Return values with equal steps beyond them, for half their range on each side: what comes later may lie there."""
-    if distinct.size < 2:
-        return distinct
-    half = (distinct[-1] - distinct[0]) / 2
-    step = max(half / _BEYOND, float(np.diff(distinct).min()))
-    steps = step * np.arange(1, int(half / step) + 1)
-    return np.unique(np.concatenate((distinct[0] - steps, distinct, distinct[-1] + steps)))
-
-
-def _deciles(ordered: Array) -> Array:
-    """Return the nine inner deciles, as ``numpy.quantile`` does."""
-    found: Array = np.quantile(ordered, np.arange(1, TENTHS) / TENTHS)
-    return found
-
-
-def lattice_step(low: float, high: float) -> float:
-    """Return the power of two that divides ``low .. high`` into at most ``LATTICE_STEPS`` and over half as many."""
-    exponent = int(np.ceil(np.log2((high - low) / LATTICE_STEPS)))
-    return float(2.0**exponent)
-
-
-def _spread(ordered: Array, at_most: int) -> Array:
-    """Return edges at half as many quantiles, and on a uniform grid over the bulk and half its width on each side."""
-    half = at_most // 2
-    low, high = np.quantile(ordered, (0.001, 0.999))
-    quantiles = np.quantile(ordered, np.linspace(0.0, 1.0, half - 1))
-    quantiles = np.unique(np.concatenate((quantiles, _deciles(ordered))))
-    if high <= low:
-        return quantiles
-    margin = (high - low) / 2
-    grid = np.linspace(low - margin, high + margin, at_most - 1 - half - TENTHS)
-    step = lattice_step(low - margin, high + margin)
-    inside = quantiles[(quantiles > grid[0]) & (quantiles < grid[-1])]
-    edges = np.unique(np.floor(np.concatenate((inside, grid)) / step) * step)
-    if _fine(edges, ordered):
-        return edges
-    return np.unique(np.concatenate((quantiles, _geometric(ordered, grid.size) if ordered[0] >= 0 else grid)))
-
-
-def _geometric(ordered: Array, size: int) -> Array:
-    """Return edges in equal ratios, over the positive values and beyond them: for what reaches over powers of ten."""
-    low, high = np.quantile(ordered[ordered > 0], (0.001, 0.999))
-    beyond = (high / low) ** 0.25
-    found: Array = np.geomspace(low / beyond, high * beyond, size)
-    return found
-
-
-def _fine(edges: Array, ordered: Array) -> bool:
-    """Whether no cell on the lattice holds much of the reference, but for repeats of one value."""
-    bounds = np.searchsorted(ordered, edges)
-    for i in np.flatnonzero(np.diff(bounds) > _COARSEST * ordered.size):
-        inside = ordered[bounds[i] : bounds[i + 1]]
-        if np.unique(inside, return_counts=True)[1].max() < inside.size / 2:
-            return False
-    return True
-
-
-def _snapped(values: Array, edges: Array) -> Array:
-    """Return the edges at or below values that were edges before they came onto the lattice."""
-    found: Array = edges[np.maximum(np.searchsorted(edges, values, side="right") - 1, 0)]
-    return found

@@ -1,7 +1,8 @@
 """Count columns in their cells: one pass, chunk by chunk, on two threads; memory does not grow with the rows.
 
-Few rows are placed by binary search. Many go through a table over equal steps: a step is a power of two, so dividing
-by it is exact, and the counts are the same to the last row (but for numbers so near 0 that a division underflows).
+Few rows are placed by binary search. Many go through a table over equal steps of the bulk: a step is a power of two, so
+dividing by it is exact, and the counts are the same to the last row (but for numbers so near 0 that a division
+underflows). The few rows outside the bulk are searched for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,17 +14,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trimtab.monitoring.cells import Cells, Counts, Values, lattice_step, numbers, place
+from trimtab.monitoring.cells import Cells, Counts, Values, numbers, place
+from trimtab.monitoring.edges import bulk_of, lattice_step
 
 CHUNK = 1 << 17
 THREADS = 2
 _FEW = 1 << 11
 _BITS = 15
-_NARROWEST, _WIDEST = 1e-30, 1e30  # the steps of anything else are no ordinary numbers in 32 bits
+_SMALLEST = 1e-30  # steps that grow begin here
 
 
 class _Lattice(NamedTuple):
-    """Steps over the edges of a column; step 0 is all that lies below them, the last all above.
+    """Steps over the bulk of a column; step 0 is all that lies below it, the last all above.
 
     Steps are equal, or, where values reach over many powers of ten, equal in the logarithm: the leading bits of a
     positive number's pattern, read as an integer, grow with it.
@@ -35,10 +37,12 @@ class _Lattice(NamedTuple):
     first: int
     cell: NDArray[np.intp]
     """The cell in which each step begins."""
-    upper: NDArray[Any] | None
-    """The first edge inside each step, infinite where there is none; None when every edge begins a step."""
+    uppers: tuple[NDArray[Any], ...]
+    """The first edge inside each step, and the second; infinite where there is none. Empty: each edge begins a step."""
     crowded: NDArray[np.bool_] | None
-    """The steps that hold several edges; None when there are none."""
+    """The steps that hold more edges; None when there are none."""
+    zero: int
+    """The cell of 0, which is no small number of rows in step 0 of steps that grow."""
 
 
 def count(cells: Cells, values: Values) -> Counts:
@@ -72,12 +76,16 @@ def _numeric(cells: Cells, found: NDArray[Any]) -> Counts:
         return np.bincount(place(cells, found), minlength=cells.size)
     nulls = np.isnan(found)
     steps = _steps(lattice, found, nulls)
-    if lattice.upper is None:
+    n = int(np.count_nonzero(nulls))
+    if lattice.uppers:
+        counts = np.bincount(_corrected(cells, lattice, steps, found), minlength=cells.size)
+    else:
         each = np.bincount(steps, minlength=lattice.cell.size)
         counts = np.bincount(lattice.cell, weights=each, minlength=cells.size).astype(np.int64)
-    else:
-        counts = np.bincount(_corrected(cells, lattice, steps, found), minlength=cells.size)
-    n = int(np.count_nonzero(nulls))
+        if lattice.crowded is not None and each[lattice.crowded].sum() > n:
+            rows = np.flatnonzero(lattice.crowded[steps] & ~nulls)
+            counts -= np.bincount(lattice.cell[steps[rows]], minlength=cells.size)
+            counts += np.bincount(place(cells, found[rows]), minlength=cells.size)
     counts[0] -= n
     counts[-1] += n
     return counts
@@ -106,11 +114,15 @@ def _pattern(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _corrected(cells: Cells, lattice: _Lattice, steps: NDArray[np.intp], found: NDArray[Any]) -> NDArray[np.intp]:
-    assert lattice.upper is not None
     at = lattice.cell[steps]
-    at += found >= lattice.upper[steps]
+    for upper in lattice.uppers:
+        at += found >= upper[steps]
     if lattice.crowded is not None:
-        rows = np.flatnonzero(lattice.crowded[steps] & ~np.isnan(found))
+        searched = lattice.crowded[steps] & ~np.isnan(found)
+        if lattice.shift is not None:
+            at[found == 0] = lattice.zero
+            searched &= found != 0
+        rows = np.flatnonzero(searched)
         at[rows] = np.searchsorted(cells.edges_as(found.dtype), found[rows], side="right")
     return at
 
@@ -119,34 +131,50 @@ def _corrected(cells: Cells, lattice: _Lattice, steps: NDArray[np.intp], found: 
 def _lattice(cells: Cells, dtype: str) -> _Lattice | None:
     """Return the steps over edges as they are in this width; None where none can hold them."""
     edges = cells.edges_as(np.dtype(dtype))
-    if edges.size < 2 or not _NARROWEST < float(edges[-1]) - float(edges[0]) < _WIDEST:
+    bulk = bulk_of(edges[list(cells.tenths)].astype(np.float64))
+    even = None if bulk is None else _even(edges, *bulk)
+    if even is not None and (even.crowded is None or not even.crowded[1:-1].any()):
+        return even
+    return _growing(edges) if cells.tenths and edges[cells.tenths[0]] >= 0 else even
+
+
+def _even(edges: NDArray[Any], low: float, high: float) -> _Lattice:
+    low, high = max(low, float(edges[0])), min(high, float(edges[-1]))
+    step = lattice_step(low, high)
+    first, last = np.floor(np.array([low, high]) / step)
+    starts = (first + np.arange(int(last - first) + 2)) * step
+    return _over(edges, starts, per_step=1.0 / step, shift=None, first=int(first))
+
+
+def _growing(edges: NDArray[Any]) -> _Lattice | None:
+    above = edges[edges > _SMALLEST]
+    if above.size < 2:
         return None
-    step = lattice_step(float(edges[0]), float(edges[-1]))
-    low, high = np.floor(edges[[0, -1]].astype(np.float64) / step)
-    starts = (low + np.arange(int(high - low) + 2)) * step
-    found = _over(edges, starts, per_step=1.0 / step, shift=None, first=int(low))
-    above = edges[edges > 0]
-    if found.crowded is None or edges.size - above.size > 1 or above.size < 2:
-        return found
-    first, last = (int(pattern) for pattern in _pattern(above[[0, -1]]))
-    shift = max(0, (last - first).bit_length() - _BITS)
-    patterns = (first >> shift) + np.arange((last >> shift) - (first >> shift) + 2)
+    bottom, top = (int(pattern) for pattern in _pattern(above[[0, -1]]))
+    shift = max(0, (top - bottom).bit_length() - _BITS)
+    patterns = (bottom >> shift) + np.arange((top >> shift) - (bottom >> shift) + 2)
     kind = np.int64 if edges.dtype == np.float64 else np.int32
     starts = (patterns << shift).astype(kind).view(edges.dtype)
-    return _over(edges, starts, per_step=0.0, shift=shift, first=first >> shift)
+    return _over(edges, starts, per_step=0.0, shift=shift, first=bottom >> shift)
 
 
 def _over(edges: NDArray[Any], starts: NDArray[Any], *, per_step: float, shift: int | None, first: int) -> _Lattice:
     """Return the lattice whose steps begin at ``starts``, the last of which is the end of the last step."""
-    begins = np.searchsorted(edges, starts, side="right")
-    cell = np.concatenate(([0], begins[:-1]))
-    inside = np.searchsorted(edges, starts, side="left") - cell
-    upper = np.where(inside > 0, edges[np.minimum(cell, edges.size - 1)], np.inf)
+    bounds = np.concatenate(([-np.inf], starts, [np.inf]))
+    cell = np.searchsorted(edges, bounds[:-1], side="right")
+    inside = np.searchsorted(edges, bounds[1:], side="left") - cell
+    uppers = []
+    for nth in (0, 1):
+        if (inside[1:-1] > nth).any():
+            at = np.minimum(cell + nth, edges.size - 1)
+            uppers.append(np.where(inside > nth, edges[at], np.inf).astype(edges.dtype))
+    crowded = inside > len(uppers)
     return _Lattice(
         per_step=per_step,
         shift=shift,
         first=first,
-        cell=np.append(cell, edges.size),
-        upper=np.append(upper, np.inf).astype(edges.dtype) if inside.any() else None,
-        crowded=np.append(inside > 1, False) if (inside > 1).any() else None,
+        cell=cell,
+        uppers=tuple(uppers),
+        crowded=crowded if crowded.any() else None,
+        zero=int(np.searchsorted(edges, 0.0, side="right")),
     )

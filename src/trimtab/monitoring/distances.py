@@ -41,9 +41,11 @@ def distances(reference: Counts, window: Counts, cells: Cells) -> Distances:
 
 
 def psi(reference: Counts, window: Counts, cells: Cells) -> float:
-    """Population stability index over the reference's ten quantile bins, or over categories and unseen.
+    """Population stability index over the bins of the reference, or over categories and unseen.
 
-    The sum of ``(q - p) ln(q / p)``, with 1e-4 added to each share of both, so that an empty bin stays finite.
+    The sum of ``(q - p) ln(q / p)``, with 1e-4 added to each share of both, so that an empty bin stays finite. Bins of
+    a number begin at the reference's deciles; a value that holds a twentieth of it has a bin of its own, between one
+    for what is less and one for what is more, so a constant has three and a column of 0 and 1 five.
     """
     return float(_psi(reference, window, cells))
 
@@ -56,7 +58,9 @@ def js(reference: Counts, window: Counts, cells: Cells) -> float:
 def ks(reference: Counts, window: Counts, cells: Cells) -> float:
     """Kolmogorov-Smirnov statistic over the edges; for categories the total variation, its equal without an order.
 
-    Exact when every value is an edge (``cells.points``). Otherwise at most the largest share in one cell too small.
+    Never too large, and too small by at most the largest of any cell's lesser share, the window's or the reference's.
+    So it is exact where each value of the reference has a cell of its own: a constant, two values, any few that repeat.
+    Categories beyond the named ones are one: at most the lesser of their two shares is missed.
     """
     return float(_ks(reference, window, cells))
 
@@ -64,9 +68,10 @@ def ks(reference: Counts, window: Counts, cells: Cells) -> float:
 def wasserstein(reference: Counts, window: Counts, cells: Cells) -> float:
     """Wasserstein-1 distance, in the column's units; NaN for a category.
 
-    With ``cells.points`` each value lies on its edge and the distance is exact. Otherwise values are spread evenly in
-    their cell, which is wrong by at most the sum over cells of width times the shares of both in it; what lies beyond
-    the first and last edge is taken to lie on it.
+    Where every value of both is an edge it is exact. Other values are spread evenly in their cell, which is wrong by at
+    most the sum over cells of width times the shares of both in it. Cells are narrow where the reference has rows, and
+    far from its middle at most a tenth as wide as they are far away; only what lies beyond the first and last edge,
+    twelve times as far as the reference's own last value, is taken to lie on it.
     """
     return float(_wasserstein(reference, window, cells))
 
@@ -103,6 +108,29 @@ def null_share(counts: Counts, cells: Cells) -> float:
 def unseen_share(counts: Counts, cells: Cells) -> float:
     """Share of rows with a category that the reference did not name; 0 for a numeric column."""
     return 0.0 if cells.unseen is None else _share(counts, cells.unseen)
+
+
+def unseen_rows(blocks: Counts, cells: Cells) -> Counts:
+    """Return how many rows of each block hold a category, or one of few numbers, that no other block holds.
+
+    Each block is judged by the others, as a window will be by all: the reference has named its own values, so none of
+    them is unseen there, and their true share can only be seen from outside. Shapes: (blocks, cells), (blocks,).
+    """
+    named = blocks[:, : len(cells.categories)] if cells.unseen is not None else valid(blocks, cells)
+    alone = np.where(named == named.sum(axis=0), named, 0).sum(axis=1)
+    found: Counts = alone if cells.unseen is None else alone + blocks[:, cells.unseen]
+    return found
+
+
+def unseen_before(blocks: Counts, cells: Cells) -> float:
+    """Share of rows that are expected to hold an unseen category when nothing is wrong; 0 for a number.
+
+    With one block, which nothing can be held against, it is that of the reference's own unseen rows.
+    """
+    if cells.unseen is None or len(blocks) < 2:
+        return unseen_share(blocks.sum(axis=0), cells)
+    total = int(blocks.sum())
+    return int(unseen_rows(blocks, cells).sum()) / total if total else nan
 
 
 def bins(counts: Counts, cells: Cells) -> Counts:
@@ -155,10 +183,22 @@ def _wasserstein(reference: Counts, window: Counts, cells: Cells) -> Array:
         return np.full(apart.shape[:-1], nan)
     below = np.cumsum(apart, axis=-1)[..., :-1]  # the difference of the shares below each edge
     width = np.diff(np.array(cells.edges))
-    # Where each value is an edge, the share below stays the same from just after an edge to the next.
-    height = np.abs(below[..., 1:]) if cells.points else _mean_size(below[..., :-1], below[..., 1:])
-    found: Array = (height * width).sum(axis=-1)
+    even = _even(reference, width, cells)
+    # From where the last value of a cell may lie to the next edge, the share below stays the same.
+    found: Array = (_mean_size(below[..., :-1], below[..., 1:]) * even + np.abs(below[..., 1:]) * (width - even)).sum(
+        -1
+    )
     return found
+
+
+def _even(reference: Counts, width: Array, cells: Cells) -> Array:
+    """Return over how much of each cell between two edges, from the first on, its values are spread."""
+    if not cells.points:
+        return width
+    if cells.kind == "int":
+        return np.maximum(width - 1.0, 0.0)
+    # What the reference holds lies on the first edge; elsewhere a later value may lie anywhere.
+    return np.where(reference[..., 1 : len(cells.edges)] > 0, 0.0, width)
 
 
 def _relative(p: Array, q: Array) -> Array:

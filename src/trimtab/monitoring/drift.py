@@ -8,7 +8,7 @@ import numpy as np
 
 from trimtab.monitoring.calibration import FALSE_PAGES, Calibration, Finding, calibrate
 from trimtab.monitoring.cells import Cells, Counts, Kind
-from trimtab.monitoring.distances import distances, null_share, unseen_share
+from trimtab.monitoring.distances import distances, null_share, unseen_before
 from trimtab.monitoring.kept import Kept, kept_references
 from trimtab.monitoring.moments import HOUR_US, check_span
 from trimtab.monitoring.reference import Reference, Tally
@@ -23,8 +23,9 @@ _calibrated: dict[tuple[str, float], Calibration] = {}
 class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     """One column of a window against the reference. None where it is not defined: no rows, or no number.
 
-    ``w1`` is in the column's units. ``before`` are shares in the reference. ``influence`` is how much the prediction
-    depends on the column, 0 to 1.
+    ``w1`` is in the column's units. ``null_before`` is the share in the reference, ``unseen_before`` that of values
+    which each of its blocks holds and no other block does. ``influence`` is how much the prediction depends on the
+    column, 0 to 1.
     """
 
     name: str
@@ -147,7 +148,7 @@ def _column(cells: Cells, tally: Tally, counts: Counts) -> ColumnDrift:
         name=cells.name, kind=cells.kind, n=found.n, psi=_number(found.psi), js=_number(found.js),
         ks=_number(found.ks), w1=_number(found.w1), null_share=_number(found.null_share),
         null_before=_number(null_share(tally.total, cells)), unseen_share=_number(found.unseen_share),
-        unseen_before=_number(unseen_share(tally.total, cells)), influence=tally.influence,
+        unseen_before=_number(unseen_before(tally.blocks, cells)), influence=tally.influence,
     )  # fmt: skip
 
 

@@ -3,8 +3,9 @@
 A column is watched by a few scores, each a mean over rows. Of a number: where it lies, how widely, and its shape
 (Legendre polynomials of its rank in the reference, as in Neyman's smooth test); the later ones beyond what a mere shift
 explains, so that a season that moves a column does not look like a broken sensor; and its mean, which still grows where
-ranks have come to their end. Of a category: the share of each
-frequent value and of unseen ones. Of both: the share of nulls. The variance of such a mean over a window has two
+ranks have come to their end. Of a category: the share of each frequent value. Of a category, and of a number with few
+values: the share of values that the reference does not hold, whose usual size is that of each block's among the others.
+Of all: the share of nulls. The variance of such a mean over a window has two
 parts, estimated apart: what differs between blocks, which longer windows average out only as far as blocks are
 independent, and the chance of drawing rows, which falls with their number.
 """
@@ -17,10 +18,12 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from trimtab.monitoring.cells import Array, Cells, Counts
-from trimtab.monitoring.distances import valid
+from trimtab.monitoring.distances import unseen_rows, valid
 
 SHAPES = ("location", "spread", "skew", "tails")
 MOST_CATEGORIES = 20
+UNSEEN = "unseen"
+_FARTHEST_MEAN = 10.0  # standard deviations: no single row decides a mean
 _SMALL_BLOCK = 0.2
 _LEAST_PART = 4
 _SHIFTS = 65
@@ -41,6 +44,14 @@ class Scores(NamedTuple):
     """By how much all values are moved along ``curve``: (shifts,); empty where no shift is imaginable."""
     curve: Array
     """The change of each shape's score when they are: (shapes, shifts). That of the first never falls."""
+
+    def of(self, total: Counts, cells: Cells) -> "Scores":
+        """Return the same scores for another reference: what is unseen depends on what that one holds."""
+        if UNSEEN not in self.names:
+            return self
+        values = self.values.copy()
+        values[self.names.index(UNSEEN)] = _unseen(total, cells)
+        return self._replace(values=values)
 
     def beyond_shift(self, change: Array) -> Array:
         """Return changes of scores (last axis), those of the shapes after location less what a shift explains."""
@@ -88,21 +99,21 @@ def scores_of(total: Counts, cells: Cells) -> Scores:
     rows = np.ones(cells.size)
     rows[-1] = 0.0
     parts: list[tuple[str, Array, Array, bool]] = []
+    shapes = _shapes(total) if cells.numeric else []
     if cells.numeric:
-        shapes = _shapes(total)
         parts += [(name, values, rows, False) for name, values in shapes]
         if shapes:
             parts.append(("mean", _standardised(total, cells), rows, False))
     else:
         named = total[: len(cells.categories)]
-        for at in np.argsort(-named, kind="stable")[:MOST_CATEGORIES]:
+        most = 1 if cells.kind == "bool" else MOST_CATEGORIES
+        for at in np.argsort(-named, kind="stable")[:most]:
             parts.append((cells.categories[at], _only(cells.size, int(at)), rows, True))
-        parts.append(("unseen", _only(cells.size, cells.size - 2), rows, True))
-        if cells.kind == "bool":
-            parts = parts[:1]
+    if not cells.numeric or _each_alone(total, cells):
+        parts.append((UNSEEN, _unseen(total, cells), rows, True))
     parts.append(("nulls", _only(cells.size, cells.size - 1), np.ones(cells.size), True))
     all_values = np.array([values for _, values, _, _ in parts])
-    shifts, curve = _curve(total, cells, all_values[:-2]) if cells.numeric else _NO_CURVE
+    shifts, curve = _curve(total, cells, all_values[: len(shapes)]) if cells.numeric else _NO_CURVE
     return Scores(
         shifts=shifts,
         curve=curve,
@@ -119,11 +130,15 @@ def spread_of(blocks: Counts, cells: Cells, *, span: float, scores: Scores | Non
     ``scores`` are those of ``scores_of``; without them they are chosen from these blocks.
     """
     total = blocks.sum(axis=0)
-    scores = scores_of(total, cells) if scores is None else scores
+    scores = scores_of(total, cells) if scores is None else scores.of(total, cells)
     sums, rows = blocks @ (scores.values * scores.over).T, blocks @ scores.over.T
+    squares = total @ (scores.values**2 * scores.over).T
+    if UNSEEN in scores.names and len(blocks) > 1:
+        at = scores.names.index(UNSEEN)
+        sums[:, at] = unseen_rows(blocks, cells)
+        squares[at] = sums[:, at].sum()
     whole = rows.sum(axis=0)
     mean = _ratio(sums.sum(axis=0), whole)
-    squares = total @ (scores.values**2 * scores.over).T
     # Half a row of each kind keeps a share that was always 0 from having no variance at all.
     variance = np.maximum(_ratio(squares, whole) - mean**2, 0.5 / np.maximum(whole, 1.0)) * _of_difference(scores)
     usable = _usable(blocks.sum(axis=1))
@@ -212,7 +227,7 @@ def _standardised(total: Counts, cells: Cells) -> Array:
     counts = valid(total, cells)
     mean, deviation = _mean_and_deviation(counts / counts.sum(), cells)
     values = (_values(cells) - mean) / deviation if deviation > 0 else np.zeros(counts.size)
-    return np.append(values, 0.0)
+    return np.append(np.clip(values, -_FARTHEST_MEAN, _FARTHEST_MEAN), 0.0)
 
 
 def _mean_and_deviation(share: Array, cells: Cells) -> tuple[float, float]:
@@ -261,7 +276,26 @@ def _moving(values: Array, length: int) -> Array:
 
 def _usable(rows: Counts) -> NDArray[np.bool_]:
     """Leave out blocks cut short, such as the first and last day: they would add the noise of their few rows."""
-    found: NDArray[np.bool_] = rows >= _SMALL_BLOCK * (np.median(rows) if rows.size else 0)
+    filled = rows[rows > 0]
+    found: NDArray[np.bool_] = (rows > 0) & (rows >= _SMALL_BLOCK * (np.median(filled) if filled.size else 0))
+    return found
+
+
+def _each_alone(total: Counts, cells: Cells) -> bool:
+    """Whether each value that the reference holds has a cell of its own, so that any other is seen to be one."""
+    edges, held = np.array(cells.edges), total[:-1] > 0
+    if not held.any() or held[0] or held[-1]:
+        return False
+    ends = edges[:-1] + 1.0 if cells.kind == "int" else np.nextafter(edges[:-1], np.inf)
+    return bool((edges[1:] <= ends)[held[1:-1]].all())
+
+
+def _unseen(total: Counts, cells: Cells) -> Array:
+    """Mark the cells that the reference left empty, and that of categories which it did not name."""
+    found: Array = (total == 0).astype(np.float64)
+    found[-1] = 0.0
+    if cells.unseen is not None:
+        found[cells.unseen] = 1.0
     return found
 
 

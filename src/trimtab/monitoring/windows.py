@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import and_, bindparam, insert, or_, select, update
 
-from trimtab.monitoring.cells import Cells
+from trimtab.monitoring.cells import Cells, as_counted
 from trimtab.monitoring.counting import count
 from trimtab.monitoring.kept import Kept, kept_references
 from trimtab.monitoring.moments import HOUR_US
@@ -61,18 +61,14 @@ def counted(store: Store, rows: Sequence[LoggedRows]) -> dict[tuple[int, int], C
 
 def _columns(kept: Kept, rows: LoggedRows) -> dict[str, Any]:
     columns = {
-        cells.name: _array(cells, rows.features[cells.name])
+        cells.name: as_counted(cells, rows.features[cells.name])
         for cells in kept.reference.columns
         if cells.name in rows.features
     }
     result = rows.results.get("probability", rows.results.get("prediction"))
     if result is not None and not (len(result) and isinstance(result[0], list)):
-        columns[kept.reference.prediction.name + "\0"] = _array(kept.reference.prediction, result)
+        columns[kept.reference.prediction.name + "\0"] = as_counted(kept.reference.prediction, result)
     return columns
-
-
-def _array(cells: Cells, values: Sequence[Any]) -> Any:
-    return np.array(values, dtype=np.float64) if cells.numeric else pa.array(values)
 
 
 def _count(reference: Reference, columns: Mapping[str, Any], places: NDArray[np.intp] | None) -> Counts:

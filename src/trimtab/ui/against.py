@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trimtab.monitoring import Reference
+from trimtab.monitoring import Reference, as_counted
 from trimtab.serving import decision_tables
 from trimtab.store import Store
 from trimtab.ui.draw import Histogram, histogram_pair
@@ -57,7 +57,7 @@ def against_reference(
         edges, counts, others = _binned(cells.edges, before, numbers, points=cells.points)
         pair = histogram_pair(edges, counts, name="now", other=others, other_name="reference") if numbers.size else None
         return Against(name, numbers.size, pair, ())
-    return Against(name, len(values), None, _shares(cells.categories, before, [_word(value) for value in values]))
+    return Against(name, len(values), None, _shares(cells.categories, before, as_counted(cells, values).to_pylist()))
 
 
 def _values(
@@ -98,13 +98,9 @@ def _binned(
 
 
 def _seen(values: Array, before: NDArray[np.int64], now: Array) -> Array:
-    """Return the values between the least and the greatest that the reference or the window holds."""
-    held = values[before[1 : values.size + 1] > 0]
-    ends = np.concatenate([held, now])
-    if not ends.size:
-        return values[:1]
-    inside: Array = values[(values >= ends.min()) & (values <= ends.max())]
-    return inside if inside.size else values[:1]
+    """Return the values that the reference or the window holds."""
+    found: Array = np.unique(np.concatenate([values[before[1 : values.size + 1] > 0], now]))
+    return found if found.size else values[:1]
 
 
 def _around(values: Array) -> Array:
@@ -150,10 +146,3 @@ def _shares(
     new = sum(count for name, count in counts.items() if name not in set(categories))
     lines.append(CategoryLine("never seen before", int(before[len(categories)]) / total, new / n))
     return tuple(lines)
-
-
-def _word(value: Any) -> str | None:
-    """Return a category as the reference names it."""
-    if value is None:
-        return None
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)

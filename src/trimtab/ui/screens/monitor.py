@@ -36,7 +36,7 @@ from trimtab.ui.screens.alarms import HOURS, alarms_of, open_alarms
 AT = "/ui/monitor"
 SPANS = {"1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 BINS = {"1d": timedelta(hours=1), "7d": timedelta(hours=6), "30d": timedelta(days=1)}
-LEVELS = {"page": 0, "shown": 1, "none": 2}
+LEVELS = {"page": 0, "shown": 1, "none": 2, "unwatched": 3}
 ROWS_DRAWN = 100_000
 LEAST_LABELLED = 20
 """A point of the performance rests on at least so many labels; fewer say more of chance than of the model."""
@@ -184,10 +184,12 @@ def _found(store: Store, endpoint: str, model: str, version: int, drifted: Drift
     found = []
     for column in drifted.columns:
         one = judged.get(column.name)
-        found.append(Found(column, one.level if one else "none", one.text if one else "", one.weighted if one else 0.0))
+        found.append(
+            Found(column, one.level if one else "unwatched", one.text if one else "", one.weighted if one else 0.0)
+        )
     found.sort(key=lambda f: (LEVELS[f.level], -f.weighted, -(f.column.psi or 0.0)))
     first = judged.get(PREDICTION)
-    prediction = Found(drifted.of_prediction, first.level if first else "none", first.text if first else "", 0.0)
+    prediction = Found(drifted.of_prediction, first.level if first else "unwatched", first.text if first else "", 0.0)
     return [prediction, *found]
 
 
