@@ -125,6 +125,29 @@ def test_of_a_category_the_value_that_changed_is_named(now: dict[str | None, flo
     assert (found.level, found.statistic) == ("shown", statistic)
 
 
+@pytest.mark.parametrize("tail", [1.2, 1.5, 2.0])
+def test_a_long_tail_of_categories_does_not_alarm_on_healthy_days(tail: float) -> None:
+    random = np.random.default_rng(8)
+
+    def day() -> list[str | None]:
+        return [f"c{value}" for value in random.zipf(tail, 600)]
+
+    reference = of_texts([day() for _ in range(30)])
+    calibration = calibrate(reference)
+    judged = [
+        calibration.findings(count_table(reference.columns, pa.table({"c": day()})), _none(reference))[1]
+        for _ in range(60)
+    ]
+    assert sum(finding.level != "none" for finding in judged) <= 2
+    assert np.mean([finding.distances.psi for finding in judged]) < 0.05
+    assert np.mean([finding.distances.unseen_share for finding in judged]) == pytest.approx(
+        judged[0].unseen_before, abs=0.02
+    )
+    broken = [value if random.random() < 0.8 else "garbage" for value in day()]
+    found = calibration.findings(count_table(reference.columns, pa.table({"c": broken})), _none(reference))[1]
+    assert (found.level, found.statistic) == ("shown", "unseen")
+
+
 def _none(reference) -> np.ndarray:
     return np.zeros(reference.prediction.size, dtype=np.int64)
 

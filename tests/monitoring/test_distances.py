@@ -12,7 +12,20 @@ from scipy.spatial import distance
 
 from trimtab.monitoring.cells import Cells, cells_for
 from trimtab.monitoring.counting import count
-from trimtab.monitoring.distances import Distances, bins, distances, js, ks, psi, shares, usual, valid, wasserstein
+from trimtab.monitoring.distances import (
+    Distances,
+    bins,
+    distances,
+    expected_psi,
+    js,
+    ks,
+    psi,
+    shares,
+    unseen_before,
+    usual,
+    valid,
+    wasserstein,
+)
 
 RELATIVE = 1e-9
 exact = st.lists(st.sampled_from([-7.5, -1.0, 0.0, 0.1, 0.3, 2.0, 1e4]), min_size=1, max_size=60)
@@ -138,3 +151,31 @@ def test_usual_is_what_windows_of_the_reference_show_against_the_others() -> Non
 def test_of_one_window_nothing_is_usual() -> None:
     cells = cells_for("x", "float", np.arange(5.0))
     assert math.isnan(usual(count(cells, np.arange(5.0))[None], cells, length=1).psi)
+
+
+@pytest.mark.parametrize("rows", [60, 400, 3_000])
+@pytest.mark.parametrize("tail", ["zipf 1.3", "zipf 2", "500 equal", "5 equal"])
+def test_psi_of_categories_is_near_zero_on_average_when_nothing_has_changed(tail: str, rows: int) -> None:
+    random = np.random.default_rng(7)
+
+    def drawn(n: int) -> pa.Array:
+        kind, _, more = tail.partition(" ")
+        values = random.zipf(float(more), n) if kind == "zipf" else random.integers(0, int(kind), n)
+        return pa.array([f"c{value}" for value in values])
+
+    days = [drawn(400) for _ in range(30)]
+    cells = cells_for("c", "category", pa.chunked_array(days))
+    blocks = np.array([count(cells, day) for day in days])
+    total, unseen = blocks.sum(axis=0), unseen_before(blocks, cells)
+    raw = [psi(total, count(cells, drawn(rows)), cells) for _ in range(60)]
+    assert expected_psi(total, cells, n=rows, unseen=unseen) == pytest.approx(np.mean(raw), rel=0.1, abs=0.003)
+    found = [distances(total, count(cells, drawn(rows)), cells, unseen=unseen).psi for _ in range(60)]
+    assert np.mean(found) < max(0.03, 0.1 * np.mean(raw))
+    changed = pa.array(["c1"] * rows)
+    assert distances(total, count(cells, changed), cells, unseen=unseen).psi > 0.5
+
+
+def test_psi_of_a_number_is_its_definition() -> None:
+    before, after, cells = counted(np.arange(3_000.0), np.arange(500.0))
+    assert expected_psi(before, cells, n=500) == 0.0
+    assert distances(before, after, cells).psi == psi(before, after, cells)

@@ -12,7 +12,7 @@ from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
 
 from trimtab.monitoring import Reference, build_reference, drift, drift_findings, get_reference, keep_reference, watch
 from trimtab.monitoring.counting import count
-from trimtab.monitoring.distances import psi
+from trimtab.monitoring.distances import distances, psi
 from trimtab.monitoring.windows import packed, unpacked
 from trimtab.store import Store, events
 
@@ -65,10 +65,10 @@ def test_merged_hours_are_the_counts_of_all_rows(store: Store) -> None:
         for place, name in enumerate(KINDS):
             cells = made.cells(name)
             array = pa.array([row[place] for row in values[mine]])
-            expected = psi(made.tally(name).total, count(cells, array), cells)
+            expected = distances(made.tally(name).total, count(cells, array), cells).psi
             column = found.column(name)
             assert column is not None
-            assert column.psi == pytest.approx(expected, rel=1e-12)
+            assert column.psi == pytest.approx(expected, rel=1e-12, abs=1e-12)
             assert column.n == found.n
 
 

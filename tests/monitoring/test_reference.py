@@ -110,6 +110,19 @@ def test_influence_is_measured_or_taken() -> None:
     assert told.tally("used").influence > 0.9
 
 
+def test_predictions_are_those_of_rows_that_were_held_out() -> None:
+    held = [False, False, True, True, True]
+    found = build(prediction=PREDICTION[2:], held_out=held)
+    assert found.tally("temp").blocks.sum(axis=1).tolist() == [2, 2, 1]
+    assert found.predicted.blocks.sum(axis=1).tolist() == [0, 2, 1]
+    assert (found.rows, found.predicted_rows) == (5, 3)
+    assert found.tally("temp").blocks.tolist() == build().tally("temp").blocks.tolist()
+    assert reference_of(to_bytes(found)) == found
+    assert without(found, 1, 2).rows == 3
+    with pytest.raises(NoReference):
+        build(held_out=held)
+
+
 def test_rows_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(NoReference, match="5 rows, 4 predictions and 5 moments"):
         build(prediction=PREDICTION[:4])

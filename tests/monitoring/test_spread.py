@@ -112,7 +112,7 @@ def test_a_category_is_watched_by_value_unseen_and_nulls() -> None:
 
 def test_unseen_values_are_expected_as_often_as_each_block_held_some_among_the_others() -> None:
     random = np.random.default_rng(5)
-    days = [pa.array([f"c{i}" for i in random.zipf(1.3, 400)]) for _ in range(31)]
+    days = [pa.array([f"c{i}" for i in random.zipf(1.6, 400)]) for _ in range(31)]
     cells = cells_for("c", "category", pa.chunked_array(days[:30]))
     blocks = np.array([count(cells, day) for day in days[:30]])
     spread = spread_of(blocks, cells, span=1)
@@ -120,7 +120,7 @@ def test_unseen_values_are_expected_as_often_as_each_block_held_some_among_the_o
     alone = [sum(value not in set().union(*(set(days[j].to_pylist()) for j in range(30) if j != i))
                  for value in day.to_pylist()) for i, day in enumerate(days[:30])]  # fmt: skip
     assert spread.mean[at] == pytest.approx(sum(alone) / 12_000)
-    assert spread.mean[at] > 0.05
+    assert spread.mean[at] > 0.01
     assert abs(stand(spread, count(cells, days[30])).z[at]) < 3
 
 

@@ -183,6 +183,7 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, wi
         raise NotAWindow(
             f"{cells.name} has {counts.shape} counts for {cells.size} cells", where=f"findings: {cells.name}"
         )
+    before = unseen_before(tally.blocks, cells)
     standing = stand(spread, counts)
     p = np.array([_p_of(standing, i, spread.freedom) for i in range(len(standing.names))])
     first = _named(standing, p)
@@ -190,10 +191,10 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, wi
         name=cells.name,
         kind=cells.kind,
         n=int(counts.sum()),
-        distances=distances(tally.total, counts, cells),
+        distances=distances(tally.total, counts, cells, unseen=before),
         usual=of_blocks,
         null_before=null_share(tally.total, cells),
-        unseen_before=unseen_before(tally.blocks, cells),
+        unseen_before=before,
         effect=_effect(tally.total, counts, cells),
         influence=tally.influence,
         statistic=standing.names[first],

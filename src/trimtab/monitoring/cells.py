@@ -47,7 +47,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Numeric: ascending; cell ``i`` holds the values with exactly ``i`` edges at or below them."""
     tenths: tuple[int, ...] = ()
     """Numeric: which edges begin a bin of PSI and Jensen-Shannon: the reference's deciles, and both ends of the cell of
-    a value that holds a twentieth of it. What lies below the first of them is a bin too."""
+    a value that holds a tenth of it. What lies below the first of them is a bin too."""
     points: bool = False
     """Numeric: whether every value of the reference is an edge; other edges lie between and beyond its values."""
     categories: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 Nulls are left out of psi, js, ks and w1, and shown as a share of their own.
 """
 
-from math import nan
+from math import isnan, nan
 
 import msgspec
 import numpy as np
@@ -12,6 +12,8 @@ from trimtab.monitoring.cells import Array, Cells, Counts
 
 PSI_FLOOR = 1e-4
 USUAL = 0.95
+_EXACT_ROWS = 50
+_OFTEN = 3  # of what is rarer, the discount has taken away more than chance adds
 
 
 class Distances(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +22,7 @@ class Distances(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     """Rows of the window, nulls included."""
     psi: float
+    """Of a category less what it would be on average if nothing had changed (``expected_psi``), and not below 0."""
     js: float
     ks: float
     w1: float
@@ -27,11 +30,15 @@ class Distances(msgspec.Struct, frozen=True, kw_only=True):
     unseen_share: float
 
 
-def distances(reference: Counts, window: Counts, cells: Cells) -> Distances:
-    """Return every distance of a column's window from its reference."""
+def distances(reference: Counts, window: Counts, cells: Cells, *, unseen: float | None = None) -> Distances:
+    """Return every distance of a column's window from its reference.
+
+    ``unseen`` is the share of unseen categories to be expected (``unseen_before``); without it that of values which the
+    reference holds once (Good, 1953).
+    """
     return Distances(
         n=int(window.sum()),
-        psi=psi(reference, window, cells),
+        psi=_beyond_chance(psi(reference, window, cells), reference, window, cells, unseen),
         js=js(reference, window, cells),
         ks=ks(reference, window, cells),
         w1=wasserstein(reference, window, cells),
@@ -44,10 +51,30 @@ def psi(reference: Counts, window: Counts, cells: Cells) -> float:
     """Population stability index over the bins of the reference, or over categories and unseen.
 
     The sum of ``(q - p) ln(q / p)``, with 1e-4 added to each share of both, so that an empty bin stays finite. Bins of
-    a number begin at the reference's deciles; a value that holds a twentieth of it has a bin of its own, between one
+    a number begin at the reference's deciles; a value that holds a tenth of it has a bin of its own, between one
     for what is less and one for what is more, so a constant has three and a column of 0 and 1 five.
     """
     return float(_psi(reference, window, cells))
+
+
+def expected_psi(reference: Counts, cells: Cells, *, n: int, unseen: float | None = None) -> float:
+    """Return what the PSI of a category is on average in ``n`` rows when nothing has changed; 0 for a number.
+
+    Many rare categories make it large by chance alone: most of them are not in a window, and others are that the
+    reference never held. Categories of the reference hold all but ``unseen`` of the rows, each a constant part of a row
+    less than it was counted (absolute discounting); the mean of each term is taken over the binomial distribution, and
+    to second order where more than fifty rows are expected. The reference was drawn as well: to second order.
+    """
+    counts = valid(reference, cells).astype(np.float64)
+    if cells.numeric or not n or not counts.sum():
+        return 0.0
+    total, named = counts.sum(), counts[:-1]
+    new = (counts[-1] + np.count_nonzero(named == 1)) / total if unseen is None else unseen
+    new = min(max(new, counts[-1] / total), 1.0)
+    kept = np.maximum(named - max(new * total - counts[-1], 0.0) / max(np.count_nonzero(named), 1), 0.0)
+    true = np.append(kept * ((1 - new) / kept.sum()) if kept.sum() else kept, new)
+    drawn = np.where(counts >= _OFTEN, true * (1 - true) / (true + PSI_FLOOR), 0.0) / total
+    return float((_mean_terms(counts / total, np.minimum(true, 1 - 1e-12), n) + drawn).sum())
 
 
 def js(reference: Counts, window: Counts, cells: Cells) -> float:
@@ -85,13 +112,15 @@ def usual(blocks: Counts, cells: Cells, *, length: int, share: float = USUAL) ->
     windows = summed[length:] - summed[:-length]
     windows = windows[valid(windows, cells).sum(axis=-1) > 0]
     others = summed[-1] - windows
+    if cells.unseen is not None:
+        windows = _held_against(windows, others, cells)
     if len(windows) < 2 or not (valid(others, cells).sum(axis=-1) > 0).all():
         return Distances(n=0, psi=nan, js=nan, ks=nan, w1=nan, null_share=nan, unseen_share=nan)
     rows = windows.sum(axis=-1)
     of_unseen = np.zeros(len(windows)) if cells.unseen is None else windows[:, cells.unseen] / rows
     return Distances(
         n=int(np.median(rows)),
-        psi=float(np.quantile(_psi(others, windows, cells), share)),
+        psi=float(np.quantile(_usual_psi(blocks, others, windows, cells), share)),
         js=float(np.quantile(_js(others, windows, cells), share)),
         ks=float(np.quantile(_ks(others, windows, cells), share)),
         w1=float(np.quantile(_wasserstein(others, windows, cells), share)),
@@ -110,15 +139,25 @@ def unseen_share(counts: Counts, cells: Cells) -> float:
     return 0.0 if cells.unseen is None else _share(counts, cells.unseen)
 
 
-def unseen_rows(blocks: Counts, cells: Cells) -> Counts:
+def unseen_rows(blocks: Counts, cells: Cells) -> Array:
     """Return how many rows of each block hold a category, or one of few numbers, that no other block holds.
 
     Each block is judged by the others, as a window will be by all: the reference has named its own values, so none of
-    them is unseen there, and their true share can only be seen from outside. Shapes: (blocks, cells), (blocks,).
+    them is unseen there, and their true share can only be seen from outside. Where only the most frequent categories
+    are named, those count as well that would not have been named without the block; of categories as frequent in the
+    other blocks as the last named ones, as many as of those. Shapes: (blocks, cells), (blocks,).
     """
-    named = blocks[:, : len(cells.categories)] if cells.unseen is not None else valid(blocks, cells)
-    alone = np.where(named == named.sum(axis=0), named, 0).sum(axis=1)
-    found: Counts = alone if cells.unseen is None else alone + blocks[:, cells.unseen]
+    if cells.unseen is None:
+        named = valid(blocks, cells)
+        only: Array = np.where(named == named.sum(axis=0), named, 0).sum(axis=1).astype(np.float64)
+        return only
+    named, others = blocks[:, : cells.unseen], int(blocks[:, cells.unseen].sum())
+    total = named.sum(axis=0)
+    least = int(total.min()) if others else 1
+    last = np.count_nonzero(total == least)
+    left_out = others / least / (others / least + last) if others else 0.0
+    alone = np.where(total - named < least, named, 0) + left_out * np.where(total - named == least, named, 0)
+    found: Array = alone.sum(axis=1) + blocks[:, cells.unseen]
     return found
 
 
@@ -130,7 +169,7 @@ def unseen_before(blocks: Counts, cells: Cells) -> float:
     if cells.unseen is None or len(blocks) < 2:
         return unseen_share(blocks.sum(axis=0), cells)
     total = int(blocks.sum())
-    return int(unseen_rows(blocks, cells).sum()) / total if total else nan
+    return float(unseen_rows(blocks, cells).sum()) / total if total else nan
 
 
 def bins(counts: Counts, cells: Cells) -> Counts:
@@ -158,6 +197,47 @@ def shares(counts: Counts) -> Array:
 def _psi(reference: Counts, window: Counts, cells: Cells) -> Array:
     p, q = shares(bins(reference, cells)) + PSI_FLOOR, shares(bins(window, cells)) + PSI_FLOOR
     found: Array = ((q - p) * np.log(q / p)).sum(axis=-1)
+    return found
+
+
+def _usual_psi(blocks: Counts, others: Counts, windows: Counts, cells: Cells) -> Array:
+    unseen = unseen_before(blocks, cells)
+    found = _psi(others, windows, cells)
+    if cells.numeric:
+        return found
+    pairs = zip(found.tolist(), others, windows, strict=True)
+    return np.array([_beyond_chance(one, reference, window, cells, unseen) for one, reference, window in pairs])
+
+
+def _beyond_chance(found: float, reference: Counts, window: Counts, cells: Cells, unseen: float | None) -> float:
+    if cells.numeric or isnan(found):
+        return found
+    return max(0.0, found - expected_psi(reference, cells, n=int(valid(window, cells).sum()), unseen=unseen))
+
+
+def _held_against(windows: Counts, others: Counts, cells: Cells) -> Counts:
+    """Return windows with the categories that the other blocks do not hold among the unseen."""
+    at = len(cells.categories)
+    alone = np.where(others[:, :at] == 0, windows[:, :at], 0)
+    found = windows.copy()
+    found[:, :at] -= alone
+    found[:, at] += alone.sum(axis=1)
+    return found
+
+
+def _mean_terms(p: Array, true: Array, n: int) -> Array:
+    """Return the mean of each term of PSI when ``n`` rows are drawn with shares ``true`` and ``p`` is expected."""
+    p = p + PSI_FLOOR
+    at = true + PSI_FLOOR
+    second = 1 / at + p / at**2
+    found: Array = (at - p) * np.log(at / p) + second * true * (1 - true) / n / 2
+    few = n * true <= _EXACT_ROWS
+    k = np.arange(min(n, 3 * _EXACT_ROWS) + 1)
+    chosen = np.concatenate(([0.0], np.cumsum(np.log((n - k[1:] + 1) / k[1:]))))
+    rate = np.maximum(true[few], 1e-300)[:, None]
+    weight = np.exp(chosen + k * np.log(rate) + (n - k) * np.log1p(-rate))
+    share = k / n + PSI_FLOOR
+    found[few] = (weight * (share - p[few, None]) * np.log(share / p[few, None])).sum(axis=1)
     return found
 
 

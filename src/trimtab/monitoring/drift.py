@@ -143,12 +143,13 @@ def _tallies(reference: Reference) -> tuple[Tally, ...]:
 
 
 def _column(cells: Cells, tally: Tally, counts: Counts) -> ColumnDrift:
-    found = distances(tally.total, counts, cells)
+    before = unseen_before(tally.blocks, cells)
+    found = distances(tally.total, counts, cells, unseen=before)
     return ColumnDrift(
         name=cells.name, kind=cells.kind, n=found.n, psi=_number(found.psi), js=_number(found.js),
         ks=_number(found.ks), w1=_number(found.w1), null_share=_number(found.null_share),
         null_before=_number(null_share(tally.total, cells)), unseen_share=_number(found.unseen_share),
-        unseen_before=_number(unseen_before(tally.blocks, cells)), influence=tally.influence,
+        unseen_before=_number(before), influence=tally.influence,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     """Windows of the reference in which at least one column would have been found drifted."""
     paged_at: tuple[datetime, ...]
     expected: float
-    """False pages that the user accepts in as many windows."""
+    """False pages that the user accepts in as many windows with predictions of rows that were not learnt."""
     columns: tuple[DryColumn, ...]
     """The prediction first."""
     text: str
@@ -95,8 +95,9 @@ def dry_run(
         )
         shown[start] = [finding.name for finding in judged if finding.level != "none"]
         paged[start] = [finding.name for finding in judged if finding.level == "page"]
-    per_window = length * float(np.median(reference.predicted.blocks.sum(axis=1)))
-    usual = rows or max(1, round(per_window))
+    of_block = reference.predicted.blocks.sum(axis=1)
+    usual = rows or max(1, round(length * float(np.median(of_block[of_block > 0]))))
+    predicted = sum(bool(of_block[start : start + length].any()) for start in starts)
     rate = rate_of(false_pages, windows_per_day)
     columns = _columns(whole, shown, paged, rows=usual, rate=rate, matters=matters)
     found = DryRun(
@@ -104,7 +105,7 @@ def dry_run(
         rows=usual,
         shown_at=tuple(reference.starts[start] for start in starts if shown[start]),
         paged_at=tuple(reference.starts[start] for start in starts if paged[start]),
-        expected=rate * len(starts),
+        expected=rate * predicted,
         columns=columns,
         text="",
     )

@@ -19,7 +19,7 @@ BULK = 4.0
 """How many times the distance from the first bin's begin to the last one's the lattice goes on beyond them."""
 ATOM = 0.01
 """A value that holds this share of the reference has a cell of its own."""
-ATOM_BIN = 0.05
+ATOM_BIN = 0.1
 """A value that holds this share has a bin of its own in PSI and Jensen-Shannon."""
 GREATEST = 1e300  # beyond it, differences of values overflow
 _NARROWEST, _WIDEST = 1e-30, 1e30  # the steps of anything else are no ordinary numbers in 32 bits
@@ -101,10 +101,10 @@ def _of_few(distinct: Array, kind: str, begin: Array, at_most: int) -> Array:
     between = np.linspace(low, high, _BETWEEN + 1) if distinct.size <= _FEW_VALUES else distinct[:0]
     if kind == "int":
         far, between = np.ceil(far), np.ceil(between)
-    elif high > low:
-        between = _onto_lattice(between, begin)
-    found = np.concatenate((low - far, distinct, between[between > low], high + far))
-    return np.unique(np.clip(found, -GREATEST, GREATEST))
+    added = np.concatenate((low - far, between[between > low], high + far))
+    if kind == "float" and high > low:
+        added = _onto_lattice(added, begin)
+    return np.unique(np.clip(np.concatenate((added, distinct)), -GREATEST, GREATEST))
 
 
 def _of_many(ordered: Array, distinct: Array, begin: Array, at_most: int) -> Array:

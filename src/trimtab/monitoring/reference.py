@@ -70,6 +70,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Parallel to ``columns``."""
     prediction: Cells
     predicted: Tally
+    """Of the rows that the model had not learnt from; blocks that hold none are 0 throughout."""
     rows: int
     block_s: float
     starts: tuple[datetime, ...]
@@ -77,6 +78,11 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     since: datetime
     until: datetime
     """The first and the last moment of a row."""
+
+    @property
+    def predicted_rows(self) -> int:
+        """How many rows the prediction is compared with."""
+        return int(self.predicted.total.sum())
 
     def tally(self, name: str) -> Tally:
         """Return the counts of a column. Raises ``KeyError``."""
@@ -99,35 +105,40 @@ def build_reference(
     prediction: Any,
     at: pa.Array,
     block: str = "1d",
+    held_out: Any = None,
     influence: Mapping[str, float] | None = None,
 ) -> Reference:
-    """Count the rows that a version was made on, or better the held-out ones that it predicted.
+    """Count the rows that a version was made on, and its predictions for those that it had not learnt from.
 
     ``kinds`` names the columns to watch and their kind; kinds other than float, int, bool and category are left out.
-    ``prediction`` is one number a row (a probability, or the predicted value), ``at`` when each row was decided
-    (timestamps, UTC), ``block`` the natural window. ``influence`` as from ``permuted_influence``; without it each
-    column's is measured by association. Raises ``NoReference`` and ``NotCountable``.
+    ``at`` is when each row was decided (timestamps, UTC), ``block`` the natural window. ``held_out`` says (true or
+    false, a row) which rows the model had not learnt from; without it, none. What a model says of rows that it knows is
+    surer than what it will say of new ones, so ``prediction`` is one number (a probability, or the predicted value) for
+    each row that was held out. ``influence`` as from ``permuted_influence``; without it each column's is measured by
+    association. Raises ``NoReference`` and ``NotCountable``.
     """
     moments_us = _microseconds(at)
     predictions = numbers(prediction, PREDICTION).astype(np.float64, copy=False)
-    if not frame.num_rows or {frame.num_rows} != {moments_us.size, predictions.size}:
+    held = np.ones(frame.num_rows, np.bool_) if held_out is None else np.asarray(held_out, dtype=np.bool_)
+    fits = frame.num_rows == moments_us.size == held.size and np.count_nonzero(held) == predictions.size
+    if not predictions.size or not fits:
         raise NoReference(
             f"{frame.num_rows} rows, {predictions.size} predictions and {moments_us.size} moments",
             where="build_reference",
-            why="A reference has at least one row, and each row a prediction and the moment of its decision.",
-            next="pass the frame, its predictions and its decision times in the same order",
+            why="A reference has at least one row with a prediction, and each row has the moment of its decision.",
+            next="pass the frame, its decision times and the predictions of what was held out, in the same order",
         )
     block_s = _seconds(block)
     starts, blocks = np.unique(moments_us // round(block_s * 1e6), return_inverse=True)
     counted, apart = [], predictions_apart(predictions)
     for name, kind in kinds.items():
         if kind in KINDS:
-            cells, places, tally = _counted(name, kind, frame.column(name), blocks)
+            cells, places, tally = _counted(name, kind, frame.column(name), blocks, starts.size)
             measured = (influence or {}).get(name)
             if measured is None:
-                measured = association_influence(cells, places, predictions, apart=apart)
+                measured = association_influence(cells, places[held], predictions, apart=apart)
             counted.append((cells, msgspec.structs.replace(tally, influence=measured)))
-    prediction_cells, _, predicted = _counted(PREDICTION, "float", predictions, blocks)
+    prediction_cells, _, predicted = _counted(PREDICTION, "float", predictions, blocks[held], starts.size)
     return Reference(
         columns=tuple(cells for cells, _ in counted),
         tallies=tuple(tally for _, tally in counted),
@@ -155,12 +166,13 @@ def without(reference: Reference, first: int, last: int) -> Reference:
     """Return the reference without its blocks ``first`` to ``last``, as if those rows had not been there."""
     kept = np.ones(len(reference.starts), dtype=np.bool_)
     kept[first:last] = False
+    tallies = tuple(_without(tally, kept) for tally in reference.tallies)
     predicted = _without(reference.predicted, kept)
     return msgspec.structs.replace(
         reference,
-        tallies=tuple(_without(tally, kept) for tally in reference.tallies),
+        tallies=tallies,
         predicted=predicted,
-        rows=int(predicted.total.sum()),
+        rows=int((tallies[0] if tallies else predicted).total.sum()),
         starts=tuple(start for start, keep in zip(reference.starts, kept, strict=True) if keep),
     )
 
@@ -170,10 +182,11 @@ def _without(tally: Tally, kept: NDArray[np.bool_]) -> Tally:
     return msgspec.structs.replace(tally, data=data)
 
 
-def _counted(name: str, kind: Any, values: Any, blocks: NDArray[np.intp]) -> tuple[Cells, NDArray[np.intp], Tally]:
+def _counted(
+    name: str, kind: Any, values: Any, blocks: NDArray[np.intp], n: int
+) -> tuple[Cells, NDArray[np.intp], Tally]:
     cells = cells_for(name, kind, values)
     places = place(cells, values)
-    n = int(blocks.max()) + 1
     flat = np.bincount(blocks * cells.size + places, minlength=n * cells.size)
     width = next(w for w in _WIDTHS if int(flat.max()) < 1 << 8 * w)
     data = flat.astype(f"<u{width}").tobytes()

@@ -57,6 +57,8 @@ class Intake:
         self.required: tuple[str, ...] = ()
         self.optional: tuple[str, ...] = ()
         self._widened: tuple[int, ...] = ()
+        kinds_of_view = {} if view is None else view.kinds
+        self._yes_or_no = frozenset(c.name for c in inputs if c.kind == "float" and kinds_of_view.get(c.name) == "bool")
         if self.view is not None:
             of = self.view.view.of
             self.keys = of.keys
@@ -85,11 +87,17 @@ class Intake:
         if source is None:
             raise self._misnamed(names)
         if source == "raw":
-            columns = [checked(column, ask.columns[column.name]) for column in self.inputs]
+            columns = [checked(column, self._numbers(column, ask.columns[column.name])) for column in self.inputs]
             if count == 1:
                 return Given("raw", Rows([[column[0] for column in columns]]))
             return Given("raw", Rows([list(row) for row in zip(*columns, strict=True)]))
         return self._read(source, ask.columns, count, now)
+
+    def _numbers(self, column: Input, values: Sequence[Any]) -> Sequence[Any]:
+        """Return a yes and no as the 1.0 and 0.0 that training made of it; every other column as it is."""
+        if column.name not in self._yes_or_no:
+            return values
+        return [float(value) if isinstance(value, bool) else value for value in values]
 
     def _source(self, names: frozenset[str]) -> Source | None:
         if names == self._all:
