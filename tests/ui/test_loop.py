@@ -90,6 +90,8 @@ def test_the_endpoint_shows_the_rollout_with_its_rule(looped_client: httpx.Clien
     assert "Rollout of slow@2" in page
     assert "share of failed requests above 0.01, or log loss above the champion&#39;s log loss times 1.5" in page
     assert re.search(r"\d+ of \d+ rows have their label", page)
+    assert re.search(r"to 1 <span.*from \d+ blocks of 6 hours, beside \d+ of the test span", page)
+    assert "within this rollout (" in page
     assert page.count("data-left") == 1
 
 

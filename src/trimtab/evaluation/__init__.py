@@ -7,6 +7,7 @@ numbers.
 """
 
 from trimtab.evaluation.api import routes
+from trimtab.evaluation.blocks import DAY_S, QUARTER_S, Blocks, blocks_from, blocks_of
 from trimtab.evaluation.compare import OtherRows, compare
 from trimtab.evaluation.evaluate import evaluate
 from trimtab.evaluation.events import EvaluationSaved
@@ -62,12 +63,12 @@ from trimtab.evaluation.save import (
 from trimtab.evaluation.slices import gap, worst
 
 __all__ = [
-    "CLASSIFICATION", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "REGRESSION", "Comparison", "Difference",
-    "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord", "EvaluationSaved", "EvidenceLine",
-    "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable", "OtherRows", "OutcomeDelay",
-    "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding", "Task", "Verdict", "auc",
-    "auc_interval", "compare", "curves_of", "evaluate", "fairness_gap", "find_evaluation", "gap", "get_evaluation",
-    "inverse_weights", "judge", "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity",
-    "metrics_of", "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation", "wilson", "worst",
-    "z_of",
+    "CLASSIFICATION", "DAY_S", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "QUARTER_S", "REGRESSION", "Blocks",
+    "Comparison", "Difference", "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord",
+    "EvaluationSaved", "EvidenceLine", "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable",
+    "OtherRows", "OutcomeDelay", "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding",
+    "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of", "evaluate",
+    "fairness_gap", "find_evaluation", "gap", "get_evaluation", "inverse_weights", "judge", "known_share",
+    "latency_of", "list_evaluations", "log_losses", "measured_maturity", "metrics_of", "read_report",
+    "refused_conditions", "routes", "rows_digest", "save_evaluation", "wilson", "worst", "z_of",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from trimtab.evaluation import intervals, resample
+from trimtab.evaluation.blocks import QUARTER_S, Blocks, blocks_of, micros
 from trimtab.evaluation.metrics import (
     LOWER_IS_BETTER,
     NEITHER_IS_BETTER,
@@ -16,6 +17,7 @@ from trimtab.evaluation.metrics import (
     Flags,
     Task,
     metrics_of,
+    row_losses,
     value_of,
 )
 from trimtab.evaluation.records import Comparison, Difference, MetricValue
@@ -40,6 +42,7 @@ def compare(
     challenger: Any,
     champion_rows: str = "",
     challenger_rows: str = "",
+    moments: Any = None,
     at: float = 0.5,
     quantile: float = 0.5,
     seed: int = 0,
@@ -50,6 +53,8 @@ def compare(
 
     ``champion`` and ``challenger`` are their predictions for the rows of ``y``. ``champion_rows`` and
     ``challenger_rows`` are the digests of the rows that were predicted; raises ``OtherRows`` when they differ.
+    ``moments`` are when the rows were decided (``datetime64`` in UTC, or microseconds since 1970): with them the
+    comparison says how the difference varies from block to block.
     """
     if champion_rows and challenger_rows and champion_rows != challenger_rows:
         raise OtherRows(
@@ -69,6 +74,7 @@ def compare(
     return Comparison(
         task=task, n=truth.size, rows=champion_rows or challenger_rows or rows_digest(truth), at=at,
         confidence=confidence, seed=seed, resamples=drawn, metrics=pair.differences(drawn, seed=seed),
+        blocks=None if moments is None else pair.blocks(micros(moments)),
     )  # fmt: skip
 
 
@@ -103,6 +109,11 @@ class _Pair:
         champion, challenger = resample.draw(samples, n=self.y.size, resamples=resamples, seed=seed)
         resampled = resample.differences(champion, challenger)
         return {name: self._difference(name, resampled) for name in metrics_of(self.task)}
+
+    def blocks(self, moments_us: Any) -> Blocks:
+        """Return the difference of both losses block by block."""
+        first, second = (row_losses(self.task, self.y, p) for p in (self.first, self.second))
+        return blocks_of(second - first, moments_us, span_s=QUARTER_S)
 
     def _sample(self, p: Array) -> resample.Weighed:
         order = np.argsort(-p, kind="stable")

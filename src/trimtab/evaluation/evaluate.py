@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from trimtab.evaluation import curves, intervals, resample
+from trimtab.evaluation.blocks import DAY_S, blocks_of, micros
 from trimtab.evaluation.fairness import fairness_of
-from trimtab.evaluation.metrics import PROPORTIONS, Array, Flags, Task, counts, metrics_of, value_of
+from trimtab.evaluation.metrics import PROPORTIONS, Array, Flags, Task, counts, metrics_of, row_losses, value_of
 from trimtab.evaluation.records import Evaluation, MetricValue, Slice
 from trimtab.evaluation.rows import labels, predictions, rows_digest, slice_rows
 from trimtab.evaluation.wording import count
@@ -26,6 +27,7 @@ def evaluate(
     prediction: Any,
     measured_at: datetime,
     slices: Mapping[str, Any] = NO_SLICES,
+    moments: Any = None,
     at: float = 0.5,
     seed: int = 0,
     confidence: float = 0.95,
@@ -37,10 +39,12 @@ def evaluate(
     """Measure predictions against outcomes.
 
     ``y``: True/False (or 1/0), or numbers for regression; ``prediction``: probability of True, or the predicted
-    number; ``slices``: for each column one value a row. ``at`` is the threshold of a positive decision, ``quantile``
-    that of the pinball loss. ``rows`` is the digest of the rows (``rows_digest(y, keys)``), by default of labels and
-    slices. The same input and ``seed`` give the same result. A prediction that is NaN or infinite leaves
-    every metric without a value, and the reason in its place. Raises ``NotMeasurable`` for what cannot be measured.
+    number; ``slices``: for each column one value a row. ``moments`` are when the rows were decided (``datetime64`` in
+    UTC, or microseconds since 1970): with them the loss is kept day by day, and monitors learn how days differ. ``at``
+    is the threshold of a positive decision, ``quantile`` that of the pinball loss. ``rows`` is the digest of the rows
+    (``rows_digest(y, keys)``), by default of labels and slices. The same input and ``seed`` give the same result. A
+    prediction that is NaN or infinite leaves every metric without a value, and the reason in its place. Raises
+    ``NotMeasurable`` for what cannot be measured.
     """
     truth = labels(y, task=task)
     predicted = predictions(prediction, task=task, n=truth.size)
@@ -67,6 +71,9 @@ def evaluate(
         reliability=curves.reliability(truth.astype(bool), predicted, confidence=confidence) if classified else (),
         roc=curves.roc(truth.astype(bool), predicted) if classified else (),
         histogram=curves.histogram(task, truth, predicted) if truth.size and not broken else None,
+        days=None if moments is None else blocks_of(
+            row_losses(task, truth, predicted), micros(moments), span_s=DAY_S
+        ),
         measured_at=measured_at,
     )  # fmt: skip
 

@@ -173,6 +173,12 @@ def log_losses(y: Flags, p: Array) -> Array:
     return losses
 
 
+def row_losses(task: Task, y: Flags | Array, p: Array) -> Array:
+    """Return what one row adds to the loss by which versions are compared in service: log loss, or squared error."""
+    with np.errstate(over="ignore"):
+        return log_losses(y.astype(bool), p) if task == "classification" else (y - p) ** 2
+
+
 def pinball_losses(y: Array, prediction: Array, quantile: float) -> Array:
     """Return the loss of each row: short of the label costs ``quantile``, beyond it ``1 - quantile``."""
     error = y - prediction

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from trimtab.evaluation.blocks import Blocks
 from trimtab.evaluation.maturity import Maturity
 from trimtab.evaluation.metrics import Task
 
@@ -110,6 +111,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """At what age the labels of these rows are final; only such rows are among them."""
     mature_through: datetime | None = None
     """The newest decision that could be among them: all that were taken up to then had time to become final."""
+    days: Blocks | None = None
+    """Log loss or squared error day by day (UTC); None without moments."""
     measured_at: datetime | None = None
     """When it was measured. Not part of a saved report, so that the same measurement has the same digest."""
 
@@ -134,6 +137,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     resamples: int
     metrics: dict[str, Difference]
+    blocks: Blocks | None = None
+    """Challenger minus champion in log loss or squared error, over blocks of six hours; None without moments."""
 
 
 class EvidenceLine(msgspec.Struct, frozen=True, kw_only=True):

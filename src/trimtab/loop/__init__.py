@@ -17,6 +17,7 @@ from trimtab.loop.frontier import table_of as frontier_table
 from trimtab.loop.frontier import with_policy
 from trimtab.loop.home import ReplayHome, ReplayRunning, replayed_model
 from trimtab.loop.plan import make_plan
+from trimtab.loop.power import power_text
 from trimtab.loop.records import (
     Declaration,
     Move,
@@ -44,7 +45,7 @@ __all__ = [
     "ReplayRunning", "RolloutNotStarted", "RunFailed", "StageName", "Told", "TrainingFailed", "Trigger", "TriggerKind",
     "Turn", "TurnMissing", "TurnState", "applied", "apply_project", "approve_version", "as_of", "cancel_turn",
     "declarations", "frontier_picture", "frontier_policies", "frontier_table", "get_turn", "list_turns", "make_plan",
-    "model_input", "move_turn", "open_turn", "open_turn_of", "pipeline_of", "projects", "replayed_model",
+    "model_input", "move_turn", "open_turn", "open_turn_of", "pipeline_of", "power_text", "projects", "replayed_model",
     "report_lines", "report_of", "roll_back", "routes", "run_one", "serve_version", "stages_of", "turn_line",
     "with_policy",
 ]  # fmt: skip

@@ -14,16 +14,13 @@ from trimtab.loop.path import training_pipeline
 from trimtab.loop.policy import Judged, judge_policy
 from trimtab.loop.records import Turn, TurnState
 from trimtab.loop.resume import resume
-from trimtab.loop.rollout import DEFAULT_ROLLOUT, place, routing_of, start_rollout, state_of, words_of
+from trimtab.loop.rollout import CONFIRM_S, DEFAULT_ROLLOUT, place, routing_of, start_rollout, state_of, words_of
 from trimtab.loop.turns import get_turn, move_turn
 from trimtab.monitoring import maturity_of, windows
 from trimtab.pipelines import PipelineSpec, RunStatus, get_pipeline_run, submit_in
 from trimtab.registry import CHAMPION, Status, VersionRef, get_version, set_alias
 from trimtab.serving import Endpoint, RegisteredReleases, Routing, set_routing
 from trimtab.store import Change, Store
-
-CONFIRM_S = 3 * 86400.0
-"""How long final labels may still speak against a version that answers all traffic, before it is kept."""
 
 
 def advance(

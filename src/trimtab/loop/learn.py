@@ -87,14 +87,14 @@ def evaluate_candidate(context: StepContext) -> dict[str, Any]:
     rows = rows_digest(truth, {name: test[name].to_numpy() for name in test.column_names if name.startswith("key_")})
     clock = context.store.clock
     runtime = load_candidate(context.store, logged, view=model.view)
-    slices = _slices(test, model)
     maturity = msgspec.convert(given["maturity"], Maturity)
     through = datetime.fromisoformat(given["mature_through"])
+    slices, moments = _slices(test, model), test["decided_at"].to_numpy()
 
     def measured(prediction: Any) -> Evaluation:
         found = evaluate(
             task=model.label.task, y=truth, prediction=prediction, measured_at=clock.now(), slices=slices,
-            seed=model.seed, quantile=model.quantile, rows=rows,
+            moments=moments, seed=model.seed, quantile=model.quantile, rows=rows,
         )  # fmt: skip
         return msgspec.structs.replace(found, maturity=maturity, mature_through=through)
 
@@ -107,7 +107,7 @@ def evaluate_candidate(context: StepContext) -> dict[str, Any]:
     if theirs is not None:
         comparison = compare_on_rows(
             task=model.label.task, y=truth, champion=theirs, challenger=predicted, champion_rows=rows,
-            challenger_rows=rows, seed=model.seed, quantile=model.quantile,
+            challenger_rows=rows, moments=moments, seed=model.seed, quantile=model.quantile,
         )  # fmt: skip
     sample = pq.read_table(io.BytesIO(context.get_bytes(logged.sample)))
     latency = measure_latency(

@@ -9,7 +9,7 @@ from trimtab.evaluation import LOWER_IS_BETTER, get_evaluation
 from trimtab.features import get_view
 from trimtab.kernel import TrimtabError
 from trimtab.loop.policy import Measure, Measured
-from trimtab.monitoring import Paired, Performance, drift, failures, mature_until, paired, performance
+from trimtab.monitoring import SURE, Paired, Performance, drift, failures, mature_until, paired, performance
 from trimtab.registry import get_version
 from trimtab.store import Store
 
@@ -23,8 +23,6 @@ LEAST_DECISIONS = 200
 LEAST_REQUESTS = 50
 """Requests below which a rate of errors or a latency says nothing, unless ``LEAST_ERRORS`` have failed already."""
 LEAST_ERRORS = 5
-SURE = 20.0
-"""E-value from which a difference between two versions counts: by chance it ever gets so high in 1 of 20 rollouts."""
 _WITHOUT_OUTCOMES = ("errors", "new_rows")
 _PAIRED = {"log_loss": 1, "rmse": 2}
 """Metrics that are means over rows, so that both versions are compared on exactly the same ones; rmse by its square."""
@@ -75,7 +73,11 @@ def in_rollout(
             value = found.champion_loss if metric.of == "champion" else found.challenger_loss
             if value is None or found.n < LEAST_LABELLED:
                 return _too_few(found.n)
-            return Measured(value=value ** (1 / _PAIRED[metric.name]), n=found.n, doubt=_doubt(found))
+            return Measured(
+                value=value ** (1 / _PAIRED[metric.name]),
+                n=found.n,
+                doubt=doubt_of(max(found.e_value, found.better_e_value)),
+            )
         whose = champion if metric.of == "champion" and champion is not None else version
         return _measured(store, endpoint, whose, metric, since=start, now=until)
 
@@ -96,9 +98,8 @@ def _length(window: float, young: timedelta) -> str:
     )
 
 
-def _doubt(found: Paired) -> str:
+def doubt_of(evidence: float) -> str:
     """Return what keeps a difference on the same rows from being beyond chance, however often it is looked at."""
-    evidence = max(found.e_value, found.better_e_value)
     return "" if evidence >= SURE else f"evidence {evidence:.2g} of {SURE:g}"
 
 

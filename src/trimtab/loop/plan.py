@@ -28,6 +28,7 @@ from trimtab.features import compile_view, decided_text, label_fields, prove_bli
 from trimtab.loop.conditions import check_conditions, metrics_of
 from trimtab.loop.declarations import KINDS, applied, declared_things
 from trimtab.loop.maturity import label_lines
+from trimtab.loop.power import power_text
 from trimtab.loop.records import Plan, PlanItem, Sign
 from trimtab.loop.triggers import words_of_policy
 from trimtab.store import Store
@@ -75,7 +76,7 @@ def _lines(
         case ModelSpec():
             return _model_lines(store, project, thing, sign, tables)
         case ServingSpec():
-            return (" > ".join(_stage(stage) for stage in thing.rollout), *_roll_back(thing))
+            return (" > ".join(_stage(stage) for stage in thing.rollout), *_roll_back(store, name, thing))
         case RetrainingSpec():
             return _policy_lines(thing)
         case _:
@@ -185,8 +186,11 @@ def _model_lines(store: Store, project: Project, model: ModelSpec, sign: Sign, t
     return (first, *labels, *(f"accepted if {describe(condition)}" for condition in model.accept))
 
 
-def _roll_back(serving: ServingSpec) -> tuple[str, ...]:
-    return (f"rolls back if {describe(serving.roll_back_if)}",) if serving.roll_back_if is not None else ()
+def _roll_back(store: Store, model: str, serving: ServingSpec) -> tuple[str, ...]:
+    if serving.roll_back_if is None:
+        return ()
+    power = power_text(store, model, serving)
+    return (f"rolls back if {describe(serving.roll_back_if)}", *((power,) if power else ()))
 
 
 def _policy_lines(retraining: RetrainingSpec) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ StageName = Literal["shadow", "canary", "full"]
 FULL = Stage(kind="full", percent=100.0)
 DEFAULT_ROLLOUT = (Stage(kind="shadow", percent=0.0, hold_s=86400.0), FULL)
 """For a model whose file says nothing: a day as a shadow, then all traffic."""
+CONFIRM_S = 3 * 86400.0
+"""How long late labels may still speak against a version that answers all traffic, before it is kept."""
 
 
 class RolloutNotStarted(Conflict):

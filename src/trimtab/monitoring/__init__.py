@@ -32,6 +32,8 @@ from trimtab.monitoring.minding import mind
 from trimtab.monitoring.notify import deliver, deliveries
 from trimtab.monitoring.outcomes import bring_outcomes, record_outcomes
 from trimtab.monitoring.paired import paired
+from trimtab.monitoring.paired_power import FOUND, PairedPower, paired_power
+from trimtab.monitoring.paired_test import SURE
 from trimtab.monitoring.performance import lately, performance
 from trimtab.monitoring.records import (
     Alert,
@@ -54,13 +56,14 @@ from trimtab.monitoring.skew import Skew, measure_skew, measured_skew
 from trimtab.monitoring.watch import watch, windows
 
 __all__ = [
-    "BLINDNESS", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver", "AlertRaised",
-    "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DryColumn",
-    "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused",
-    "OutcomeUnknown", "OutcomesRecorded", "Paired", "Performance", "Recorded", "Reference", "ReferenceKept", "Sign",
-    "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "as_counted",
-    "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift", "drift_findings", "dry_run",
-    "expected", "exposition", "failures", "get_alert", "get_reference", "keep_reference", "lately", "level_test",
-    "mature_until", "maturity_of", "measure_skew", "measured_skew", "mind", "paired", "performance",
-    "permuted_influence", "record_outcomes", "routes", "silence", "silences", "watch", "windows",
+    "BLINDNESS", "FOUND", "SURE", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver",
+    "AlertRaised", "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift",
+    "DryColumn", "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused",
+    "OutcomeUnknown", "OutcomesRecorded", "Paired", "PairedPower", "Performance", "Recorded", "Reference",
+    "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge",
+    "alerts", "as_counted", "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift",
+    "drift_findings", "dry_run", "expected", "exposition", "failures", "get_alert", "get_reference", "keep_reference",
+    "lately", "level_test", "mature_until", "maturity_of", "measure_skew", "measured_skew", "mind", "paired",
+    "paired_power", "performance", "permuted_influence", "record_outcomes", "routes", "silence", "silences", "watch",
+    "windows",
 ]  # fmt: skip

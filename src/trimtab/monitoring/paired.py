@@ -7,29 +7,28 @@ from typing import Any, Literal
 import numpy as np
 from sqlalchemy import and_, select
 
-from trimtab.evaluation import Task
+from trimtab.evaluation import QUARTER_S, Blocks, Task, blocks_of, get_evaluation
+from trimtab.kernel import NotFound
 from trimtab.monitoring.maturity import maturity_of
 from trimtab.monitoring.moments import HOUR_US, check_span
+from trimtab.monitoring.paired_test import paired_evidence
 from trimtab.monitoring.records import Estimate, Paired
 from trimtab.monitoring.rows import task_of
-from trimtab.monitoring.sequential import PairedState, between_models, evidence, update
 from trimtab.monitoring.sums import losses
 from trimtab.monitoring.tables import monitoring_outcomes, monitoring_scores
+from trimtab.registry import VersionRef, get_version
 from trimtab.store import Store
 
-BLOCK_US = 6 * HOUR_US
-"""Rows whose outcomes became known within one block are one bet: on a stormy day every row tells the same."""
-CAP_LOG_LOSS = 0.25
-CAP_VARIANCES = 0.5
-"""For squared error, the largest mean difference of a block that a bet counts, in variances of the outcome."""
+BLOCK_US = QUARTER_S * 1_000_000
 
 
 def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since: datetime, until: datetime) -> Paired:
     """Compare two versions on the rows of [since, until) that both decided on, by log loss or squared error.
 
-    A row is one answered decision and what mirrored it; it counts by its ``Decision.as_of``. The e-values bet on the
-    mean differences of the blocks of six hours (UTC) in which outcomes became known, once a block is over, so that
-    looking again later only adds bets; the interval holds at all times at once. Raises ``BadSpan``.
+    A row is one answered decision and what mirrored it; it counts by its ``Decision.as_of``. What counts as one proof
+    is a block of six hours (UTC) in which outcomes became known, once it is over: its mean difference. How blocks
+    differ when nothing is wrong is learnt from them, and from the blocks of the test span on which the challenger was
+    compared with the champion (``paired_evidence``). The interval holds at all times at once. Raises ``BadSpan``.
     """
     since_us, until_us = check_span(since, until, where="paired")
     task = task_of(store, endpoint, champion)
@@ -45,17 +44,22 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
             rows=len(rows), n=0, champion_loss=None, challenger_loss=None,
             difference=Estimate(value=None, n=0, why="no outcome is known yet" if rows else "no row was seen by both"),
         )  # fmt: skip
-    first, second, state = _compared(task, labelled, until_us)
-    said = evidence(state)
+    first, second = _losses(task, labelled)
+    moments = np.array([row[4] for row in labelled], np.int64)
+    over = moments // BLOCK_US < until_us // BLOCK_US
+    blocks = blocks_of((second - first)[over], moments[over], span_s=QUARTER_S)
+    scale = float((first[over].mean() + second[over].mean()) / 2) if over.any() else 0.0
+    past = past_differences(store, endpoint, challenger)
+    said = paired_evidence(blocks, past, scale=scale)
     return Paired(
         endpoint=endpoint, challenger=challenger, champion=champion, since=since, until=until, metric=metric,
         rows=len(rows), n=len(labelled), champion_loss=float(first.mean()), challenger_loss=float(second.mean()),
         difference=Estimate(
             value=float((second - first).mean()), low=said.low, high=said.high, n=len(labelled),
             method="confidence sequence over blocks of 6 h" if said.low is not None else "",
-            why="" if said.low is not None else "an interval takes two blocks of 6 h that are over",
+            why="" if said.low is not None else "an interval takes more blocks of 6 h that are over",
         ),
-        e_value=said.e_worse, better_e_value=said.e_better,
+        e_value=said.e_worse, better_e_value=said.e_better, blocks=len(blocks), past_blocks=len(past or ()),
     )  # fmt: skip
 
 
@@ -71,20 +75,20 @@ def _final(rows: Sequence[Any], matures_us: int, until_us: int) -> list[tuple[st
     return sorted(counted, key=lambda row: (row[4], row[0]))
 
 
-def _compared(task: Task, labelled: Sequence[Any], until_us: int) -> tuple[Any, Any, PairedState]:
-    """Return both models' losses, and the sequential test after all blocks that are over."""
+def past_differences(store: Store, model: str, challenger: int) -> Blocks | None:
+    """Return how a version's loss differed from the champion's on its test span; None when they were not compared."""
+    try:
+        id_ = get_version(store, VersionRef(model, challenger, "")).evaluation_id
+        comparison = get_evaluation(store, id_).report.comparison if id_ is not None else None
+    except NotFound:
+        return None
+    return comparison.blocks if comparison is not None else None
+
+
+def _losses(task: Task, labelled: Sequence[Any]) -> tuple[Any, Any]:
+    """Return the champion's and the challenger's loss of each row."""
     numbers = np.array([row[1:4] for row in labelled], np.float64)
-    y = numbers[:, 2]
-    first, second = losses(task, y, numbers[:, 0])[0], losses(task, y, numbers[:, 1])[0]
-    cap = CAP_LOG_LOSS
-    if task == "regression":
-        # From the outcomes alone, so that neither model has a say in it; a constant outcome leaves any cap as good.
-        cap = CAP_VARIANCES * float(y.var()) or 1.0
-    blocks = np.array([row[4] for row in labelled], np.int64) // BLOCK_US
-    over = blocks < until_us // BLOCK_US
-    _, starts = np.unique(blocks[over], return_index=True)
-    means = [float(part.mean()) for part in np.split((second - first)[over], starts[1:])] if over.any() else []
-    return first, second, update(between_models(cap=cap), means)
+    return losses(task, numbers[:, 2], numbers[:, 0])[0], losses(task, numbers[:, 2], numbers[:, 1])[0]
 
 
 def _pairs(store: Store, endpoint: str, challenger: int, champion: int, since_us: int, until_us: int) -> Sequence[Any]:

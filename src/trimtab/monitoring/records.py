@@ -95,7 +95,8 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     ``rows`` are those that both decided on, ``n`` those of them with an outcome. ``metric`` is what ``difference``
     (challenger minus champion) is of: log loss, or squared error. ``e_value`` is evidence against "the challenger is
     no worse than the champion", and ``better_e_value`` against "it is no better"; each may be looked at as often as one
-    likes: under its hypothesis it ever reaches 1/a with probability at most a.
+    likes: 20 is enough to act on (``paired_evidence`` says how often chance gets there). They rest on ``blocks`` of six
+    hours with outcomes, and on ``past_blocks`` of the test span, which tell how blocks differ when nothing is wrong.
     """
 
     endpoint: str
@@ -111,6 +112,8 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     difference: Estimate
     e_value: float = 1.0
     better_e_value: float = 1.0
+    blocks: int = 0
+    past_blocks: int = 0
 
 
 class Failures(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import msgspec
 
 from trimtab.declare import describe
 from trimtab.kernel import Body, Call, Route
-from trimtab.loop import Turn, TurnState, list_turns, open_turn_of, stages_of
+from trimtab.loop import Turn, TurnState, list_turns, open_turn_of, power_text, stages_of
 from trimtab.monitoring import Paired, paired
 from trimtab.serving import Decision, Endpoint, EndpointStatus, Routing, decisions, get_endpoint, list_endpoints
 from trimtab.store import Recorded, Store, events
@@ -67,6 +67,7 @@ def routes(desk: Desk) -> list[Route]:
             back_to=_before(store, routing, rolling), looked_at=len(recent), turn=turn,
             steps=steps_of(rolling, stages_of(store, routing.model), now=store.clock.now()) if rolling else (),
             rule=_rule(store, routing.model), pair=_pair(store, routing, rolling),
+            power=_power(store, routing.model) if rolling else "",
         )  # fmt: skip
 
     return [
@@ -96,6 +97,12 @@ def _rule(store: Store, model: str) -> str:
     declared = declared_model(store, model)
     rule = declared.serving.roll_back_if if declared and declared.serving else None
     return describe(rule) if rule is not None else ""
+
+
+def _power(store: Store, model: str) -> str:
+    """Say how much worse a challenger must be for that rule to find it within the rollout."""
+    declared = declared_model(store, model)
+    return power_text(store, model, declared.serving) if declared and declared.serving else ""
 
 
 def _pair(store: Store, routing: Routing, rolling: Turn | None) -> Pair | None:

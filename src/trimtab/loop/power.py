@@ -1,0 +1,88 @@
+"""What a rollout can find: how much worse a challenger must be for ``roll_back_if`` to bring it back in time."""
+
+from collections.abc import Iterator
+
+from trimtab.declare import AllOf, AnyOf, Condition, Every, Metric, Policy, Scaled, ServingSpec
+from trimtab.evaluation import DAY_S, QUARTER_S, Comparison, get_evaluation
+from trimtab.kernel import NotFound
+from trimtab.loop.rollout import CONFIRM_S
+from trimtab.monitoring import FOUND, paired_power
+from trimtab.registry import list_versions
+from trimtab.store import Store
+
+COMPARED = ("log_loss", "rmse")
+VERSIONS_LOOKED_AT = 50
+
+
+def power_text(store: Store, model: str, serving: ServingSpec) -> str:
+    """Say what a rollout finds with a probability of .8; empty without a rule that compares losses.
+
+    How blocks of six hours differ is known from the newest version that was compared with a champion on its test span.
+    """
+    rule = serving.roll_back_if
+    conditions = [one for one in _conditions(rule) if _is_compared(one)] if rule is not None else []
+    if not conditions:
+        return ""
+    length_s = sum(stage.hold_s for stage in serving.rollout) + CONFIRM_S
+    known = _newest_comparison(store, model)
+    if known is None or known.blocks is None or not len(known.blocks):
+        return "how small a difference it finds is known once a version was compared with a champion"
+    scale, threshold = _scale(known), max(_threshold(one) for one in conditions)
+    if not scale:
+        return "neither model has any loss on the test span, so there is no difference to find"
+    power = paired_power(known.blocks, scale=scale, blocks=int(length_s // QUARTER_S), threshold=threshold)
+    within = f"within this rollout ({length_s / DAY_S:.3g} days, {power.rows_a_day:.0f} labelled rows a day)"
+    shaken = (
+        f"blocks of 6 hours differ by {_percent(power.spread)} of the loss, autocorrelation {power.autocorrelation:.1f}"
+    )
+    if power.found is None:
+        return f"{within} not even a challenger twice as bad is found with {_percent(FOUND)} ({shaken})"
+    worse = f"a challenger worse by {_percent(power.found)} is found with {_percent(FOUND)}"
+    return f"{within} {worse}, a smaller difference less often ({shaken})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _conditions(policy: Policy) -> Iterator[Condition]:
+    match policy:
+        case Condition():
+            yield policy
+        case AnyOf() | AllOf():
+            for term in policy.terms:
+                yield from _conditions(term)
+        case Every():
+            pass
+
+
+def _is_compared(condition: Condition) -> bool:
+    """Return whether a condition compares the losses of both versions on the same rows."""
+    sides = [side.metric if isinstance(side, Scaled) else side for side in (condition.left, condition.right)]
+    metrics = [side for side in sides if isinstance(side, Metric)]
+    return len(metrics) == 2 and all(one.name in COMPARED and one.slice_by is None for one in metrics)
+
+
+def _threshold(condition: Condition) -> float:
+    """Return by which share of the champion's loss the challenger must be worse before the rule asks for evidence."""
+    factor = condition.right.factor if isinstance(condition.right, Scaled) else 1.0
+    name = condition.left.name if isinstance(condition.left, Metric) else ""
+    return max(0.0, factor ** (2 if name == "rmse" else 1) - 1.0)
+
+
+def _newest_comparison(store: Store, model: str) -> Comparison | None:
+    try:
+        versions = list_versions(store, model, limit=VERSIONS_LOOKED_AT).items
+        evaluations = [one.evaluation_id for one in versions if one.evaluation_id is not None]
+        reports = (get_evaluation(store, id_).report.comparison for id_ in evaluations)
+        return next((one for one in reports if one is not None and one.blocks is not None), None)
+    except NotFound:
+        return None
+
+
+def _scale(comparison: Comparison) -> float:
+    """Return the size of the loss: log loss, or squared error."""
+    name, power = ("log_loss", 1) if comparison.task == "classification" else ("rmse", 2)
+    both = (comparison.metrics[name].champion, comparison.metrics[name].challenger)
+    known = [one**power for one in both if one is not None]
+    return sum(known) / len(known) if known else 0.0

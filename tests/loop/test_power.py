@@ -1,0 +1,68 @@
+"""A plan says what a rollout can find, from how the newest version differed from its champion."""
+
+from pathlib import Path
+
+import numpy as np
+from tests.loop.parcels import write_project
+from tests.registry.cases import ANN, CODE, registered
+
+from trimtab.declare import load_project
+from trimtab.evaluation import compare, evaluate, save_evaluation
+from trimtab.kernel import digest_of_bytes
+from trimtab.loop import make_plan
+from trimtab.store import Store
+
+ROLLOUT = 'slow.serve(rollout=tt.shadow("1d") >> tt.canary(10, each="1d") >> tt.full)'
+RULE = """
+slow.serve(rollout=tt.shadow("1d") >> tt.canary(5, 25, 50, each="12h") >> tt.full,
+           roll_back_if=tt.log_loss > tt.champion.log_loss * 1.03)
+"""
+DAYS, A_DAY = 14, 400
+
+
+def compared(store: Store, *, model: bytes = b"model", moments: bool = True) -> str:
+    """Save the evaluation of a challenger that is a little noisier than its champion; return its id."""
+    random = np.random.default_rng(0)
+    n = DAYS * A_DAY
+    logit = random.normal(-1, 1, n)
+    p, q = (1 / (1 + np.exp(-x)) for x in (logit, logit + random.normal(0, 0.5, n)))
+    y = random.random(n) < p
+    at = np.datetime64("2013-02-01") + np.arange(n) * np.timedelta64(86400 // A_DAY, "s")
+    both = {"task": "classification", "y": y, "resamples": 20, "moments": at if moments else None}
+    comparison = compare(champion=p, challenger=q, **both)  # type: ignore[arg-type]
+    found = evaluate(prediction=q, measured_at=store.clock.now(), **both)  # type: ignore[arg-type]
+    with store.change(ANN) as change:
+        return save_evaluation(
+            change, found, blobs=store.blobs, model_digest=digest_of_bytes(model),
+            dataset_digest=digest_of_bytes(b"rows"), code_digest=CODE, comparison=comparison,
+        ).id  # fmt: skip
+
+
+def planned(store: Store, folder: Path, rule: str = RULE) -> tuple[str, ...]:
+    project = load_project(write_project(folder / "parcels.py", **{ROLLOUT: rule}))
+    return make_plan(store, project).item("endpoint", "slow").lines
+
+
+def test_before_any_comparison_it_says_what_is_missing(sqlite_store: Store, tmp_path: Path) -> None:
+    _, rule, line = planned(sqlite_store, tmp_path)
+    assert rule == "rolls back if log loss above the champion's log loss times 1.03"
+    assert line == "how small a difference it finds is known once a version was compared with a champion"
+
+
+def test_after_one_it_says_how_much_worse_is_found(sqlite_store: Store, tmp_path: Path) -> None:
+    registered(sqlite_store, name="slow", evaluation_id=compared(sqlite_store))
+    line = planned(sqlite_store, tmp_path)[2]
+    assert line.startswith("within this rollout (5.5 days, 400 labelled rows a day) a challenger worse by ")
+    assert " % is found with 80 %, a smaller difference less often (blocks of 6 hours differ by " in line
+
+
+def test_a_comparison_without_moments_tells_nothing(sqlite_store: Store, tmp_path: Path) -> None:
+    registered(sqlite_store, name="slow", evaluation_id=compared(sqlite_store, moments=False))
+    assert planned(sqlite_store, tmp_path)[2].startswith("how small a difference it finds is known once")
+
+
+def test_a_rule_without_losses_has_no_such_line(sqlite_store: Store, tmp_path: Path) -> None:
+    lines = planned(
+        sqlite_store, tmp_path, RULE.replace("tt.log_loss > tt.champion.log_loss * 1.03", "tt.errors > 0.01")
+    )
+    assert len(lines) == 2
