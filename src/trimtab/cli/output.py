@@ -12,7 +12,6 @@ import click
 import msgspec
 
 from trimtab.cli.errors import coloured, plain
-from trimtab.cli.yaml import to_yaml
 
 FORMATS = ("table", "json", "yaml", "csv")
 _GAP = 3
@@ -48,7 +47,7 @@ def show_list(items: Sequence[Any], columns: Sequence[Column], *, form: str, emp
         case "json":
             click.echo(msgspec.json.format(msgspec.json.encode(items), indent=2).decode())
         case "yaml":
-            click.echo(to_yaml(msgspec.to_builtins(items)), nl=False)
+            click.echo(_yaml(items), nl=False)
         case "csv":
             click.echo(_csv(items, columns), nl=False)
         case _ if not items:
@@ -63,7 +62,7 @@ def show_one(item: Any, *, form: str, lines: Sequence[tuple[str, Any]] = ()) -> 
         case "json":
             click.echo(msgspec.json.format(msgspec.json.encode(item), indent=2).decode())
         case "yaml":
-            click.echo(to_yaml(msgspec.to_builtins(item)), nl=False)
+            click.echo(_yaml(item), nl=False)
         case "csv":
             rows = lines or list(msgspec.to_builtins(item).items())
             click.echo(_csv(rows, [Column("name", lambda r: r[0]), Column("value", lambda r: r[1])]), nl=False)
@@ -179,6 +178,12 @@ def _plain(value: Any) -> Any:
             return value
         case _:
             return text_of(value)
+
+
+def _yaml(value: Any) -> str:
+    from trimtab.cli.yaml import to_yaml  # PyYAML takes a moment to load, and few answers are YAML
+
+    return to_yaml(msgspec.to_builtins(value))
 
 
 def _flat(value: dict[str, Any], lead: str = "") -> Sequence[tuple[str, Any]]:

@@ -1,65 +1,37 @@
-"""Write plain values as YAML 1.2: what ``-o yaml`` prints. Read back by any YAML parser as the same values."""
+"""Write plain values as YAML: what ``-o yaml`` prints. Readers of YAML 1.1 and of 1.2 get the same values back."""
 
-import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import msgspec
+import yaml
 
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+ -]*[A-Za-z0-9_/@+-]|[A-Za-z_]")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
+# PyYAML quotes texts that YAML 1.1 takes for a number or a word ("0777", "1:30", "no"); these are the others' of 1.2.
+_NOT_A_TEXT = re.compile(
+    r"^([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)(e[-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-f]+|[yn]|~|[-+]?\.(inf|nan))$", re.IGNORECASE
+)
+_OTHER_BREAK = re.compile("[\r\x85\u2028\u2029\ufeff]")
+"""Some readers end a line at these: they are written as escapes."""
+_ANY_WIDTH = 1 << 30
+
+
+# libyaml writes the same text some ten times faster; not every build of PyYAML has it.
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Quotes every text that some reader would take for something else, and writes equal parts out."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def _text(dumper: Any, value: str) -> Any:
+    style = '"' if _OTHER_BREAK.search(value) else "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_implicit_resolver("!not-a-text", _NOT_A_TEXT, None)
+_Dumper.add_representer(str, _text)
 
 
 def to_yaml(value: Any) -> str:
     """Return a value made of mappings, lists, text, numbers, booleans and None as YAML text."""
-    return "\n".join(_lines(value)) + "\n"
-
-
-def _lines(value: Any) -> Iterator[str]:
-    match value:
-        case dict() if value:
-            for key, item in value.items():
-                yield from _entry(f"{_scalar(str(key))}:", item, indent="  ")
-        case list() | tuple() if value:
-            for item in value:
-                yield from _entry("-", item, indent="  ")
-        case _:
-            yield _scalar(value)
-
-
-def _entry(lead: str, item: Any, *, indent: str) -> Iterator[str]:
-    if not (isinstance(item, dict | list | tuple) and item):
-        yield f"{lead} {_scalar(item)}"
-        return
-    lines = list(_lines(item))
-    if lead == "-":
-        yield f"- {lines[0]}"
-        lines = lines[1:]
-    else:
-        yield lead
-    for line in lines:
-        yield indent + line
-
-
-def _scalar(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case float() if math.isnan(value):
-            return ".nan"
-        case float() if math.isinf(value):
-            return ".inf" if value > 0 else "-.inf"
-        case int() | float():
-            return repr(value)
-        case str() if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-            return value
-        case dict():
-            return "{}"
-        case list() | tuple():
-            return "[]"
-        case _:
-            # A JSON text is a YAML text.
-            return msgspec.json.encode(value).decode()
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_ANY_WIDTH)
+    return text.removesuffix("...\n")
