@@ -93,7 +93,20 @@ def test_status_tells_what_waits(at_seeded: Type) -> None:
     for says in ("slow: @1 90 %, @2 canary 10 %", "slow@3 waits for someone", "nightly ", "1 set aside"):
         assert says in typed.out
     assert typed.out.endswith('Next: trimtab approve slow@3 --because "..."\n')
-    assert json.loads(at_seeded("status", "-o", "json").out)["next"].startswith("trimtab approve")
+
+
+def test_status_is_data_too(at_seeded: Type) -> None:
+    found = json.loads(at_seeded("status", "-o", "json").out)
+    assert found["next"].startswith("trimtab approve slow@3")
+    assert found["server"] is None
+    assert found["models"] == [{"model": "slow", "versions": 3, "champion": 1, "waiting": 1}]
+    assert [(one["version"], one["approve_by"]) for one in found["waiting"]] == [("slow@3", None)]
+    assert [(one["endpoint"], one["champion"]) for one in found["endpoints"]] == [("slow", 1)]
+    assert found["sources"][0]["set_aside_rows"] == 1
+    assert [(one["pipeline"], one["status"], one["steps_done"]) for one in found["failed"]] == [
+        ("nightly", "failed", 1)
+    ]
+    assert yaml.safe_load(at_seeded("status", "-o", "yaml").out)["models"] == found["models"]
 
 
 def test_doctor_finds_everything_well(at_seeded: Type) -> None:

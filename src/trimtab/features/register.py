@@ -68,8 +68,8 @@ def get_view(store: Store, name: str, *, version: int | None = None) -> Register
         return _view_of(connection, row)
 
 
-def list_views(store: Store, *, after: str = "", limit: int = 100) -> Sequence[RegisteredView]:
-    """Return the newest version of each view, by name, beginning after a name."""
+def list_views(store: Store, *, after: str = "", limit: int | None = 100) -> Sequence[RegisteredView]:
+    """Return the newest version of each view, by name, beginning after a name; ``limit`` None: all of them."""
     newest = (
         select(features_views.c.name, func.max(features_views.c.version).label("version"))
         .where(features_views.c.name > after)

@@ -111,12 +111,19 @@ def open_turn_of(store: Store, model: str) -> Turn | None:
 _OPEN = select(table.c.turn).where(table.c.open_of == bindparam("model"))  # made once: it is asked at every tick
 
 
+def open_turns(store: Store) -> list[Turn]:
+    """Return every turn that has not ended, newest first."""
+    query = select(table.c.turn).where(table.c.open_of.is_not(None)).order_by(table.c.id.desc())
+    with store.read() as connection:
+        return [_turn(row.turn) for row in connection.execute(query)]
+
+
 def list_turns(
-    store: Store, model: str | None = None, *, limit: int = 50, before_id: str | None = None,
+    store: Store, model: str | None = None, *, limit: int | None = 50, before_id: str | None = None,
     since: datetime | None = None,
 ) -> list[Turn]:  # fmt: skip
-    """Return turns, newest first, at most ``limit``; ``before_id`` goes on from the last one of an earlier call."""
-    query = select(table.c.turn).order_by(table.c.id.desc()).limit(min(limit, MOST))
+    """Return turns, newest first, at most ``limit`` (None: all); ``before_id`` goes on from an earlier call's last."""
+    query = select(table.c.turn).order_by(table.c.id.desc()).limit(limit)
     if model is not None:
         query = query.where(table.c.model == model)
     if before_id is not None:

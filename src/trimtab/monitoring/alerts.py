@@ -27,10 +27,10 @@ def alerts(
     *,
     endpoint: str | None = None,
     states: Collection[str] = ("open", "acknowledged", "resolved"),
-    limit: int = 100,
+    limit: int | None = 100,
     before_id: str | None = None,
 ) -> list[Alert]:
-    """Return alerts, the newest first; ``states`` are those that are wanted."""
+    """Return alerts, the newest first; ``states`` are those that are wanted, ``limit`` None: all of them."""
     table = monitoring_alerts.c
     query = select(table.alert).where(table.state.in_(sorted(states))).order_by(table.id.desc()).limit(limit)
     if endpoint is not None:

@@ -19,7 +19,6 @@ from trimtab.store import Store
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OVER = timedelta(days=7)
 _QUANTILES = (("0.5", "p50_s"), ("0.95", "p95_s"), ("0.99", "p99_s"))
-_MOST_ALERTS = 1000
 Labels = Sequence[tuple[str, object]]
 
 
@@ -106,7 +105,7 @@ def _quality(metrics: Metrics, store: Store, endpoint: str, version: int, model:
 
 
 def _alerting(metrics: Metrics, store: Store) -> None:
-    standing = alerts(store, states=("open", "acknowledged"), limit=_MOST_ALERTS)
+    standing = alerts(store, states=("open", "acknowledged"), limit=None)
     counted: dict[tuple[str, str, str], int] = {}
     for alert in standing:
         place = (alert.endpoint, alert.kind, alert.severity)

@@ -1,7 +1,7 @@
 """Look runs and steps up."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -40,13 +40,19 @@ def list_pipeline_runs(
     *,
     pipeline: str | None = None,
     status: RunStatus | str | None = None,
-    limit: int = 50,
+    since: datetime | None = None,
+    limit: int | None = 50,
     before: str | None = None,
 ) -> list[PipelineRun]:
-    """Return runs, newest first, those older than the run ``before``; with their steps."""
+    """Return runs, newest first, with their steps: those older than the run ``before``, submitted ``since`` a time.
+
+    ``limit`` None: all of them.
+    """
     query = select(runs).order_by(runs.c.id.desc()).limit(limit)
     if pipeline is not None:
         query = query.where(runs.c.pipeline == pipeline)
+    if since is not None:
+        query = query.where(runs.c.submitted_at >= since.astimezone(UTC).isoformat())
     if before is not None:
         query = query.where(runs.c.id < before)
     if status is not None:

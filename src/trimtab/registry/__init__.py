@@ -37,12 +37,15 @@ from trimtab.registry.find import (
     ModelPage,
     VersionPage,
     aliases,
+    all_models,
+    all_versions,
     get_model,
     get_version,
     list_approvals,
     list_models,
     list_releases,
     list_versions,
+    waiting_versions,
 )
 from trimtab.registry.keys import ReleaseKeys, key_id, public_pem, read_public_key
 from trimtab.registry.records import (
@@ -72,8 +75,8 @@ __all__ = [
     "ModelArtifacts", "ModelMissing", "ModelPage", "NameNotUsable", "NotApproved", "NotRegistrable", "ReasonMissing",
     "Release", "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "Statement",
     "Status", "Version", "VersionApproved", "VersionMissing", "VersionPage", "VersionRef", "VersionRegistered",
-    "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "approval_state", "approve", "check_release",
-    "check_signature", "drop_alias", "get_model", "get_release", "get_version", "key_id", "list_approvals",
-    "list_models", "list_releases", "list_versions", "public_pem", "read_public_key", "register_version", "reject",
-    "release_for", "retire", "revoke_release", "routes", "set_alias",
+    "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "all_models", "all_versions", "approval_state",
+    "approve", "check_release", "check_signature", "drop_alias", "get_model", "get_release", "get_version", "key_id",
+    "list_approvals", "list_models", "list_releases", "list_versions", "public_pem", "read_public_key",
+    "register_version", "reject", "release_for", "retire", "revoke_release", "routes", "set_alias", "waiting_versions",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Find models, versions and what was decided about them."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -7,11 +8,13 @@ import msgspec
 from sqlalchemy import Connection, Row, func, select
 
 from trimtab.registry.errors import ModelMissing
-from trimtab.registry.records import Approval, Model, Version, VersionRef
+from trimtab.registry.records import CHAMPION, Approval, Model, Status, Version, VersionRef
 from trimtab.registry.rows import aliases_of, approvals_of, find_version, version_of
 from trimtab.registry.statement import Release
 from trimtab.registry.tables import registry_models, registry_releases, registry_versions
 from trimtab.store import Store
+
+_PAGE = 500
 
 
 class ModelPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +67,39 @@ def list_versions(store: Store, model: str, *, limit: int = 100, before: int | N
         get_model(store, model)
     items = tuple(version_of(row.status, row.record) for row in rows[:limit])
     return VersionPage(items=items, next=str(items[-1].number) if len(rows) > limit else None)
+
+
+def all_models(store: Store) -> Iterator[Model]:
+    """Yield every model, by name."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = list_models(store, limit=_PAGE, cursor=cursor)
+        yield from page.items
+        cursor = page.next
+
+
+def all_versions(store: Store, model: str) -> Iterator[Version]:
+    """Yield every version of a model, newest first, read as they are asked for. Raises ``ModelMissing``."""
+    before: int | None = None
+    while True:
+        page = list_versions(store, model, limit=_PAGE, before=before)
+        yield from page.items
+        if page.next is None:
+            return
+        before = int(page.next)
+
+
+def waiting_versions(store: Store, model: Model) -> list[Version]:
+    """Return the versions of a model that wait for a person's yes or no, newest first."""
+    table, champion = registry_versions.c, model.aliases.get(CHAMPION, 0)
+    query = (
+        select(table.status, table.record)
+        .where(table.model == model.name, table.number > champion, table.status == Status.CANDIDATE.value)
+        .order_by(table.number.desc())
+    )
+    with store.read() as connection:
+        found = [version_of(row.status, row.record) for row in connection.execute(query)]
+    return [version for version in found if version.waits_for_approval(champion=champion)]
 
 
 def list_approvals(store: Store, ref: VersionRef | Version | str) -> tuple[Approval, ...]:

@@ -179,6 +179,13 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
             verdict_passed=self.verdict_passed, other_than_author=self.other_than_author,
         )  # fmt: skip
 
+    def waits_for_approval(self, *, champion: int) -> bool:
+        """Say whether a person is asked for a yes or a no: a candidate that passed its gate, newer than the champion.
+
+        ``champion`` is the number of the version that answers, 0 without one.
+        """
+        return self.status is Status.CANDIDATE and self.verdict_passed is True and self.number > champion
+
     def may_be_approved(self, *, override: str = "") -> None:
         """Raise ``WrongStatus`` unless a candidate, and ``GateFailed`` unless its gate passed or is overridden."""
         self._must_be(Status.CANDIDATE, to="approved")

@@ -1,4 +1,4 @@
-"""Routes over what no room lists by itself: sources, and the ledger."""
+"""Routes over what no room lists by itself: how the project stands, sources, and the ledger."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,6 +8,7 @@ import msgspec
 
 from trimtab.data import Snapshot, list_sources
 from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query, parse_time, time_query
+from trimtab.server.standing import Standing, standing_of
 from trimtab.store import InclusionProof, Recorded, Signed, Store, VerificationKind, event_at, events, inclusion_proof
 from trimtab.store import verify as verify_ledger
 
@@ -56,8 +57,13 @@ def _things(store: Store) -> list[Route]:
     def sources(_call: Call) -> SourceList:
         return SourceList(list_sources(store))
 
+    def standing(_call: Call) -> Standing:
+        return standing_of(store)
+
     read = Permission.READ
     return [
+        Route(method="GET", path="/api/v1/status", permission=read, handler=standing, response=Standing,
+              summary="How the project stands, and what needs a person"),
         Route(method="GET", path="/api/v1/sources", permission=read, handler=sources, response=SourceList,
               summary="List sources, each with its newest snapshot"),
     ]  # fmt: skip

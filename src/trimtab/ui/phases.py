@@ -13,7 +13,7 @@ from trimtab.kernel import TrimtabError
 from trimtab.loop import Turn
 from trimtab.monitoring import alerts, lately, windows
 from trimtab.pipelines import PipelineRun, get_pipeline_run
-from trimtab.registry import Model, Status, Version, approval_state, get_version
+from trimtab.registry import CHAMPION, Model, Status, Version, approval_state, get_version
 from trimtab.serving import EndpointStatus, Routing
 from trimtab.store import Store
 from trimtab.ui.declared import Declared
@@ -132,7 +132,7 @@ def _registry(about: About) -> Phase | None:
     word, fact = version.status.value, version.ref
     if version.status is Status.CANDIDATE and version.verdict_passed is False:
         word, fact = "refused", f"{version.ref}, by its gate"
-    elif version.status is Status.CANDIDATE:
+    elif version.waits_for_approval(champion=about.model.aliases.get(CHAMPION, 0)):
         fact = f"{version.ref} waits for {version.approve_by or 'a yes'}"
     return Phase(
         name="Registry", tone=tone_of(word), word=word, fact=fact,
@@ -168,7 +168,7 @@ def _monitoring(about: About) -> Phase | None:
     through = f" to {week.until:%d %b}" if week.matures_s else ""
     nothing = "no label final yet" if week.matures_s else "no label known yet"
     fact = f"{(name or '').replace('_', ' ')} {value:.4g} over 7 d{through}" if value is not None else nothing
-    standing = alerts(about.store, endpoint=endpoint, states=("open", "acknowledged"))
+    standing = alerts(about.store, endpoint=endpoint, states=("open", "acknowledged"), limit=None)
     if standing:
         pages = sum(alert.severity == "page" for alert in standing)
         many, what = (pages, "alarm") if pages else (len(standing), "note")

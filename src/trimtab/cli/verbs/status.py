@@ -1,41 +1,24 @@
 """``trimtab status``: how things stand, and what to do next."""
 
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any
 
 import click
-import msgspec
 
 from trimtab.cli.looking import look, watch_option
 from trimtab.cli.nouns.serving import traffic
 from trimtab.cli.output import print_facts, show_one, text_option
 from trimtab.cli.session import Session, pass_session
-from trimtab.data import list_sources
-from trimtab.features import list_views
-from trimtab.loop import list_turns
-from trimtab.monitoring import alerts
-from trimtab.pipelines import RunStatus, list_pipeline_runs
-from trimtab.registry import Model, Status, Version, list_models, list_versions
-from trimtab.server import running_server
-from trimtab.serving import list_endpoints
-from trimtab.store import events
+from trimtab.server import Standing, running_server, standing_of
+
+LINES = 10
+"""Lines of one kind that the text shows; the JSON has all of them."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a project stands, each line in words. ``next`` is the most useful next command."""
+class Status(Standing, frozen=True, kw_only=True):
+    """How a project stands, where it is served, and the most useful next command."""
 
-    project: str
     server: str | None
-    sources: list[str]
-    views: list[str]
-    models: list[str]
-    waiting: list[str]
-    endpoints: list[str]
-    turns: list[str]
-    alerts: list[str]
-    running: list[str]
-    failed: list[str]
-    events: int
     next: str
 
 
@@ -45,81 +28,68 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 @pass_session
 def status(session: Session, watch: bool = False, every: float = 2.0, form: str = "text") -> None:
     """Say how things stand: data, models, endpoints, what waits for a person, what failed, and what to do next."""
-    look(lambda: _show(standing_of(session), form), watch=watch, every=every)
+    look(lambda: _show(status_of(session), form), watch=watch, every=every)
 
 
-def _show(standing: Standing, form: str) -> None:
-    if form != "text":
-        show_one(standing, form=form)
-        return
-    print_facts([line for line in _lines(standing) if line[1]])
-    click.echo(f"\nNext: {standing.next}")
-
-
-def standing_of(session: Session) -> Standing:
+def status_of(session: Session) -> Status:
     """Read how the project stands."""
-    store = session.store
-    models = list(list_models(store).items)
-    versions = {model.name: list(list_versions(store, model.name).items) for model in models}
-    waiting = [v for model in models for v in versions[model.name] if _waits(v, model)]
-    endpoints = list_endpoints(store)
-    since = store.clock.now() - timedelta(days=1)
-    failed = [r for r in list_pipeline_runs(store, status=RunStatus.FAILED, limit=10) if r.submitted_at > since]
-    running = [
-        run for status in (RunStatus.RUNNING, RunStatus.QUEUED) for run in list_pipeline_runs(store, status=status)
-    ]
-    turning = [turn for turn in list_turns(store, limit=100) if turn.state.is_open]
-    alarms = alerts(store, states=("open",), limit=10)
+    found = standing_of(session.store)
     server = running_server(session.settings)
-    newest = events(store, limit=1, order="newest")
-    sources = list_sources(store)
-    return Standing(
-        project=session.settings.project,
-        server=server.url if server else None,
-        sources=[f"{s.source}: {s.rows:,} rows, {s.set_aside_rows:,} set aside".replace(",", " ", 1) for s in sources],
-        views=[f"{v.name}@{v.version}: {len(v.columns)} columns" for v in list_views(store)],
-        models=[_model(model, versions[model.name]) for model in models],
-        waiting=[f"{v.ref} waits for {v.approve_by or 'someone'} to approve it" for v in waiting],
-        endpoints=[f"{e.routing.endpoint}: {traffic(e.routing)}" for e in endpoints],
-        turns=[
-            f"{t.ref or t.model} {t.state.value} since {t.since:%Y-%m-%d %H:%M}: {t.moves[-1].text}" for t in turning
-        ],
-        alerts=[f"{a.severity} since {a.raised_at:%Y-%m-%d %H:%M}: {a.title}" for a in alarms],
-        running=[f"{run.pipeline} {run.id}" for run in running],
-        failed=[f"{run.pipeline} {run.id}" for run in failed],
-        events=newest[0].position + 1 if newest else 0,
-        next=_next(session, sources=bool(sources), waiting=waiting, serving=bool(endpoints), server=server is not None),
+    values = {name: getattr(found, name) for name in found.__struct_fields__}
+    return Status(
+        **values, server=server.url if server else None, next=_next(session, found, served=server is not None)
     )
 
 
-def _waits(version: Version, model: Model) -> bool:
-    """Say whether a candidate passed its gate and is newer than what answers."""
-    newer = version.number > model.aliases.get("champion", 0)
-    return version.status is Status.CANDIDATE and bool(version.verdict_passed) and newer
+def _show(found: Status, form: str) -> None:
+    if form != "text":
+        show_one(found, form=form)
+        return
+    print_facts([line for line in _lines(found) if line[1]])
+    click.echo(f"\nNext: {found.next}")
 
 
-def _model(model: Model, versions: list[Version]) -> str:
-    champion = f"@{model.aliases['champion']}" if "champion" in model.aliases else "none"
-    count = "1 version" if model.versions == 1 else f"{model.versions} versions"
-    return f"{model.name}: {count}, champion {champion}, newest {versions[0].ref if versions else 'none'}"
-
-
-def _next(session: Session, *, sources: bool, waiting: list[Version], serving: bool, server: bool) -> str:
-    if waiting:
-        return f'trimtab approve {waiting[0].ref} --because "..."'
-    if not sources:
+def _next(session: Session, found: Standing, *, served: bool) -> str:
+    if found.waiting:
+        return f'trimtab approve {found.waiting[0].version} --because "..."'
+    if not found.sources:
         return "trimtab plan" if session.project_file(None).is_file() else "trimtab init"
-    if not serving:
+    if not found.endpoints:
         return "trimtab plan"
-    return "trimtab get decisions" if server else "trimtab up"
+    return "trimtab get decisions" if served else "trimtab up"
 
 
-def _lines(standing: Standing) -> list[tuple[str, Any]]:
+def _lines(found: Status) -> list[tuple[str, Any]]:
     return [
-        ("server", standing.server or "not running"), ("data", "\n".join(standing.sources)),
-        ("features", "\n".join(standing.views)), ("models", "\n".join(standing.models)),
-        ("endpoints", "\n".join(standing.endpoints)), ("loop", "\n".join(standing.turns)),
-        ("alerts", "\n".join(standing.alerts)), ("waiting", "\n".join(standing.waiting)),
-        ("running", "\n".join(standing.running)), ("failed", "\n".join(standing.failed)),
-        ("ledger", f"{standing.events} events"),
+        ("server", found.server or "not running"),
+        ("data", _first([f"{s.source}: {_many(s.rows)} rows, {_many(s.set_aside_rows)} set aside"
+                         for s in found.sources])),
+        ("features", _first([f"{v.view}@{v.version}: {v.columns} columns" for v in found.views])),
+        ("models", _first([_model(m.model, m.versions, m.champion) for m in found.models])),
+        ("endpoints", _first([f"{routing.endpoint}: {traffic(routing)}" for routing in found.endpoints])),
+        ("loop", _first([f"{t.version or t.model} {t.state.value} since {t.since:%Y-%m-%d %H:%M}: {t.text}"
+                         for t in found.turns])),
+        ("alerts", _first([f"{a.severity}, {a.state}, since {a.raised_at:%Y-%m-%d %H:%M}: {a.title}"
+                           for a in found.alerts])),
+        ("waiting", _first([f"{v.version} waits for {v.approve_by or 'someone'} to approve it"
+                            for v in found.waiting])),
+        ("running", _first([f"{run.pipeline} {run.run}" for run in found.running])),
+        ("failed", _first([f"{run.pipeline} {run.run}" for run in found.failed])),
+        ("ledger", f"{_many(found.events)} events"),
     ]  # fmt: skip
+
+
+def _first(lines: Sequence[str]) -> str:
+    """Return the first lines of one kind, and how many more there are."""
+    left = len(lines) - LINES
+    more = [f"and {left} more: trimtab status -o json"] if left > 0 else []
+    return "\n".join([*lines[:LINES], *more])
+
+
+def _model(name: str, versions: int, champion: int | None) -> str:
+    count = "1 version" if versions == 1 else f"{_many(versions)} versions"
+    return f"{name}: {count}, champion {f'@{champion}' if champion else 'none'}"
+
+
+def _many(count: int) -> str:
+    return f"{count:,}".replace(",", " ")

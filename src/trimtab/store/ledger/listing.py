@@ -61,7 +61,40 @@ def events(
         )
     store.sequence()
     column = ledger_events.c
-    query = select(column.position, column.body)
+    query = _matching(select(column.position, column.body), type, actor, subject, since, until)
+    if after is not None:
+        query = query.where(column.position > after if order == "oldest" else column.position < after)
+    query = query.order_by(column.position if order == "oldest" else column.position.desc()).limit(limit)
+    with store.read() as connection:
+        return [_recorded(position, body) for position, body in connection.execute(query)]
+
+
+def event_times(
+    store: "Store",
+    *,
+    since: datetime,
+    type: str | Sequence[str] | None = None,
+    actor: str | None = None,
+    subject: Subject | tuple[str, str] | None = None,
+    until: datetime | None = None,
+) -> list[tuple[datetime, str]]:
+    """Return the time and the type of every event that ``events`` would list, the oldest first, without a limit."""
+    store.sequence()
+    column = ledger_events.c
+    query = _matching(select(column.at, column.type), type, actor, subject, since, until).order_by(column.position)
+    with store.read() as connection:
+        return [(datetime.fromisoformat(at), name) for at, name in connection.execute(query)]
+
+
+def _matching(
+    query: Select[Any],
+    type: str | Sequence[str] | None,
+    actor: str | None,
+    subject: Subject | tuple[str, str] | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> Select[Any]:
+    column = ledger_events.c
     if type:
         query = _of_type(query, [type] if isinstance(type, str) else type)
     if actor is not None:
@@ -75,11 +108,7 @@ def events(
         about = ledger_subjects.c
         query = query.join(ledger_subjects, about.position == column.position)
         query = query.where(about.kind == kind, about.id == id_)
-    if after is not None:
-        query = query.where(column.position > after if order == "oldest" else column.position < after)
-    query = query.order_by(column.position if order == "oldest" else column.position.desc()).limit(limit)
-    with store.read() as connection:
-        return [_recorded(position, body) for position, body in connection.execute(query)]
+    return query
 
 
 def event_at(store: "Store", position: int) -> Recorded:

@@ -13,7 +13,7 @@ from trimtab.ui.forms import form_of, reason_in
 from trimtab.ui.render import see_other
 from trimtab.ui.screen import Desk, done_at
 
-SHOWN_AT_MOST = 20
+OPEN_SHOWN = 20
 RESOLVED_SHOWN = 5
 HOURS = {"1 hour": 1, "8 hours": 8, "1 day": 24, "1 week": 168}
 
@@ -28,10 +28,15 @@ class AlarmLine(msgspec.Struct, frozen=True):
 
 
 class Alarms(msgspec.Struct, frozen=True):
-    """What is wrong at an endpoint now, what was lately, and what is kept quiet."""
+    """What is wrong at an endpoint now, what was lately, and what is kept quiet.
+
+    ``open`` are the first of ``standing`` alarms; ``resolved_more``: there are others before those that are shown.
+    """
 
     open: tuple[AlarmLine, ...]
+    standing: int
     resolved: tuple[AlarmLine, ...]
+    resolved_more: bool
     silences: tuple[SilenceRecord, ...]
 
 
@@ -67,15 +72,17 @@ def alarms_of(store: Store, endpoint: str) -> Alarms:
     """Return the alarms of an endpoint, those that page first."""
     now = store.clock.now()
     standing = [line_of(alert, store) for alert in open_alarms(store, endpoint)]
-    over = alerts(store, endpoint=endpoint, states=("resolved",), limit=RESOLVED_SHOWN)
+    over = alerts(store, endpoint=endpoint, states=("resolved",), limit=RESOLVED_SHOWN + 1)
     return Alarms(
-        tuple(standing), tuple(line_of(alert, store) for alert in over), tuple(silences(store, endpoint, at=now))
-    )
+        open=tuple(standing[:OPEN_SHOWN]), standing=len(standing),
+        resolved=tuple(line_of(alert, store) for alert in over[:RESOLVED_SHOWN]),
+        resolved_more=len(over) > RESOLVED_SHOWN, silences=tuple(silences(store, endpoint, at=now)),
+    )  # fmt: skip
 
 
-def open_alarms(store: Store, endpoint: str | None = None) -> list[Alert]:
-    """Return what is wrong now, those that page first, each kind the newest first."""
-    found = alerts(store, endpoint=endpoint, states=("open", "acknowledged"), limit=SHOWN_AT_MOST)
+def open_alarms(store: Store, endpoint: str) -> list[Alert]:
+    """Return all that is wrong at an endpoint now, those that page first, each kind the newest first."""
+    found = alerts(store, endpoint=endpoint, states=("open", "acknowledged"), limit=None)
     return sorted(found, key=lambda alert: (alert.severity != "page", alert.state != "open"))
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from threading import Lock
+from typing import Any
 
 import msgspec
 
 from trimtab.kernel import Body, Call, Invalid, Route, parse_time
-from trimtab.store import Recorded, Store, Verification, event_at, events, verify
+from trimtab.store import Recorded, Store, Verification, event_at, event_times, events, verify
 from trimtab.ui.draw import time_strip
 from trimtab.ui.links import Linked, link_of
 from trimtab.ui.screen import Desk, shown_at
@@ -54,14 +55,12 @@ def routes(desk: Desk) -> list[Route]:
         verification, verified_at = verified.look(size, asked="verify" in call.query)
         now = store.clock.now()
         # The strip shows what the list shows, but for the page of it.
-        recent = _find(
-            store, {**call.query, "after": "", "since": "", "until": ""}, since=now - timedelta(hours=24), limit=5000
-        )
+        recent = [at for at, _ in event_times(store, since=now - timedelta(hours=24), **_narrowed(call.query))]
         return desk.pages.page(
-            call, "audit.html", at=AT, lines=[_line(event) for event in found[:EVENTS_A_PAGE]], size=size,
+            call, "audit.html", at=AT, lines=[line_of_event(event) for event in found[:EVENTS_A_PAGE]], size=size,
             verification=verification, verified_at=verified_at, more=len(found) > EVENTS_A_PAGE,
             query_values=dict(call.query), origin=store.origin,
-            strip=time_strip([e.at for e in recent], bad=[], start=now - timedelta(hours=24), end=now, slices=48,
+            strip=time_strip(recent, bad=[], start=now - timedelta(hours=24), end=now, slices=48,
                              noun="events"),
         )  # fmt: skip
 
@@ -74,7 +73,7 @@ def routes(desk: Desk) -> list[Route]:
             )  # fmt: skip
         found = event_at(store, int(position))
         return desk.pages.page(
-            call, "event.html", at=AT, line=_line(found), event=found, data=msgspec.to_builtins(found.data),
+            call, "event.html", at=AT, line=line_of_event(found), event=found, data=msgspec.to_builtins(found.data),
             size=desk.rooms.events(),
         )  # fmt: skip
 
@@ -84,27 +83,27 @@ def routes(desk: Desk) -> list[Route]:
     ]
 
 
-def _find(
-    store: Store, query: Mapping[str, str], *, since: datetime | None = None, limit: int = EVENTS_A_PAGE + 1
-) -> list[Recorded]:
-    kind, _, id_ = query.get("about", "").partition(":")
+def _find(store: Store, query: Mapping[str, str]) -> list[Recorded]:
     after = query.get("after", "")
     return events(
-        store,
-        type=query.get("type") or None,
-        actor=query.get("actor") or None,
-        subject=(kind, id_) if kind and id_ else None,
-        since=since or _time(query, "since"),
-        until=_time(query, "until"),
-        after=int(after) if after.isdecimal() and len(after) < 16 else None,
-        limit=limit,
-        order="newest",
-    )
+        store, since=_time(query, "since"), until=_time(query, "until"),
+        after=int(after) if after.isdecimal() and len(after) < 16 else None, limit=EVENTS_A_PAGE + 1, order="newest",
+        **_narrowed(query),
+    )  # fmt: skip
+
+
+def _narrowed(query: Mapping[str, str]) -> dict[str, Any]:
+    kind, _, id_ = query.get("about", "").partition(":")
+    return {
+        "type": query.get("type") or None, "actor": query.get("actor") or None,
+        "subject": (kind, id_) if kind and id_ else None,
+    }  # fmt: skip
 
 
 def _time(query: Mapping[str, str], name: str) -> datetime | None:
     return parse_time(query[name], where=f"query {name}") if query.get(name) else None
 
 
-def _line(event: Recorded) -> EventLine:
+def line_of_event(event: Recorded) -> EventLine:
+    """Return an event as a row."""
     return EventLine(event, tuple(link_of(subject) for subject in event.subjects))

@@ -1,29 +1,37 @@
 """``/ui``: what needs a person, and the last 24 hours."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
 from trimtab.data import list_sources
 from trimtab.features import list_views
 from trimtab.kernel import Body, Call, Route
-from trimtab.loop import Turn, TurnState, list_turns, open_turn_of
-from trimtab.pipelines import PipelineRun, list_pipeline_runs
-from trimtab.registry import Status, Version, list_models, list_versions
+from trimtab.loop import Turn
+from trimtab.pipelines import list_pipeline_runs
+from trimtab.registry import all_models
+from trimtab.server import Needs, needs_of
 from trimtab.serving import list_endpoints
-from trimtab.store import Store, events
-from trimtab.ui.draw import time_strip
-from trimtab.ui.links import link_of
+from trimtab.store import Store, event_times, events
+from trimtab.ui.draw import Strip, time_strip
+from trimtab.ui.render import number
 from trimtab.ui.screen import Desk, shown_at
-from trimtab.ui.screens.alarms import HOURS, line_of, open_alarms
-from trimtab.ui.screens.audit import EventLine
+from trimtab.ui.screens.alarms import HOURS, line_of
+from trimtab.ui.screens.audit import line_of_event
 from trimtab.ui.screens.endpoints import EndpointLine, traffic_of
 from trimtab.ui.screens.loop import steps_of_turn
 from trimtab.ui.stages import Step
 
 AT = "/ui"
 DAY = timedelta(hours=24)
-WAITING_AT_MOST = 5
+WAITING_SHOWN = 5
+ALARMS_SHOWN = 20
+NEEDS_SHOWN = 20
+TURNS_SHOWN = 5
+ENDPOINTS_SHOWN = 20
+RUNS_SHOWN = 6
+EVENTS_SHOWN = 12
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -48,51 +56,37 @@ def routes(desk: Desk) -> list[Route]:
     store = desk.rooms.store
 
     def home(call: Call) -> Body:
-        now = store.clock.now()
-        runs = list_pipeline_runs(store, limit=50)
-        models = list_models(store).items
-        versions = {model.name: list_versions(store, model.name).items for model in models}
+        now, needs = store.clock.now(), needs_of(store)
         known = {status.endpoint: status for status in desk.rooms.gateway.status()}
         endpoints = [
             EndpointLine(endpoint, traffic_of(endpoint.routing), known.get(endpoint.routing.endpoint))
             for endpoint in list_endpoints(store)
         ]
-        open_turns = [turn for model in models if (turn := open_turn_of(store, model.name)) is not None]
-        waiting = [
-            version for model in models
-            for version in _waiting(store, versions[model.name], champion=model.aliases.get("champion", 0))
-        ]  # fmt: skip
-        needs = [*_endpoint_needs(endpoints, open_turns), *_run_needs(desk, runs)]
-        sources, alarms = list_sources(store), open_alarms(store)
-        # What the monitors found of the data is an alarm already, and says more.
-        told = any(alarm.kind == "quality" for alarm in alarms)
-        needs += [
-            Need(
-                "warn", "set aside", f"{s.set_aside_rows} of {s.source}'s rows broke their contract",
-                f"/ui/data/{s.source}#aside", "Look",
-            )
-            for s in sources if s.set_aside_rows and not told
-        ]  # fmt: skip
-        recent = events(store, since=now - DAY, limit=5000, order="newest")
-        strip = time_strip(
-            [event.at for event in recent], bad=[event.at for event in recent if event.type.endswith("-failed")],
-            start=now - DAY, end=now, slices=96, noun="events",
-        )  # fmt: skip
-        latest = events(store, limit=12, order="newest")
+        others = [*_endpoint_needs(endpoints, needs.turns), *_run_needs(needs), *_data_needs(needs)]
         return desk.pages.page(
-            call, "home.html", at=AT, needs=needs, strip=strip, endpoints=endpoints, runs=runs[:6], models=models,
-            waiting=[(version, _waits_for(version)) for version in waiting[:WAITING_AT_MOST]],
-            alarms=[line_of(alert, store) for alert in alarms], hours=tuple(HOURS),
-            waiting_more=max(0, len(waiting) - WAITING_AT_MOST),
-            turns=[OpenTurn(turn, steps_of_turn(store, turn)) for turn in open_turns],
-            sources=sources, views=list_views(store), size=desk.rooms.events(),
-            events=[EventLine(event, tuple(link_of(subject) for subject in event.subjects)) for event in latest],
+            call, "home.html", at=AT, needs=needs, waiting=needs.waiting[:WAITING_SHOWN],
+            alarms=[line_of(alert, store) for alert in needs.alerts[:ALARMS_SHOWN]], hours=tuple(HOURS),
+            others=others, others_shown=others[:NEEDS_SHOWN],
+            turns=[OpenTurn(turn, steps_of_turn(store, turn)) for turn in needs.turns[:TURNS_SHOWN]],
+            endpoints=endpoints, endpoints_shown=endpoints[:ENDPOINTS_SHOWN],
+            runs=list_pipeline_runs(store, limit=RUNS_SHOWN), models=sum(1 for _ in all_models(store)),
+            sources=len(list_sources(store)), views=len(list_views(store, limit=None)), size=desk.rooms.events(),
+            strip=_last_day(store, now),
+            events=[line_of_event(event) for event in events(store, limit=EVENTS_SHOWN, order="newest")],
         )  # fmt: skip
 
     return [shown_at(AT, home, about="What needs a person, and the last 24 hours")]
 
 
-def _endpoint_needs(lines: list[EndpointLine], open_turns: list[Turn]) -> list[Need]:
+def _last_day(store: Store, now: datetime) -> Strip:
+    happened = event_times(store, since=now - DAY)
+    return time_strip(
+        [at for at, _ in happened], bad=[at for at, type_ in happened if type_.endswith("-failed")],
+        start=now - DAY, end=now, slices=96, noun="events",
+    )  # fmt: skip
+
+
+def _endpoint_needs(lines: Sequence[EndpointLine], open_turns: Sequence[Turn]) -> list[Need]:
     """Return what is wrong with the endpoints, and canaries and shadows that no turn of the loop leads."""
     led = {turn.model for turn in open_turns if turn.state.rolls_out}
     needs = []
@@ -101,8 +95,8 @@ def _endpoint_needs(lines: list[EndpointLine], open_turns: list[Turn]) -> list[N
         href = f"/ui/endpoints/{routing.endpoint}"
         if line.status is not None and not line.status.ready:
             needs.append(Need("bad", "not ready", f"endpoint {routing.endpoint} does not answer", href, "Look"))
-        elif line.status is not None and line.status.problems:
-            needs.append(Need("warn", "not as routed", line.status.problems[0], href, "Look"))
+        elif line.status is not None:
+            needs += [Need("warn", "not as routed", problem, href, "Look") for problem in line.status.problems]
         if routing.model in led:
             continue
         needs += [
@@ -122,31 +116,23 @@ def _endpoint_needs(lines: list[EndpointLine], open_turns: list[Turn]) -> list[N
     return needs
 
 
-def _run_needs(desk: Desk, runs: list[PipelineRun]) -> list[Need]:
-    since = desk.rooms.store.clock.now() - DAY
-    needs = []
-    for run in runs:
-        href = f"/ui/pipelines/{run.id}"
-        if run.status.value == "failed" and run.submitted_at > since:
-            wrong = next((step.error.what for step in run.steps if step.error), "a step failed")
-            needs.append(Need("bad", "failed", f"{run.pipeline}: {wrong}", href, "Look"))
-        elif not run.status.is_final:
-            done = sum(step.status.is_final for step in run.steps)
-            needs.append(
-                Need("go", run.status.value, f"{run.pipeline}: {done} of {len(run.steps)} steps", href, "Watch")
-            )
-    return needs
+def _run_needs(needs: Needs) -> list[Need]:
+    found = []
+    for run in needs.failed:
+        wrong = next((step.error.what for step in run.steps if step.error), "a step failed")
+        found.append(Need("bad", "failed", f"{run.pipeline}: {wrong}", f"/ui/pipelines/{run.id}", "Look"))
+    for run in needs.running:
+        done = f"{sum(step.status.is_final for step in run.steps)} of {len(run.steps)} steps"
+        found.append(Need("go", run.status.value, f"{run.pipeline}: {done}", f"/ui/pipelines/{run.id}", "Watch"))
+    return found
 
 
-def _waiting(store: Store, versions: tuple[Version, ...], *, champion: int) -> list[Version]:
-    """Return the candidates that are newer than what answers, the newest first, without those that a turn refused."""
-    found = [v for v in versions if v.status is Status.CANDIDATE and v.number > champion]
-    if not any(v.verdict_passed is False for v in found):
-        return found
-    over = {turn.version for turn in list_turns(store, found[0].model) if turn.state is TurnState.REFUSED}
-    return [v for v in found if v.number not in over]
-
-
-def _waits_for(version: Version) -> str:
-    gate = "passed its gate" if version.verdict_passed else "did not pass its gate"
-    return f"{gate}, and waits for {version.approve_by or 'someone'} to say yes or no"
+def _data_needs(needs: Needs) -> list[Need]:
+    # What the monitors found of the data is an alarm already, and says more.
+    if any(alert.kind == "quality" for alert in needs.alerts):
+        return []
+    return [
+        Need("warn", "set aside", f"{number(s.set_aside_rows)} of {s.source}'s rows broke their contract",
+             f"/ui/data/{s.source}#aside", "Look")
+        for s in needs.aside
+    ]  # fmt: skip

@@ -8,7 +8,7 @@ import msgspec
 from trimtab.kernel import Body, Call, NotFound, Route
 from trimtab.loop import Turn, TurnState, get_turn, list_turns, stages_of
 from trimtab.monitoring import mature_until, performance
-from trimtab.registry import Model, Version, get_model, list_models, list_versions
+from trimtab.registry import CHAMPION, Model, Version, get_model, list_models, list_versions
 from trimtab.serving import Routing, list_endpoints
 from trimtab.store import Store
 from trimtab.ui.declared import again_when, declared_model
@@ -108,9 +108,9 @@ def _back(about: About) -> str:
 def _waiting(about: About, turn: Turn | None) -> Version | None:
     """Return the version that a person has to decide about."""
     version = about.newest
-    if turn is None or version is None or version.status.value != "candidate":
+    if turn is None or version is None or version.number != turn.version:
         return None
-    return version if version.number == turn.version else None
+    return version if version.waits_for_approval(champion=about.model.aliases.get(CHAMPION, 0)) else None
 
 
 def _line(turn: Turn, now: datetime) -> TurnLine:
