@@ -3,8 +3,9 @@
 import csv
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from shutil import get_terminal_size
 from typing import Any, NamedTuple
 
@@ -17,14 +18,33 @@ FORMATS = ("table", "json", "yaml", "csv")
 _GAP = 3
 """What stands between two columns."""
 _ANY_WIDTH = 100_000
+_BRIEF = 19
+"""Enough of a digest to tell it from its neighbours."""
 
 
 class Column(NamedTuple):
-    """One column of a table: its heading, and how its text comes from a record. Numbers stand at the right."""
+    """One column of a table: its heading, and how its text comes from a record. Numbers stand at the right.
+
+    ``name`` is its name in CSV, by default the heading in small letters. ``brief``: a table shows the beginning of it.
+    """
 
     heading: str
     value: Callable[[Any], Any]
     number: bool = False
+    name: str = ""
+    brief: bool = False
+
+
+def columns_of(items: Sequence[Any], values: Callable[[Any], Mapping[str, Any]], lead: str) -> list[Column]:
+    """Return a column for each name that any record has a value for: ``metrics.auc``, ``metrics.loss``, ..."""
+    names = sorted({name for item in items for name in values(item)})
+    return [
+        Column(f"{lead}.{name}", partial(_value_of, values, name), name=f"{lead}.{name}") for name in names
+    ]  # fmt: skip
+
+
+def _value_of(values: Callable[[Any], Mapping[str, Any]], name: str, item: Any) -> Any:
+    return values(item).get(name)
 
 
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,15 +61,25 @@ def text_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)  # fmt: skip
 
 
-def show_list(items: Sequence[Any], columns: Sequence[Column], *, form: str, empty: str = "Nothing yet.") -> None:
-    """Print records: chosen columns as a table or CSV, everything as JSON or YAML. ``empty`` says how to get some."""
+def show_list(
+    items: Sequence[Any],
+    columns: Sequence[Column],
+    *,
+    form: str,
+    empty: str = "Nothing yet.",
+    csv_columns: Sequence[Column] = (),
+) -> None:
+    """Print records: chosen columns as a table or CSV, everything as JSON or YAML. ``empty`` says how to get some.
+
+    ``csv_columns`` are those of the CSV, where they are not those of the table.
+    """
     match form:
         case "json":
             click.echo(msgspec.json.format(msgspec.json.encode(items), indent=2).decode())
         case "yaml":
             click.echo(_yaml(items), nl=False)
         case "csv":
-            click.echo(_csv(items, columns), nl=False)
+            click.echo(_csv(items, csv_columns or columns), nl=False)
         case _ if not items:
             click.echo(empty)
         case _:
@@ -64,7 +94,7 @@ def show_one(item: Any, *, form: str, lines: Sequence[tuple[str, Any]] = ()) -> 
         case "yaml":
             click.echo(_yaml(item), nl=False)
         case "csv":
-            rows = lines or list(msgspec.to_builtins(item).items())
+            rows = list(_leaves(msgspec.to_builtins(item)))
             click.echo(_csv(rows, [Column("name", lambda r: r[0]), Column("value", lambda r: r[1])]), nl=False)
         case _:
             print_facts(lines or list(_flat(msgspec.to_builtins(item))))
@@ -80,7 +110,7 @@ def print_facts(lines: Sequence[tuple[str, Any]]) -> None:
 
 
 def print_table(items: Sequence[Any], columns: Sequence[Column]) -> None:
-    rows = [[" ".join(text_of(column.value(item)).splitlines()) for column in columns] for item in items]
+    rows = [[" ".join(_cell(column, item).splitlines()) for column in columns] for item in items]
     if not sys.stdout.isatty():
         # A file or a pipe has no width: lines stay whole, so that they can be cut and searched.
         click.echo("\n".join(line.rstrip() for line in _drawn(rows, columns, None).splitlines()))
@@ -93,6 +123,16 @@ def print_table(items: Sequence[Any], columns: Sequence[Column]) -> None:
     for row in rows:
         print_facts([(column.heading.lower(), text) for column, text in zip(columns, row, strict=True)])
         click.echo()
+
+
+def _cell(column: Column, item: Any) -> str:
+    text = text_of(column.value(item))
+    return f"{text[:_BRIEF]}…" if column.brief and len(text) > _BRIEF else text
+
+
+def say_left_out(shown: str, more: str) -> None:
+    """Say on standard error what a listing leaves out: what reads standard output as data must not meet it."""
+    click.echo(f"{shown}; {more}", err=True)
 
 
 def _drawn(rows: Sequence[Sequence[str]], columns: Sequence[Column], widths: Sequence[int] | None) -> str:
@@ -162,22 +202,36 @@ def text_of(value: Any) -> str:
 def _csv(items: Sequence[Any], columns: Sequence[Column]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.heading.lower().replace(" ", "_") for column in columns])
+    writer.writerow([column.name or column.heading.lower().replace(" ", "_") for column in columns])
     for item in items:
         writer.writerow([_plain(column.value(item)) for column in columns])
     return text.getvalue()
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as CSV holds it: whole, numbers to the last digit, what has parts as JSON."""
     match value:
         case None:
             return ""
+        case bool():
+            return "true" if value else "false"
         case datetime():
             return value.isoformat()
+        case Mapping() | list() | tuple():
+            return msgspec.json.encode(value).decode()
         case int() | float() | str():
             return value
         case _:
-            return text_of(value)
+            return str(value)
+
+
+def _leaves(value: Any, lead: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of a record with the path to it: ``metrics.auc.value``."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    if not isinstance(value, dict | list | tuple) or not value:
+        yield lead, value
+    for name, part in parts:
+        yield from _leaves(part, f"{lead}.{name}" if lead else str(name))
 
 
 def _yaml(value: Any) -> str:
@@ -191,7 +245,7 @@ def _flat(value: dict[str, Any], lead: str = "") -> Sequence[tuple[str, Any]]:
     for name, item in value.items():
         if isinstance(item, dict) and item:
             found += _flat(item, f"{lead}{name}.")
-        elif isinstance(item, list) and any(isinstance(part, dict) for part in item):
+        elif isinstance(item, list | tuple) and any(isinstance(part, dict) for part in item):
             found.append((f"{lead}{name}", f"{len(item)} items"))
         else:
             found.append((f"{lead}{name}", item))

@@ -41,7 +41,7 @@ _VIEWS = Noun(
         Column("VIEW", lambda v: v.name), Column("VERSION", lambda v: v.version, number=True),
         Column("OF", lambda v: v.of), Column("COLUMNS", lambda v: len(v.columns), number=True),
         Column("OWNER", lambda v: v.owner or None), Column("ONLINE UP TO", lambda v: v.materialised_at),
-        Column("DIGEST", lambda v: v.digest[:19]),
+        Column("DIGEST", lambda v: v.digest, brief=True),
     ],
     empty="No feature view yet. Declare one and apply it:\n  trimtab init\n  trimtab apply",
     facts=_facts,

@@ -14,6 +14,13 @@ from trimtab.store import event_at, events
 def _events(session: Session, asked: Asked) -> Any:
     if asked.name.isdigit():
         return event_at(session.store, int(asked.name))
+    if asked.name and asked.type:
+        raise Invalid(
+            f"events of two types are asked for: {asked.name[:80]} and {asked.type[:80]}",
+            where="trimtab get events, option --type",
+            why="The word after the noun is a type too.",
+            next=f"trimtab get events --type {asked.type[:80]}",
+        )
     subject = None
     if asked.subject:
         kind, colon, id_ = asked.subject.partition(":")
@@ -50,10 +57,11 @@ def _tokens(session: Session, asked: Asked) -> Any:
 NOUNS = {
     "events": Noun(
         find=_events,
+        takes=frozenset({"type", "actor", "subject", "since", "until"}),
         columns=[
             Column("POSITION", lambda e: e.position, number=True), Column("AT", lambda e: e.at),
             Column("ACTOR", lambda e: e.actor.id), Column("TYPE", lambda e: e.type),
-            Column("ABOUT", lambda e: ", ".join(f"{s.kind} {s.id}" for s in e.subjects[:2])),
+            Column("ABOUT", lambda e: ", ".join(f"{s.kind} {s.id}" for s in e.subjects)),
             Column("BECAUSE", lambda e: e.because or None),
         ],
         empty="Nothing was recorded, or nothing that matches.",

@@ -1,13 +1,15 @@
 """Models, their versions and evaluations."""
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from trimtab.cli.nouns import past
 from trimtab.cli.nouns.noun import Asked, Noun
-from trimtab.cli.output import Column
+from trimtab.cli.output import Column, columns_of
 from trimtab.cli.session import Session
-from trimtab.evaluation import get_evaluation, list_evaluations
-from trimtab.registry import Model, Version, get_model, get_version, list_models, list_versions
+from trimtab.evaluation import EvaluationRecord, get_evaluation, list_evaluations
+from trimtab.registry import Model, Version, all_models, all_versions, get_model, get_version, list_models
 
 
 def _models(session: Session, asked: Asked) -> Any:
@@ -19,8 +21,9 @@ def _models(session: Session, asked: Asked) -> Any:
 def _versions(session: Session, asked: Asked) -> Any:
     if "@" in asked.name:
         return get_version(session.store, asked.name)
-    names = [asked.name] if asked.name else [model.name for model in list_models(session.store).items]
-    return [version for name in names for version in list_versions(session.store, name, limit=asked.limit).items]
+    names = [asked.name] if asked.name else [model.name for model in all_models(session.store)]
+    found = (version for name in names for version in all_versions(session.store, name))
+    return list(islice(found, asked.limit))
 
 
 def _evaluations(session: Session, asked: Asked) -> Any:
@@ -62,6 +65,24 @@ def _version_facts(version: Version) -> list[tuple[str, Any]]:
     ]  # fmt: skip
 
 
+def _evaluation_columns(found: Sequence[EvaluationRecord]) -> list[Column]:
+    """Return the columns of the CSV: one for each metric, and two for its interval."""
+
+    def parts(record: EvaluationRecord) -> dict[str, float | None]:
+        return {
+            name if part == "value" else f"{name}.{part}": getattr(measured, part)
+            for name, measured in record.headline.items()
+            for part in ("value", "low", "high")
+        }
+
+    first = [
+        Column("EVALUATION", lambda e: e.id), Column("TASK", lambda e: e.task), Column("ROWS", lambda e: e.n),
+        Column("GATE", lambda e: _gate_of(e.passed)), Column("SAVED", lambda e: e.saved_at),
+        Column("BY", lambda e: e.saved_by), Column("MODEL DIGEST", lambda e: e.model_digest),
+    ]  # fmt: skip
+    return first + columns_of(found, parts, "metrics")
+
+
 _NO_MODEL = "No model yet. Log one, or declare one and apply it:\n  run.log_model(model, sample=X)\n  trimtab apply"
 
 NOUNS = {
@@ -81,7 +102,7 @@ NOUNS = {
         columns=[
             Column("VERSION", lambda v: v.ref), Column("STATUS", lambda v: v.status.value), Column("GATE", _gate),
             Column("FORMAT", lambda v: v.artifacts.format), Column("REGISTERED", lambda v: v.registered_at),
-            Column("BY", lambda v: v.registered_by.id), Column("MODEL DIGEST", lambda v: v.artifacts.model[:19]),
+            Column("BY", lambda v: v.registered_by.id), Column("MODEL DIGEST", lambda v: v.artifacts.model, brief=True),
         ],
         empty=_NO_MODEL,
         facts=_version_facts,
@@ -89,11 +110,12 @@ NOUNS = {
     ),
     "evaluations": Noun(
         find=_evaluations,
+        csv_columns=_evaluation_columns,
         columns=[
             Column("EVALUATION", lambda e: e.id), Column("TASK", lambda e: e.task),
             Column("ROWS", lambda e: e.n, number=True), Column("GATE", lambda e: _gate_of(e.passed)),
             Column("SAVED", lambda e: e.saved_at), Column("BY", lambda e: e.saved_by),
-            Column("MODEL DIGEST", lambda e: e.model_digest[:19]),
+            Column("MODEL DIGEST", lambda e: e.model_digest, brief=True),
         ],
         empty="No evaluation yet:\n  trimtab apply",
         past=past.evaluations,

@@ -43,11 +43,15 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True):
     ``find`` returns a list of records, or one record when ``asked.name`` names one; ``past`` does so for the moment
     ``asked.at``, and without it a past state cannot be told. ``facts`` are the lines that a single record is shown by
     in a table; without it all its fields are. A noun that is told ``by_position`` takes ``asked.at_position`` too.
+    ``takes`` names the fields of ``Asked`` that narrow its list, besides the limit; ``csv_columns`` the columns that a
+    list has as CSV, where they depend on what is in it. At most ``asked.limit`` records have to be found.
     """
 
     find: Callable[[Session, Asked], Any]
     columns: Sequence[Column]
     empty: str
+    takes: frozenset[str] = frozenset()
+    csv_columns: Callable[[Sequence[Any]], Sequence[Column]] | None = None
     facts: Callable[[Any], list[tuple[str, Any]]] | None = None
     past: Callable[[Session, Asked], Any] | None = None
     by_position: bool = False

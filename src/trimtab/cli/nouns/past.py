@@ -16,7 +16,7 @@ from trimtab.data import Snapshot, get_snapshot, list_snapshots
 from trimtab.evaluation import get_evaluation, list_evaluations
 from trimtab.features import RegisteredView, get_view
 from trimtab.kernel import NotFound
-from trimtab.registry import LATEST, Model, Status, Version, get_model, get_version, list_models, list_versions
+from trimtab.registry import LATEST, Status, Version, all_models, all_versions, get_model, get_version
 from trimtab.server import Token, list_tokens
 from trimtab.serving import Endpoint, NoEndpoint, Routing
 from trimtab.store import Recorded, Store, events
@@ -113,7 +113,7 @@ def evaluations(session: Session, asked: Asked) -> Any:
 
 def models(session: Session, asked: Asked) -> Any:
     """Each model with the versions and aliases that it had."""
-    named = [get_model(session.store, asked.name)] if asked.name else _all_models(session.store)
+    named = [get_model(session.store, asked.name)] if asked.name else list(all_models(session.store))
     aliases = _aliases(session, asked)
     counts: dict[str, int] = {}
     for event in told(session, asked, "registry.version-registered"):
@@ -145,12 +145,9 @@ def versions(session: Session, asked: Asked) -> Any:
             raise _not_yet("versions", asked)
         found = get_version(session.store, f"{name}@{number}")
         return _with_status(session, asked, [then(found, lambda v: v.registered_at, noun="versions", asked=asked)])[0]
-    names = [name] if name else [model.name for model in _all_models(session.store)]
+    names = [name] if name else [model.name for model in list(all_models(session.store))]
     listed = [
-        version
-        for one in names
-        for version in list_versions(session.store, one, limit=_PAGE).items
-        if version.registered_at <= asked.at
+        version for one in names for version in all_versions(session.store, one) if version.registered_at <= asked.at
     ]
     return _with_status(session, asked, listed)[: asked.limit]
 
@@ -239,10 +236,6 @@ def _with_status(session: Session, asked: Asked, found: Sequence[Version]) -> li
         msgspec.structs.replace(version, status=status.get((version.model, version.number), Status.CANDIDATE))
         for version in found
     ]
-
-
-def _all_models(store: Store) -> list[Model]:
-    return list(list_models(store, limit=_PAGE).items)
 
 
 def _paged(page: Callable[[str | None], Any], asked: Asked, when: Callable[[Any], datetime]) -> list[Any]:

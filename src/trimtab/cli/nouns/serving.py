@@ -1,10 +1,11 @@
 """Endpoints and decisions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from trimtab.cli.nouns import past
 from trimtab.cli.nouns.noun import Asked, Noun
-from trimtab.cli.output import Column
+from trimtab.cli.output import Column, columns_of
 from trimtab.cli.session import Session
 from trimtab.kernel import is_id
 from trimtab.serving import Decision, Endpoint, Routing, decisions, find_decision, get_endpoint, list_endpoints
@@ -69,6 +70,16 @@ def _decision_facts(decision: Decision) -> list[tuple[str, Any]]:
     ]  # fmt: skip
 
 
+def _decision_columns(found: Sequence[Decision]) -> list[Column]:
+    """Return the columns of the CSV: one for each part of a result, and one for each column of a key."""
+    return [
+        Column("DECISION", lambda d: d.id), Column("AT", lambda d: d.at), Column("ENDPOINT", lambda d: d.endpoint),
+        Column("MODEL", lambda d: d.model), Column("VERSION", lambda d: d.version), Column("STAGE", lambda d: d.stage),
+        *columns_of(found, lambda d: d.result, "result"), *columns_of(found, lambda d: d.key or {}, "key"),
+        Column("LATENCY_US", lambda d: d.latency_us),
+    ]  # fmt: skip
+
+
 NOUNS = {
     "endpoints": Noun(
         find=_endpoints,
@@ -83,6 +94,8 @@ NOUNS = {
     ),
     "decisions": Noun(
         find=_decisions,
+        takes=frozenset({"since", "until"}),
+        csv_columns=_decision_columns,
         columns=[
             Column("DECISION", lambda d: d.id), Column("AT", lambda d: d.at),
             Column("ANSWERED BY", lambda d: f"{d.model}@{d.version}"), Column("STAGE", lambda d: d.stage),

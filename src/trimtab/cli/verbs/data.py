@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from trimtab.cli.looking import at_option, look, moment_of, watch_option
 from trimtab.cli.nouns import past
 from trimtab.cli.nouns.noun import Asked
-from trimtab.cli.output import Column, output_option, show_list
+from trimtab.cli.output import Column, output_option, say_left_out, show_list
 from trimtab.cli.session import Session, pass_session
 from trimtab.data import Snapshot, get_snapshot, latest_snapshot, load_snapshot, set_aside_rows
 from trimtab.kernel import Invalid, NotFound
@@ -44,17 +44,30 @@ def _show(
     session: Session, snapshot: Snapshot, *, aside: bool, profile: bool, month: str, limit: int, form: str
 ) -> None:
     if profile:
+        _check_profile(aside=aside, month=month)
         show_list(snapshot.profile.columns, _PROFILE, form=form)
         return
     table = set_aside_rows(session.store, snapshot) if aside else load_snapshot(session.store, snapshot)
     if month:
         table = _of_month(table, snapshot, month)
     rows = table.slice(0, limit) if aside else table.slice(max(0, table.num_rows - limit))
-    columns = [Column(name, itemgetter(name), number=_is_number(rows, name)) for name in rows.column_names]
+    columns = [Column(name, itemgetter(name), number=_is_number(rows, name), name=name) for name in rows.column_names]
     show_list(rows.to_pylist(), columns, form=form, empty="No row." if not aside else "No row was set aside.")
-    if form == "table" and rows.num_rows < table.num_rows:
+    if rows.num_rows < table.num_rows:
         which = "first" if aside else "last"
-        click.echo(f"the {which} {rows.num_rows} of {table.num_rows} rows; more with --limit", err=True)
+        say_left_out(f"the {which} {rows.num_rows} of {table.num_rows} rows", "more with --limit")
+
+
+def _check_profile(*, aside: bool, month: str) -> None:
+    """Raise ``Invalid`` for what chooses rows where none are shown."""
+    strange = [option for option, given in (("--set-aside", aside), ("--month", month)) if given]
+    if strange:
+        raise Invalid(
+            f"a profile cannot be narrowed by {' and '.join(strange)}",
+            where="trimtab data show, option --profile",
+            why="It is made once, of all rows that were kept.",
+            next=f"leave {' and '.join(strange)} out, or --profile",
+        )
 
 
 _PROFILE = [
@@ -103,7 +116,12 @@ def _of_month(table: pa.Table, snapshot: Snapshot, month: str) -> pa.Table:
     end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
     times = [column.name for column in snapshot.profile.columns if column.kind == "event_time"]
     if not times:
-        return table
+        raise Invalid(
+            f"{snapshot.source} has no time to choose a month by",
+            where="option --month",
+            why="Its contract declares no event time.",
+            next="leave --month out",
+        )
     column = table[times[0]]
     inside = pc.and_(
         pc.greater_equal(column, pa.scalar(start, column.type)), pc.less(column, pa.scalar(end, column.type))

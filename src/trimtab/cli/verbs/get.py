@@ -6,10 +6,12 @@ from importlib import import_module
 from typing import Any
 
 import click
+import msgspec
+from click.core import ParameterSource
 
 from trimtab.cli.looking import at_option, look, moment_of, watch_option
 from trimtab.cli.nouns.noun import Asked, Noun
-from trimtab.cli.output import output_option, show_list, show_one
+from trimtab.cli.output import output_option, say_left_out, show_list, show_one
 from trimtab.cli.session import Session, pass_session
 from trimtab.kernel import Invalid, parse_time
 
@@ -34,6 +36,13 @@ NOUNS: dict[str, tuple[str, str]] = {
 OTHER_WORDS = {"features": "views", "pipeline-runs": "pipelines"}
 
 
+MOST = 5000
+NARROWING = {
+    "limit": "--limit", "filter": "--filter", "order_by": "--order-by", "type": "--type", "actor": "--actor",
+    "subject": "--subject", "since": "--since", "until": "--until",
+}  # fmt: skip
+
+
 def _completed(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
     return [noun for noun in NOUNS if noun.startswith(typed)]
 
@@ -41,7 +50,7 @@ def _completed(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> 
 @click.command()
 @click.argument("noun", required=False, shell_complete=_completed)
 @click.argument("name", required=False, default="")
-@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most this many.")
+@click.option("-n", "--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="At most this many.")
 @click.option("--filter", default="", metavar="TEXT", help="Runs: \"metrics.auc > 0.7 and params.trees = '120'\".")
 @click.option("--order-by", default="", metavar="TEXT", help='Runs: "metrics.auc desc".')
 @click.option(
@@ -80,20 +89,32 @@ def get(
             click.echo(f"{word:<12} {help_}")
         return
     known = noun_named(noun)
+    given = _given()
+    _check_options(known, noun, given)
     moment = moment_of(session, at)
     asked = Asked(since=_time(since, "since"), until=_time(until, "until"), at=moment, **narrowed)
     find = known.find if moment is None else _past_of(known, noun)
     if asked.at_position is not None:
         _check_position(known, noun, asked)
+    more = False
 
     def show() -> None:
-        found = find(session, asked)
-        if isinstance(found, list | tuple):
-            show_list(
-                found, known.columns, form=form, empty=known.empty if moment is None else "Nothing was there yet."
-            )
-        else:
+        nonlocal more
+        # One more than is shown tells whether there are others.
+        found = find(session, msgspec.structs.replace(asked, limit=asked.limit + 1))
+        if not isinstance(found, list | tuple):
+            _check_one(noun, given)
             show_one(found, form=form, lines=known.facts(found) if known.facts else ())
+            return
+        shown = found[: asked.limit]
+        show_list(
+            shown, known.columns, form=form, empty=known.empty if moment is None else "Nothing was there yet.",
+            csv_columns=known.csv_columns(shown) if known.csv_columns else (),
+        )  # fmt: skip
+        if len(found) > asked.limit and not more:
+            more = True
+            others = f"-n {MOST} shows up to {MOST}" if asked.limit < MOST else "the HTTP API gives them page by page"
+            say_left_out(f"the first {asked.limit}, and there are more", others)
 
     if watch and (moment is not None or asked.at_position is not None):
         raise Invalid(
@@ -103,6 +124,40 @@ def get(
             next="leave one of them out",
         )
     look(show, watch=watch, every=every)
+
+
+def _given() -> list[str]:
+    """Return the options that narrow a list and were typed."""
+    context = click.get_current_context()
+    return [
+        name for name in NARROWING
+        if context.get_parameter_source(name) not in (ParameterSource.DEFAULT, None)
+    ]  # fmt: skip
+
+
+def _check_options(known: Noun, word: str, given: list[str]) -> None:
+    """Raise ``Invalid`` for an option that this noun does not know: ignoring it would answer another question."""
+    strange = [NARROWING[name] for name in given if name not in known.takes and name != "limit"]
+    if strange:
+        takes = [NARROWING[name] for name in NARROWING if name in known.takes]
+        raise Invalid(
+            f"{word[:80]} cannot be narrowed by {', '.join(strange)}",
+            where=f"trimtab get {word[:80]}, option {strange[0]}",
+            why=f"A list of {word[:80]} takes {', '.join([*takes, '--limit'])}.",
+            next=f"leave {' and '.join(strange)} out",
+        )
+
+
+def _check_one(word: str, given: list[str]) -> None:
+    """Raise ``Invalid`` for options that narrow a list where one thing is shown."""
+    if given:
+        strange = [NARROWING[name] for name in given]
+        raise Invalid(
+            f"one of {word[:80]} cannot be narrowed by {', '.join(strange)}",
+            where=f"trimtab get {word[:80]}, option {strange[0]}",
+            why="These narrow a list, and NAME names a single thing.",
+            next=f"leave {' and '.join(strange)} out",
+        )
 
 
 def _check_position(known: Noun, word: str, asked: Asked) -> None:

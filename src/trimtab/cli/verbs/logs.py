@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from trimtab.cli.following import follow_run, follow_server
+from trimtab.cli.output import say_left_out
 from trimtab.cli.session import Session, pass_session
 from trimtab.kernel import NotFound
 from trimtab.pipelines import get_pipeline_run, read_log
@@ -28,8 +29,11 @@ def logs(session: Session, what: str, step: str | None, follow: bool, lines: int
             pass
         return
     text = _server(session) if what == "server" else _run(session, what, step)
-    for line in text.splitlines()[-lines:]:
+    every = text.splitlines()
+    for line in every[-lines:]:
         click.echo(line)
+    if len(every) > lines:
+        say_left_out(f"the last {lines} of {len(every)} lines", "more with --lines")
 
 
 def _file(session: Session) -> Path:
