@@ -31,7 +31,7 @@ def seeded_store(seeded: Seeded) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def client(seeded_store: Store) -> Iterator[TestClient]:
     """A browser without scripts, on the seeded home."""
-    with _client(seeded_store) as client:
+    with client_of(seeded_store) as client:
         yield client
 
 
@@ -51,7 +51,7 @@ def looped_store(looped: Seeded) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def looped_client(looped_store: Store) -> Iterator[TestClient]:
     """A browser without scripts, where the loop has turned."""
-    with _client(looped_store) as client:
+    with client_of(looped_store) as client:
         yield client
 
 
@@ -72,11 +72,12 @@ def looped_served(looped_store: Store) -> Iterator[str]:
 @pytest.fixture
 def empty_client(tmp_path: Path, sqlite_store: Store) -> Iterator[TestClient]:
     """A browser on a home in which nothing has happened."""
-    with _client(sqlite_store) as client:
+    with client_of(sqlite_store) as client:
         yield client
 
 
-def _client(store: Store) -> TestClient:
+def client_of(store: Store) -> TestClient:
+    """Return a browser without scripts on a store."""
     rooms = Rooms(store)
     app = application(store, doors_of(store, store.settings), rooms=rooms, live=Live(rooms.events))
     return TestClient(app, base_url="http://127.0.0.1:8400", follow_redirects=False)

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.ui.draw import Lane, Series, Stretch, line_chart, time_tracks
+from trimtab.ui.draw import Lane, Series, Stretch, line_chart, thin, time_tracks
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 minutes = st.integers(0, 100_000)
@@ -76,3 +77,43 @@ def test_a_guide_widens_the_scale() -> None:
     assert drawn.guide == "M0 100L1000 0"
     assert [tick.text for tick in drawn.x_ticks] == ["0", "0.25", "0.5", "0.75", "1"]
     assert len(drawn.curves) == 1
+
+
+curves = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400)
+
+
+@given(curves, st.integers(1, 20))
+def test_a_thinned_curve_keeps_its_ends_and_extremes(ys: list[float], columns: int) -> None:
+    xs, values = np.arange(len(ys), dtype=np.float64), np.array(ys)
+    kept = thin(xs, values, columns=columns)
+    assert (kept[0], kept[-1]) == (0, len(ys) - 1)
+    assert (np.diff(kept) > 0).all()
+    assert (values[kept].min(), values[kept].max()) == (values.min(), values.max())
+    assert len(kept) <= max(len(ys) if len(ys) <= 2 * columns else 0, 2 * columns + 2)
+
+
+@given(st.lists(st.integers(-(10**15), 10**15), min_size=3, max_size=100, unique=True))
+def test_uneven_steps_are_thinned_by_where_they_lie(steps: list[int]) -> None:
+    xs = np.sort(np.array(steps, dtype=np.float64))
+    ys = np.sin(xs)
+    kept = thin(xs, ys, columns=1)
+    assert set(kept) >= {0, len(xs) - 1, int(ys.argmin()), int(ys.argmax())}
+
+
+def test_a_long_chart_says_how_much_of_it_is_drawn_and_told() -> None:
+    ys = [1.0 + (i % 7) / 10 for i in range(12_000)]
+    ys[3] = -5.0
+    chart = line_chart([Series(name="loss", points=list(enumerate(ys)))])
+    assert chart is not None
+    drawn = chart.curves[0].path.count("L") + 1
+    assert f"Drawn: {drawn:,} of 12,000 points of loss".replace(",", "\u202f") in chart.note
+    assert chart.twin == f"{len(chart.rows)} of 12\u202f000 points"
+    assert "least -5, most 1.6" in chart.label
+    assert ("3", "-5") in chart.rows, "the table holds the extremes"
+    assert (chart.rows[0][0], chart.rows[-1][0]) == ("0", "11\u202f999")
+
+
+def test_a_short_chart_leaves_nothing_out() -> None:
+    chart = line_chart([Series(name="loss", points=[(0, 1), (1, 2)])])
+    assert chart is not None
+    assert (chart.note, chart.twin) == ("", "")

@@ -30,6 +30,7 @@ from trimtab.evaluation.metrics import (
     REGRESSION,
     Task,
     auc,
+    direction_of,
     log_losses,
     metrics_of,
 )
@@ -67,8 +68,8 @@ __all__ = [
     "Comparison", "Difference", "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord",
     "EvaluationSaved", "EvidenceLine", "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable",
     "OtherRows", "OutcomeDelay", "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding",
-    "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of", "evaluate",
-    "fairness_gap", "find_evaluation", "gap", "get_evaluation", "inverse_weights", "judge", "known_share",
+    "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of", "direction_of",
+    "evaluate", "fairness_gap", "find_evaluation", "gap", "get_evaluation", "inverse_weights", "judge", "known_share",
     "latency_of", "list_evaluations", "log_losses", "measured_maturity", "metrics_of", "read_report",
     "refused_conditions", "routes", "rows_digest", "save_evaluation", "wilson", "worst", "z_of",
 ]  # fmt: skip

@@ -28,6 +28,16 @@ CALIBRATION_BINS = 10
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "false_positive_rate", "rmse", "mae", "pinball"})
 NEITHER_IS_BETTER = frozenset({"selection_rate"})
 
+Direction = Literal["lower", "higher"]
+
+
+def direction_of(metric: str) -> Direction | None:
+    """Return which direction of one of these metrics is better; None where neither is, and for any other name."""
+    if metric in NEITHER_IS_BETTER or metric not in (*CLASSIFICATION, *REGRESSION):
+        return None
+    return "lower" if metric in LOWER_IS_BETTER else "higher"
+
+
 # A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; it costs -log of this instead.
 _LEAST = float(np.finfo(np.float64).eps)
 

@@ -18,6 +18,7 @@ import msgspec
 from trimtab.kernel import Conflict, TrimtabError
 from trimtab.tracking.backend import Backend
 from trimtab.tracking.console import Console
+from trimtab.tracking.directions import BETTER, Direction
 from trimtab.tracking.environment import capture_environment
 from trimtab.tracking.errors import BadName, ParamChanged, RunNotRunning
 from trimtab.tracking.journal import check_dataset
@@ -159,6 +160,20 @@ class RunRecorder:
         """Set several tags."""
         self._check_open()
         self._writer.add(tags=texts_of(tags, of="tag"))
+
+    def define_metric(self, key: str, *, better: Direction) -> None:
+        """Say which direction of a metric is better, so that pages can mark the best run: ``lower`` or ``higher``.
+
+        It is kept as the tag ``better.KEY``. Raises ``BadName`` for another direction.
+        """
+        if better not in ("lower", "higher"):
+            raise BadName(
+                f"{better!r} is no direction of a metric",
+                where=f"metric {str(key)[:60]}",
+                why="Of two values either the lower or the higher is better; without a word, neither.",
+                next=f'run.define_metric("{str(key)[:60]}", better="lower")',
+            )
+        self.set_tags({BETTER + checked_key(key, of="metric"): better})
 
     def log_dataset(self, data: Any, *, role: str = "train", name: str = "", rows: int | None = None) -> str:
         """Link data that the run uses: a digest, something that has one (a snapshot), or a frame; return the digest."""

@@ -7,25 +7,30 @@ from itertools import pairwise
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from trimtab.ui.draw.scale import nice_ticks, short, time_labels
+from trimtab.ui.draw.thin import COLUMNS, thin
 
 WIDTH, HEIGHT = 1000.0, 100.0
 """The plot's own coordinates; it is stretched to its place, and strokes keep their width."""
-COLUMNS = 500
-"""More points than this are thinned to the least and the greatest of each column."""
 Place = Callable[[float], float]
 DOTS_AT_MOST = 40
 HITS_AT_MOST = 60
+"""Places of a chart that tell their values, and rows of its table."""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """A named curve. ``points`` are (x, y) sorted by x; ``low`` and ``high`` make a band of the same length."""
+    """A named curve. ``points`` are (x, y) sorted by x; ``low`` and ``high`` make a band of the same length.
+
+    ``of`` is how many points there are, where ``points`` are those that ``thin`` kept.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    of: int = 0
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +63,10 @@ class Upright(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """A drawn chart, its label for those who do not see it, and the table of what it shows."""
+    """A drawn chart, its label for those who do not see it, and the table of what it shows.
+
+    ``note`` and ``twin`` say what the curves and the table leave out; empty when that is nothing.
+    """
 
     label: str
     curves: tuple[Curve, ...]
@@ -70,6 +78,8 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     uprights: tuple[Upright, ...]
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str
+    twin: str
 
 
 def line_chart(
@@ -109,16 +119,17 @@ def line_chart(
     def at_y(value: float) -> float:
         return HEIGHT - (value - ticks[0]) / (ticks[-1] - ticks[0]) * HEIGHT
 
+    thinned = [_thinned(s) for s in drawn]
     curves = tuple(
         Curve(
             name=s.name,
             style=style_of(i),
-            path=_path([(at_x(a), at_y(b)) for a, b in _thinned(s.points)]),
+            path=_path([(at_x(a), at_y(b)) for a, b in kept]),
             dots=_dots([(at_x(a), at_y(b)) for a, b in s.points]) if len(s.points) <= DOTS_AT_MOST else "",
             band=_band(s, at_x, at_y),
             last=short(s.points[-1][1]) if tell_last else "",
         )
-        for i, s in enumerate(drawn)
+        for i, (s, kept) in enumerate(zip(drawn, thinned, strict=True))
     )
     texts = _x_texts(x, x_low, x_high, whole=all(value == int(value) for value in xs))
     rows = _rows(drawn, x)
@@ -133,6 +144,8 @@ def line_chart(
         uprights=tuple(Upright(f"{at_x(a):.5g}", text) for a, text in uprights if x_low <= a <= x_high),
         heads=(x_name, *(s.name for s in drawn)),
         rows=rows,
+        note=_note(drawn, thinned),
+        twin=_left_out(len(rows), max(max(s.of, len(s.points)) for s in drawn)),
     )
 
 
@@ -147,23 +160,19 @@ def _finite(series: Series) -> Series:
         return series
     return Series(
         name=series.name,
+        of=series.of,
         points=[series.points[i] for i in keep],
         low=[series.low[i] for i in keep] if series.low else (),
         high=[series.high[i] for i in keep] if series.high else (),
     )
 
 
-def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    if len(points) <= 2 * COLUMNS:
+def _thinned(series: Series) -> Sequence[tuple[float, float]]:
+    points = series.points
+    if series.low or len(points) <= 2 * COLUMNS:
         return points
-    low, high = points[0][0], points[-1][0]
-    columns: dict[int, list[tuple[float, float]]] = {}
-    for point in points:
-        columns.setdefault(int((point[0] - low) / (high - low) * (COLUMNS - 1)), []).append(point)
-    kept: list[tuple[float, float]] = []
-    for column in columns.values():
-        kept += sorted({min(column, key=lambda p: p[1]), max(column, key=lambda p: p[1])})
-    return kept
+    array = np.asarray(points, np.float64)
+    return [points[i] for i in thin(array[:, 0], array[:, 1])]
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
@@ -200,9 +209,7 @@ def _text_of_x(value: float, kind: str) -> str:
 
 
 def _hits(series: Sequence[Series], at_x: Place, kind: str) -> tuple[Hit, ...]:
-    xs = sorted({point[0] for s in series for point in s.points})
-    if len(xs) > HITS_AT_MOST:
-        xs = [xs[round(i * (len(xs) - 1) / (HITS_AT_MOST - 1))] for i in range(HITS_AT_MOST)]
+    xs = _places(series)
     values = [dict(s.points) for s in series]
     edges = [0.0, *((at_x(a) + at_x(b)) / 2 for a, b in pairwise(xs)), WIDTH]
     hits = []
@@ -214,11 +221,30 @@ def _hits(series: Sequence[Series], at_x: Place, kind: str) -> tuple[Hit, ...]:
 
 
 def _rows(series: Sequence[Series], kind: str) -> tuple[tuple[str, ...], ...]:
-    xs = sorted({point[0] for s in series for point in s.points})
-    if len(xs) > HITS_AT_MOST:
-        xs = [xs[round(i * (len(xs) - 1) / (HITS_AT_MOST - 1))] for i in range(HITS_AT_MOST)]
     values = [dict(s.points) for s in series]
-    return tuple((_text_of_x(a, kind), *(short(v.get(a)) for v in values)) for a in xs)
+    return tuple((_text_of_x(a, kind), *(short(v.get(a)) for v in values)) for a in _places(series))
+
+
+def _places(series: Sequence[Series]) -> list[float]:
+    """Return where values are told: everywhere, or evenly, with both ends and the least and greatest of each curve."""
+    xs = sorted({point[0] for s in series for point in s.points})
+    if len(xs) <= HITS_AT_MOST:
+        return xs
+    extremes = {pick(s.points, key=lambda p: p[1])[0] for s in series for pick in (min, max)}
+    evenly = max(2, HITS_AT_MOST - len(extremes))
+    return sorted(extremes | {xs[round(i * (len(xs) - 1) / (evenly - 1))] for i in range(evenly)})
+
+
+def _note(series: Sequence[Series], thinned: Sequence[Sequence[tuple[float, float]]]) -> str:
+    """Say how many points of each curve are drawn, where that is not all of them."""
+    counts = [(s.name, len(kept), max(s.of, len(s.points))) for s, kept in zip(series, thinned, strict=True)]
+    said = [f"{_left_out(kept, of)} of {name}" for name, kept, of in counts if kept < of]
+    return f"Drawn: {'; '.join(said)}, with both ends and every extreme" if said else ""
+
+
+def _left_out(shown: int, of: int) -> str:
+    """Return ``60 of 12 000 points``, or nothing when all are shown."""
+    return f"{shown:,} of {of:,} points".replace(",", "\u202f") if shown < of else ""
 
 
 def _label(series: Sequence[Series], x_name: str) -> str:

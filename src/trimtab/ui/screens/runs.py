@@ -4,40 +4,68 @@ import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 
+from trimtab.evaluation import direction_of
 from trimtab.kernel import Body, Call, Invalid, Route
+from trimtab.store import Store
 from trimtab.tracking import (
     Artifact,
-    MetricPoint,
+    Curve,
+    Direction,
     Run,
+    declared_direction,
     get_artifact,
-    get_metric,
     get_run,
     list_artifacts,
     list_experiments,
     list_models,
+    metric_curve,
     read_artifact,
     read_console,
     search_runs,
 )
-from trimtab.ui.draw import Chart, Series, line_chart
+from trimtab.ui.draw import Chart, Series, line_chart, thin
 from trimtab.ui.draw.scale import short
+from trimtab.ui.render import number
 from trimtab.ui.screen import Desk, shown_at
 
 AT = "/ui/runs"
 RUNS_A_PAGE = 50
-POINTS_AT_MOST = 5000
-COLUMNS_AT_MOST = 6
+METRICS_AT_MOST, PARAMS_AT_MOST = 4, 2
 COMPARED_AT_MOST = 8
+CURVES_AT_MOST = 12
+CHILDREN_SHOWN = 50
+FILES_SHOWN = 200
+CONSOLE_SHOWN = 20_000
+"""Characters."""
 LONGEST_HEAD = 20
 
 
 class Drawn(msgspec.Struct, frozen=True):
-    """A metric with its chart; one without steps has none, only its value."""
+    """A metric with its chart, and what the chart leaves out; one without steps has none, only its value."""
 
     key: str
     chart: Chart | None
     value: str
+    notes: tuple[str, ...] = ()
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A metric as the head of a column: which direction of it is better, and the best of the runs that are shown."""
+
+    key: str
+    better: Direction | None
+    best: float | None
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """The columns of the table, and how many others there would be."""
+
+    metrics: tuple[Head, ...]
+    params: tuple[str, ...]
+    other_metrics: int
+    other_params: int
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -50,22 +78,25 @@ def routes(desk: Desk) -> list[Route]:
             store, query.get("filter", ""), order_by=query.get("order", ""), experiment=query.get("experiment") or None,
             limit=RUNS_A_PAGE, cursor=query.get("cursor") or None,
         )  # fmt: skip
-        metrics, params = _columns(found.items, query.get("columns", ""))
-        best = {key: _best(found.items, key) for key in metrics}
         return desk.pages.page(
-            call, "runs.html", at=AT, runs=found.items, next=found.next, metrics=metrics, params=params, best=best,
-            experiments=list_experiments(store), query_values=dict(query), any_run=bool(query) or bool(found.items),
+            call, "runs.html", at=AT, runs=found.items, next=found.next,
+            columns=_columns(found.items, query.get("columns", "")), experiments=list_experiments(store),
+            query_values=dict(query), any_run=bool(query) or bool(found.items),
         )  # fmt: skip
 
     def run(call: Call) -> Body:
         found = get_run(store, call.path["run"])
-        drawn = [_drawn(desk, [found], key) for key in sorted(found.metrics)]
+        curved = [key for key in sorted(found.metrics) if found.metrics[key].points > 1]
+        asked = call.query.get("curve", "")
+        chosen = [asked] if asked in curved else curved[:CURVES_AT_MOST]
+        drawn = [_drawn(store, [found], key) for key in chosen]
+        files, console = list_artifacts(store, found.id), read_console(store, found.id)
         return desk.pages.page(
-            call, "run.html", at=AT, run=found, drawn=[d for d in drawn if d.chart],
-            alone=[d for d in drawn if not d.chart],
-            artifacts=list_artifacts(store, found.id), models=list_models(store, found.id),
-            console=read_console(store, found.id)[-20_000:], environment=_environment(desk, found),
-            children=search_runs(store, f"attributes.parent = '{found.id}'", limit=50).items,
+            call, "run.html", at=AT, run=found, drawn=[d for d in drawn if d.chart], curved=curved,
+            heads=[_head([found], key) for key in sorted(found.metrics)],
+            files=files, files_shown=files[:FILES_SHOWN], models=list_models(store, found.id),
+            console=console[-CONSOLE_SHOWN:], console_length=len(console), environment=_environment(store, found),
+            children=search_runs(store, f"attributes.parent = '{found.id}'", limit=CHILDREN_SHOWN),
         )  # fmt: skip
 
     def compare(call: Call) -> Body:
@@ -79,11 +110,14 @@ def routes(desk: Desk) -> list[Route]:
             )
         found = [get_run(store, id_) for id_ in chosen]
         keys = sorted({key for run in found for key in run.metrics})
-        drawn = [_drawn(desk, found, key) for key in keys]
+        curved = [key for key in keys if any(run.metrics[key].points > 1 for run in found if key in run.metrics)]
+        asked = call.query.get("curve", "")
+        drawn = [_drawn(store, found, key) for key in ([asked] if asked in curved else curved[:CURVES_AT_MOST])]
         return desk.pages.page(
-            call, "compare.html", at=AT, runs=found, drawn=[d for d in drawn if d.chart],
+            call, "compare.html", at=AT, runs=found, drawn=[d for d in drawn if d.chart], curved=curved,
+            query_values=dict(call.query),
             params=_differences([run.params for run in found]), tags=_differences([run.tags for run in found]),
-            metrics=[(key, [_number(run, key) for run in found], _best(found, key)) for key in keys],
+            metrics=[(_head(found, key), [_number(run, key) for run in found]) for key in keys],
             datasets=_differences([{d.role: d.digest for d in run.datasets} for run in found]),
         )  # fmt: skip
 
@@ -104,33 +138,46 @@ def routes(desk: Desk) -> list[Route]:
     ]
 
 
-def _columns(runs: Sequence[Run], chosen: str) -> tuple[list[str], list[str]]:
+def _columns(runs: Sequence[Run], chosen: str) -> Columns:
     """Return the metrics and params to show: those that were asked for; else those that most runs have
     and, of params, that differ between them."""
+    metrics, params = _by_frequency([run.metrics for run in runs]), _differing(runs)
     if chosen:
         names = [name.strip() for name in chosen.split(",") if name.strip()]
-        metrics = [name.removeprefix("metrics.") for name in names if not name.startswith("params.")]
-        return metrics, [name.removeprefix("params.") for name in names if name.startswith("params.")]
-    differing = [key for key, _ in _differences([run.params for run in runs]) if len(key) <= LONGEST_HEAD]
-    params = [{key: run.params[key] for key in differing if key in run.params} for run in runs]
-    return _common([run.metrics for run in runs], 4), _common(params, COLUMNS_AT_MOST - 4)
+        shown = [name.removeprefix("metrics.") for name in names if not name.startswith("params.")]
+        shown_params = [name.removeprefix("params.") for name in names if name.startswith("params.")]
+    else:
+        shown = metrics[:METRICS_AT_MOST]
+        shown_params = [key for key in params if len(key) <= LONGEST_HEAD][:PARAMS_AT_MOST]
+    return Columns(
+        tuple(_head(runs, key) for key in shown), tuple(shown_params), len(set(metrics) - set(shown)),
+        len(set(params) - set(shown_params)),
+    )  # fmt: skip
 
 
-def _common(values: Sequence[Mapping[str, object]], most: int) -> list[str]:
+def _differing(runs: Sequence[Run]) -> list[str]:
+    keys = {key for key, _ in _differences([run.params for run in runs])}
+    return _by_frequency([{key: value for key, value in run.params.items() if key in keys} for run in runs])
+
+
+def _by_frequency(values: Sequence[Mapping[str, object]]) -> list[str]:
     counts: dict[str, int] = {}
     for each in values:
         for key in each:
             counts[key] = counts.get(key, 0) + 1
-    return sorted(counts, key=lambda key: (-counts[key], key))[:most]
+    return sorted(counts, key=lambda key: (-counts[key], key))
 
 
-def _best(runs: Sequence[Run], key: str) -> float | None:
-    """Return the best value of a metric on the page: the least of what is a loss or a time, else the greatest."""
-    values = [v for v in (_number(run, key) for run in runs) if v is not None and not math.isnan(v)]
-    if len(values) < 2:
-        return None
-    smaller_is_better = any(word in key for word in ("loss", "error", "rmse", "mae", "brier", "latency", "seconds"))
-    return min(values) if smaller_is_better else max(values)
+def _head(runs: Sequence[Run], key: str) -> Head:
+    """Find which direction of a metric is better, as the runs or our own metrics say; without a word nothing is best.
+
+    Nor is anything best among runs that are all alike.
+    """
+    better = declared_direction(runs, key) or direction_of(key)
+    values = {v for v in (_number(run, key) for run in runs) if v is not None and not math.isnan(v)}
+    if better is None or len(values) < 2:
+        return Head(key, better, None)
+    return Head(key, better, min(values) if better == "lower" else max(values))
 
 
 def _number(run: Run, key: str) -> float | None:
@@ -145,28 +192,40 @@ def _differences(values: Sequence[Mapping[str, object]]) -> list[tuple[str, list
     return [(key, row) for key, row in rows if len(set(row)) > 1]
 
 
-def _drawn(desk: Desk, runs: Sequence[Run], key: str) -> Drawn:
-    series = []
+def _drawn(store: Store, runs: Sequence[Run], key: str) -> Drawn:
+    series, notes = [], []
     for run in runs:
-        points = get_metric(desk.rooms.store, run.id, key, limit=POINTS_AT_MOST).items if key in run.metrics else ()
-        if len(points) > 1:
-            series.append(Series(name=run.name if len(runs) > 1 else key, points=_points(points)))
-    value = _number(runs[0], key)
-    return Drawn(key, line_chart(series, x_name="step") if series else None, short(value))
+        name = run.name or run.id if len(runs) > 1 else key
+        curve = metric_curve(store, run.id, key)
+        numbers = np.isfinite(curve.values)
+        steps, values = curve.steps[numbers].astype(np.float64), curve.values[numbers]
+        notes += [f"{name}: {said}" for said in _not_drawn(curve)]
+        if steps.size > 1:
+            kept = thin(steps, values)
+            points = list(zip(steps[kept].tolist(), values[kept].tolist(), strict=True))
+            series.append(Series(name=name, points=points, of=steps.size))
+    chart = line_chart(series, x_name="step") if series else None
+    return Drawn(key, chart, short(_number(runs[0], key)), tuple(notes))
 
 
-def _points(points: Sequence[MetricPoint]) -> list[tuple[float, float]]:
-    """Return steps and values; of several values at one step the last counts, and what is no number is left out."""
-    by_step = {point.step: point.value for point in points if isinstance(point.value, float | int)}
-    return [(float(step), float(value)) for step, value in sorted(by_step.items())]
+def _not_drawn(curve: Curve) -> list[str]:
+    """Say which points of a metric stand in no chart, whatever its size."""
+    odd = int((~np.isfinite(curve.values)).sum())
+    again = curve.logged - curve.steps.size
+    said = [f"{number(odd)} of {number(curve.steps.size)} values are NaN or infinite, and not drawn"] if odd else []
+    return said + (
+        [f"{number(again)} of {number(curve.logged)} points were logged again at their step; the latest counts"]
+        if again
+        else []
+    )
 
 
-def _environment(desk: Desk, run: Run) -> Mapping[str, object]:
+def _environment(store: Store, run: Run) -> Mapping[str, object]:
     """Return what the run ran in, from the file that every run keeps; nothing when it kept none."""
     found: Artifact | None = next(
-        (a for a in list_artifacts(desk.rooms.store, run.id) if a.name == "environment/environment.json"), None
+        (a for a in list_artifacts(store, run.id) if a.name == "environment/environment.json"), None
     )
     if found is None:
         return {}
-    decoded: dict[str, object] = msgspec.json.decode(read_artifact(desk.rooms.store, found))
+    decoded: dict[str, object] = msgspec.json.decode(read_artifact(store, found))
     return decoded
