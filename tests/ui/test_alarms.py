@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 from tests.seeded import Seeded
-from tests.ui.conftest import _client
+from tests.ui.conftest import client_of
 
 from trimtab.kernel import this_user
 from trimtab.monitoring import Alert, alerts, silences
@@ -28,7 +28,7 @@ def store(looped: Seeded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def browser(store: Store) -> Iterator[httpx.Client]:
-    with _client(store) as client:
+    with client_of(store) as client:
         yield client
 
 

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 from tests.seeded import Seeded
-from tests.ui.conftest import _client
+from tests.ui.conftest import client_of
 
 from trimtab.kernel import this_user
 from trimtab.registry import get_version
@@ -33,7 +33,7 @@ def store(own: Seeded) -> Iterator[Store]:
 
 @pytest.fixture
 def browser(store: Store) -> Iterator[httpx.Client]:
-    with _client(store) as client:
+    with client_of(store) as client:
         yield client
 
 
@@ -100,7 +100,7 @@ def test_a_far_browser_signs_in_with_its_token(own: Seeded, tmp_path: Path) -> N
     try:
         with store.change(this_user(), "test") as change:
             secret = issue_token(change, "carol", permission=Permission.READ).secret
-        with _client(store) as far:
+        with client_of(store) as far:
             far.base_url = httpx.URL("http://trimtab.example")
             away = far.get("/ui/models")
             assert (away.status_code, away.headers["location"]) == (303, "/ui/sign-in?back=/ui/models")

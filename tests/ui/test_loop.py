@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 from tests.seeded import Seeded
-from tests.ui.conftest import _client
+from tests.ui.conftest import client_of
 
 from trimtab.kernel import this_user
 from trimtab.loop import TurnState, list_turns
@@ -30,7 +30,7 @@ def own_store(looped: Seeded, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def own(own_store: Store) -> Iterator[httpx.Client]:
-    with _client(own_store) as client:
+    with client_of(own_store) as client:
         yield client
 
 
@@ -132,7 +132,7 @@ def test_a_decision_leads_back_to_its_page_and_to_no_other_site(
     shutil.copytree(seeded.home, home)
     store = open_store(msgspec.structs.replace(seeded, home=home).settings)
     try:
-        with _client(store) as client:
+        with client_of(store) as client:
             assert 'action="/ui/models/slow/3/approve"' in client.get("/ui").text
             answer = client.post("/ui/models/slow/3/reject", data={"because": "worse", "back": back})
         assert (answer.status_code, answer.headers["location"]) == (303, location)

@@ -1,13 +1,20 @@
 """The monitor's page, where parcels became heavier: what drifted stands first, what waits for labels is unfilled."""
 
+import html
 import re
+import shutil
+from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
-from tests.seeded import LOOPED_TO
+from tests.seeded import LOOPED_TO, Seeded
+from tests.ui.conftest import client_of
 
-from trimtab.monitoring import drift, performance
-from trimtab.store import Store
+from trimtab.monitoring import Skew, drift, drift_findings, performance, shown_finding
+from trimtab.monitoring.skew import _keep
+from trimtab.store import Store, open_store
+from trimtab.ui.draw.scale import short
 from trimtab.ui.screens.monitor import SPANS
 
 
@@ -15,7 +22,9 @@ def _features(page: str) -> list[tuple[str, str]]:
     """Return the columns in their order with the words about each."""
     part = page[page.index('id="features"') :]
     part = part[: part.index("</table>")]
-    return re.findall(r'<th scope="row"><a [^>]*>([^<]+)</a></th><td><span class="status \w+">([^<]+)</span>', part)
+    return re.findall(
+        r'<th scope="row"><a [^>]*>([^<]+)</a></th><td[^>]*><span class="status \w+">([^<]+)</span>', part
+    )
 
 
 def test_what_drifted_most_stands_first(looped_client: httpx.Client) -> None:
@@ -68,6 +77,48 @@ def test_what_waits_for_its_label_is_left_unfilled(looped_client: httpx.Client, 
 def test_a_span_with_nothing_in_it_says_so(client: httpx.Client) -> None:
     page = client.get("/ui/monitor/slow").text
     assert "Too few labels are known to draw a line." in page
+
+
+def test_a_finding_stands_beside_what_it_rests_on(looped_client: httpx.Client, looped_store: Store) -> None:
+    until = looped_store.clock.now()
+    page = html.unescape(looped_client.get("/ui/monitor/slow?version=1&span=1d").text)
+    part = page[page.index('id="features"') :]
+    rows = re.findall(r"<tr[^>]*><th scope=\"row\">.*?</tr>", part[: part.index("</table>")], re.DOTALL)
+    found = drift_findings(looped_store, "slow", version=1, since=until - SPANS["1d"], until=until)
+    assert len(rows) == len(found) > 1
+    by_name = {one.name: shown_finding(one) for one in found}
+    for row in rows:
+        name = re.findall(r"<a [^>]*>([^<]+)</a>", row)[0]
+        shown = by_name["prediction" if name == "the prediction" else name]
+        for value in (shown.psi, shown.usual, shown.ratio):
+            assert short(value) in row
+        assert shown.decided in row
+        assert f'<td class="num">{shown.n}</td>' in row
+
+
+@pytest.mark.parametrize(
+    ("rows", "differing", "tone", "says"),
+    [(0, 0, "off", "nothing to compare"), (40, 0, "ok", "0 of 40 rows differ"), (40, 3, "bad", "3 of 40 rows differ")],
+)
+def test_only_rows_that_were_compared_are_good_news(
+    looped: Seeded, tmp_path: Path, rows: int, differing: int, tone: str, says: str
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(looped.home, home)
+    store = open_store(msgspec.structs.replace(looped, home=home).settings)
+    lines = tuple(f"row {n}" for n in range(min(differing, 2)))
+    _keep(store, Skew(endpoint="slow", version=1, day="2013-02-08", rows=rows, differing=differing,
+                      columns={"weight": differing} if differing else {}, lines=lines))  # fmt: skip
+    with client_of(store) as client:
+        page = client.get("/ui/monitor/slow?version=1").text
+    store.close()
+    assert f'<span class="status {tone}">{says}</span>' in page
+    assert ("2 of 3 differences" in page) == (differing == 3)
+
+
+def test_where_nothing_was_decided_nothing_is_well(client: httpx.Client) -> None:
+    page = client.get("/ui/monitor/slow?version=3").text
+    assert '<span class="status ok">' not in page[page.index('id="alarms"') : page.index('id="performance"')]
 
 
 def test_the_list_shows_each_endpoint(looped_client: httpx.Client) -> None:

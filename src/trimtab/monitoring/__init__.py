@@ -52,6 +52,7 @@ from trimtab.monitoring.records import (
     WindowRow,
 )
 from trimtab.monitoring.reference import Reference, build_reference
+from trimtab.monitoring.shown import ShownFinding, shown_finding
 from trimtab.monitoring.skew import Skew, measure_skew, measured_skew
 from trimtab.monitoring.watch import watch, windows
 
@@ -60,10 +61,10 @@ __all__ = [
     "AlertRaised", "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift",
     "DryColumn", "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused",
     "OutcomeUnknown", "OutcomesRecorded", "Paired", "PairedPower", "Performance", "Recorded", "Reference",
-    "ReferenceKept", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge",
-    "alerts", "as_counted", "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift",
-    "drift_findings", "dry_run", "expected", "exposition", "failures", "get_alert", "get_reference", "keep_reference",
-    "lately", "level_test", "mature_until", "maturity_of", "measure_skew", "measured_skew", "mind", "paired",
-    "paired_power", "performance", "permuted_influence", "record_outcomes", "routes", "silence", "silences", "watch",
-    "windows",
+    "ReferenceKept", "ShownFinding", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow",
+    "acknowledge", "alerts", "as_counted", "bring_outcomes", "build_reference", "check", "deliver", "deliveries",
+    "drift", "drift_findings", "dry_run", "expected", "exposition", "failures", "get_alert", "get_reference",
+    "keep_reference", "lately", "level_test", "mature_until", "maturity_of", "measure_skew", "measured_skew", "mind",
+    "paired", "paired_power", "performance", "permuted_influence", "record_outcomes", "routes", "shown_finding",
+    "silence", "silences", "watch", "windows",
 ]  # fmt: skip

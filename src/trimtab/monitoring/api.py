@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
@@ -44,6 +44,7 @@ from trimtab.monitoring.records import (
     Silence,
     WindowRow,
 )
+from trimtab.monitoring.shown import ShownFinding, shown_finding
 from trimtab.monitoring.watch import windows
 from trimtab.serving import Gateway, Routing, get_endpoint
 from trimtab.store import Store
@@ -72,21 +73,6 @@ class WindowPage(msgspec.Struct, frozen=True, kw_only=True):
     """Hours that were watched, oldest first, one item for each version and stage."""
 
     items: tuple[WindowRow, ...]
-
-
-class ShownFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one column shows: ``level`` page, shown, none (as usual) or unwatched (it cannot be told).
-
-    ``effect`` is the share of rows that lie elsewhere.
-    """
-
-    name: str
-    level: Literal["none", "shown", "page", "unwatched"]
-    text: str
-    statistic: str
-    effect: float
-    influence: float
-    adjusted: float
 
 
 class DriftAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,13 +175,7 @@ def _measuring(store: Store) -> list[Route]:
         judged = drift_findings(store, routing.endpoint, version=version, since=since, until=until, model=routing.model)
         return DriftAnswer(
             drift=found,
-            findings=tuple(
-                ShownFinding(
-                    name=one.name, level=one.level, text=one.text, statistic=one.statistic, effect=one.effect,
-                    influence=one.influence, adjusted=one.adjusted,
-                )
-                for one in judged
-            ),
+            findings=tuple(map(shown_finding, judged)),
         )  # fmt: skip
 
     slices = Query(name="slices", meaning="Features to slice by, separated by commas.")

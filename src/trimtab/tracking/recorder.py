@@ -173,7 +173,7 @@ class RunRecorder:
                 why="Of two values either the lower or the higher is better; without a word, neither.",
                 next=f'run.define_metric("{str(key)[:60]}", better="lower")',
             )
-        self.set_tags({BETTER + checked_key(key, of="metric"): better})
+        self.set_tags({BETTER + fit_key(str(key)): better})
 
     def log_dataset(self, data: Any, *, role: str = "train", name: str = "", rows: int | None = None) -> str:
         """Link data that the run uses: a digest, something that has one (a snapshot), or a frame; return the digest."""

@@ -13,6 +13,7 @@ from trimtab.monitoring import (
     Drift,
     Estimate,
     Performance,
+    ShownFinding,
     drift,
     drift_findings,
     failures,
@@ -21,6 +22,7 @@ from trimtab.monitoring import (
     level_test,
     measured_skew,
     performance,
+    shown_finding,
     windows,
 )
 from trimtab.registry import get_version
@@ -43,12 +45,18 @@ LEAST_LABELLED = 20
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A column and what the monitor says of it."""
+    """A column and what the monitor says of it; None without decisions to judge."""
 
     column: ColumnDrift
-    level: str
-    text: str
-    weighted: float
+    finding: ShownFinding | None
+
+    @property
+    def order(self) -> tuple[int, float, float]:
+        """Sort what pages first, then what drifted, then by how far the prediction feels it."""
+        found = self.finding
+        if found is None:
+            return (max(LEVELS.values()) + 1, 0.0, 0.0)
+        return (LEVELS[found.level], -found.effect * found.influence, -(self.column.psi or 0.0))
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,17 +188,9 @@ def _found(store: Store, endpoint: str, model: str, version: int, drifted: Drift
     """Return the prediction first, then every column: what pages, what is shown, then by how far it lies elsewhere."""
     since, until = drifted.since, drifted.until
     said = drift_findings(store, endpoint, version=version, since=since, until=until, model=model)
-    judged = {one.name: one for one in said}
-    found = []
-    for column in drifted.columns:
-        one = judged.get(column.name)
-        found.append(
-            Found(column, one.level if one else "unwatched", one.text if one else "", one.weighted if one else 0.0)
-        )
-    found.sort(key=lambda f: (LEVELS[f.level], -f.weighted, -(f.column.psi or 0.0)))
-    first = judged.get(PREDICTION)
-    prediction = Found(drifted.of_prediction, first.level if first else "unwatched", first.text if first else "", 0.0)
-    return [prediction, *found]
+    judged = {one.name: shown_finding(one) for one in said}
+    found = sorted((Found(one, judged.get(one.name)) for one in drifted.columns), key=lambda one: one.order)
+    return [Found(drifted.of_prediction, judged.get(PREDICTION)), *found]
 
 
 def _drawn_from(since: datetime, until: datetime, drifted: Drift | None) -> datetime:
