@@ -33,6 +33,7 @@ from trimtab.data.snapshot import (
     list_snapshots,
     list_sources,
     load_snapshot,
+    page_after,
     set_aside_rows,
     take_snapshot,
 )
@@ -42,7 +43,7 @@ __all__ = [
     "EXACT", "Break", "Checked", "ColumnProfile", "ContractBroken", "Delay", "EmptySource", "MissingColumn",
     "MixedTimeZones", "NotAFrame", "Page", "Profile", "Snapshot", "SnapshotMissing", "SourceFailed", "SourceMissing",
     "TooNew", "WrongType", "arrow_type", "check", "conform", "content_digest", "extra_columns_of", "get_snapshot",
-    "keep_snapshot", "known_delay", "latest_ids", "latest_snapshot", "list_snapshots", "list_sources", "load_snapshot",
-    "profile_table", "read_source", "refuse_future", "routes", "set_aside_rows", "take_snapshot",
-    "to_parquet", "value_text",
+    "keep_snapshot", "known_delay", "latest_ids", "latest_snapshot", "list_snapshots", "list_sources",
+    "load_snapshot", "page_after", "profile_table", "read_source", "refuse_future", "routes", "set_aside_rows",
+    "take_snapshot", "to_parquet", "value_text",
 ]  # fmt: skip

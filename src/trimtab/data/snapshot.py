@@ -141,6 +141,11 @@ def list_snapshots(store: Store, source: str | None = None, *, limit: int = 50, 
     return Page(items=items, next=f"{more.taken_at}|{more.id}" if more is not None else None)
 
 
+def page_after(snapshot: Snapshot) -> str:
+    """Return the cursor with which ``list_snapshots`` goes on behind a snapshot, with those taken before it."""
+    return f"{snapshot.taken_at.isoformat()}|{snapshot.id}"
+
+
 def load_snapshot(store: Store, snapshot: Snapshot | str) -> pa.Table:
     """Return the kept rows of a snapshot, verified, in source order."""
     found = get_snapshot(store, snapshot) if isinstance(snapshot, str) else snapshot

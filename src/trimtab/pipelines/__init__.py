@@ -19,7 +19,7 @@ from trimtab.pipelines.events import (
 from trimtab.pipelines.find import get_pipeline_run, list_attempts, list_pipeline_runs
 from trimtab.pipelines.frames import put_frame, read_frame
 from trimtab.pipelines.lease import FenceLost
-from trimtab.pipelines.logs import LogPiece, log_path, read_log
+from trimtab.pipelines.logs import LogEnd, LogPiece, log_path, read_log, read_log_end
 from trimtab.pipelines.pool import WorkersFail
 from trimtab.pipelines.records import (
     Attempt,
@@ -38,9 +38,10 @@ from trimtab.pipelines.runner import Runner
 from trimtab.pipelines.submit import KeyTaken, submit, submit_in
 
 __all__ = [
-    "AlreadyFinished", "Attempt", "FenceLost", "KeyTaken", "LogPiece", "NothingToRetry", "Outcome", "PipelineCancelled",
-    "PipelineFinished", "PipelineRetried", "PipelineRun", "PipelineSpec", "PipelineSubmitted", "Progress", "RunStatus",
-    "Runner", "StepCached", "StepContext", "StepError", "StepFailed", "StepFinished", "StepRun", "StepSpec",
-    "StepStatus", "WorkersFail", "cancel", "get_pipeline_run", "list_attempts", "list_pipeline_runs", "log_path",
-    "put_frame", "read_frame", "read_log", "retry", "routes", "submit", "submit_in",
+    "AlreadyFinished", "Attempt", "FenceLost", "KeyTaken", "LogEnd", "LogPiece", "NothingToRetry", "Outcome",
+    "PipelineCancelled", "PipelineFinished", "PipelineRetried", "PipelineRun", "PipelineSpec", "PipelineSubmitted",
+    "Progress", "RunStatus", "Runner", "StepCached", "StepContext", "StepError", "StepFailed", "StepFinished",
+    "StepRun", "StepSpec", "StepStatus", "WorkersFail", "cancel", "get_pipeline_run", "list_attempts",
+    "list_pipeline_runs", "log_path", "put_frame", "read_frame", "read_log", "read_log_end", "retry", "routes",
+    "submit", "submit_in",
 ]  # fmt: skip

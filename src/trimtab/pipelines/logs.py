@@ -20,6 +20,15 @@ class LogPiece(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
 
 
+class LogEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a log of ``size_bytes``: what comes after the first ``skipped_bytes``."""
+
+    attempt: int
+    text: str
+    size_bytes: int
+    skipped_bytes: int
+
+
 def log_path(settings: Settings, run_id: str, step: str, attempt: int) -> Path:
     """Return where an attempt's standard output and error are written."""
     return settings.home_path / "logs" / run_id / f"{step}.{attempt}.log"
@@ -50,6 +59,19 @@ def read_log(
         text=whole.decode("utf-8", "replace"),
         next_offset=offset + len(whole),
         is_complete=is_over and len(data) < limit,
+    )
+
+
+def read_log_end(store: Store, run_id: str, step: str, *, attempt: int | None = None, limit: int) -> LogEnd:
+    """Return the last ``limit`` bytes of a step's log, as ``read_log`` would find them. Raises what it raises."""
+    wanted = read_log(store, run_id, step, attempt=attempt, limit=4).attempt
+    path = log_path(store.settings, run_id, step, wanted)
+    size = path.stat().st_size if wanted and path.exists() else 0
+    data = _read(path, max(0, size - limit), limit) if size else b""
+    if size > limit:  # not in the middle of a character
+        data = data.lstrip(bytes(range(0x80, 0xC0)))
+    return LogEnd(
+        attempt=wanted, text=data.decode("utf-8", "replace"), size_bytes=size, skipped_bytes=max(0, size - len(data))
     )
 
 

@@ -164,10 +164,12 @@ def _monitoring(about: About) -> Phase | None:
     href = f"/ui/monitor/{quote(endpoint, safe='')}"
     week = lately(about.store, endpoint, version=None, over=WEEK)
     name = next((name for name in HEADLINE if name in week.metrics), None)
-    value = week.metrics[name].value if name else None
-    through = f" to {week.until:%d %b}" if week.matures_s else ""
-    nothing = "no label final yet" if week.matures_s else "no label known yet"
-    fact = f"{(name or '').replace('_', ' ')} {value:.4g} over 7 d{through}" if value is not None else nothing
+    found = week.metrics[name] if name else None
+    fact = "no label final yet" if week.matures_s else "no label known yet"
+    if found is not None and found.value is not None:
+        labels = f"{found.n:,}".replace(",", "\u202f")
+        through = f" to {week.until:%d %b}" if week.matures_s else ""
+        fact = f"{(name or '').replace('_', ' ')} {found.value:.4g} over 7 d{through}, {labels} labels"
     standing = alerts(about.store, endpoint=endpoint, states=("open", "acknowledged"), limit=None)
     if standing:
         pages = sum(alert.severity == "page" for alert in standing)

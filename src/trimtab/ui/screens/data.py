@@ -12,6 +12,7 @@ from trimtab.data import (
     latest_snapshot,
     list_snapshots,
     list_sources,
+    page_after,
     set_aside_rows,
 )
 from trimtab.kernel import Body, Call, NotFound, Route
@@ -21,6 +22,9 @@ from trimtab.ui.render import when
 from trimtab.ui.screen import Desk, page_number, shown_at
 
 ROWS_A_PAGE = 50
+SNAPSHOTS_A_PAGE = 12
+HISTORY_SHOWN = 20
+TOP_SHOWN = 12
 AT = "/ui/data"
 
 
@@ -48,8 +52,9 @@ def routes(desk: Desk) -> list[Route]:
 
     def sources(call: Call) -> Body:
         lines = [_line(snapshot, _previous(snapshot)) for snapshot in list_sources(store)]
+        page = list_snapshots(store, limit=SNAPSHOTS_A_PAGE, cursor=call.query.get("cursor") or None)
         return desk.pages.page(
-            call, "data.html", at=AT, lines=lines, recent=list_snapshots(store, limit=12).items,
+            call, "data.html", at=AT, lines=lines, recent=page.items, next=page.next, query_values=dict(call.query),
             rows=sum(line.snapshot.rows for line in lines), aside=sum(line.snapshot.set_aside_rows for line in lines),
         )  # fmt: skip
 
@@ -72,15 +77,15 @@ def routes(desk: Desk) -> list[Route]:
             call, "source.html", at=AT, line=_line(snapshot, _previous(snapshot)), snapshot=snapshot,
             columns=[_column(column) for column in snapshot.profile.columns], aside=aside.to_pylist(),
             aside_names=_shown_names(snapshot, aside.column_names), page=page,
-            more=page * ROWS_A_PAGE < snapshot.set_aside_rows, history=list_snapshots(store, name, limit=20).items,
+            first=(page - 1) * ROWS_A_PAGE + 1,
+            more=page * ROWS_A_PAGE < snapshot.set_aside_rows, history=list_snapshots(store, name, limit=HISTORY_SHOWN),
             profile=profile, histogram=profile and _histogram(profile),
-            quantiles=_quantiles(profile), query_values=dict(call.query),
+            quantiles=_quantiles(profile), top=profile.top[:TOP_SHOWN] if profile else (),
+            query_values=dict(call.query),
         )  # fmt: skip
 
     def _previous(snapshot: Snapshot) -> Snapshot | None:
-        before = list_snapshots(store, snapshot.source, limit=20).items
-        older = [s for s in before if s.taken_at < snapshot.taken_at]
-        return older[0] if older else None
+        return next(iter(list_snapshots(store, snapshot.source, limit=1, cursor=page_after(snapshot)).items), None)
 
     return [
         shown_at(AT, sources, about="Sources and their newest snapshots"),

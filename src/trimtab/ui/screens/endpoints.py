@@ -27,7 +27,6 @@ AT = "/ui/endpoints"
 LOOKED_AT = 500
 DECISIONS_SHOWN = 12
 CHANGES_SHOWN = 8
-TURNS_LOOKED_AT = 500
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -85,7 +84,7 @@ def _before(store: Store, routing: Routing, rolling: Turn | None) -> str:
     """Return the version that rolling back brings: the champion of the rollout, or what the present one replaced."""
     if rolling is not None and rolling.champion is not None:
         return f"{routing.model}@{rolling.champion}"
-    for turn in list_turns(store, routing.model, limit=TURNS_LOOKED_AT):
+    for turn in list_turns(store, routing.model, limit=None):
         served = turn.version == routing.champion and turn.state is not TurnState.ROLLED_BACK
         if served and turn.champion is not None:
             return f"{routing.model}@{turn.champion}"

@@ -3,8 +3,6 @@
 import msgspec
 
 from trimtab.evaluation import (
-    LOWER_IS_BETTER,
-    NEITHER_IS_BETTER,
     Comparison,
     Difference,
     Evaluation,
@@ -14,6 +12,7 @@ from trimtab.evaluation import (
     Slice,
     SliceFinding,
     Verdict,
+    direction_of,
     get_evaluation,
     metrics_of,
 )
@@ -56,11 +55,11 @@ class SliceLine(msgspec.Struct, frozen=True):
 
 
 class SliceTable(msgspec.Struct, frozen=True):
-    """The slices of one column, the worst first; ``left_out`` more are not shown."""
+    """The first slices of one column, in an order that is said: the worst first where a side of the metric is worse."""
 
     by: str
     lines: tuple[SliceLine, ...]
-    left_out: int
+    count: int
 
 
 class GapLine(msgspec.Struct, frozen=True):
@@ -89,6 +88,7 @@ def routes(desk: Desk) -> list[Route]:
             call, "evaluation.html", at=AT, version=version, saved=saved, report=saved.report, evaluation=found,
             aliases=[a for a, number in get_model(store, version.model).aliases.items() if number == version.number],
             gate=gate_lines(saved.report.verdict), metrics=metric_lines(found, saved.report.comparison),
+            better=direction_of(metric),
             metric=metric, choices=metrics_of(found.task), slices=_slices(found, metric, whole=whole),
             gaps={} if whole else _gaps(found), whole=whole, calibration=None if whole else _calibration(found),
             roc=None if whole else _roc(found), histogram=None if whole else _histogram(found),
@@ -149,17 +149,18 @@ def _whisker(value: MetricValue, *, mark: float | None = None, most: float | Non
 
 def _difference(name: str, against: Difference | None) -> Whisker | None:
     """Place a paired difference around zero; where less is better, the scale is turned round."""
-    if against is None or against.difference.value is None or name in NEITHER_IS_BETTER:
+    direction = direction_of(name)
+    if against is None or against.difference.value is None or direction is None:
         return None
     found = against.difference
     most = max(abs(v) for v in (found.value, found.low, found.high) if v is not None) * 1.1 or 1.0
-    scale = (most, -most) if name in LOWER_IS_BETTER else (-most, most)
+    scale = (most, -most) if direction == "lower" else (-most, most)
     assert found.value is not None
     return whisker_of(found.value, found.low, found.high, scale=scale, mark=0.0)
 
 
 def _word(name: str, against: Difference | None) -> str:
-    if against is None or name in NEITHER_IS_BETTER:
+    if against is None or direction_of(name) is None:
         return ""
     return {"challenger": "better", "champion": "worse", "undecided": "undecided"}[against.better]
 
@@ -190,16 +191,16 @@ def _slices(evaluation: Evaluation, metric: str, *, whole: str) -> list[SliceTab
             value = one.metrics.get(metric)
             lines.append(SliceLine(one, value, _whisker(value, mark=overall, most=most) if value else None))
         shown = lines[: SLICES_OF_ONE if by == whole else SLICES_AT_MOST]
-        tables.append(SliceTable(by, tuple(shown), len(lines) - len(shown)))
+        tables.append(SliceTable(by, tuple(shown), len(lines)))
     return tables
 
 
 def _badness(one: Slice, metric: str) -> tuple[bool, float, int]:
-    """Sort the worst first, then those without a value, the largest first."""
+    """Sort the worst first (the highest, where neither side is worse), then what has no value, the largest first."""
     value = one.metrics[metric].value if metric in one.metrics else None
     if value is None:
         return (True, 0.0, -one.n)
-    return (False, -value if metric in LOWER_IS_BETTER else value, -one.n)
+    return (False, value if direction_of(metric) == "higher" else -value, -one.n)
 
 
 def _gaps(evaluation: Evaluation) -> dict[str, list[GapLine]]:

@@ -8,10 +8,13 @@ import msgspec
 from trimtab.declare import Column, Derived, Field, Latest, Rolling, TimePart, duration_text
 from trimtab.features import RegisteredView, compile_view, decided_text, get_view, list_views
 from trimtab.kernel import Body, Call, Route
-from trimtab.registry import list_models, list_versions
+from trimtab.registry import all_models, all_versions
 from trimtab.ui.screen import Desk, shown_at
 
 AT = "/ui/features"
+VIEWS_A_PAGE = 50
+USERS_SHOWN, VIEW_USERS_SHOWN = 4, 50
+"""Versions that learnt from a view: in the list, and on its own page."""
 
 
 class ViewLine(msgspec.Struct, frozen=True):
@@ -35,8 +38,8 @@ def routes(desk: Desk) -> list[Route]:
     def users() -> dict[str, list[str]]:
         """Return the versions that learnt from each definition, by its digest."""
         found: dict[str, list[str]] = {}
-        for model in list_models(store).items:
-            for version in list_versions(store, model.name).items:
+        for model in all_models(store):
+            for version in all_versions(store, model.name):
                 if version.lineage.features:
                     found.setdefault(version.lineage.features, []).append(version.ref)
         return found
@@ -46,8 +49,13 @@ def routes(desk: Desk) -> list[Route]:
 
     def views(call: Call) -> Body:
         used = users()
-        lines = [line(view, used) for view in list_views(store)]
-        return desk.pages.page(call, "features.html", at=AT, lines=lines)
+        found = list_views(store, after=call.query.get("after", ""), limit=VIEWS_A_PAGE + 1)
+        lines = [line(view, used) for view in found[:VIEWS_A_PAGE]]
+        return desk.pages.page(
+            call, "features.html", at=AT, lines=lines, count=len(list_views(store, limit=None)),
+            users_shown=USERS_SHOWN,
+            after=lines[-1].view.name if len(found) > VIEWS_A_PAGE else "", query_values=dict(call.query),
+        )  # fmt: skip
 
     def view(call: Call) -> Body:
         version = call.query.get("version", "")
@@ -57,7 +65,8 @@ def routes(desk: Desk) -> list[Route]:
         compiled = compile_view(found.spec)
         columns = [ColumnLine(column.name, column.kind, _aloud(column.source)) for column in compiled.columns]
         return desk.pages.page(
-            call, "view.html", at=AT, line=line(found, users()), view=found, columns=columns,
+            call, "view.html", at=AT, line=line(found, users()), users_shown=VIEW_USERS_SHOWN, view=found,
+            columns=columns,
             request_fields=compiled.request_fields, lag=_lag(found, store.clock.now()),
         )  # fmt: skip
 

@@ -42,7 +42,7 @@ def routes(desk: Desk) -> list[Route]:
         if not subject:
             return desk.pages.page(
                 call, "lineage.html", at="/ui/audit", subject="", graph=None, drawn=None, lines=[], decisions=[],
-                more=False, left_out=0, query_values={}, size=desk.rooms.events(), examples=EXAMPLES,
+                more=False, near=0, query_values={}, size=desk.rooms.events(), examples=EXAMPLES,
             )  # fmt: skip
         graph = lineage(store, subject, position=position)
         near = _near(graph)
@@ -50,7 +50,7 @@ def routes(desk: Desk) -> list[Route]:
         return desk.pages.page(
             call, "lineage.html", at="/ui/audit", subject=graph.subject, graph=graph, drawn=_drawn(graph, near),
             lines=_lines(graph)[:ROWS_AT_MOST], decisions=found[:DECISIONS_AT_MOST],
-            more=len(found) > DECISIONS_AT_MOST, left_out=len(graph.nodes) - len(near),
+            more=len(found) > DECISIONS_AT_MOST, near=len(near),
             query_values=dict(call.query), size=desk.rooms.events(), examples=EXAMPLES,
         )  # fmt: skip
 

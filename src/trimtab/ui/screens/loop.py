@@ -8,7 +8,7 @@ import msgspec
 from trimtab.kernel import Body, Call, NotFound, Route
 from trimtab.loop import Turn, TurnState, get_turn, list_turns, stages_of
 from trimtab.monitoring import mature_until, performance
-from trimtab.registry import CHAMPION, Model, Version, get_model, list_models, list_versions
+from trimtab.registry import CHAMPION, Model, Version, all_models, get_model, list_models, list_versions
 from trimtab.serving import Routing, list_endpoints
 from trimtab.store import Store
 from trimtab.ui.declared import again_when, declared_model
@@ -18,6 +18,7 @@ from trimtab.ui.screen import Desk, shown_at
 from trimtab.ui.stages import Step, steps_of, tone_of_turn
 
 AT = "/ui/loop"
+MODELS_A_PAGE = 25
 TURNS_A_PAGE = 50
 LANES_AT_MOST = 12
 WEEKS_AT_MOST = 60
@@ -44,11 +45,15 @@ def routes(desk: Desk) -> list[Route]:
     store = desk.rooms.store
 
     def models(call: Call) -> Body:
+        page = list_models(store, limit=MODELS_A_PAGE, cursor=call.query.get("cursor", ""))
         lines = []
-        for model in list_models(store).items:
+        for model in page.items:
             found = list_turns(store, model.name, limit=TURNS_A_PAGE)
             lines.append(ModelLine(model, phases_of(_about(desk, model, found)), found[0] if found else None))
-        return desk.pages.page(call, "loops.html", at=AT, lines=lines)
+        return desk.pages.page(
+            call, "loops.html", at=AT, lines=lines, next=page.next, count=sum(1 for _ in all_models(store)),
+            query_values=dict(call.query),
+        )  # fmt: skip
 
     def model(call: Call) -> Body:
         found, now = get_model(store, call.path["model"]), store.clock.now()
@@ -56,11 +61,13 @@ def routes(desk: Desk) -> list[Route]:
         shown = known[:TURNS_A_PAGE]
         chosen = _chosen(store, found.name, call.query.get("turn", ""), shown)
         about = _about(desk, found, shown)
+        loss, weeks, labels = _loss(store, about)
         return desk.pages.page(
             call, "loop.html", at=AT, model=found, phases=phases_of(about), back=_back(about),
-            lines=[_line(turn, now) for turn in shown], chosen=chosen, waits=_waiting(about, chosen),
+            lines=[_line(turn, now) for turn in shown], weeks_drawn=min(weeks, WEEKS_AT_MOST),
+            chosen=chosen, waits=_waiting(about, chosen),
             steps=steps_of_turn(store, chosen) if chosen else (), axis=_axis(shown, now),
-            loss=_loss(store, about), after=shown[-1].id if len(known) > TURNS_A_PAGE else "",
+            loss=loss, weeks=weeks, labels=labels, after=shown[-1].id if len(known) > TURNS_A_PAGE else "",
             query_values=dict(call.query),
         )  # fmt: skip
 
@@ -155,33 +162,39 @@ def _mark_of(state: TurnState) -> str:
     return "half" if state is TurnState.CANARY else tone_of_turn(state)
 
 
-def _loss(store: Store, about: About) -> Chart | None:
-    """Draw the main metric in service by week, since the first version answered."""
+def _loss(store: Store, about: About) -> tuple[Chart | None, int, tuple[int, int]]:
+    """Draw the main metric in service by week, since the first version answered.
+
+    Return also how many weeks that would be, and the least and the most labels that a drawn week rests on.
+    """
     routing: Routing | None = about.routing
     began = min((turn.opened_at for turn in about.turns), default=None)
     if routing is None or began is None:
-        return None
+        return None, 0, (0, 0)
     points: list[tuple[float, float]] = []
     low: list[float] = []
     high: list[float] = []
+    labels: list[int] = []
     name = ""
     # Whole weeks back from the newest final outcomes; what the first days leave over is shown when it is most of one.
     until = mature_until(store, routing.endpoint, at=about.now)
-    weeks = min(round((until - began) / WEEK), WEEKS_AT_MOST)
-    for end in (until - WEEK * back for back in reversed(range(weeks))):
+    weeks = round((until - began) / WEEK)
+    for end in (until - WEEK * back for back in reversed(range(min(weeks, WEEKS_AT_MOST)))):
         found = performance(store, routing.endpoint, version=None, since=end - WEEK, until=end)
         name = name or next((one for one in HEADLINE if one in found.metrics), "")
         value = found.metrics.get(name)
         if value is not None and value.value is not None:
             points.append((end.timestamp(), value.value))
+            labels.append(value.n)
             low.append(value.low if value.low is not None else value.value)
             high.append(value.high if value.high is not None else value.value)
     if len(points) < 2:
-        return None
+        return None, weeks, (0, 0)
     series = Series(name=name.replace("_", " "), points=points, low=low, high=high)
     answered = [
         (move.at.timestamp(), f"{turn.ref} answers since {move.at:%d %b}")
         for turn in reversed(about.turns) for move in turn.moves
         if move.state is TurnState.FULL and turn.champion is not None
     ]  # fmt: skip
-    return line_chart([series], x="time", x_name="week to", uprights=answered, tell_last=False)
+    chart = line_chart([series], x="time", x_name="week to", uprights=answered, tell_last=False)
+    return chart, weeks, (min(labels), max(labels))

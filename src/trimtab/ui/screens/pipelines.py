@@ -5,6 +5,7 @@ import msgspec
 from trimtab.kernel import Body, Call, Invalid, Permission, Route
 from trimtab.pipelines import (
     Attempt,
+    LogEnd,
     PipelineRun,
     RunStatus,
     StepRun,
@@ -13,7 +14,7 @@ from trimtab.pipelines import (
     get_pipeline_run,
     list_attempts,
     list_pipeline_runs,
-    read_log,
+    read_log_end,
     retry,
 )
 from trimtab.store import Store
@@ -27,14 +28,6 @@ AT = "/ui/pipelines"
 LOG_BYTES = 20_000
 RUNS_A_PAGE = 50
 LANES_AT_MOST = 12
-
-
-class Log(msgspec.Struct, frozen=True):
-    """The end of what an attempt printed; ``cut`` when more stands before it."""
-
-    attempt: int
-    text: str
-    cut: bool
 
 
 class RunLine(msgspec.Struct, frozen=True):
@@ -58,8 +51,9 @@ def routes(desk: Desk) -> list[Route]:
         )  # fmt: skip
         lines = [run_line(run) for run in found[:RUNS_A_PAGE]]
         chosen = _run_asked(store, call.query.get("run", ""), lines)
+        tracks, lanes = _axis(store, lines)
         return desk.pages.page(
-            call, "pipelines.html", at=AT, lines=lines, tracks=_axis(store, lines), query_values=dict(call.query),
+            call, "pipelines.html", at=AT, lines=lines, tracks=tracks, lanes=lanes, query_values=dict(call.query),
             after=lines[-1].run.id if len(found) > RUNS_A_PAGE else "", statuses=[status.value for status in RunStatus],
             chosen=chosen, graph=_graph(chosen) if chosen else None,
         )  # fmt: skip
@@ -137,7 +131,7 @@ def _run_asked(store: Store, id_: str, lines: list[RunLine]) -> PipelineRun | No
     return next(going, lines[0].run if lines else None)
 
 
-def _log(store: Store, run: PipelineRun, step: StepRun, asked: str) -> Log | None:
+def _log(store: Store, run: PipelineRun, step: StepRun, asked: str) -> LogEnd | None:
     """Return the end of an attempt's log: the one that was asked for, else the last."""
     if not step.attempts:
         return None
@@ -147,12 +141,11 @@ def _log(store: Store, run: PipelineRun, step: StepRun, asked: str) -> Log | Non
             why=f"It was started {step.attempts} times.", next="leave attempt out for the last one",
         )  # fmt: skip
     attempt = int(asked) if asked else step.attempts
-    text = read_log(store, run.id, step.name, attempt=attempt, limit=1 << 20).text
-    return Log(attempt, text[-LOG_BYTES:], len(text) > LOG_BYTES)
+    return read_log_end(store, run.id, step.name, attempt=attempt, limit=LOG_BYTES)
 
 
-def _axis(store: Store, lines: list[RunLine]) -> Tracks | None:
-    """Draw the runs of this page of the list on a time axis, a lane for each pipeline."""
+def _axis(store: Store, lines: list[RunLine]) -> tuple[Tracks | None, int]:
+    """Draw the runs of this page of the list on a time axis, a lane for each pipeline; and say how many there are."""
     now = store.clock.now()
     lanes: dict[str, list[Stretch]] = {}
     for line in reversed(lines):
@@ -169,7 +162,7 @@ def _axis(store: Store, lines: list[RunLine]) -> Tracks | None:
         Lane(name=name, stretches=found, href=f"{AT}?pipeline={name}", said=str(len(found)))
         for name, found in sorted(lanes.items(), key=lambda item: item[1][-1].start, reverse=True)
     ]
-    return time_tracks(drawn[:LANES_AT_MOST])
+    return time_tracks(drawn[:LANES_AT_MOST]), len(drawn)
 
 
 def _steps_axis(store: Store, run: PipelineRun, attempts: list[Attempt]) -> Tracks | None:
