@@ -255,6 +255,7 @@ MODELS = {
     "no rollout": (BadRollout, "rollout=", "late.serve(rollout='canary')  # !"),
     "a rollout without end": (BadRollout, ">> tt.full", "late.serve(rollout=tt.shadow('1d'))  # !"),
     "sticky by no field": (UnknownField, "write carrier", "late.serve(sticky_by='carier')  # !"),
+    "broken rows left to chance": (BadModel, 'broken_rows="flag"', "late.serve(broken_rows='ignore')  # !"),
     "a frequency of no length": (
         BadDuration, "once a week", "late.retrain_when(tt.every('30d'), at_most='once a while')  # !"
     ),

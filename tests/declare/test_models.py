@@ -120,6 +120,23 @@ def test_labels() -> None:
     assert label_of(Flight.arr_delay - Flight.dep_delay > 5).name == "(arr_delay - dep_delay) > 5"
 
 
+@pytest.mark.parametrize(
+    ("broken_rows", "spec"),
+    [
+        ("flag", ServingSpec(rollout=tt.full.stages, broken_rows="flag")),
+        ("refuse", ServingSpec(rollout=tt.full.stages)),
+    ],
+)
+def test_rows_that_break_their_contract(broken_rows: str, spec: ServingSpec) -> None:
+    """Refusing them is what is done anyway: said or not, it is the same declaration."""
+
+    @tt.model(view(), label=Flight.arr_delay > 15)
+    def slow(X: object, y: object) -> None: ...
+
+    assert slow.serve(broken_rows=broken_rows).spec.serving == spec  # type: ignore[arg-type]
+    assert declaration_digest(slow.spec.serving) == declaration_digest(spec)
+
+
 def test_policies_of_a_model() -> None:
     @tt.model(view(), label=Flight.arr_delay > 15)
     def slow(X: object, y: object) -> None: ...

@@ -38,7 +38,10 @@ slow.serve(rollout=tt.shadow("2d") >> tt.canary(50, each="6d") >> tt.full,
            roll_back_if=tt.log_loss > tt.champion.log_loss * 1.03)
 slow.retrain_when(tt.every("2d"), budget=1)
 """
-GOOD = 'slow.serve(rollout=tt.canary(50, each="12h") >> tt.full)\nslow.retrain_when(tt.every("2d"), budget=1)\n'
+GOOD = """
+slow.serve(rollout=tt.canary(50, each="12h") >> tt.full, broken_rows="flag")
+slow.retrain_when(tt.every("2d"), budget=1)
+"""
 ROLLED_BACK = ("serving.routing-changed", "registry.alias-moved", "loop.rolled-back", "loop.turn-moved")
 
 
@@ -88,6 +91,7 @@ def test_by_hand_it_is_one_change_and_no_request_fails(promoted_home: Path, acto
     """The gateway polls on while requests run against it; the routes are swapped as a whole."""
     with closing(opened(promoted_home, at=START + timedelta(days=4))) as store:
         assert get_endpoint(store, "slow").routing.champion == 2
+        assert get_endpoint(store, "slow").routing.broken_rows == "flag"
         before = len(events(store, limit=10_000))
         answered = asyncio.run(_asked_while_rolling_back(store, actor))
         assert [answered[0], answered[-1]] == [2, 1]
@@ -100,7 +104,9 @@ def test_by_hand_it_is_one_change_and_no_request_fails(promoted_home: Path, acto
             roll_back(store, "slow", actor=actor, because="and once more")
         serve_version(store, "slow@2", actor=actor, because="it was not the model after all")
         roll_back(store, "slow", actor=actor, because="it was")
-        assert get_endpoint(store, "slow").routing.champion == 1, "what was routed by hand can be taken back too"
+        routing = get_endpoint(store, "slow").routing
+        assert routing.champion == 1, "what was routed by hand can be taken back too"
+        assert routing.broken_rows == "flag", "what the file says of requests holds whoever answers"
 
 
 async def _asked_while_rolling_back(store: Store, actor: Actor) -> list[int]:

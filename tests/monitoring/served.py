@@ -46,6 +46,7 @@ class Served:
         keys: Sequence[dict[str, Any]] | None = None,
         values: Sequence[Sequence[Any]] | None = None,
         as_of: Sequence[datetime] | None = None,
+        broken: list[list[str] | None] | None = None,
     ) -> list[str]:
         """Log one request of several rows; return the decisions' ids."""
         n = len(scores)
@@ -58,7 +59,7 @@ class Served:
             layout=0, at_us=micros(at), source="raw" if keys is None else "key", stage=stage, reason="test",
             latency_us=900, ids=ids, values=list(given), outputs=outputs, keys=None if keys is None else list(keys),
             as_of_us=None if as_of is None else [micros(moment) for moment in as_of],
-            mirrors=None if mirrors is None else list(mirrors),
+            mirrors=None if mirrors is None else list(mirrors), broken=broken,
         )  # fmt: skip
         self.log.write(self.endpoint, [(layout(version, self.task), entry)])
         return ids

@@ -13,7 +13,7 @@ from tests.serving.late import FakeReleases, route
 from trimtab.kernel import digest_of_bytes
 from trimtab.monitoring import Outcome, alerts, check, level_test, mind, record_outcomes, watch
 from trimtab.monitoring.levels import LEAST_LABELLED
-from trimtab.monitoring.quality import volume_signs
+from trimtab.monitoring.quality import request_signs, volume_signs
 from trimtab.serving.counting import Counting
 from trimtab.serving.statistics import Tally
 from trimtab.store import Store
@@ -110,6 +110,28 @@ def test_far_fewer_decisions_than_usual(routed: Store) -> None:
     life.day(9, n=1200)
     (more,) = volume_signs(routed, "late", day=START + 9 * DAY)
     assert more.severity == "note"
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_rows_that_were_answered_and_break_their_contract(routed: Store, sealed: bool) -> None:
+    life = Life(routed)
+    life.day(0)
+    assert request_signs(routed, "late", day=START) == []
+    text = "distance 9000, promised 0 to 5000"
+    # Clearly within the first day, so that no other day counts it.
+    ids = life.served.decide([0.5, 0.5], at=START + 5 * HOUR, broken=[[text], None])
+    life.served.decide([0.5], at=START + 5 * HOUR, version=2, stage="shadow", mirrors=ids[:1], broken=[[text]])
+    if sealed:
+        life.served.log.seal(also_open=None)
+    watch(routed, "late", until=START + DAY)
+    (sign,) = request_signs(routed, "late", day=START)
+    assert (sign.severity, sign.group) == ("note", "quality:requests")
+    assert sign.title == "1 of 482 rows that were answered on 2013-03-01 break their contract"
+    assert sign.lines == (f"distance: 1 rows, such as {text} (decision {ids[0]})",)
+    life.served.decide([0.5] * 10, at=START + 6 * HOUR, broken=[[text]] * 10)
+    (more,) = request_signs(routed, "late", day=START)
+    assert more.severity == "page"
+    assert request_signs(routed, "late", day=START + DAY) == []
 
 
 def test_requests_that_fail(routed: Store) -> None:

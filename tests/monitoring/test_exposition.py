@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.monitoring.served import ACTOR
 from tests.monitoring.test_alerts import settled, sign
-from tests.serving.late import FakeReleases, ask_for, gateway_of, route, some_rows, trained
+from tests.serving.gateways import raw
+from tests.serving.late import PROMISING, SEEN, FakeReleases, ask_for, gateway_of, route, some_rows, trained
 
 from trimtab.kernel import VERSION
 from trimtab.monitoring import Outcome, exposition, record_outcomes
@@ -38,13 +39,14 @@ def parsed(text: str) -> dict[str, float]:
 
 def test_a_gateway_and_what_is_known_of_its_endpoint(sqlite_store: Store) -> None:
     releases = FakeReleases()
-    releases.release(sqlite_store, 1, trained())
-    route(sqlite_store, releases)
+    releases.release(sqlite_store, 1, trained(), view=PROMISING, inputs=SEEN)
+    route(sqlite_store, releases, broken_rows="flag")
 
     async def served() -> tuple[str, list[str]]:
         gateway = gateway_of(sqlite_store, releases)
         await gateway.start()
         answers = [await gateway.infer("late", ask_for([row])) for row in some_rows(30)]
+        await gateway.infer("late", raw(distance=[-1.0]))
         ids = [id_ for answer in answers for id_ in answer.decision_ids]
         said = [Outcome(decision=id_, value=i % 2) for i, id_ in enumerate(ids)]
         await asyncio.to_thread(record_outcomes, sqlite_store, "late", said, actor=ACTOR)
@@ -58,9 +60,11 @@ def test_a_gateway_and_what_is_known_of_its_endpoint(sqlite_store: Store) -> Non
     found = parsed(text)
     assert found[f'trimtab_info{{version="{VERSION}"}}'] == 1
     where = 'endpoint="late",version="1",stage="full"'
-    assert found[f"trimtab_requests_total{{{where}}}"] == 30
+    assert found[f"trimtab_requests_total{{{where}}}"] == 31
+    assert found[f"trimtab_broken_rows_total{{{where}}}"] == 1
+    assert found[f"trimtab_requests_refused_total{{{where}}}"] == 0
     assert found[f"trimtab_errors_total{{{where}}}"] == 0
-    assert found[f"trimtab_request_duration_seconds_count{{{where}}}"] == 30
+    assert found[f"trimtab_request_duration_seconds_count{{{where}}}"] == 31
     assert found['trimtab_outcomes_7d{endpoint="late",version="1"}'] == 30
     assert 0 < found['trimtab_performance_7d{endpoint="late",version="1",metric="log_loss"}'] < 5
     assert found['trimtab_alerts{endpoint="late",kind="drift",severity="page"}'] == 1

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import skops.io as skops
+from msgspec import UNSET
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from trimtab.declare.records import ContractSpec, FeatureViewSpec, Field, FieldKind, FieldSpec, Latest, TimePart
@@ -68,6 +70,26 @@ VIEW = FeatureViewSpec(
     ),
     contracts=(FLIGHT, WEATHER),
 )
+
+
+def _promising(field: FieldSpec) -> FieldSpec:
+    promises: dict[str, Any] = {
+        "origin": {"values": ORIGINS},
+        "carrier": {"missing": 0.1},
+        "distance": {"low": 0.0, "high": 5000.0},
+        "temp": {"low": -60.0, "high": 130.0},
+    }
+    return msgspec.structs.replace(field, **promises.get(field.name, {}))
+
+
+PROMISING_WEATHER, PROMISING_FLIGHT = (
+    msgspec.structs.replace(contract, fields=tuple(_promising(field) for field in contract.fields))
+    for contract in (WEATHER, FLIGHT)
+)
+PROMISING = msgspec.structs.replace(VIEW, of=PROMISING_FLIGHT, contracts=(PROMISING_FLIGHT, PROMISING_WEATHER))
+"""The same view, over contracts that promise more: it means the same, so its digest is the same."""
+SEEN = tuple(msgspec.structs.replace(one, missing=one.name in ("carrier", "weather_temp")) for one in INPUTS)
+"""The inputs of a model that has seen carriers and temperatures missing, and nothing else."""
 
 
 def facts(flights: int = 20) -> dict[str, pa.Table]:
@@ -177,12 +199,13 @@ def route(
     shadow: tuple[int, ...] = (),
     sticky_by: str | None = None,
     paired: bool = False,
+    broken_rows: Any = UNSET,
 ) -> None:
     """Put versions in their places at an endpoint."""
     canaries = tuple(Canary(version=version, percent=percent) for version, percent in (canary or {}).items())
     routing = Routing(
         endpoint=endpoint, model=model, champion=champion, canary=canaries, shadow=shadow, sticky_by=sticky_by,
-        paired=paired,
+        paired=paired, broken_rows=broken_rows,
     )  # fmt: skip
     with store.change(ACTOR, "try it") as change:
         set_routing(change, routing, releases=releases)

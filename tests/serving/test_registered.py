@@ -16,7 +16,7 @@ from tests.registry.cases import ANN, BOB, CODE, ENVIRONMENT, evaluated
 from tests.serving.late import NAMES, VIEW, ask_for, history, plain, trained
 
 from trimtab.features import digest_of_view, register_view
-from trimtab.kernel import Refused
+from trimtab.kernel import Invalid, Refused
 from trimtab.registry import (
     Limits,
     Lineage,
@@ -33,6 +33,7 @@ from trimtab.serving import (
     Gateway,
     Loader,
     NotReady,
+    PromiseBroken,
     RegisteredReleases,
     Routing,
     find_decision,
@@ -102,6 +103,21 @@ def test_a_packed_model_is_served_as_it_was_trained(store: Store, packed: Packed
     assert loaded.released.view == VIEW
     decision = find_decision(store, found.decision_ids[0])
     assert decision.release == release_for(store, version).digest
+
+
+def test_a_model_that_could_do_without_a_value_is_asked_for_none_that_was_never_missing(
+    sqlite_store: Store, packed: PackedModel
+) -> None:
+    entered(sqlite_store, packed)
+    routed(sqlite_store)
+    (row,) = plain(history(1, seed=7)[0])
+    row[NAMES.index("carrier")] = row[NAMES.index("weather_temp")] = None  # these were missing in training
+    answer(sqlite_store, ask_for([row]))
+    for name in ("origin", "distance", "scheduled_hour"):
+        lacking = [*row]
+        lacking[NAMES.index(name)] = None
+        with pytest.raises(PromiseBroken if name != "scheduled_hour" else Invalid, match=f"{name} is missing"):
+            answer(sqlite_store, ask_for([lacking]))
 
 
 def test_what_becomes_onnx_answers_alike(sqlite_store: Store) -> None:

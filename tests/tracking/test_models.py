@@ -97,10 +97,10 @@ def test_boosting_with_categories_goes_through_skops_bit_for_bit(frame, late):
     assert np.array_equal(loaded(packed).predict_proba(X), model.predict_proba(X))
     signature = packed.signature
     assert signature.inputs == (
-        InputSpec(name="temp", kind="float"),
-        InputSpec(name="hour", kind="int", nullable=False),
-        InputSpec(name="carrier", kind="category", categories=("UA", "AA", "DL", "VX")),
-        InputSpec(name="rain", kind="bool", nullable=False),
+        InputSpec(name="temp", kind="float", missing=True),
+        InputSpec(name="hour", kind="int", nullable=False, missing=False),
+        InputSpec(name="carrier", kind="category", categories=("UA", "AA", "DL", "VX"), missing=True),
+        InputSpec(name="rain", kind="bool", nullable=False, missing=False),
     )
     assert (signature.task, signature.classes, signature.container) == ("classification", (0, 1), "frame")
     assert [output.name for output in signature.outputs] == ["probability", "label"]

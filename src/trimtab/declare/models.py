@@ -105,18 +105,30 @@ class Model(Generic[P, R]):
         return self._say("accept_if", accept=accept)
 
     def serve(
-        self, *, rollout: Rollout = full, roll_back_if: Policy | None = None, sticky_by: str | None = None
-    ) -> "Model[P, R]":
+        self, *, rollout: Rollout = full, roll_back_if: Policy | None = None, sticky_by: str | None = None,
+        broken_rows: Literal["refuse", "flag"] = "refuse",
+    ) -> "Model[P, R]":  # fmt: skip
         """Say how an approved version reaches people, and what brings the one before it back.
 
         ``sticky_by`` names a field of the view's own contract: requests with the same value meet the same version
-        during a canary. Raises ``BadRollout`` or ``BadPolicy``.
+        during a canary. A request with a row that breaks its contract is refused; with ``broken_rows="flag"`` such a
+        row is answered, and its decision says what it breaks. Raises ``BadRollout``, ``BadPolicy`` or ``BadModel``.
         """
+        if broken_rows not in ("refuse", "flag"):
+            raise BadModel(
+                f"broken_rows={broken_rows!r} says nothing about rows that break their contract",
+                where=here(),
+                why="A request with such a row is refused, or the row is answered and flagged.",
+                next='write broken_rows="refuse" or broken_rows="flag"',
+            )
         view, label = self._spec.view, self._spec.label
         policy = None if roll_back_if is None else checked(roll_back_if, "roll_back", view=view, label=label)
         if sticky_by is not None:
             field_named(view.of, sticky_by)
-        serving = ServingSpec(rollout=check_whole(rollout), roll_back_if=policy, sticky_by=sticky_by)
+        serving = ServingSpec(
+            rollout=check_whole(rollout), roll_back_if=policy, sticky_by=sticky_by,
+            broken_rows=msgspec.UNSET if broken_rows == "refuse" else broken_rows,
+        )  # fmt: skip
         return self._say("serve", serving=serving)
 
     def retrain_when(

@@ -286,9 +286,12 @@ class Stage(Spec, frozen=True, tag="stage"):
 
 
 class ServingSpec(Spec, frozen=True, tag="serving"):
+    """How a version reaches people. ``broken_rows``: what becomes of rows that break their contract; unset: refused."""
+
     rollout: tuple[Stage, ...]
     roll_back_if: Policy | None = None
     sticky_by: str | None = None
+    broken_rows: Literal["refuse", "flag"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RetrainingSpec(Spec, frozen=True, tag="retraining"):

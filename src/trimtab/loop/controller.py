@@ -159,10 +159,10 @@ def _back_to(store: Store, change: Change, turn: Turn) -> Endpoint:
     """Let the champion of before answer alone again."""
     assert turn.champion is not None
     to = f"{turn.model}@{turn.champion}"
+    routing = Routing(endpoint=turn.model, model=turn.model, champion=turn.champion)
     present = routing_of(store, turn.model)
-    routing = Routing(
-        endpoint=turn.model, model=turn.model, champion=turn.champion, sticky_by=present.sticky_by if present else None
-    )
+    if present is not None:
+        routing = msgspec.structs.replace(routing, sticky_by=present.sticky_by, broken_rows=present.broken_rows)
     endpoint = set_routing(change, routing, releases=RegisteredReleases(store))
     set_alias(change, VersionRef.parse(to), CHAMPION)
     change.record(RolledBack(endpoint=turn.model, ref=turn.ref or "", to=to))

@@ -48,7 +48,9 @@ def roll_back(store: Store, model: str, *, actor: Actor, because: str) -> Endpoi
     to = f"{model}@{before}"
     release_for(store, to, actor=actor)
     with store.change(actor, because) as change:
-        routing = Routing(endpoint=model, model=model, champion=before, sticky_by=now.sticky_by)
+        routing = Routing(
+            endpoint=model, model=model, champion=before, sticky_by=now.sticky_by, broken_rows=now.broken_rows
+        )
         endpoint = set_routing(change, routing, releases=RegisteredReleases(store))
         set_alias(change, VersionRef.parse(to), CHAMPION)
         change.record(RolledBack(endpoint=model, ref=f"{model}@{now.champion}", to=to))

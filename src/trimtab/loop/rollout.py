@@ -101,7 +101,6 @@ def place(store: Store, change: Change, turn: Turn, stage: Stage) -> Endpoint:
     The version that it replaces stays beside it as a shadow, until late labels have confirmed the new one.
     """
     assert turn.version is not None
-    sticky_by = _sticky(store, turn.model)
     champion, routing = turn.champion, Routing(endpoint=turn.model, model=turn.model, champion=turn.version)
     if stage.kind == "full":
         routing = msgspec.structs.replace(routing, shadow=() if champion is None else (champion,))
@@ -111,7 +110,7 @@ def place(store: Store, change: Change, turn: Turn, stage: Stage) -> Endpoint:
     elif champion is not None:
         canary = Canary(version=turn.version, percent=stage.percent)
         routing = msgspec.structs.replace(routing, champion=champion, canary=(canary,), paired=True)
-    routing = msgspec.structs.replace(routing, sticky_by=sticky_by)
+    routing = as_declared(routing, serving_in_force(store, turn.model))
     return set_routing(change, routing, releases=RegisteredReleases(store))
 
 
@@ -125,9 +124,8 @@ def serve_version(
     and ``Invalid`` for a shadow or canary where nothing answers yet.
     """
     version = get_version(store, VersionRef.parse(ref))
-    routing = _routing(
-        routing_of(store, version.model), version, stage, percent, sticky_by=_sticky(store, version.model)
-    )
+    routing = _routing(routing_of(store, version.model), version, stage, percent)
+    routing = as_declared(routing, serving_in_force(store, version.model))
     routing.check()
     release_for(store, version.ref, actor=actor)
     turn = open_turn_of(store, version.model)
@@ -170,6 +168,13 @@ def routing_of(store: Store, name: str) -> Routing | None:
         return None
 
 
+def as_declared(routing: Routing, serving: ServingSpec | None) -> Routing:
+    """Return a routing with what the file says of all requests: who meets the same version, and broken rows."""
+    if serving is None:
+        return msgspec.structs.replace(routing, sticky_by=None, broken_rows=msgspec.UNSET)
+    return msgspec.structs.replace(routing, sticky_by=serving.sticky_by, broken_rows=serving.broken_rows)
+
+
 def serving_in_force(store: Store, model: str) -> ServingSpec | None:
     """Return the serving policy that is in force for a model."""
     found = model_in_force(store, model)
@@ -194,11 +199,9 @@ def _check_releasable(store: Store, version: Version) -> None:
         store.blobs.local_path(digest)
 
 
-def _routing(
-    now: Routing | None, version: Version, stage: StageName, percent: float, *, sticky_by: str | None
-) -> Routing:
+def _routing(now: Routing | None, version: Version, stage: StageName, percent: float) -> Routing:
     if stage == "full":
-        return Routing(endpoint=version.model, model=version.model, champion=version.number, sticky_by=sticky_by)
+        return Routing(endpoint=version.model, model=version.model, champion=version.number)
     if now is None or now.champion == version.number:
         raise Invalid(
             f"{version.ref} cannot be a {stage}",
@@ -212,9 +215,4 @@ def _routing(
         canary = (*canary, Canary(version=version.number, percent=percent))
     else:
         shadow = (*shadow, version.number)
-    return msgspec.structs.replace(now, canary=canary, shadow=shadow, sticky_by=sticky_by)
-
-
-def _sticky(store: Store, model: str) -> str | None:
-    serving = serving_in_force(store, model)
-    return serving.sticky_by if serving else None
+    return msgspec.structs.replace(now, canary=canary, shadow=shadow)

@@ -10,7 +10,7 @@ from trimtab.monitoring.drift import drift, drift_findings
 from trimtab.monitoring.figures import failures
 from trimtab.monitoring.levels import level_signs, level_test
 from trimtab.monitoring.moments import hour_of, start_of
-from trimtab.monitoring.quality import column_signs, label_signs, source_signs, volume_signs
+from trimtab.monitoring.quality import column_signs, label_signs, request_signs, source_signs, volume_signs
 from trimtab.monitoring.records import AlertKind, Checked, Sign
 from trimtab.monitoring.skew import measure_skew, skew_signs
 from trimtab.serving import NoEndpoint, Routing, get_endpoint
@@ -57,8 +57,8 @@ def _signs(store: Store, routing: Routing, kind: AlertKind, *, day: datetime, at
             window = drift(store, endpoint, version=version, since=day, until=day + DAY, model=model)
             columns = [] if window is None else column_signs(window)
             sources = source_signs(store, model, version, at=at)
-            labels = label_signs(store, endpoint, model, at=at)
-            return [*columns, *sources, *volume_signs(store, endpoint, day=day), *labels]
+            requests, labels = request_signs(store, endpoint, day=day), label_signs(store, endpoint, model, at=at)
+            return [*columns, *sources, *requests, *volume_signs(store, endpoint, day=day), *labels]
         case "skew":
             return skew_signs(measure_skew(store, endpoint, version=version, day=day, model=model))
         case "service":

@@ -69,6 +69,13 @@ def _service(metrics: Metrics, status: EndpointStatus) -> None:
         metrics.add("trimtab_rows_total", "counter", "Rows decided on.", one.rows, labels)
         metrics.add("trimtab_errors_total", "counter", "Requests that failed.", one.errors, labels)
         metrics.add("trimtab_shadow_rows_dropped_total", "counter", "Rows a shadow missed.", one.dropped, labels)
+        metrics.add(
+            "trimtab_broken_rows_total", "counter", "Rows answered that break their contract.", one.flagged, labels
+        )
+        metrics.add(
+            "trimtab_requests_refused_total", "counter", "Requests refused for a row that breaks its contract.",
+            one.refused, labels,
+        )  # fmt: skip
         _latency(metrics, one, labels)
 
 

@@ -1,10 +1,11 @@
 """Signs of bad data: broken contracts, sources that stand still, missing columns, too few or too many decisions."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from trimtab.data import Snapshot, get_snapshot, latest_snapshot, list_snapshots
 from trimtab.declare import duration_text
@@ -15,6 +16,7 @@ from trimtab.monitoring.moments import hour_of
 from trimtab.monitoring.records import Severity, Sign
 from trimtab.monitoring.tables import monitoring_hours
 from trimtab.registry import VersionRef, get_version
+from trimtab.serving import broken_decisions
 from trimtab.store import Store
 
 PAGE_SHARE = 0.01
@@ -104,6 +106,29 @@ def column_signs(window: Drift) -> list[Sign]:
                 )
             )  # fmt: skip
     return signs
+
+
+def request_signs(store: Store, endpoint: str, *, day: datetime) -> list[Sign]:
+    """Return whether rows that break their contract were answered on the day that begins then."""
+    found = broken_decisions(store, endpoint, since=day, until=day + DAY)
+    if not found:
+        return []
+    table = monitoring_hours.c
+    first = hour_of(day)
+    query = select(func.sum(table.n)).where(
+        table.endpoint == endpoint, table.stage.in_(("full", "canary")), table.hour >= first, table.hour < first + 24
+    )
+    with store.read() as connection:
+        rows = max(connection.execute(query).scalar() or 0, len(found))
+    columns = Counter(text.split(" ", 1)[0] for _, texts in found for text in texts)
+    examples = {text.split(" ", 1)[0]: f"{text} (decision {id_})" for id_, texts in found for text in texts}
+    return [
+        Sign(
+            kind="quality", group="quality:requests", severity="page" if len(found) > PAGE_SHARE * rows else "note",
+            title=f"{len(found):,} of {rows:,} rows that were answered on {day:%Y-%m-%d} break their contract",
+            lines=tuple(f"{name}: {n:,} rows, such as {examples[name]}" for name, n in sorted(columns.items())),
+        )
+    ]  # fmt: skip
 
 
 def volume_signs(store: Store, endpoint: str, *, day: datetime) -> list[Sign]:

@@ -7,7 +7,14 @@ bytes are not the released ones, and nothing is answered that is not in the log.
 
 from trimtab.serving.api import routes
 from trimtab.serving.counting import Counts, counts_between
-from trimtab.serving.decisions import Segment, decision_tables, decisions, find_decision, sealed_segments
+from trimtab.serving.decisions import (
+    Segment,
+    broken_decisions,
+    decision_tables,
+    decisions,
+    find_decision,
+    sealed_segments,
+)
 from trimtab.serving.errors import (
     DecisionUnknown,
     InputProblem,
@@ -19,6 +26,7 @@ from trimtab.serving.errors import (
     NotServable,
     OutputProblem,
     PredictionFailed,
+    PromiseBroken,
     TooBusy,
 )
 from trimtab.serving.events import DecisionsSealed, RoutingChanged
@@ -41,9 +49,9 @@ __all__ = [
     "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionLog", "DecisionUnknown",
     "DecisionsSealed", "Endpoint", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused",
     "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "NoEndpoint", "NotReady",
-    "NotRecorded", "NotServable", "Output", "OutputProblem", "PredictionFailed", "RegisteredReleases", "Released",
-    "Releases", "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "Stage",
-    "Target", "TooBusy", "Unread", "counts_between", "decision_tables", "decisions", "find_decision", "get_endpoint",
-    "inputs_of", "list_endpoints", "measure_latency", "read_unread", "remove_endpoint", "routes", "sealed_segments",
-    "set_routing",
+    "NotRecorded", "NotServable", "Output", "OutputProblem", "PredictionFailed", "PromiseBroken", "RegisteredReleases",
+    "Released", "Releases", "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment",
+    "Stage", "Target", "TooBusy", "Unread", "broken_decisions", "counts_between", "decision_tables", "decisions",
+    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "read_unread",
+    "remove_endpoint", "routes", "sealed_segments", "set_routing",
 ]  # fmt: skip

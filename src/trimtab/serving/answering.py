@@ -65,6 +65,8 @@ class Recorder:
         for job, result in zip(jobs, results, strict=True):
             if not isinstance(result, TrimtabError):
                 self._tally.answered(len(job.rows), now - job.carry.started)
+                if job.carry.given.broken is not None:
+                    self._tally.flagged += sum(row is not None for row in job.carry.given.broken)
         return results
 
     def _entry(self, turn: Turn, lists: dict[str, list[Any]], now: float) -> Entry:
@@ -83,4 +85,5 @@ class Recorder:
             ages_s=given.ages_s,
             as_of_us=given.as_of_us,
             mirrors=turn.mirrors,
+            broken=given.broken,
         )

@@ -7,7 +7,7 @@ import msgspec
 from trimtab.kernel import CURSOR, Call, Permission, Route, limit_query, parse_time, time_query
 from trimtab.serving.decisions import Segment, decisions, find_decision, sealed_segments
 from trimtab.serving.gateway import EndpointStatus, Gateway
-from trimtab.serving.records import Canary, Decision, Routing
+from trimtab.serving.records import BrokenRows, Canary, Decision, Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.routing import Endpoint, get_endpoint, list_endpoints, remove_endpoint, set_routing
 from trimtab.store import Store
@@ -42,6 +42,7 @@ class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     shadow: tuple[int, ...] = ()
     sticky_by: str | None = None
     paired: bool = False
+    broken_rows: BrokenRows | msgspec.UnsetType = msgspec.UNSET
     because: str = ""
 
 
@@ -130,7 +131,7 @@ def _deciding(store: Store, gateway: Gateway, releases: Releases) -> list[Route]
         name = call.path["endpoint"]
         routing = Routing(
             endpoint=name, model=request.model or name, champion=request.champion, canary=request.canary,
-            shadow=request.shadow, sticky_by=request.sticky_by, paired=request.paired,
+            shadow=request.shadow, sticky_by=request.sticky_by, paired=request.paired, broken_rows=request.broken_rows,
         )  # fmt: skip
         with store.change(call.actor, request.because or call.because) as change:
             set_routing(change, routing, releases=releases)

@@ -125,7 +125,10 @@ def _target(
     )
     warm_up(loaded, batcher)
     view = compile_view(released.view) if released.view is not None else None
-    intake = Intake(released.inputs, view=view, online=parts.online)
+    intake = Intake(
+        released.inputs, view=view, online=parts.online,
+        broken_rows="refuse" if routing.broken_rows is msgspec.UNSET else routing.broken_rows,
+    )  # fmt: skip
     return Target(
         loaded=loaded, stage=stage, percent=percent, intake=intake, batcher=batcher, layout=layout, tally=tally
     )

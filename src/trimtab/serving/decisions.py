@@ -18,6 +18,8 @@ from trimtab.serving.segments import SUFFIX, OpenRows, decisions_in, table_of
 from trimtab.serving.tables import serving_segments
 from trimtab.store import Store
 
+BROKEN_MARK = b"promised "
+"""What every word about a broken row holds."""
 SLACK = timedelta(seconds=1)
 """How far the clock that tells the time and the one that measures latencies may drift apart within a segment."""
 
@@ -145,6 +147,26 @@ def decision_tables(
     for id_, data in open_:
         if id_ not in sealed:
             yield _within(table_of(data), since, until)
+
+
+def broken_decisions(store: Store, endpoint: str, *, since: datetime, until: datetime) -> list[tuple[str, list[str]]]:
+    """Return the decisions answered in [since, until) whose rows break their contract, with what they break, by id.
+
+    Quick where there are none: a sealed segment tells by its columns, an open one by its bytes.
+    """
+    open_ = [(path.stem, data) for path in _open_files(store, endpoint) if BROKEN_MARK in (data := _bytes(path))]
+    segments = sealed_segments(store, endpoint, since=since, until=until)
+    sealed = {segment.id for segment in segments}
+    tables = [table_of(data) for id_, data in open_ if id_ not in sealed]
+    for segment in segments:
+        file = pq.ParquetFile(store.blobs.local_path(segment.digest))
+        if "broken" in file.schema_arrow.names:
+            tables.append(file.read(columns=["id", "at", "mirrors", "broken"]))
+    found: list[tuple[str, list[str]]] = []
+    for table in (_within(one, since, until) for one in tables if "broken" in one.column_names):
+        kept = table.filter(pc.and_(pc.is_valid(table["broken"]), pc.is_null(table["mirrors"])))
+        found += zip(kept["id"].to_pylist(), kept["broken"].to_pylist(), strict=True)
+    return sorted(found)
 
 
 def sealed_segments(

@@ -63,6 +63,16 @@ class InputProblem(Invalid):
     code = "serving.input"
 
 
+class PromiseBroken(InputProblem):
+    """A value of the request breaks what the contract promises of its column."""
+
+    code = "serving.promise-broken"
+    default_why = "The model learnt from rows that keep the contract, so nobody knows what it answers to others."
+    default_next = (
+        "correct {column}; or let such rows be answered and flagged, with serve(..., broken_rows='flag') in the file"
+    )
+
+
 class OutputProblem(Invalid):
     """The request asks for an output that the model does not have."""
 

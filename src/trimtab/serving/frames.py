@@ -48,7 +48,8 @@ class Entry(msgspec.Struct, array_like=True, tag=ENTRY_TAG):
     """The rows of one request that one version decided on. Lists hold one item for each row, outputs one list each.
 
     ``as_of_us`` None: the features are of the moment of the answer. ``keys`` and ``ages_s`` are None for rows that
-    were given in full. ``mirrors`` are the answered ids, for a shadow.
+    were given in full. ``mirrors`` are the answered ids, for a shadow. ``broken`` says of each row what it breaks of
+    its contract; None: no row breaks it.
     """
 
     layout: int
@@ -64,6 +65,7 @@ class Entry(msgspec.Struct, array_like=True, tag=ENTRY_TAG):
     ages_s: list[Any] | None = None
     as_of_us: list[int] | None = None
     mirrors: list[str] | None = None
+    broken: list[list[str] | None] | None = None
 
 
 Frame = Opening | Layout | Entry

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from trimtab.serving.answering import Turn
 from trimtab.serving.batching import Job
 from trimtab.serving.building import Parts
 from trimtab.serving.counting import Counting
-from trimtab.serving.errors import NoEndpoint, NotReady, NotServable, StillLoading
+from trimtab.serving.errors import NoEndpoint, NotReady, NotServable, PromiseBroken, StillLoading
 from trimtab.serving.inputs import Given, rows_in
 from trimtab.serving.loader import Loader
 from trimtab.serving.log import DecisionLog
@@ -199,7 +200,7 @@ class Gateway:
         if count <= 1:
             id_ = self._ids.new()
             choice = self._chosen(route, ask, 0, id_)
-            given = choice.target.intake.rows(ask, count, now=at)
+            given = _rows(choice.target, ask, count, at)
             turn = Turn([id_], given, choice.reason, at_us, started)
             outputs = await choice.target.batcher.run(Job(given.rows, turn))
             answer = Answer(
@@ -243,12 +244,10 @@ class Gateway:
         found = await asyncio.gather(*waiting) if len(waiting) > 1 else [await waiting[0]]
         return _merged(route, ids, list(groups.values()), found)
 
-    async def _read(self, target: Target, ask: Ask, count: int, at: Any) -> Given:
+    async def _read(self, target: Target, ask: Ask, count: int, at: datetime) -> Given:
         if count <= ON_LOOP_ROWS or ask.matrix is not None:
-            return target.intake.rows(ask, count, now=at)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: target.intake.rows(ask, count, now=at)
-        )
+            return _rows(target, ask, count, at)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: _rows(target, ask, count, at))
 
     def _chosen(self, route: Route, ask: Ask, place: int, id_: str) -> Choice:
         """Choose who answers one row; a canary that cannot read the request leaves it to the champion."""
@@ -323,6 +322,14 @@ class Gateway:
         if not self.started or self._served.is_loading(endpoint):
             return StillLoading(f"endpoint {endpoint[:100]} is being loaded", where=f"endpoint {endpoint[:100]}")
         return NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")
+
+
+def _rows(target: Target, ask: Ask, count: int, at: datetime) -> Given:
+    try:
+        return target.intake.rows(ask, count, now=at)
+    except PromiseBroken:
+        target.tally.refused += 1
+        raise
 
 
 def _merged(

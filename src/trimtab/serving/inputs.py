@@ -13,7 +13,8 @@ from trimtab.declare import FieldKind
 from trimtab.features import CompiledView, OnlineRow, OnlineStore, field_value
 from trimtab.kernel import TrimtabError
 from trimtab.serving.errors import InputProblem
-from trimtab.serving.records import Ask, Input, Scalar, Source
+from trimtab.serving.promises import Rule, broken_in, by_row, field_rules, input_rules, refused
+from trimtab.serving.records import Ask, BrokenRows, Input, Scalar, Source
 from trimtab.serving.runtimes import Rows
 from trimtab.serving.segments import micros
 
@@ -29,6 +30,8 @@ class Given(msgspec.Struct):
     keys: list[dict[str, Scalar] | None] | None = None
     ages_s: list[Sequence[float | None]] | None = None
     as_of_us: list[int] | None = None
+    broken: list[list[str] | None] | None = None
+    """What each row breaks of its contract, in words; None when no row breaks it."""
 
     def part(self, places: Sequence[int]) -> "Given":
         """Return some of the rows, in this order."""
@@ -39,13 +42,20 @@ class Given(msgspec.Struct):
             None if self.keys is None else [self.keys[i] for i in places],
             None if self.ages_s is None else [self.ages_s[i] for i in places],
             None if self.as_of_us is None else [self.as_of_us[i] for i in places],
+            None if self.broken is None else [self.broken[i] for i in places],
         )
 
 
 class Intake:
-    """How requests become rows of one version: by its inputs and, when a feature view makes them, by that view."""
+    """How requests become rows of one version: by its inputs and, when a feature view makes them, by that view.
 
-    def __init__(self, inputs: tuple[Input, ...], *, view: CompiledView | None, online: OnlineStore | None) -> None:
+    A row whose values break its contract is refused, or, with ``broken_rows`` ``flag``, answered and said so.
+    """
+
+    def __init__(
+        self, inputs: tuple[Input, ...], *, view: CompiledView | None, online: OnlineStore | None,
+        broken_rows: BrokenRows = "refuse",
+    ) -> None:  # fmt: skip
         self.inputs = inputs
         self.names = tuple(column.name for column in inputs)
         self.view = view if online is not None else None
@@ -69,6 +79,13 @@ class Intake:
                 n for n in dict.fromkeys((self.view.view.decided, *of.keys)) if n not in self.required
             )
         self._allowed = frozenset((*self.required, *self.optional))
+        self._flags = broken_rows == "flag"
+        self._rules = input_rules(inputs, view)
+        self._field_rules = field_rules(view, inputs) if view is not None else {}
+        by_place = dict(self._rules)
+        self._bounded = any(rule.is_bounded for rule in by_place.values())
+        self._lows = np.array([by_place[i].low if i in by_place else -np.inf for i in range(len(inputs))])
+        self._highs = np.array([by_place[i].high if i in by_place else np.inf for i in range(len(inputs))])
 
     def takes(self, ask: Ask) -> bool:
         """Say whether a request names columns that this version understands, whatever their values."""
@@ -88,10 +105,28 @@ class Intake:
             raise self._misnamed(names)
         if source == "raw":
             columns = [checked(column, self._numbers(column, ask.columns[column.name])) for column in self.inputs]
-            if count == 1:
-                return Given("raw", Rows([[column[0] for column in columns]]))
-            return Given("raw", Rows([list(row) for row in zip(*columns, strict=True)]))
-        return self._read(source, ask.columns, count, now)
+            return self._full(columns, count)
+        if source == "key":
+            return self._read(source, ask.columns, count, now)
+        ruled = [(self._field_rules[name], values) for name, values in ask.columns.items() if name in self._field_rules]
+        broken = self._broken(ruled, count)
+        given = self._read(source, ask.columns, count, now)
+        given.broken = broken
+        return given
+
+    def _full(self, columns: Sequence[Sequence[Scalar]], count: int) -> Given:
+        """Return rows that came with all of the model's columns."""
+        rows = [[column[0] for column in columns]] if count == 1 else [list(row) for row in zip(*columns, strict=True)]
+        return Given("raw", Rows(rows), broken=self._broken([(rule, columns[i]) for i, rule in self._rules], count))
+
+    def _broken(self, columns: Sequence[tuple[Rule, Sequence[Any]]], count: int) -> list[list[str] | None] | None:
+        """Return what the rows break of their contract; raise ``PromiseBroken`` where such rows are refused."""
+        found = broken_in(columns)
+        if not found:
+            return None
+        if not self._flags:
+            raise refused(found, count=count)
+        return by_row(found, count=count)
 
     def _numbers(self, column: Input, values: Sequence[Any]) -> Sequence[Any]:
         """Return a yes and no as the 1.0 and 0.0 that training made of it; every other column as it is."""
@@ -118,10 +153,11 @@ class Intake:
                 why=f"The model takes {len(self.inputs)} columns{kinds}.",
                 next=f"send one tensor for each of: {_listed(self.names)}",
             )
-        if self._plain and np.isfinite(matrix).all():
+        plain = self._plain and np.isfinite(matrix).all()
+        if plain and (not self._bounded or ((matrix >= self._lows) & (matrix <= self._highs)).all()):
             return Given("raw", Rows(matrix.tolist(), matrix))
         columns = [checked(column, matrix[:, place].tolist()) for place, column in enumerate(self.inputs)]
-        return Given("raw", Rows([list(row) for row in zip(*columns, strict=True)]))
+        return self._full(columns, len(matrix))
 
     def _read(self, source: Source, columns: Mapping[str, Sequence[Any]], count: int, now: datetime) -> Given:
         """Read the rest of each row from the online store, as of its own moment of decision or now, the earlier."""

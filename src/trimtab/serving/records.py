@@ -20,6 +20,8 @@ Stage = Literal["full", "canary", "shadow"]
 Source = Literal["raw", "context", "key"]
 """How a row came: all features given, fields of the row given and the rest read online, or only its key given."""
 
+BrokenRows = Literal["refuse", "flag"]
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -36,7 +38,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     ``champion`` gets what the canaries leave. ``shadow`` versions see every request after it was answered and
     never answer. With ``sticky_by`` (a field of the request) equal values always meet the same version; without it
     each decision is drawn by its own id. ``paired``: while a canary runs, the champion and every canary also see, as
-    shadows do, the rows that another of them answered, so that they can be compared on the same rows.
+    shadows do, the rows that another of them answered, so that they can be compared on the same rows. ``broken_rows``
+    says what becomes of a row that breaks its contract: it is refused, unless that is ``flag``.
     """
 
     endpoint: str
@@ -46,6 +49,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     shadow: tuple[int, ...] = ()
     sticky_by: str | None = None
     paired: bool = False
+    broken_rows: BrokenRows | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -90,12 +94,16 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """A column that a model takes. ``categories`` are the texts it has seen in training, for kind ``category``."""
+    """A column that a model takes. ``categories`` are the texts it has seen in training, for kind ``category``.
+
+    ``nullable``: the model can do without a value; ``missing``: values were missing in training (None: not known).
+    """
 
     name: str
     kind: Kind
     categories: tuple[str, ...] = ()
     nullable: bool = True
+    missing: bool | None = None
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +182,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ``at`` is when it was answered, ``as_of`` the moment at which its features were read. ``release`` is the digest
     of the signed statement under which ``model``@``version`` was loaded. ``ages_s`` are seconds, one for each value;
     None where a value was given with the request or is missing. ``result`` is what the caller got, by output.
-    ``mirrors`` is, for a shadow's decision, the id of the one that was answered.
+    ``mirrors`` is, for a shadow's decision, the id of the one that was answered. ``broken`` says in words what the
+    request's values break of the contract, where such rows are answered all the same.
     """
 
     id: str
@@ -194,6 +203,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     result: dict[str, Any]
     latency_us: int
     mirrors: str | None = None
+    broken: tuple[str, ...] = ()
 
     @property
     def features(self) -> dict[str, Scalar]:

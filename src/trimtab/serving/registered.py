@@ -64,7 +64,13 @@ class RegisteredReleases:
 def inputs_of(signature: Signature) -> tuple[Input, ...]:
     """Return a signature's inputs as serving knows them."""
     return tuple(
-        Input(name=column.name, kind=column.kind, categories=column.categories, nullable=column.nullable)
+        Input(
+            name=column.name,
+            kind=column.kind,
+            categories=column.categories,
+            nullable=column.nullable,
+            missing=None if column.missing is msgspec.UNSET else column.missing,
+        )
         for column in signature.inputs
     )
 

@@ -250,6 +250,8 @@ def _part(layout: Layout, entries: Sequence[Entry]) -> pa.Table:
         "latency_us": pa.array(repeated(e.latency_us for e in entries), pa.int64()),
         "mirrors": pa.array(each(e.mirrors for e in entries), pa.string()),
     }  # fmt: skip
+    if any(entry.broken is not None for entry in entries):  # else the column is not there
+        columns["broken"] = pa.array(each(e.broken for e in entries), pa.list_(pa.string()))
     nothing = (None,) * len(layout.columns)
     values = list(zip(*each(e.values for e in entries), strict=True))
     ages = list(zip(*each((e.ages_s for e in entries), nothing), strict=True))
@@ -290,6 +292,7 @@ def _from_row(row: dict[str, Any], endpoint: str, columns: tuple[str, ...], outp
         columns=columns, values=tuple(row[FEATURE + name] for name in columns),
         ages_s=None if row["source"] == "raw" else ages,
         result={name: row[RESULT + name] for name in outputs}, latency_us=row["latency_us"], mirrors=row["mirrors"],
+        broken=tuple(row.get("broken") or ()),
     )  # fmt: skip
 
 
@@ -306,6 +309,7 @@ def _decisions_of(entry: Entry, layout: Layout, endpoint: str) -> Iterator[Decis
             columns=columns, values=tuple(entry.values[i]), ages_s=ages,
             result={name: entry.outputs[k][i] for k, name in enumerate(outputs)},
             latency_us=entry.latency_us, mirrors=None if entry.mirrors is None else entry.mirrors[i],
+            broken=tuple(entry.broken[i] or ()) if entry.broken is not None else (),
         )  # fmt: skip
 
 

@@ -58,7 +58,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What a version did at an endpoint since this process took it up. Latencies are seconds for a whole request.
 
     For a shadow: ``compared`` rows, the mean absolute difference of its number from the answered one, and the share of
-    rows with the same label; ``dropped`` rows it was too slow for, or that did not fit its inputs.
+    rows with the same label; ``dropped`` rows it was too slow for, or that did not fit its inputs. Rows that break
+    their contract are answered and ``flagged``, or their requests are ``refused``.
     """
 
     version: int
@@ -74,6 +75,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     mean_difference: float | None = None
     same_label: float | None = None
     dropped: int = 0
+    flagged: int = 0
+    refused: int = 0
 
 
 class Tally:
@@ -89,6 +92,8 @@ class Tally:
         self.labelled = 0
         self.same = 0
         self.dropped = 0
+        self.flagged = 0
+        self.refused = 0
 
     def answered(self, rows: int, seconds: float) -> None:
         self.rows += rows
@@ -102,6 +107,7 @@ class Tally:
             mean_s=times.sum_s / times.n if times.n else None, compared=self.compared,
             mean_difference=self.difference / self.compared if self.compared else None,
             same_label=self.same / self.labelled if self.labelled else None, dropped=self.dropped,
+            flagged=self.flagged, refused=self.refused,
         )  # fmt: skip
 
 

@@ -95,7 +95,8 @@ def _column(name: str, array: pa.Array) -> tuple[InputSpec, pa.Array]:
             why=f"At most {MOST_CATEGORIES} are kept: so many are names, not categories.",
             next=f"leave {name} out of what the model learns from",
         )
-    return InputSpec(name=name, kind=kind, categories=categories, nullable=array.null_count > 0), array
+    missing = array.null_count > 0
+    return InputSpec(name=name, kind=kind, categories=categories, nullable=missing, missing=missing), array
 
 
 def _matrix(matrix: np.ndarray) -> Given:

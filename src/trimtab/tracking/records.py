@@ -173,13 +173,15 @@ class FinishRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A column that a model takes. ``categories`` are the texts seen in training, in the order of their codes.
 
-    ``nullable``: values were missing in the sample, or the model says that it can do without.
+    ``nullable``: values were missing in the sample, or the model says that it can do without. ``missing``: values were
+    missing in the sample; unset in models that were kept before this was noted.
     """
 
     name: str
     kind: Literal["float", "int", "bool", "category"]
     categories: tuple[str, ...] = ()
     nullable: bool = True
+    missing: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):

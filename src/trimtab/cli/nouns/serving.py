@@ -54,7 +54,8 @@ def _endpoint_facts(endpoint: Endpoint) -> list[tuple[str, Any]]:
     routing = endpoint.routing
     return [
         ("endpoint", routing.endpoint), ("model", routing.model), ("traffic", traffic(routing)),
-        ("sticky by", routing.sticky_by), ("revision", endpoint.revision),
+        ("sticky by", routing.sticky_by), ("broken rows", routing.broken_rows or "refuse"),
+        ("revision", endpoint.revision),
         ("changed", f"{endpoint.changed_at:%Y-%m-%d %H:%M:%S} by {endpoint.changed_by}"),
     ]  # fmt: skip
 
@@ -66,6 +67,7 @@ def _decision_facts(decision: Decision) -> list[tuple[str, Any]]:
         ("decision", decision.id), ("at", decision.at), ("answered by", f"{decision.model}@{decision.version}"),
         ("stage", decision.stage), ("reason", decision.reason), ("result", decision.result),
         ("latency", f"{decision.latency_us / 1000:.2f} ms"), ("key", decision.key or "-"),
+        ("breaks", "\n".join(decision.broken) or "-"),
         ("features", "\n".join(f"{n} = {v}" + (f"  ({a:,.0f} s old)" if a else "") for n, v, a in rows)),
     ]  # fmt: skip
 

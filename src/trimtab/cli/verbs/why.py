@@ -31,6 +31,8 @@ def lines_of(why: Why) -> Iterator[str]:
     yield _line("answered", f"{text_of(decision.at)} by {decision.model}@{decision.version} ({decision.reason})")
     yield _line("result", text_of(decision.result))
     yield _line("took", f"{decision.latency_us / 1000:.2f} ms")
+    for text in decision.broken:
+        yield _line("breaks", f"its contract: {text}")
     if decision.key:
         yield _line("row", text_of(decision.key))
     yield _line("known at", text_of(decision.as_of))
