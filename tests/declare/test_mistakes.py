@@ -299,6 +299,7 @@ POLICIES = {
     "times a text": (BadPolicy, "* 1.03", "tt.champion.auc * '2'  # !"),
     "slices of latency": (BadPolicy, "tt.recall.gap", "tt.latency.p99.worst(by='carrier')  # !"),
     "slices of slices": (BadPolicy, "tt.recall.gap", "tt.auc.worst(by='carrier').gap(by='origin')  # !"),
+    "chance beyond no gap": (BadPolicy, "tt.recall.gap", "tt.auc.worst(by='carrier').beyond_chance  # !"),
     "slices by a column": (BadPolicy, 'by="carrier"', "tt.auc.worst(by=Flight.carrier)  # !"),
     "slices of half a row": (BadPolicy, "at_least=1000", "tt.auc.worst(by='carrier', at_least=0.5)  # !"),
     "a window of the champion": (BadPolicy, ".over(", "tt.champion.auc.over('7d')  # !"),

@@ -71,6 +71,10 @@ def test_slices() -> None:
     odds = tt.equalised_odds(by="origin", at_least=50)
     assert odds.spec == Metric(name="equalised_odds", over_slices="gap", slice_by="origin", at_least=50)
     assert repr(odds <= 0.1) == 'tt.equalised_odds(by="origin", at_least=50) <= 0.1'
+    proven = tt.recall.gap(by="origin").beyond_chance
+    assert proven.spec == Metric(name="recall", over_slices="gap_beyond_chance", slice_by="origin")
+    assert repr(proven <= 0.1) == 'tt.recall.gap(by="origin").beyond_chance <= 0.1'
+    assert repr(odds.beyond_chance) == 'tt.equalised_odds(by="origin", at_least=50).beyond_chance'
 
 
 def test_drift() -> None:
@@ -93,6 +97,7 @@ def test_joining_is_flat() -> None:
         (tt.log_loss <= tt.champion.log_loss, "log loss at most the champion's log loss"),
         (tt.auc.worst(by="carrier", at_least=1000) >= 0.60, "worst auc by carrier (at least 1000 rows) at least 0.6"),
         (tt.recall.gap(by="origin") <= 0.25, "recall gap by origin at most 0.25"),
+        (tt.recall.gap(by="origin").beyond_chance <= 0.25, "recall gap by origin beyond chance at most 0.25"),
         (tt.latency.p99 <= "20ms", "latency p99 at most 20ms"),
         (tt.log_loss > tt.champion.log_loss * 1.03, "log loss above the champion's log loss times 1.03"),
         (tt.drift.of("temp") > 0.2, "drift of temp above 0.2"),
@@ -136,7 +141,7 @@ def test_metrics_are_values() -> None:
 classified = st.sampled_from([tt.auc, tt.log_loss, tt.recall, tt.brier, tt.selection_rate])
 names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=10)
 sliced = st.builds(lambda m, by, n: m.worst(by=by, at_least=n), classified, names, st.integers(0, 10**6)) | st.builds(
-    lambda m, by: m.gap(by=by), classified, names
+    lambda m, by, proven: m.gap(by=by).beyond_chance if proven else m.gap(by=by), classified, names, st.booleans()
 )
 watched = st.builds(lambda m, days: m.over(f"{days}d"), classified, st.integers(1, 400))
 quantities = classified | sliced | watched | st.just(tt.drift.of_prediction) | names.map(tt.drift.of)

@@ -155,6 +155,11 @@ def test_worst_and_gap_name_their_slices() -> None:
     gap = line(condition(Metric(name="recall", over_slices="gap", slice_by="group"), "<=", 0.9))
     assert gap.passed
     assert "recall gap by group is" in gap.text
+    assert "chance alone gives up to 0." in gap.text
+    proven = line(condition(Metric(name="recall", over_slices="gap_beyond_chance", slice_by="group"), "<=", 0.05))
+    assert proven.text.startswith("recall gap by group beyond chance is ")
+    assert "the gap is 0." in proven.text
+    assert proven.observed == proven.low
     odds = line(condition(Metric(name="equalised_odds", over_slices="gap", slice_by="group"), "<=", 0.9))
     assert odds.text.startswith("equalised odds gap by group is")
 

@@ -1,14 +1,17 @@
 """What policies read of a version in its rollout: no word about rates that rest on a few requests."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from tests.monitoring.test_figures import counted
 
 from trimtab.declare import Metric
+from trimtab.evaluation import evaluate, gap
 from trimtab.kernel import VirtualClock
-from trimtab.loop.measures import LEAST_ERRORS, LEAST_REQUESTS, in_rollout
+from trimtab.loop.measures import LEAST_ERRORS, LEAST_REQUESTS, in_rollout, over_slices
 from trimtab.loop.policy import Measured
+from trimtab.monitoring import Performance, SlicePerformance
 from trimtab.store import Store
 
 
@@ -41,3 +44,23 @@ def test_a_latency_is_judged_from_fifty_requests_on(store: Store, clock: Virtual
     assert measured(store, clock, "latency.p99").value is None
     counted(store, 2, "canary", answers=1, errors=0)
     assert measured(store, clock, "latency.p99").value == pytest.approx(0.010, rel=0.04)
+
+
+def test_a_gap_in_service_beyond_chance_is_the_lower_end_of_its_interval() -> None:
+    random = np.random.default_rng(0)
+    p = random.uniform(0, 1, 2000)
+    y, group = random.random(2000) < p, np.arange(2000) % 5
+    at = datetime(2013, 3, 1, tzinfo=UTC)
+    measured = evaluate(task="classification", y=y, prediction=p, measured_at=at, slices={"g": group}, resamples=20)
+    slices = tuple(SlicePerformance(value=one.value, n=one.n, metrics=one.metrics) for one in measured.slices["g"])
+    found = Performance(
+        endpoint="late", version=1, since=at, until=at, task="classification", decisions=2000, labelled=2000,
+        waiting=0.0, slices={"g": slices},
+    )  # fmt: skip
+    for name in ("recall", "log_loss"):
+        whole = over_slices(found, Metric(name, over_slices="gap", slice_by="g"))
+        proven = over_slices(found, Metric(name, over_slices="gap_beyond_chance", slice_by="g"))
+        expected = gap(measured, name, by="g").value
+        assert whole.value == pytest.approx(expected.value)
+        assert proven.value == pytest.approx(expected.low)
+        assert (proven.value or 0.0) < (whole.value or 0.0)

@@ -40,8 +40,9 @@ def _metric(metric: Metric) -> str:
     text = words_for(metric.name) + (f" of {metric.feature}" if metric.feature else "")
     if metric.over_slices == "worst":
         text = f"worst {text} by {metric.slice_by}"
-    elif metric.over_slices == "gap":
+    elif metric.over_slices is not None:
         text = f"{text} gap by {metric.slice_by}"
+        text += " beyond chance" if metric.over_slices == "gap_beyond_chance" else ""
     if metric.at_least:
         text += f" (at least {metric.at_least} rows)"
     if metric.of == "champion":

@@ -20,6 +20,7 @@ from trimtab.declare.spelling import closest, refuse_truth
 Comparing = Literal["<", "<=", ">", ">="]
 _TURNED: dict[Comparing, Comparing] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _OWN = ("spec", "where")
+GAPS = ("gap", "gap_beyond_chance")
 
 
 class Quantity:
@@ -134,6 +135,21 @@ class Measure(Quantity):
         """Its largest minus its smallest value over the slices of ``by`` with ``at_least`` rows."""
         return self._sliced("gap", by, at_least)
 
+    @property
+    def beyond_chance(self) -> "Measure":
+        """The part of a gap that chance does not explain: the lower end of its interval, 0 when chance explains it all.
+
+        ``tt.recall.gap(by="origin").beyond_chance <= 0.1``: among many small groups some lie far apart by chance.
+        """
+        if self.spec.over_slices != "gap":
+            raise BadPolicy(
+                f"{self!r} has no part beyond chance",
+                where=here(),
+                why="It is asked of a gap between slices, which is never 0 even where all groups are alike.",
+                next='write for example tt.recall.gap(by="origin").beyond_chance <= 0.1',
+            )
+        return Measure(msgspec.structs.replace(self.spec, over_slices="gap_beyond_chance"))
+
     def over(self, window: DurationLike) -> "Measure":
         """Measured in service over the last ``window``: ``tt.log_loss.over("7d")``."""
         if self.spec.of != "self" or self.spec.over_s is not None:
@@ -236,7 +252,7 @@ def _threshold(value: object, metric: Metric, said: str, *, plain: bool) -> Thre
             why=_UNITS[meaning.unit],
             next=f"write for example {_example(metric, value, meaning)}",
         )
-    least, greatest = (0.0, meaning.greatest) if metric.over_slices == "gap" else (meaning.least, meaning.greatest)
+    least, greatest = (0.0, meaning.greatest) if metric.over_slices in GAPS else (meaning.least, meaning.greatest)
     if plain and not least <= number <= greatest:
         percent = meaning.unit == "share" and 1 < number <= 100
         raise BadPolicy(

@@ -185,12 +185,13 @@ class Metric(Spec, frozen=True, tag="metric"):
 
     ``of`` says whose: the candidate's own (``self``), the champion's on the same rows, or the value that was
     measured at approval. ``slice_by`` with ``worst`` or ``gap`` looks over the slices of a column with at least
-    ``at_least`` rows. ``over_s`` is the window of a monitored metric. ``feature`` is the column of ``drift.of``.
+    ``at_least`` rows; ``gap_beyond_chance`` is the part of a gap that chance does not explain. ``over_s`` is the window
+    of a monitored metric. ``feature`` is the column of ``drift.of``.
     """
 
     name: str
     of: Literal["self", "champion", "at_approval"] = "self"
-    over_slices: Literal["worst", "gap"] | None = None
+    over_slices: Literal["worst", "gap", "gap_beyond_chance"] | None = None
     slice_by: str | None = None
     at_least: int = 0
     over_s: float | None = None

@@ -121,5 +121,7 @@ def _metric(metric: Metric) -> str:
     else:
         text = whose + metric.name + (f"({quoted(metric.feature)})" if metric.feature else "")
         if metric.over_slices:
-            text += f".{metric.over_slices}({', '.join([f'by={quoted(metric.slice_by or str())}', *least])})"
+            how = "worst" if metric.over_slices == "worst" else "gap"
+            text += f".{how}({', '.join([f'by={quoted(metric.slice_by or str())}', *least])})"
+    text += ".beyond_chance" if metric.over_slices == "gap_beyond_chance" else ""
     return text + (f'.over("{duration_text(metric.over_s)}")' if metric.over_s else "")

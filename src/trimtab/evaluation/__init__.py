@@ -61,6 +61,7 @@ from trimtab.evaluation.save import (
     read_report,
     save_evaluation,
 )
+from trimtab.evaluation.simultaneous import gap_bounds
 from trimtab.evaluation.slices import gap, worst
 
 __all__ = [
@@ -69,7 +70,7 @@ __all__ = [
     "EvaluationSaved", "EvidenceLine", "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable",
     "OtherRows", "OutcomeDelay", "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding",
     "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of", "direction_of",
-    "evaluate", "fairness_gap", "find_evaluation", "gap", "get_evaluation", "inverse_weights", "judge", "known_share",
-    "latency_of", "list_evaluations", "log_losses", "measured_maturity", "metrics_of", "read_report",
+    "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_bounds", "get_evaluation", "inverse_weights", "judge",
+    "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity", "metrics_of", "read_report",
     "refused_conditions", "routes", "rows_digest", "save_evaluation", "wilson", "worst", "z_of",
 ]  # fmt: skip

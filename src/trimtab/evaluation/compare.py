@@ -13,9 +13,11 @@ from trimtab.evaluation.blocks import QUARTER_S, Blocks, blocks_of, micros
 from trimtab.evaluation.metrics import (
     LOWER_IS_BETTER,
     NEITHER_IS_BETTER,
+    PROPORTIONS,
     Array,
     Flags,
     Task,
+    counts,
     metrics_of,
     row_losses,
     value_of,
@@ -23,6 +25,7 @@ from trimtab.evaluation.metrics import (
 from trimtab.evaluation.records import Comparison, Difference, MetricValue
 from trimtab.evaluation.rows import labels, predictions, rows_digest
 from trimtab.evaluation.wording import count
+from trimtab.evaluation.zero_variance import f1_interval, unvaried_interval, varies
 from trimtab.kernel import Refused
 
 
@@ -135,7 +138,8 @@ class _Pair:
             return Difference(
                 champion=_finite(champion), challenger=_finite(challenger), difference=nothing, better="undecided"
             )
-        bounds, method = self._bounds(name, value, resampled)
+        size = max(abs(champion), abs(challenger))
+        bounds, method = self._bounds(name, value, resampled, size=size)
         low, high = bounds or (None, None)
         difference = MetricValue(
             value=value, low=low, high=high, n=n, method=method if bounds else "",
@@ -144,14 +148,41 @@ class _Pair:
         better = _better(name, bounds)
         return Difference(champion=champion, challenger=challenger, difference=difference, better=better)
 
-    def _bounds(self, name: str, value: float, resampled: dict[str, Array]) -> tuple[tuple[float, float] | None, str]:
+    def _bounds(
+        self, name: str, value: float, resampled: dict[str, Array], *, size: float
+    ) -> tuple[tuple[float, float] | None, str]:
         if name == "auc":
             found = intervals.auc_difference_interval(
                 self.y.astype(bool), self.first, self.second, confidence=self.confidence
             )
             return found, intervals.DELONG_PAIRED
+        if not np.array_equal(self.first, self.second) and not varies(size, resampled[name]):
+            return self._unvaried(name), f"{intervals.MOVER}, since no resample differs"
         bounds = resample.paired_interval(value, resampled[name], confidence=self.confidence)
         return bounds, f"paired bootstrap, percentile, {resampled[name].size} resamples"
+
+    def _unvaried(self, name: str) -> tuple[float, float] | None:
+        """Return the interval of a difference that is the same in every resample, from those of both models."""
+        ends = []
+        for p in (self.first, self.second):
+            value = value_of(name, self.y, p, at=self.at, quantile=self.quantile)
+            found = self._own_interval(name, value, p)
+            if found is None:
+                return None
+            ends.append((value, found[0], found[1]))
+        return intervals.mover(ends[0], ends[1])
+
+    def _own_interval(self, name: str, value: float, p: Array) -> tuple[float, float] | None:
+        if name in PROPORTIONS:
+            return intervals.wilson(*counts(name, self.y.astype(bool), p, at=self.at), confidence=self.confidence)
+        found = (
+            f1_interval(self.y.astype(bool), p, at=self.at, confidence=self.confidence)
+            if name == "f1"
+            else unvaried_interval(
+                name, value, self.task, self.y, p, quantile=self.quantile, confidence=self.confidence
+            )
+        )
+        return found[:2] if found is not None else None
 
 
 def _better(name: str, bounds: tuple[float, float] | None) -> Literal["champion", "challenger", "undecided"]:

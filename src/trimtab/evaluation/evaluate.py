@@ -14,6 +14,7 @@ from trimtab.evaluation.metrics import PROPORTIONS, Array, Flags, Task, counts, 
 from trimtab.evaluation.records import Evaluation, MetricValue, Slice
 from trimtab.evaluation.rows import labels, predictions, rows_digest, slice_rows
 from trimtab.evaluation.wording import count
+from trimtab.evaluation.zero_variance import f1_interval, unvaried_interval, varies
 
 RESAMPLES = 1000
 SLICE_MINIMUM = 30
@@ -63,7 +64,11 @@ def evaluate(
     else:
         metrics, found = measuring.measure(plan, drawn, seed=seed, minimum=slice_minimum)
     classified = task == "classification" and bool(truth.size) and not broken
-    fairness = {by: fairness_of(by, found[by], at_least=slice_minimum) for by in found} if classified else {}
+    fairness = (
+        {by: fairness_of(by, found[by], at_least=slice_minimum, confidence=confidence) for by in found}
+        if classified
+        else {}
+    )
     return Evaluation(
         task=task, n=truth.size, positives=int(truth.sum()) if task == "classification" else None, at=at,
         quantile=quantile, confidence=confidence, seed=seed, resamples=drawn, slice_minimum=slice_minimum,
@@ -137,7 +142,8 @@ class _Measuring:
         if not math.isfinite(value):
             return MetricValue(value=None, n=n, why=why_undefined(name, y))
         if found is None:
-            return MetricValue(value=value, n=n, why="too few rows for an interval")
+            why = "too few rows for an interval, or rows that are all alike"
+            return MetricValue(value=value, n=n, why=why)
         low, high, method = found
         return MetricValue(value=value, low=low, high=high, n=n, method=method)
 
@@ -148,6 +154,12 @@ class _Measuring:
             return None
         if name == "auc":
             return intervals.auc_interval(y.astype(bool), p, auc=value, confidence=self.confidence)
+        if name == "f1":
+            return f1_interval(y.astype(bool), p, at=self.at, confidence=self.confidence)
+        if not varies(value, resampled[name]):
+            return unvaried_interval(
+                name, value, self.task, y, p, quantile=self.quantile, confidence=self.confidence
+            )  # fmt: skip
         bounds = resample.interval(name, value, resampled[name], confidence=self.confidence)
         if bounds is None:
             return None

@@ -121,10 +121,14 @@ def _observed(term: Side, found: Reading) -> str:
 
 def _details(found: Reading, metric: str) -> str:
     parts = list(found.slices)
+    if found.gap is not None:
+        parts.append(f"the gap is {number(found.gap, metric)}")
     if found.low is not None and found.high is not None:
         parts.append(f"{number(found.low, metric)} to {number(found.high, metric)}")
     if found.n:
         parts.append(f"{count(found.n)} {'calls' if metric.startswith('latency.') else 'rows'}")
+    if found.chance is not None:
+        parts.append(f"chance alone gives up to {number(found.chance, metric)}")
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -21,7 +21,12 @@ def z_of(confidence: float) -> float:
 
 def wilson(part: int, whole: int, *, confidence: float) -> tuple[float, float]:
     """Return Wilson's score interval of ``part / whole``; ``whole`` is at least 1."""
-    z2 = z_of(confidence) ** 2
+    return wilson_at(part, whole, z=z_of(confidence))
+
+
+def wilson_at(part: int, whole: int, *, z: float) -> tuple[float, float]:
+    """Return Wilson's score interval at ``z`` standard deviations."""
+    z2 = z * z
     share = part / whole
     centre = (share + z2 / (2 * whole)) / (1 + z2 / whole)
     half = math.sqrt(z2 * (share * (1 - share) / whole + z2 / (4 * whole * whole))) / (1 + z2 / whole)

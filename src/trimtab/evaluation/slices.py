@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from trimtab.evaluation.intervals import MOVER, mover
 from trimtab.evaluation.metrics import LOWER_IS_BETTER, NEITHER_IS_BETTER
 from trimtab.evaluation.records import Evaluation, MetricValue, Slice, SliceFinding
+from trimtab.evaluation.simultaneous import METHOD, chance_gap, gap_bounds, worst_bounds
 from trimtab.evaluation.wording import count
 
 
@@ -21,32 +21,40 @@ def worst(evaluation: Evaluation, metric: str, *, by: str, at_least: int = 0) ->
         return _nothing(metric, by, why)
     pick = max if metric in LOWER_IS_BETTER else min
     found = pick(chosen, key=lambda one: (_value(one, metric), one.value))
-    return SliceFinding(metric=metric, by=by, value=found.metrics[metric], slices=(found.value,))
+    value, all_ = found.metrics[metric], [one.metrics[metric] for one in chosen]
+    if len(chosen) > 1:
+        bounds = worst_bounds(all_, lowest=pick is min, confidence=evaluation.confidence)
+        method = f"{value.method}, for the worst of {len(chosen)}"
+        value = _bounded(value, bounds, method)
+    return SliceFinding(metric=metric, by=by, value=value, slices=(found.value,))
 
 
 def gap(evaluation: Evaluation, metric: str, *, by: str, at_least: int = 0) -> SliceFinding:
-    """Return the difference between the highest and the lowest slice of ``by``, with an interval for these two.
+    """Return the difference between the highest and the lowest slice of ``by``.
 
     The value is None, with the reason, as in ``worst``; also when fewer than two slices are large enough.
     """
     chosen, why = _comparable(evaluation, metric, by, at_least, fewest=2)
-    return _nothing(metric, by, why) if why else gap_of(metric, by, chosen)
+    return _nothing(metric, by, why) if why else gap_of(metric, by, chosen, confidence=evaluation.confidence)
 
 
-def gap_of(metric: str, by: str, slices: Sequence[Slice]) -> SliceFinding:
+def gap_of(metric: str, by: str, slices: Sequence[Slice], *, confidence: float) -> SliceFinding:
     """Return the gap among slices that all have the metric. Their rows differ, so their errors are independent."""
     ordered = sorted(slices, key=lambda one: (_value(one, metric), one.value))
     lowest, highest = ordered[0], ordered[-1]
-    low, high = lowest.metrics[metric], highest.metrics[metric]
-    bounds = _bounds(low), _bounds(high)
-    value = _value(highest, metric) - _value(lowest, metric)
-    n = lowest.n + highest.n
-    if bounds[0] is None or bounds[1] is None:
-        found = MetricValue(value=value, n=n, why="too few rows for an interval")
-    else:
-        interval = mover(bounds[0], bounds[1])
-        found = MetricValue(value=value, low=max(0.0, interval[0]), high=interval[1], n=n, method=MOVER)
-    return SliceFinding(metric=metric, by=by, value=found, slices=(lowest.value, highest.value))
+    values = [one.metrics[metric] for one in ordered]
+    found = MetricValue(value=_value(highest, metric) - _value(lowest, metric), n=lowest.n + highest.n)
+    found = _bounded(found, gap_bounds(values, confidence=confidence), METHOD.format(groups=len(values)))
+    return SliceFinding(
+        metric=metric, by=by, value=found, slices=(lowest.value, highest.value),
+        chance=chance_gap(values, confidence=confidence),
+    )  # fmt: skip
+
+
+def _bounded(found: MetricValue, bounds: tuple[float, float] | None, method: str) -> MetricValue:
+    if bounds is None:
+        return MetricValue(value=found.value, n=found.n, why=found.why or "too few rows for an interval")
+    return MetricValue(value=found.value, low=bounds[0], high=bounds[1], n=found.n, method=method)
 
 
 def _comparable(evaluation: Evaluation, metric: str, by: str, at_least: int, *, fewest: int) -> tuple[list[Slice], str]:
@@ -79,9 +87,3 @@ def _value(one: Slice, metric: str) -> float:
     value = one.metrics[metric].value
     assert value is not None
     return value
-
-
-def _bounds(found: MetricValue) -> tuple[float, float, float] | None:
-    if found.value is None or found.low is None or found.high is None:
-        return None
-    return found.value, found.low, found.high

@@ -38,7 +38,8 @@ def subject(metric: Metric) -> str:
     """Name a metric and where it is looked at: ``AUC worst by carrier (at least 1 000 rows)``."""
     text = named(metric.name)
     if metric.over_slices or metric.slice_by:
-        text += f" {metric.over_slices or 'gap'} by {metric.slice_by}"
+        text += f" {'worst' if metric.over_slices == 'worst' else 'gap'} by {metric.slice_by}"
+        text += " beyond chance" if metric.over_slices == "gap_beyond_chance" else ""
         if metric.at_least:
             text += f" (at least {count(metric.at_least)} rows)"
     if metric.over_s is not None:

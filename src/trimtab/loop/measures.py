@@ -5,7 +5,7 @@ from functools import cache
 
 from trimtab.data import get_snapshot, latest_snapshot
 from trimtab.declare import Metric, duration_text
-from trimtab.evaluation import LOWER_IS_BETTER, get_evaluation
+from trimtab.evaluation import LOWER_IS_BETTER, gap_bounds, get_evaluation
 from trimtab.features import get_view
 from trimtab.kernel import TrimtabError
 from trimtab.loop.policy import Measure, Measured
@@ -24,6 +24,7 @@ LEAST_REQUESTS = 50
 """Requests below which a rate of errors or a latency says nothing, unless ``LEAST_ERRORS`` have failed already."""
 LEAST_ERRORS = 5
 _WITHOUT_OUTCOMES = ("errors", "new_rows")
+CONFIDENCE = 0.95
 _PAIRED = {"log_loss": 1, "rmse": 2}
 """Metrics that are means over rows, so that both versions are compared on exactly the same ones; rmse by its square."""
 
@@ -122,22 +123,27 @@ def _measured(store: Store, endpoint: str, version: int, metric: Metric, *, sinc
     if found.labelled < LEAST_LABELLED:
         return _too_few(found.labelled)
     if metric.over_slices is not None:
-        return _over_slices(found, metric)
+        return over_slices(found, metric)
     value = found.metrics.get(metric.name)
     return (
         Measured(value=value.value, n=value.n) if value else Measured(value=None, why="it is not measured in service")
     )
 
 
-def _over_slices(found: Performance, metric: Metric) -> Measured:
+def over_slices(found: Performance, metric: Metric) -> Measured:
+    """Return the worst slice of what was measured in service, the gap between two, or its part beyond chance."""
     least = metric.at_least or LEAST_LABELLED
     groups = [one for one in found.slices.get(metric.slice_by or "", ()) if one.n >= least]
-    known = [one.metrics[metric.name].value for one in groups if metric.name in one.metrics]
-    values = [value for value in known if value is not None]
+    known = {one.value: one.metrics[metric.name] for one in groups if metric.name in one.metrics}
+    values = [one.value for one in known.values() if one.value is not None]
     if not values:
         return Measured(value=None, why=f"no slice of {metric.slice_by} has {least} labelled decisions")
     if metric.over_slices == "gap":
         return Measured(value=max(values) - min(values), n=found.labelled)
+    if metric.over_slices == "gap_beyond_chance":
+        bounds = gap_bounds([one for one in known.values() if one.value is not None], confidence=CONFIDENCE)
+        why = "" if bounds else f"some slice of {metric.slice_by} has too few labelled decisions for an interval"
+        return Measured(value=bounds[0] if bounds else None, n=found.labelled, why=why)
     worst = max(values) if metric.name in LOWER_IS_BETTER else min(values)
     return Measured(value=worst, n=found.labelled)
 
