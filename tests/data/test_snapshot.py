@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -19,6 +20,7 @@ from trimtab.data import (
     list_snapshots,
     list_sources,
     load_snapshot,
+    page_after,
     set_aside_rows,
     take_snapshot,
 )
@@ -140,6 +142,10 @@ def test_snapshots_are_listed_in_pages(store, take, table, clock):
             break
     assert sorted(seen) == sorted(taken)
     assert len(seen) == 5
+    found = [get_snapshot(store, id_) for id_ in seen]
+    for one, before in pairwise(found):
+        assert list_snapshots(store, limit=1, cursor=page_after(one)).items == (before,)
+    assert list_snapshots(store, cursor=page_after(found[-1])).items == ()
     with pytest.raises(Invalid, match="cursor"):
         list_snapshots(store, cursor="nonsense")
 

@@ -50,7 +50,7 @@ def test_the_champion_is_told_for_what_both_were_measured_on(seeded_store: Store
         assert lines[name].word == ("" if name == "selection_rate" else said)
 
 
-@pytest.mark.parametrize("metric", ["log_loss", "auc", "recall"])
+@pytest.mark.parametrize("metric", ["log_loss", "auc", "recall", "selection_rate"])
 def test_the_worst_slice_stands_first(client: httpx.Client, seeded_store: Store, metric: str) -> None:
     version = get_version(seeded_store, "slow@2")
     assert version.evaluation_id is not None
@@ -60,7 +60,12 @@ def test_the_worst_slice_stands_first(client: httpx.Client, seeded_store: Store,
     panel = page[page.index('id="by-depot"') :]
     first = re.search(r'<th scope="row">(\w+)</th>', panel)
     assert first is not None
-    assert first[1] == (max if metric == "log_loss" else min)(values, key=values.__getitem__)
+    assert first[1] == (max if metric in ("log_loss", "selection_rate") else min)(values, key=values.__getitem__)
+    said = {
+        "log_loss": "the worst first, lower is better",
+        "selection_rate": "the highest first, neither side is better",
+    }
+    assert said.get(metric, "the worst first, higher is better") in panel
 
 
 def test_every_line_of_the_gate_is_told(client: httpx.Client, seeded_store: Store) -> None:
