@@ -1,16 +1,26 @@
 """Every page, without a browser: it answers, keeps its budget, escapes what people wrote, and says how to go on."""
 
+import ast
 import gzip
 import html
-import importlib
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.docs.test_commands import parse
 from tests.seeded import Seeded
+from tests.waiting import PATIENCE_S
+
+from trimtab.ui.python import python_line
 
 Address = Callable[[Seeded], str]
 PAGES: dict[str, Address] = {
@@ -194,9 +204,59 @@ def test_a_page_offers_lines_that_can_be_typed(request: pytest.FixtureRequest, s
                 parse(rest)
             case other:
                 assert other[0] == "curl", "a screen offers itself as a command line"
-    called = re.match(r"trimtab\.(\w+)\.(\w+)\(", python)
-    if called:
-        assert hasattr(importlib.import_module(f"trimtab.{called[1]}"), called[2])
+    compile(python, name, "exec")
+
+
+@pytest.mark.parametrize("home", ["seeded", "looped"])
+def test_the_line_of_python_under_every_page_is_run(
+    request: pytest.FixtureRequest, seeded: Seeded, home: str, tmp_path: Path
+) -> None:
+    """Copy each line into a session of its own folder: it needs nothing else, and answers."""
+    client = request.getfixturevalue("client" if home == "seeded" else "looped_client")
+    pages = (
+        {name: address(seeded) for name, address in PAGES.items() if name not in {"kit", "sign in"}}
+        if home == "seeded"
+        else LOOP_PAGES
+    )
+    lines = {
+        name: html.unescape(re.findall(r'<span class="kind">Python</span><code>(.*?)</code>', client.get(path).text)[0])
+        for name, path in pages.items()
+    }
+    settings = request.getfixturevalue(home).settings
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::ResourceWarning", "-c", SESSION], input=json.dumps(lines), text=True,
+        capture_output=True, cwd=tmp_path, timeout=PATIENCE_S, check=False,
+        env={**os.environ, "TRIMTAB_HOME": settings.home, "TRIMTAB_CLOCK": settings.clock},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert set(answers) == set(pages)
+    assert {name: answer for name, answer in answers.items() if answer in ("NoneType", "function", "module")} == {}
+    assert answers["runs" if home == "seeded" else "loop"] == ("RunPage" if home == "seeded" else "list")
+
+
+SESSION = """
+import ast, json, sys
+answers = {}
+for name, line in json.load(sys.stdin).items():
+    *before, last = ast.parse(line).body
+    names = {}
+    exec(compile(ast.Module(before, []), name, "exec"), names)
+    answers[name] = type(eval(compile(ast.Expression(last.value), name, "eval"), names)).__name__
+print(json.dumps(answers))
+"""
+"""Runs each line in names of its own, and tells of what kind its last value is."""
+
+
+@given(st.text(), st.text())
+def test_no_value_of_a_link_leaves_its_literal(first: str, second: str) -> None:
+    line = python_line("tracking", "search_runs", first, experiment=second)
+    *imports, call = ast.parse(line).body
+    assert [type(one) for one in imports] == [ast.ImportFrom] * 2
+    assert isinstance(call, ast.Expr)
+    assert isinstance(call.value, ast.Call)
+    assert [ast.literal_eval(one) for one in call.value.args[1:]] == [first]
+    assert {one.arg: ast.literal_eval(one.value) for one in call.value.keywords} == {"experiment": second}
 
 
 @pytest.mark.parametrize(

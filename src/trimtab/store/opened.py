@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 
-from trimtab.kernel import Actor, Clock, Ids, Invalid, Settings
+from trimtab.kernel import Actor, Clock, Ids, Invalid, Settings, load
 from trimtab.store.blobs import Blobs, blobs_of
 from trimtab.store.change import AlreadyDone, Change, Journal
 from trimtab.store.clocks import clock_of
@@ -105,12 +105,13 @@ class Store:
             )
 
 
-def open_store(settings: Settings, *, clock: Clock | None = None, seed: int | None = None) -> Store:
-    """Open (and, the first time, make) the store that the settings name.
+def open_store(settings: Settings | None = None, *, clock: Clock | None = None, seed: int | None = None) -> Store:
+    """Open (and, the first time, make) the store that the settings name, by default those of the current folder.
 
     Brings an older database up to date. ``clock`` overrides the one of the settings; with ``seed`` the ids are a pure
     function of clock and seed. Raises ``Unavailable`` when the database does not answer.
     """
+    settings = settings or load()[0]
     home = settings.home_path
     make_home(home)
     database = Database(settings.database or f"sqlite:///{home / 'trimtab.db'}")

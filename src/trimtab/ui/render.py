@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from trimtab.kernel import VERSION, Body, Call, Clock, TrimtabError
 from trimtab.ui.assets import Assets
 from trimtab.ui.draw.scale import short
+from trimtab.ui.python import python_line
 from trimtab.ui.tones import tone_of
 
 OK = 200
@@ -89,6 +90,7 @@ class Pages:
             query=query_of,
             stat=Stat,
             tone=tone_of,
+            python=python_line,
         )
 
     def page(self, call: Call, template: str, /, *, at: str, status: int = OK, **values: Any) -> Body:

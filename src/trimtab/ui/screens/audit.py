@@ -59,7 +59,7 @@ def routes(desk: Desk) -> list[Route]:
         return desk.pages.page(
             call, "audit.html", at=AT, lines=[line_of_event(event) for event in found[:EVENTS_A_PAGE]], size=size,
             verification=verification, verified_at=verified_at, more=len(found) > EVENTS_A_PAGE,
-            query_values=dict(call.query), origin=store.origin,
+            query_values=dict(call.query), narrowed=_typed(call.query), origin=store.origin,
             strip=time_strip(recent, bad=[], start=now - timedelta(hours=24), end=now, slices=48,
                              noun="events"),
         )  # fmt: skip
@@ -98,6 +98,12 @@ def _narrowed(query: Mapping[str, str]) -> dict[str, Any]:
         "type": query.get("type") or None, "actor": query.get("actor") or None,
         "subject": (kind, id_) if kind and id_ else None,
     }  # fmt: skip
+
+
+def _typed(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what narrows the list, without what was left out, as the page shows it in Python."""
+    found = {**_narrowed(query), "since": _time(query, "since"), "until": _time(query, "until")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _time(query: Mapping[str, str], name: str) -> datetime | None:
