@@ -71,6 +71,7 @@ CASES = [
     Case("lineage.NODES_AT_MOST", 2, "/ui/lineage?about=source:parcels", r"2 of \d+ things, those that lie nearest"),
     Case("lineage.ROWS_AT_MOST", 1, "/ui/lineage?about=source:parcels", r"1 of \d+ things<.*All of them"),
     Case("lineage.DECISIONS_AT_MOST", 1, "/ui/lineage?about=source:parcels", r"the first 1, and there are more"),
+    Case("lineage.MISSING_SHOWN", 1, "/ui/lineage?about=source:parcels", r"1 of 12 parts; all of them"),
     Case("evaluation.SLICES_AT_MOST", 1, "/ui/models/slow/2/evaluation", r"1 of 2 slices, the worst<.*More of them"),
     Case("evaluation.SLICES_OF_ONE", 1, "/ui/models/slow/2/evaluation?by=depot", r"1 of 2 slices, the worst"),
     Case("monitor.ROWS_DRAWN", 3, "/ui/monitor/slow?column=weight&version=1", r"\d+ drawn, the newest of \d+"),

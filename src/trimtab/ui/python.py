@@ -1,5 +1,6 @@
 """What a page shows as a line of Python: complete, so that it can be copied into any session of the project."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,3 +16,8 @@ def python_line(room: str, function: str, *given: Any, **named: Any) -> str:
     imports += ["import datetime"] if any(isinstance(value, datetime) for value in values) else []
     names = f"{function}, open_store" if room == "store" else "open_store"
     return "; ".join([*imports, f"from trimtab.store import {names}", f"{function}({', '.join(arguments)})"])
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that were given, without those that are empty."""
+    return {name: value for name, value in values.items() if value not in (None, "")}

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from trimtab.kernel import VERSION, Body, Call, Clock, TrimtabError
 from trimtab.ui.assets import Assets
 from trimtab.ui.draw.scale import short
-from trimtab.ui.python import python_line
+from trimtab.ui.python import given, python_line
 from trimtab.ui.tones import tone_of
 
 OK = 200
@@ -79,7 +79,7 @@ class Pages:
         )  # fmt: skip
         self._environment.filters.update(
             ago=self._ago, when=when, num=number, short=short, brief=brief, percent=percent, span=span, signed=signed,
-            words=words, quoted=quoted,
+            words=words, quoted=quoted, given=given,
         )  # fmt: skip
         self._environment.globals.update(
             asset=assets.url,
@@ -196,5 +196,5 @@ def quoted(text: str) -> str:
 
 def query_of(values: Mapping[str, Any], **changed: Any) -> str:
     """Return a query string of these values with some changed; empty ones are left out."""
-    kept = {name: value for name, value in (dict(values) | changed).items() if value not in (None, "")}
+    kept = given(dict(values) | changed)
     return "?" + urlencode(kept) if kept else "?"

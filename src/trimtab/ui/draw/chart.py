@@ -195,7 +195,8 @@ def _band(series: Series, at_x: Place, at_y: Place) -> str:
 
 def _x_texts(kind: str, low: float, high: float, *, whole: bool) -> list[str]:
     if kind == "time":
-        return time_labels(low, high, count=5)
+        # Days with their hour are long words: more than three of them meet on a narrow chart.
+        return time_labels(low, high, count=3 if 86400 <= high - low < 4 * 86400 else 5)
     if whole:
         count = 5 if high - low >= 4 else max(2, int(high - low) + 1)
         return [short(round(low + (high - low) * i / (count - 1))) for i in range(count)]

@@ -20,6 +20,7 @@ NODES_AT_MOST = 60
 """A graph with more is cut to what lies nearest to its subject; the table has all of it, up to its own limit."""
 ROWS_AT_MOST = 200
 DECISIONS_AT_MOST = 15
+MISSING_SHOWN = 20
 EXAMPLES = ("version", "source", "snapshot", "features", "endpoint", "decision", "row")
 _PAGES = {"decision": "/ui/decisions/"}
 
@@ -50,7 +51,7 @@ def routes(desk: Desk) -> list[Route]:
         return desk.pages.page(
             call, "lineage.html", at="/ui/audit", subject=graph.subject, graph=graph, drawn=_drawn(graph, near),
             lines=_lines(graph)[:ROWS_AT_MOST], decisions=found[:DECISIONS_AT_MOST],
-            more=len(found) > DECISIONS_AT_MOST, near=len(near),
+            more=len(found) > DECISIONS_AT_MOST, near=len(near), missing=graph.missing[:MISSING_SHOWN],
             query_values=dict(call.query), size=desk.rooms.events(), examples=EXAMPLES,
         )  # fmt: skip
 
