@@ -107,6 +107,7 @@ def test_a_quote_inside_a_text_without_quotes_is_part_of_it(tmp_path: Path, end:
             "line 3 is not in UTF-8; .*Zürich",
         ),
         (b'id,at,extra,note,amount\na,2024-01-01,,5" Z\xfcrich,1\n', "line 2 is not in UTF-8"),
+        (b"id,at,extra,b\xe4r,amount\na,2024-01-01,,x,1\n", "line 1 is not in UTF-8.*bär"),
         ("id,at,extra,note,amount\na,2024-01-01,,x,1\n".encode("utf-16-le"), "zero bytes"),
         (b"\xff\xfei\x00d\x00,", "begins as UTF-16 and is not"),
     ],

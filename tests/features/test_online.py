@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tests.features import nasty
@@ -165,11 +167,12 @@ def test_a_wrong_request_is_refused(online: OnlineStore, request_: Any, says: st
     assert all(caught.value.parts().values())
 
 
-@pytest.mark.parametrize("region", [2.5, float("inf"), 2**63, 2.0**60, True, "0"])
+@pytest.mark.parametrize("region", [2.5, float("inf"), 2**63, 2.0**60, True, "0", Decimal("0.5"), Decimal(2**63)])
 def test_a_whole_number_is_asked_for(online: OnlineStore, region: Any) -> None:
     by_region = view(nasty.latest("level", by=("region",)))
     fill(online, by_region, tables([], [{}]), now=NOON)
-    assert online.row(by_region, {"region": 0.0}, NOON).values == (1.0,)
+    for zero in (0.0, Decimal("0.00"), np.int16(0), np.float32(-0.0)):
+        assert online.row(by_region, {"region": zero}, NOON).values == (1.0,)
     with pytest.raises(Invalid, match="not a int for region"):
         online.row(by_region, {"region": region}, NOON)
 

@@ -25,6 +25,7 @@ from trimtab.declare import ContractSpec, FieldKind, FieldSpec
 
 REASON = "reason"
 THREADS = 4
+LARGE = 1 << 16
 
 
 class _Broken(NamedTuple):
@@ -49,12 +50,9 @@ def check(contract: ContractSpec, table: pa.Table, *, set_aside_limit: float = 1
         raise EmptySource(f"the table has no rows for {contract.name}", where=place(contract))
     columns: dict[str, pa.Array] = {}
     broken: list[_Broken] = []
-    # Reading texts as numbers and times is Arrow's work, which other threads need not wait for.
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(lambda field: conform(contract, field, table.column(field.name)), contract.fields)
-        for field, conformed in zip(contract.fields, found, strict=True):
-            columns[field.name] = conformed.array
-            broken += _promises_broken(field, conformed)
+    for field, conformed in zip(contract.fields, _conformed(contract, table), strict=True):
+        columns[field.name] = conformed.array
+        broken += _promises_broken(field, conformed)
     typed = pa.table(columns)
     aside = np.zeros(table.num_rows, dtype=bool)
     for one in broken:
@@ -65,6 +63,17 @@ def check(contract: ContractSpec, table: pa.Table, *, set_aside_limit: float = 1
     kept = typed.filter(pa.array(~aside)) if count else typed
     _hold_to_missing(contract, kept)
     return Checked(kept, _set_aside(typed, np.flatnonzero(aside), broken), breaks)
+
+
+def _conformed(contract: ContractSpec, table: pa.Table) -> list[Conformed]:
+    def one(field: FieldSpec) -> Conformed:
+        return conform(contract, field, table.column(field.name))
+
+    if table.num_rows < LARGE:
+        return [one(field) for field in contract.fields]
+    # Reading texts as numbers and times is Arrow's work, which other threads need not wait for.
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(one, contract.fields))
 
 
 def require_columns(contract: ContractSpec, names: list[str]) -> tuple[str, ...]:

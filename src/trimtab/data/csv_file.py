@@ -101,7 +101,10 @@ def _dialect_of(data: pa.Buffer, contract: ContractSpec) -> _Dialect:
     found = [
         _Dialect(separator, quote, _header(head, separator, quote)) for quote in _QUOTES for separator in _SEPARATORS
     ]
-    return max(found, key=lambda one: len(promised.intersection(one.names)))  # of equals the first
+    best = max(found, key=lambda one: len(promised.intersection(one.names)))  # of equals the first
+    if "\ufffd" in "".join(best.names) and not promised.issubset(best.names):
+        raise _not_utf8(data, head.encode().index("\ufffd".encode()))
+    return best
 
 
 def _header(head: str, separator: str, quote: str) -> list[str]:

@@ -3,7 +3,10 @@
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, assert_never
+
+import numpy as np
 
 from trimtab.data import EXACT, value_text
 from trimtab.declare import FieldKind, FieldSpec
@@ -225,6 +228,8 @@ def field_value(field: FieldSpec, value: Any, where: str) -> Scalar:
     What it means is what ``trimtab.data.conform`` says of a column: texts and keys take numbers by their one text, and
     a blank text is missing. But a number or a yes or no is never read from text. Raises ``Invalid`` for another kind.
     """
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124
         return None
     if field.kind in _TIMES:
@@ -262,6 +267,10 @@ def _as_kind(kind: Kind | None, value: Any) -> Scalar:
         case "int", int() if -(2**63) <= value < 2**63:
             return value
         case "int", float() if abs(value) <= EXACT and value == int(value):
+            return int(value)
+        case "float", Decimal() if value.is_finite():
+            return float(value) + 0.0
+        case "int", Decimal() if value.is_finite() and -(2**63) <= value < 2**63 and value == int(value):
             return int(value)
     return None
 

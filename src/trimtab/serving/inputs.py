@@ -78,6 +78,7 @@ class Intake:
             self.optional = tuple(
                 n for n in dict.fromkeys((self.view.view.decided, *of.keys)) if n not in self.required
             )
+            self._key_fields = {field.name: field for field in of.fields if field.name in of.keys}
         self._allowed = frozenset((*self.required, *self.optional))
         self._flags = broken_rows == "flag"
         self._rules = input_rules(inputs, view)
@@ -189,12 +190,9 @@ class Intake:
     def _named(self, name: str, value: Any) -> Scalar:
         """Return a value of the key as the log keeps it: in the type of its field, so that it is written in one way."""
         assert self.view is not None
-        view = self.view.view
-        field = view.of.field(name)
-        assert field is not None
-        if name == view.decided or field.kind in (FieldKind.TIME, FieldKind.EVENT_TIME):
-            return value.isoformat() if isinstance(value, datetime) else value
-        return field_value(field, value, f"features {view.name}")
+        if name in self._key_fields:
+            return field_value(self._key_fields[name], value, f"features {self.view.view.name}")
+        return value.isoformat() if isinstance(value, datetime) else value  # the moment of decision
 
     def _ordered(self, row: OnlineRow) -> Sequence[Scalar]:
         """Return a row's values in the model's order and of the model's kinds."""
