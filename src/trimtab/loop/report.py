@@ -13,8 +13,6 @@ from trimtab.monitoring import alerts, mature_until, performance
 from trimtab.pipelines import get_pipeline_run
 from trimtab.store import Store, events, ledger_root
 
-MOST_ALERTS = 10_000
-
 
 class Month(msgspec.Struct, frozen=True, kw_only=True):
     """The answers that were given about rows decided in one month, whoever gave them."""
@@ -58,7 +56,7 @@ def report_of(store: Store, model: ModelSpec, *, start: datetime, end: datetime)
     """Sum up what a replay left in its store."""
     metric = "log_loss" if model.label.task == "classification" else "rmse"
     months = tuple(_month(store, model.name, metric, since, until) for since, until in _months(start, end))
-    every = list_turns(store, model.name, limit=500)
+    every = list_turns(store, model.name, limit=None)
     later = [turn for turn in every if turn.opened_at > start]
     ends = Counter(turn.state for turn in later)
     final = mature_until(store, model.name, at=end)
@@ -68,7 +66,7 @@ def report_of(store: Store, model: ModelSpec, *, start: datetime, end: datetime)
         auc=_mean(month.auc for month in months), turns=len(later),
         promoted=sum(any(move.state is TurnState.FULL for move in turn.moves) for turn in later),
         rolled_back=ends[TurnState.ROLLED_BACK], refused=ends[TurnState.REFUSED],
-        pages=sum(alert.severity == "page" for alert in alerts(store, endpoint=model.name, limit=MOST_ALERTS)),
+        pages=sum(alert.severity == "page" for alert in alerts(store, endpoint=model.name, limit=None)),
         to_full_h=_mean(hours for turn in later if (hours := _hours_to_full(turn)) is not None),
         decisions=sum(month.decisions for month in months),
         training_s=sum(_training_s(store, turn) for turn in later), events=_events(store),

@@ -13,7 +13,8 @@ class ShownFinding(msgspec.Struct, frozen=True, kw_only=True):
     ``level``: page, shown (it drifted, and pages nobody), none (as usual), or that it cannot be watched. ``n``: rows of
     the window. ``psi`` is the population stability index now, ``usual`` what 95 % of the reference's own windows do not
     exceed, ``ratio`` the one through the other; null where not defined. PSI is shown and decides nothing: ``decided``
-    says what did. ``effect`` is the share of rows that lie elsewhere, beyond what chance moves.
+    says what did, in standard deviations of windows in which nothing is wrong. ``effect`` is the share of rows that
+    lie elsewhere, beyond what chance moves.
     """
 
     name: str
@@ -46,12 +47,12 @@ def shown_finding(
 def _decided(finding: Finding, rate: float) -> str:
     if not finding.n or not math.isfinite(finding.z):
         return "there is nothing to compare"
-    change = f"{finding.statistic} moved by {finding.z:+.1f} sd of healthy windows"
+    change = f"{finding.statistic} moved {finding.z:+.1f} sd"  # of windows in which nothing is wrong
     elsewhere = f"{finding.effect:.1%} of the rows lie elsewhere"
     if finding.level in ("page", "shown"):
-        return f"{change}, beyond chance (p {finding.adjusted:.2g}, below {rate:.2g}); {elsewhere}"
+        return f"{change}, beyond chance (p {finding.adjusted:.2g} < {rate:.2g}); {elsewhere}"
     if finding.adjusted > rate:
-        return f"{change}, which chance does too (p {finding.adjusted:.2g}, not below {rate:.2g})"
+        return f"{change}, which chance does too (p {finding.adjusted:.2g}, not < {rate:.2g})"
     return f"{change}, but only {elsewhere}, and {MATTERS:.0%} matter"
 
 

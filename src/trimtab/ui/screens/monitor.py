@@ -203,9 +203,10 @@ def _column(asked: str, columns: list[Found]) -> str:
     """Return the column to draw: the one that was asked for, else the one that drifted most."""
     names = [found.column.name for found in columns]
     if asked and columns and asked not in names:
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
         raise Invalid(
             f"the reference holds no column {asked[:60]!r}", where="query column",
-            why="Only what the version was made on can be compared.", next=f"use one of: {', '.join(names)}"[:300],
+            why="Only what the version was made on can be compared.", next=f"use one of: {', '.join(names[:20])}{more}",
         )  # fmt: skip
     return asked or (names[1] if len(names) > 1 else names[0] if names else "")
 
