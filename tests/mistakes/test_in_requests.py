@@ -202,9 +202,13 @@ INFERENCE = {
     "a number for a category": asked(
         WEIGHT, tensor("depot", "INT64", 3), *REST, what="'3' is not a value for depot", next="send depot as a category"
     ),
-    "a category that the model cannot take": asked(
-        WEIGHT, tensor("depot", "BYTES", "east"), *REST, what="slow@1 could not predict", where="version slow@1",
-        next="the contract promises",
+    "a category that the contract does not list": asked(
+        WEIGHT, tensor("depot", "BYTES", "east"), *REST, what="depot 'east', promised one of north, south",
+        where="inputs: depot", next="correct depot",
+    ),
+    "a number beyond what the contract promises": asked(
+        tensor("weight", "FP64", 400.0), tensor("depot", "BYTES", "north"), *REST,
+        what="weight 400, promised 0 to 50", where="inputs: weight", next="correct weight",
     ),
     "nothing where nothing was ever missing": asked(
         WEIGHT, tensor("depot", "BYTES", None), *REST, what="depot is missing", next="send a value for depot"
