@@ -1,14 +1,15 @@
 """Which columns of a window have drifted, with no more false pages than the user asked for.
 
 A change must pass four gates. It is larger than what differs between blocks of the reference (Student's t of each
-score, see ``spread.py``; Bonferroni over the scores of a column). It survives the number of columns (Benjamini and
-Hochberg). It is rarer than one in as many windows as the user allows one false page in. And it moves rows enough to
-matter. Such a change is shown. It pages only where it matters to the predictions: when they have drifted themselves, or
-with the columns that the model uses while the predictions drift. A feature that the model hardly uses pages nobody.
+score, see ``spread.py`` and ``pooling.py``; Bonferroni over the scores of a column, half for where a number lies). It
+survives the number of columns (Benjamini and Hochberg). It is rarer than one in as many windows as the user allows one
+false page in. And it moves rows enough to matter. Such a change is shown. It pages only where it matters to the
+predictions: when they have drifted themselves, or with the columns that the model uses while the predictions drift. A
+feature that the model hardly uses pages nobody.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -17,8 +18,9 @@ import numpy as np
 from trimtab.kernel import Invalid
 from trimtab.monitoring.cells import Array, Cells, Counts, Kind
 from trimtab.monitoring.distances import Distances, distances, null_share, shares, unseen_before, usual, valid
+from trimtab.monitoring.pooling import pooled
 from trimtab.monitoring.reference import Reference, Tally
-from trimtab.monitoring.spread import Spread, Standing, spread_of, stand
+from trimtab.monitoring.spread import UNSEEN, Spread, Standing, spread_of, stand
 from trimtab.monitoring.tails import benjamini_hochberg, chernoff, student
 
 FALSE_PAGES = (1.0, 90.0)
@@ -65,7 +67,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     z: float
     """Change of ``statistic`` in units of what differs between windows when nothing is wrong; NaN without rows."""
     p: float
-    """Of the column: its least likely score, times the number of its scores."""
+    """Of the column: its least likely score, over that score's share of the column's false findings."""
     adjusted: float
     """``p`` after the number of columns."""
     level: Level
@@ -86,10 +88,11 @@ class Calibration:
         cells = (reference.prediction, *reference.columns)
         tallies = (reference.predicted, *reference.tallies)
         scores = [None] * len(cells) if like is None else [spread.scores for _, _, spread in like.columns]
-        self.columns: tuple[tuple[Cells, Tally, Spread], ...] = tuple(
-            (one, tally, spread_of(tally.blocks, one, span=span, scores=chosen))
+        spreads = pooled([
+            spread_of(tally.blocks, one, span=span, scores=chosen)
             for one, tally, chosen in zip(cells, tallies, scores, strict=True)
-        )
+        ])  # fmt: skip
+        self.columns: tuple[tuple[Cells, Tally, Spread], ...] = tuple(zip(cells, tallies, spreads, strict=True))
         self.usual: tuple[Distances, ...] = (
             tuple(usual(tally.blocks, one, length=spread.length) for one, tally, spread in self.columns)
             if like is None
@@ -159,7 +162,7 @@ def unwatchable(reference: Counts, cells: Cells, spread: Spread) -> str:
     """Return why no window of a column could show drift; nothing where one can."""
     if not valid(reference, cells).sum():
         return "it has no value in the reference"
-    if spread.freedom <= 0:
+    if not (spread.freedom > 0).any():
         return "the reference has too few blocks to say how much they differ"
     return ""
 
@@ -185,7 +188,8 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, wi
         )
     before = unseen_before(tally.blocks, cells)
     standing = stand(spread, counts)
-    p = np.array([_p_of(standing, i, spread.freedom) for i in range(len(standing.names))])
+    p = np.array([_p_of(standing, i, float(spread.freedom[i])) for i in range(len(standing.names))])
+    p = np.minimum(p / weights_of(standing.is_share), 1.0)
     first = _named(standing, p)
     return Finding(
         name=cells.name,
@@ -199,20 +203,32 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, wi
         influence=tally.influence,
         statistic=standing.names[first],
         z=float(standing.z[first]),
-        p=min(1.0, float(p.min()) * p.size),
+        p=float(p.min()),
         adjusted=1.0,
         level="none",
         text=_words(standing, first),
     )
 
 
+def weights_of(is_share: Sequence[bool]) -> Array:
+    """Return what share of a column's false findings each score may have: where a number lies has half of them."""
+    n = len(is_share)
+    if n < 2 or is_share[0]:
+        return np.full(n, 1 / n)
+    return np.array([0.5, *[0.5 / (n - 1)] * (n - 1)])
+
+
 def _named(standing: Standing, p: Array) -> int:
-    """Return the score to tell people: of those beyond doubt the plainest of a number, the largest of a category."""
-    sure = np.flatnonzero(p * p.size <= _BEYOND_DOUBT)
+    """Return the score to tell people: of those beyond doubt the plainest of a number; of a category what is new to it,
+    then what has changed most.
+    """
+    sure = np.flatnonzero(p <= _BEYOND_DOUBT)
     if not sure.size:
         return int(np.argmin(p))
     if not all(standing.is_share):
         return int(sure[0])
+    if UNSEEN in standing.names and standing.names.index(UNSEEN) in sure:
+        return standing.names.index(UNSEEN)
     return int(sure[np.argmax(np.abs(standing.change[sure]))])
 
 

@@ -21,6 +21,7 @@ from trimtab.monitoring.calibration import (
     Calibration,
     calibrate,
     rate_of,
+    weights_of,
 )
 from trimtab.monitoring.cells import Cells
 from trimtab.monitoring.distances import valid
@@ -117,28 +118,32 @@ def smallest_shift(
 ) -> float | None:
     """Return the smallest shift of a column that a window of ``rows`` rows shows at ``p`` with 80 % power.
 
-    ``p`` is what one score must fall below. Of a number: standard deviations that its mean moves; of a category: the
+    ``p`` is what the column must fall below. Of a number: standard deviations that its mean moves; of a category: the
     share of rows that its most frequent value gains or loses. None when no shift is found so often.
     """
-    critical = _critical(p, spread.freedom)
-    if math.isinf(critical) or not valid(tally.total, cells).sum():
+    critical = np.array([
+        _critical(p * weight, freedom)
+        for weight, freedom in zip(weights_of(spread.scores.is_share).tolist(), spread.freedom.tolist(), strict=True)
+    ])  # fmt: skip
+    if np.isinf(critical[0]) or not valid(tally.total, cells).sum():
         return None
     deviation = np.sqrt(variance_of_window(spread, np.full(len(spread.scores.names), float(rows))))
     wanted = critical + NormalDist().inv_cdf(POWER)
     share = valid(tally.total, cells) / valid(tally.total, cells).sum()
     if not cells.numeric:
         chance = float(np.sqrt(share * (1 - share) / (2 * math.pi * rows)).sum())
-        needed = max(wanted * float(deviation[0]), matters + chance)
+        needed = max(float(wanted[0] * deviation[0]), matters + chance)
         return needed if needed < 1 else None
     if tally.moments is None or not tally.moments.deviation > 0:
         return None
-    kept = spread.scores.values[:-1, :-1]  # without nulls
+    shapes = [at for at, is_share in enumerate(spread.scores.is_share) if not is_share]
+    kept, deviation, wanted = spread.scores.values[shapes, :-1], deviation[shapes], wanted[shapes]
     least = matters + (KOLMOGOROV + NormalDist().inv_cdf(POWER) / 2) / math.sqrt(rows)
     low, high = 0.0, _WIDEST
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         change = moved(share, cells, middle * tally.moments.deviation) - share
-        found = np.abs(spread.scores.beyond_shift(kept @ change)) >= wanted * deviation[:-1]
+        found = np.abs(spread.scores.beyond_shift(kept @ change)) >= wanted * deviation
         if found.any() and np.abs(np.cumsum(change)).max() >= least:
             high = middle
         else:
@@ -157,7 +162,7 @@ def _columns(
 ) -> tuple[DryColumn, ...]:
     found = []
     for cells, tally, spread in calibration.columns:
-        p = rate / len(calibration.columns) / len(spread.scores.names)
+        p = rate / len(calibration.columns)
         found.append(
             DryColumn(
                 name=cells.name,

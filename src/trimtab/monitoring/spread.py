@@ -76,9 +76,21 @@ class Spread(NamedTuple):
     rows: Array
     """Rows of the reference that each score is over."""
     blocks: int
+    span: float
     length: int
     """Blocks in a window of the reference that stands for one of ``span``."""
-    freedom: float
+    freedom: Array
+    """How many independent blocks ``between`` is known from, less one."""
+    of_mean: Array
+    """Variance of the reference's own mean, as a share of ``between``."""
+    observed: Array
+    """Mean square of what one block is away from the whole, and the same without the loss by the whole's being its own;
+    the part of it that drawing rows explains; and the mean product with the next block."""
+    unbiased: Array
+    drawn: Array
+    lagged: Array
+    between_long: Array
+    """``between`` as windows of ``length`` blocks show it; 0 where that is one block."""
 
 
 class Standing(NamedTuple):
@@ -144,18 +156,28 @@ def spread_of(blocks: Counts, cells: Cells, *, span: float, scores: Scores | Non
     usable = _usable(blocks.sum(axis=1))
     sums, rows = sums[usable], rows[usable]
     n, length = int(usable.sum()), max(1, min(math.ceil(span), int(usable.sum()) // _LEAST_PART))
-    between = _between(scores, sums, rows, mean, variance, 1) / max(span, 1.0)
+    observed, unbiased, drawn, lagged = _between(scores, sums, rows, mean, variance, 1)
+    between = np.maximum(unbiased - drawn, 0.0) / max(span, 1.0)
+    between_long = np.zeros_like(between)
     if length > 1:
-        between = np.maximum(between, _between(scores, sums, rows, mean, variance, length))
+        _, of_long, drawn_long, _ = _between(scores, sums, rows, mean, variance, length)
+        between_long = np.maximum(of_long - drawn_long, 0.0)
     return Spread(
         scores=scores,
         mean=mean,
         variance=variance,
-        between=between,
+        between=np.maximum(between, between_long),
         rows=whole,
         blocks=n,
+        span=span,
         length=length,
-        freedom=n / length - 1,
+        freedom=np.full(len(scores.names), n / length - 1),
+        of_mean=np.full(len(scores.names), 1 / max(n, 1)),
+        observed=observed,
+        unbiased=unbiased,
+        drawn=drawn,
+        lagged=lagged,
+        between_long=between_long,
     )
 
 
@@ -178,7 +200,7 @@ def stand(spread: Spread, window: Counts) -> Standing:
 
 def variance_of_window(spread: Spread, n: Array) -> Array:
     """Return the variance of each score's change for a window of ``n`` rows, the reference's own doubt included."""
-    doubt = spread.between / max(spread.blocks, 1) + spread.variance / np.maximum(spread.rows, 1.0)
+    doubt = spread.between * spread.of_mean + spread.variance / np.maximum(spread.rows, 1.0)
     found: Array = spread.between + spread.variance / np.maximum(n, 1.0) + doubt
     return found
 
@@ -254,8 +276,10 @@ def _of_difference(scores: Scores) -> Array:
     return grown
 
 
-def _between(scores: Scores, sums: Array, rows: Array, mean: Array, variance: Array, length: int) -> Array:
-    """Return the variance between windows of ``length`` neighbouring blocks, less what drawing rows explains."""
+def _between(
+    scores: Scores, sums: Array, rows: Array, mean: Array, variance: Array, length: int
+) -> tuple[Array, Array, Array, Array]:
+    """Return how windows of ``length`` neighbouring blocks vary: see ``Spread.observed`` and what follows it."""
     if length > 1:
         sums, rows = _moving(sums, length), _moving(rows, length)
     filled = rows > 0
@@ -263,9 +287,14 @@ def _between(scores: Scores, sums: Array, rows: Array, mean: Array, variance: Ar
     apart = scores.beyond_shift(np.where(filled, _ratio(sums, rows) - mean, 0.0))
     drawn = np.where(filled, variance / np.maximum(rows, 1.0), 0.0)
     independent = np.maximum(windows / length, 1.0 + 1e-9)
-    observed = _ratio((apart**2).sum(axis=0), windows) / (1 - 1 / independent)
-    found: Array = np.maximum(np.nan_to_num(observed - _ratio(drawn.sum(axis=0), windows)), 0.0)
-    return found
+    observed = np.nan_to_num(_ratio((apart**2).sum(axis=0), windows))
+    pairs = np.maximum(windows - 1, 1)
+    return (
+        observed,
+        observed / (1 - 1 / independent),
+        np.nan_to_num(_ratio(drawn.sum(axis=0), windows)),
+        (apart[1:] * apart[:-1]).sum(axis=0) / pairs,
+    )
 
 
 def _moving(values: Array, length: int) -> Array:
