@@ -138,3 +138,25 @@ def test_every_metric_has_a_direction() -> None:
     assert known > metrics.LOWER_IS_BETTER
     assert known > metrics.NEITHER_IS_BETTER
     assert not metrics.LOWER_IS_BETTER & metrics.NEITHER_IS_BETTER
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_direction_is_that_of_a_perfect_model(task: str) -> None:
+    """A metric is better in the direction in which a perfect model is; where that is neither, it has none."""
+    random = np.random.default_rng(2)
+    y = random.random(200) < 0.4 if task == "classification" else random.normal(size=200)
+    perfect = np.asarray(y, np.float64)
+    poor = random.random(200) if task == "classification" else random.normal(size=200)
+    for name in metrics.metrics_of(task):  # type: ignore[arg-type]
+        measure = getattr(metrics, name)
+        extra = {"quantile": 0.5} if name == "pinball" else {}
+        difference = measure(y, perfect, **extra) - measure(y, poor, **extra)
+        if name in metrics.NEITHER_IS_BETTER:
+            assert metrics.direction_of(name) is None
+        else:
+            assert metrics.direction_of(name) == ("higher" if difference > 0 else "lower"), name
+
+
+@pytest.mark.parametrize("name", ["loss", "log_loss_2", "LOG_LOSS", "", "my auc", "lossless"])
+def test_a_name_that_is_not_ours_has_no_direction(name: str) -> None:
+    assert metrics.direction_of(name) is None

@@ -4,7 +4,7 @@ import pytest
 
 from trimtab.kernel import Actor, VirtualClock
 from trimtab.loop import Trigger, TriggerKind, Turn, TurnMissing, TurnState, get_turn, list_turns, move_turn, open_turn
-from trimtab.loop.turns import TurnOpen, TurnTaken, open_turn_of
+from trimtab.loop.turns import TurnOpen, TurnTaken, open_turn_of, open_turns
 from trimtab.store import Store, events, verify
 
 TRIGGER = Trigger(kind=TriggerKind.DRIFT, text="prediction drift above 0.1: 0.11 > 0.1")
@@ -44,6 +44,8 @@ def test_a_model_has_one_open_turn(store: Store, actor: Actor) -> None:
     again = begun(store, actor)
     assert [one.id for one in list_turns(store)] == [again.id, other.id, turn.id]
     assert list_turns(store, limit=1, before_id=again.id) == [other]
+    assert len(list_turns(store, limit=None)) == 3
+    assert open_turns(store) == [again, other]
 
 
 def test_only_who_saw_the_last_move_makes_the_next(store: Store, actor: Actor) -> None:

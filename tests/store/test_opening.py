@@ -170,3 +170,14 @@ def test_processes_agree_on_when_the_clock_was_set(tmp_path: Path) -> None:
 def test_the_system_clock_is_the_default(tmp_path: Path) -> None:
     assert isinstance(clock_of(Settings(home=str(tmp_path))), SystemClock)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_settings_the_store_is_that_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path / "mine"))
+    store = open_store()
+    assert store.settings.home == str(tmp_path / "mine")
+    assert (tmp_path / "mine" / "trimtab.db").is_file()
+    store.close()
