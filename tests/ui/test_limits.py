@@ -1,8 +1,11 @@
 """One rule: a limit is always said. Each limit of the pages is lowered, and the page must say what it leaves out."""
 
 import html
+import io
+import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from datetime import timedelta
 from importlib import import_module
 from pkgutil import iter_modules
@@ -15,6 +18,7 @@ from tests.ui.conftest import client_of
 from tests.ui.crowded import crowd
 
 import trimtab.ui.screens
+from trimtab.cli.main import run
 from trimtab.pipelines import list_pipeline_runs
 from trimtab.store import Store, open_store
 
@@ -144,3 +148,36 @@ def test_weeks_that_are_not_drawn_are_counted_and_labels_too(
     assert re.search(r'muted">[\d\u202f]+ to [\d\u202f]+ labels a week', open_page("/ui/loop/slow"))
     monkeypatch.setattr("trimtab.ui.screens.loop.WEEKS_AT_MOST", 2)
     assert re.search(r"The last 2 of [45] weeks; \d", open_page("/ui/loop/slow"))
+
+
+def test_page_command_line_and_api_count_the_same(
+    crowded: Seeded, crowded_client: httpx.Client, open_page: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (
+        ("HOME", crowded.settings.home),
+        ("PROJECT", crowded.settings.project),
+        ("CLOCK", crowded.settings.clock),
+    ):
+        monkeypatch.setenv(f"TRIMTAB_{name}", value)
+    with redirect_stdout(io.StringIO()) as printed:
+        assert run(["status", "-o", "json"]) == 0
+    typed = json.loads(printed.getvalue())
+    answered = crowded_client.get("/api/v1/status").json()
+    moving = {"at", "events", "server", "next"}
+    assert {key: value for key, value in typed.items() if key not in moving} == {
+        key: value for key, value in answered.items() if key not in moving
+    }
+    assert [one["version"] for one in typed["waiting"]] == [f"{m}@{n}" for m in ("crowd", "other") for n in (3, 2, 1)]
+    page = open_page("/ui")
+    shown = {name: int(count) for name, count in re.findall(r"<dt>(\w[\w ]*)</dt><dd>(\d+)", page)}
+    assert shown["Models"] == len(typed["models"]) == 3
+    assert shown["Views"] == len(typed["views"]) == 2
+    monkeypatch.setattr("trimtab.ui.screens.home.WAITING_SHOWN", 0)
+    monkeypatch.setattr("trimtab.ui.screens.home.ALARMS_SHOWN", 0)
+    page = open_page("/ui")
+    assert f"0 of {len(typed['waiting'])} versions that wait" in page
+    assert f"0 of {len(typed['alerts'])} alarms" in page
+    for model in typed["models"]:
+        waiting = re.search(r"<dt>Waiting</dt><dd>(\d+)", open_page(f"/ui/models/{model['model']}"))
+        assert waiting is not None
+        assert int(waiting[1]) == model["waiting"]

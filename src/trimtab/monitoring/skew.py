@@ -102,6 +102,7 @@ def skew_signs(found: Skew | None) -> list[Sign]:
     if found is None or not found.differing:
         return []
     share = found.share or 0.0
+    left = sum(found.columns.values()) - len(found.lines)
     return [
         Sign(
             kind="skew", group="skew", severity="page" if share > PAGE_SHARE else "note",
@@ -109,7 +110,7 @@ def skew_signs(found: Skew | None) -> list[Sign]:
                 f"{share:.1%} of {found.rows} served rows of {found.day} are not what training would see: "
                 f"{', '.join(found.columns)}"
             ),
-            lines=found.lines,
+            lines=(*found.lines, *([f"and {left:,} more differences"] if left > 0 else [])),
         )
     ]  # fmt: skip
 
