@@ -38,10 +38,15 @@ def trimmed(array: pa.Array) -> pa.Array:
     return pc.if_else(absent, None, text) if pc.any(absent).as_py() else text
 
 
-def without_empty(array: pa.Array) -> pa.Array:
-    """Return texts with null where one is empty."""
-    empty = pc.equal(pc.binary_length(array), 0)
-    return pc.if_else(empty, None, array) if pc.any(empty).as_py() else array
+def cast_at_once(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """Return a column of texts that all read as a type, or are empty, many times faster than by patterns; else None."""
+    empty = pc.equal(pc.binary_length(text), 0)
+    text = pc.if_else(empty, None, text) if pc.any(empty).as_py() else text
+    try:
+        text.slice(0, 100).cast(kind)  # each value that fails takes Arrow its time, so a few are tried first
+        return text.cast(kind)
+    except pa.ArrowInvalid:
+        return None
 
 
 def each_distinct(array: pa.Array, read: Callable[[Any], Any], target: pa.DataType) -> pa.Array:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trimtab.data.conformed import Conformed, each_distinct, marked, mask, trimmed, without_empty
+from trimtab.data.conformed import Conformed, cast_at_once, each_distinct, marked, mask, trimmed
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -49,14 +49,10 @@ def _beyond(instants: pa.Array) -> np.ndarray:
 
 
 def _times_at_once(text: pa.Array) -> Conformed | None:
-    """Read a column of good times that all have a zone, or none has one; None for any other. Many times faster."""
-    text = without_empty(text)
     for kind in (pa.timestamp("us"), TIME):
-        try:
-            values = text.cast(kind).cast(TIME)
-        except pa.ArrowInvalid:
-            continue
-        return None if _beyond(values).any() else Conformed(values)
+        values = cast_at_once(text, kind)
+        if values is not None and not _beyond(values).any():
+            return Conformed(values.cast(TIME))
     return None
 
 
