@@ -171,6 +171,27 @@ def test_mixed_columns(kind, values, expected):
     assert [one.replace(tzinfo=None) if isinstance(one, datetime) else one for one in found] == expected
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([Decimal("Infinity"), "x"], "shop 'Infinity', promised text"),
+        ([1e17, "x"], "shop '1e+17', promised text"),
+        ([datetime(2024, 1, 1, tzinfo=UTC), "x"], "shop '2024-01-01T00:00:00+00:00', promised text"),
+        ([date(2024, 1, 1), "x"], "shop '2024-01-01', promised text"),
+    ],
+)
+def test_what_has_no_text_is_set_aside_as_it_was_written(values, reason):
+    rows = {
+        "id": ["a", "b"],
+        "number": [1, 2],
+        "at": [datetime(2024, 1, 1)] * 2,
+        "shop": pd.Series(values, dtype=object),
+    }
+    frame = pd.DataFrame({**rows, **{name: [None] * 2 for name in ("till", "amount", "count", "paid", "note")}})
+    checked = check(EVERY, to_arrow(frame, EVERY, where="x", source="x"))
+    assert checked.set_aside["reason"].to_pylist() == [reason]
+
+
 def test_zero_is_one_value_whatever_its_sign():
     table = pa.Table.from_pylist([{"id": "a", "number": 1, "at": datetime(2024, 1, 1), "amount": 0.0}], TYPES)
     for zero in (pa.array([-0.0]), pa.array(["-0.0"]), pa.array([0]), pa.array([Decimal("0.00")])):

@@ -89,7 +89,8 @@ def _each_part(array: pa.UnionArray, target: pa.DataType) -> Conformed:
 
 
 def _as_texts(array: pa.Array) -> pa.Array:
-    return pa.array([None if one is None else shown(one) for one in _listed(array)], pa.string())
+    texts = (one.decode(errors="replace") if isinstance(one, bytes) else one for one in _listed(array))
+    return pa.array([None if one is None else shown(one) for one in texts], pa.string())
 
 
 def _listed(array: pa.Array) -> list[object]:
