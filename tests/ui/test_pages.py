@@ -17,9 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.docs.test_commands import parse
+from tests.monitoring.served import START
+from tests.monitoring.served import Served as Decided
 from tests.seeded import Seeded
+from tests.serving.late import FakeReleases, route
 from tests.waiting import PATIENCE_S
 
+from trimtab.cli.verbs.why import lines_of
+from trimtab.governance import why
+from trimtab.store import Store
 from trimtab.ui.python import python_line
 
 Address = Callable[[Seeded], str]
@@ -272,3 +278,19 @@ def test_no_value_of_a_link_leaves_its_literal(first: str, second: str) -> None:
 )
 def test_a_link_puts_no_command_into_the_line_to_copy(client: httpx.Client, path: str, line: str) -> None:
     assert f"<code>{line}" in html.unescape(client.get(path).text)
+
+
+def test_a_decision_says_what_its_row_breaks(empty_client: httpx.Client, sqlite_store: Store) -> None:
+    releases = FakeReleases()
+    releases.release(sqlite_store, 1, None, digest="sha256:" + "0" * 64)
+    route(sqlite_store, releases, broken_rows="flag")
+    text = "distance 9000, promised 0 to 5000"
+    broken, kept = Decided(sqlite_store).decide([0.5, 0.6], at=START, broken=[[text], None])
+    page = empty_client.get(f"/ui/decisions/{broken}").text
+    assert "The row breaks its contract" in page
+    assert text in page
+    assert "breaks its contract" not in empty_client.get(f"/ui/decisions/{kept}").text
+    assert empty_client.get("/ui/decisions").text.count("breaks its contract") == 1
+    assert empty_client.get(f"/api/v1/decisions/{broken}").json()["broken"] == [text]
+    assert f"  breaks       its contract: {text}" in list(lines_of(why(sqlite_store, broken)))
+    assert not any("breaks" in line for line in lines_of(why(sqlite_store, kept)))
