@@ -143,8 +143,9 @@ class RunRecorder:
         self._check_open()
         texts = texts_of(params, of="parameter")
         with self._lock:
-            self._writer.add(params={key: text for key, text in texts.items() if key not in self._params})
-            self._params = texts | self._params
+            new = {key: text for key, text in texts.items() if key not in self._params}
+            self._writer.add(params=new)
+            self._params |= new
         for key, text in texts.items():
             if self._params[key] != text:
                 raise ParamChanged(
