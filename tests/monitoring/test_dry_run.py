@@ -54,6 +54,31 @@ def test_a_shift_of_the_smallest_size_is_found_in_four_of_five(rows: int) -> Non
     assert power(smallest / 2) <= 0.3
 
 
+def test_the_power_that_it_states_is_the_one_that_it_has() -> None:
+    reference = seeded.reference_of_days(days(2, effect=0.05))
+    calibration, random = calibrate(reference), np.random.default_rng(9)
+    for rows in (300, 700, ROWS):
+        found = dry_run(reference, rows=rows)
+        stated = {column.name: column.power for column in found.columns}["f7"]
+        assert stated is not None
+        hits = []
+        for _ in range(120):
+            window = seeded.day(random, rows=rows, columns=COLUMNS, effect=0.05)
+            window[:, 7] += 0.2
+            hits.append(seeded.judge(calibration, window)[-1].level != "none")
+        assert np.mean(hits) == pytest.approx(stated, abs=0.15), rows
+        assert "in one column alone is found in the first window with a power of" in found.text
+
+
+def test_what_cannot_be_watched_is_named() -> None:
+    usual = days(3)
+    for day in usual:
+        day[:, 6] = np.nan
+    found = dry_run(seeded.reference_of_days(usual))
+    assert [column.name for column in found.columns if column.power is None] == ["f6"]
+    assert found.text.endswith("Cannot be watched: f6.")
+
+
 def test_larger_windows_and_calmer_days_find_smaller_shifts() -> None:
     calm, rough = seeded.reference_of_days(days(4, effect=0.01)), seeded.reference_of_days(days(4, effect=0.2))
     of = {column.name: column for column in dry_run(calm).columns}

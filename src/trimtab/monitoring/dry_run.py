@@ -21,6 +21,7 @@ from trimtab.monitoring.calibration import (
     Calibration,
     calibrate,
     rate_of,
+    unwatchable,
     weights_of,
 )
 from trimtab.monitoring.cells import Cells
@@ -30,8 +31,11 @@ from trimtab.monitoring.spread import Spread, moved, variance_of_window
 from trimtab.monitoring.tails import student
 
 POWER = 0.8
+SHIFT = 0.2
+"""The shift that each column's power is told for: standard deviations, of a category the share of rows."""
 _WIDEST = 8.0  # standard deviations: a column that cannot show this much shows nothing
 _HALVINGS = 30
+_NAMED = 10
 
 
 class DryColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,8 @@ class DryColumn(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest shift found with 80 % power, all other columns unchanged; None when none is."""
     unit: Literal["sd", "share"]
     """Standard deviations of a number; the share of rows that a category's most frequent value gains or loses."""
+    power: float | None
+    """How often a shift by 0.2 of this unit is found in the first window; None when it cannot be watched at all."""
     can_page: bool
     """Whether the prediction depends on it enough to page."""
 
@@ -113,6 +119,43 @@ def dry_run(
     return msgspec.structs.replace(found, text=_aloud(found, span * reference.block_s))
 
 
+class _Watched:
+    """What a window of some rows would show of one column, all others unchanged."""
+
+    def __init__(
+        self, cells: Cells, tally: Tally, spread: Spread, *, rows: int, p: float, matters: float = MATTERS
+    ) -> None:
+        weights = weights_of(spread.scores.is_share).tolist()
+        critical = [_critical(p * weight, one) for weight, one in zip(weights, spread.freedom.tolist(), strict=True)]
+        shapes = [at for at, is_share in enumerate(spread.scores.is_share) if not is_share] if cells.numeric else [0]
+        names = len(spread.scores.names)
+        self._deviation = np.sqrt(variance_of_window(spread, np.full(names, float(rows))))[shapes]
+        self._critical = np.array(critical)[shapes]
+        self._values = spread.scores.values[shapes, :-1]
+        self._scores, self._numeric, self._cells = spread.scores, cells.numeric, cells
+        counts = valid(tally.total, cells)
+        self._share = counts / max(int(counts.sum()), 1)
+        self._unit = (tally.moments.deviation if tally.moments else 0.0) if cells.numeric else 1.0
+        self._drawn = 0.5 / math.sqrt(rows)
+        chance = np.sqrt(self._share * (1 - self._share) / (2 * math.pi * rows)).sum()
+        self._least = matters + (KOLMOGOROV / math.sqrt(rows) if cells.numeric else float(chance))
+        self.most = _WIDEST if cells.numeric else 1.0
+        self.possible = bool(counts.sum() and self._unit > 0 and shapes and not unwatchable(tally.total, cells, spread))
+
+    def power(self, shift: float) -> float:
+        """Return how often a shift is found in one window: it stands out, and it moves rows enough to matter."""
+        if self._numeric:
+            change = moved(self._share, self._cells, shift * self._unit) - self._share
+            effect = float(np.abs(np.cumsum(change)).max())
+            standing = np.abs(self._scores.beyond_shift(self._values @ change)) / self._deviation
+        else:
+            effect, standing = shift, shift / self._deviation
+        found = NormalDist().cdf(float((standing - self._critical).max()))
+        # A day's own effect moves its rows as far as it moves its scores.
+        scale = math.hypot(self._drawn, effect / max(float(standing.max()), 1e-9))
+        return min(found, NormalDist().cdf((effect - self._least) / scale))
+
+
 def smallest_shift(
     cells: Cells, tally: Tally, spread: Spread, *, rows: int, p: float, matters: float = MATTERS
 ) -> float | None:
@@ -121,34 +164,22 @@ def smallest_shift(
     ``p`` is what the column must fall below. Of a number: standard deviations that its mean moves; of a category: the
     share of rows that its most frequent value gains or loses. None when no shift is found so often.
     """
-    critical = np.array([
-        _critical(p * weight, freedom)
-        for weight, freedom in zip(weights_of(spread.scores.is_share).tolist(), spread.freedom.tolist(), strict=True)
-    ])  # fmt: skip
-    if np.isinf(critical[0]) or not valid(tally.total, cells).sum():
+    watched = _Watched(cells, tally, spread, rows=rows, p=p, matters=matters)
+    if not watched.possible:
         return None
-    deviation = np.sqrt(variance_of_window(spread, np.full(len(spread.scores.names), float(rows))))
-    wanted = critical + NormalDist().inv_cdf(POWER)
-    share = valid(tally.total, cells) / valid(tally.total, cells).sum()
-    if not cells.numeric:
-        chance = float(np.sqrt(share * (1 - share) / (2 * math.pi * rows)).sum())
-        needed = max(float(wanted[0] * deviation[0]), matters + chance)
-        return needed if needed < 1 else None
-    if tally.moments is None or not tally.moments.deviation > 0:
-        return None
-    shapes = [at for at, is_share in enumerate(spread.scores.is_share) if not is_share]
-    kept, deviation, wanted = spread.scores.values[shapes, :-1], deviation[shapes], wanted[shapes]
-    least = matters + (KOLMOGOROV + NormalDist().inv_cdf(POWER) / 2) / math.sqrt(rows)
-    low, high = 0.0, _WIDEST
+    low, high = 0.0, watched.most
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        change = moved(share, cells, middle * tally.moments.deviation) - share
-        found = np.abs(spread.scores.beyond_shift(kept @ change)) >= wanted * deviation
-        if found.any() and np.abs(np.cumsum(change)).max() >= least:
-            high = middle
-        else:
-            low = middle
-    return high if high < _WIDEST * (1 - 1e-6) else None
+        low, high = (low, middle) if watched.power(middle) >= POWER else (middle, high)
+    return high if high < watched.most * (1 - 1e-6) else None
+
+
+def power_of(
+    cells: Cells, tally: Tally, spread: Spread, *, rows: int, p: float, matters: float = MATTERS
+) -> float | None:
+    """Return how often a column's shift by ``SHIFT`` is found in the first window; None where it cannot be watched."""
+    watched = _Watched(cells, tally, spread, rows=rows, p=p, matters=matters)
+    return watched.power(SHIFT) if watched.possible else None
 
 
 def _columns(
@@ -162,13 +193,14 @@ def _columns(
 ) -> tuple[DryColumn, ...]:
     found = []
     for cells, tally, spread in calibration.columns:
-        p = rate / len(calibration.columns)
+        given = {"rows": rows, "p": rate / len(calibration.columns), "matters": matters}
         found.append(
             DryColumn(
                 name=cells.name,
                 shown=sum(cells.name in names for names in shown.values()),
                 paged=sum(cells.name in names for names in paged.values()),
-                smallest=smallest_shift(cells, tally, spread, rows=rows, p=p, matters=matters),
+                smallest=smallest_shift(cells, tally, spread, **given),  # type: ignore[arg-type]
+                power=power_of(cells, tally, spread, **given),  # type: ignore[arg-type]
                 unit="sd" if cells.numeric else "share",
                 can_page=tally.influence >= USED,
             )
@@ -193,10 +225,23 @@ def _aloud(found: DryRun, window_s: float) -> str:
         f"On the {found.windows} windows of {length} of its own reference it would have paged {len(found.paged_at)} "
         f"times and shown something in {len(found.shown_at)}; {found.expected:.1f} false pages are accepted. "
     )
-    first = found.columns[0]
+    first, *columns = found.columns
     if first.smallest is None:
-        return said + f"In a window of {found.rows} rows no shift of the prediction is found in four cases of five."
-    return said + (
-        f"In a window of {found.rows} rows it finds a shift of the prediction by {first.smallest:.2f} standard "
-        "deviations in four cases of five."
-    )
+        said += f"In a window of {found.rows} rows no shift of the prediction is found in four cases of five."
+    else:
+        said += (
+            f"In a window of {found.rows} rows it finds a shift of the prediction by {first.smallest:.2f} standard "
+            "deviations in four cases of five."
+        )
+    numbers = sorted((one.power, one.name) for one in columns if one.unit == "sd" and one.power is not None)
+    if numbers:
+        (least, name), middle = numbers[0], numbers[len(numbers) // 2][0]
+        said += (
+            f" A shift of {SHIFT} standard deviations in one column alone is found in the first window with a power of "
+            f"{middle:.2f} (the median of {len(numbers)}; the least is {name} with {least:.2f})."
+        )
+    blind = [one.name for one in found.columns if one.power is None]
+    if blind:
+        more = f" and {len(blind) - _NAMED} more" if len(blind) > _NAMED else ""
+        said += f" Cannot be watched: {', '.join(blind[:_NAMED])}{more}."
+    return said
