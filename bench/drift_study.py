@@ -1,6 +1,6 @@
-"""The long study of the monitors' statistics: false alarms, power, delay. Seeded; the tests hold short cuts of it.
+"""The long study of drift: false alarms and power. Seeded; the tests hold short cuts of it.
 
-    python bench/drift_study.py [--days 365] [--worlds 30] [--streams 400] [--seed 0]
+    python bench/drift_study.py [--days 365] [--worlds 30] [--seed 0]
 
 Prints JSON. *Drift*: 40 features, 5,000 rows a day, a natural effect of each day of 0.03 standard deviations; a
 reference of 14, 30 and 60 days. ``false_days`` is the share of days without drift on which anything was found,
@@ -9,9 +9,7 @@ share of those five, ``found_all`` that of days on which all five were; beside t
 at p < 0.05 for each feature. ``dry_run`` compares what a dry run promised with what then happened. *Dependent days*: 10
 columns of 400 rows whose days are an autoregression with a deviation of 0.3; the share of later days on which anything
 was found, and on which somebody was paged, over many such worlds. *Long tails*: the same of a category whose values
-come from a power law, and its PSI before and after what chance alone makes of it. *Losses*: an error rate that rises
-from 10 % to 13 % after so many healthy decisions: how many more it took, and how many stationary streams of 20,000 were
-alarmed; the last with errors that come in stormy days, where each day's mean counts as one loss.
+come from a power law, and its PSI before and after what chance alone makes of it.
 """
 
 import argparse
@@ -29,15 +27,12 @@ from trimtab.monitoring.counting import count_table
 from trimtab.monitoring.distances import psi
 from trimtab.monitoring.dry_run import dry_run
 from trimtab.monitoring.reference import PREDICTION, build_reference
-from trimtab.monitoring.sequential import LevelState, against_level, evidence, update
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.monitoring import seeded
 
 COLUMNS, ROWS, SHIFTED = 40, 5_000, 5
-STREAM = 20_000
-BATCH = 50
 RATES = {"5 % of windows": (1.0, 20.0), "one in 90 days": (1.0, 90.0)}
 
 
@@ -45,7 +40,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--worlds", type=int, default=30)
-    parser.add_argument("--streams", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     result: dict[str, Any] = {}
@@ -58,7 +52,6 @@ def main() -> None:
         for rho in (0.0, 0.9, 0.97)
     }
     result["long tails"] = {f"exponent {tail}": long_tail(arguments.seed, tail) for tail in (1.2, 1.5, 2.0)}
-    result["losses"] = losses(np.random.default_rng([arguments.seed, 1]), arguments.streams)
     json.dump(result, sys.stdout, indent=2)
     print()
 
@@ -151,30 +144,6 @@ def long_tail(seed: int, tail: float) -> dict[str, float]:
     }
 
 
-def losses(random: np.random.Generator, streams: int) -> dict[str, Any]:
-    """Return false alarms over stationary streams, and decisions until a rise of the error rate is found."""
-    state = against_level(0.10)
-    stationary = [first_alarm(errors(random, (STREAM, 0.10)), state) is not None for _ in range(streams)]
-    result: dict[str, Any] = {"stationary streams alarmed": share(stationary)}
-    for healthy in (0, 1_000, 5_000, 10_000):
-        delays = []
-        for _ in range(streams // 2):
-            found = first_alarm(errors(random, (healthy, 0.10), (STREAM, 0.13)), state)
-            if found is None or found > healthy:
-                delays.append((found or healthy + STREAM) - healthy)
-        low, middle, high = np.quantile(delays, (0.1, 0.5, 0.9))
-        result[f"rise after {healthy:,}"] = {
-            "mean": round(float(np.mean(delays))), "p10": round(low), "median": round(middle), "p90": round(high),
-        }  # fmt: skip
-    storms = random.beta(2, 18, (streams, 500))  # the error rate of a day: 10 % on average, 6.5 % up or down
-    daily = random.binomial(40, storms) / 40
-    by_day = against_level(0.10, deviation=float(daily.std()), horizon=250)
-    result["stormy days, one loss a day, streams alarmed"] = share([
-        evidence(update(by_day, one)).alarmed for one in daily
-    ])  # fmt: skip
-    return result
-
-
 def names(
     calibration: Calibration, rows: np.ndarray, rate: tuple[float, float], matters: float | None = None
 ) -> set[str]:
@@ -190,18 +159,6 @@ def day(random: np.random.Generator, **more: Any) -> np.ndarray:
 
 def naive(before: np.ndarray, rows: np.ndarray) -> bool:
     return any(stats.ks_2samp(before[:, i], rows[:, i]).pvalue < 0.05 for i in range(COLUMNS))
-
-
-def errors(random: np.random.Generator, *parts: tuple[int, float]) -> np.ndarray:
-    return np.concatenate([random.random(n) < rate for n, rate in parts]).astype(float)
-
-
-def first_alarm(stream: np.ndarray, state: LevelState) -> int | None:
-    for start in range(0, stream.size, BATCH):
-        state = update(state, stream[start : start + BATCH])
-        if evidence(state).alarmed:
-            return start + BATCH
-    return None
 
 
 def share(flags: list[bool]) -> float:

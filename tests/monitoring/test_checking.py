@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.loop.test_power import compared
 from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
 from tests.monitoring.test_drift import kept
 from tests.registry.cases import registered
@@ -166,6 +167,23 @@ def test_a_loss_above_its_level_at_approval_is_found_within_days(routed: Store) 
     check(routed, "late", now(routed))
     (alert,) = (one for one in alerts(routed, states=("open",)) if one.kind == "performance")
     assert "log loss of late@1 is above its level at approval" in alert.title
+
+
+def test_the_days_of_the_test_span_tell_what_is_usual(routed: Store) -> None:
+    registered(routed, evaluation_id=compared(routed))
+    life = Life(routed)
+    for number in range(6):
+        life.day(number, n=240)
+    healthy = level_test(routed, "late", version=1, at=now(routed))
+    assert healthy is not None
+    assert (healthy.past_days, healthy.evidence.n) == (14, len(healthy.days))
+    assert not healthy.evidence.alarmed
+    for number in range(6, 11):
+        life.day(number, n=240, worse=0.95)
+    ill = level_test(routed, "late", version=1, at=now(routed))
+    assert ill is not None
+    assert ill.evidence.alarmed, "three days of twice the loss"
+    assert ill.evidence.mean == pytest.approx(np.mean([loss for _, _, loss in ill.days[-7:]]))
 
 
 def test_days_with_few_outcomes_are_not_bet_on(routed: Store) -> None:

@@ -1,22 +1,25 @@
 """Performance against the level at approval: a test over days that may be looked at every day without crying wolf.
 
-Decisions of one stormy day go wrong together, so a day counts as one loss: its mean. A day is bet on once, when its
-outcomes have had time to arrive.
+Decisions of one stormy day go wrong together, so a day counts as one loss: its mean. A day counts when its outcomes
+have had time to arrive.
 """
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 from sqlalchemy import select
 
-from trimtab.evaluation import Task, get_evaluation
+from trimtab.evaluation import DAY_S, Blocks, Task, blocks_from, get_evaluation
 from trimtab.kernel import NotFound
+from trimtab.monitoring.block_test import number_of
+from trimtab.monitoring.level_evidence import LEAST_PAST, SURE, level_evidence
 from trimtab.monitoring.maturity import maturity_of
 from trimtab.monitoring.moments import hour_of, start_of
 from trimtab.monitoring.records import Sign
-from trimtab.monitoring.sequential import LevelEvidence, against_level, evidence, update
-from trimtab.monitoring.sums import float_of, read
+from trimtab.monitoring.sums import Sums, float_of, read
 from trimtab.monitoring.tables import monitoring_hours
 from trimtab.registry import VersionRef, get_version
 from trimtab.store import Store
@@ -25,22 +28,35 @@ GRACE = timedelta(days=2)
 """How long after a day its outcomes are waited for, where they are final sooner."""
 LEAST_LABELLED = 20
 """Outcomes below which a day's mean says too little."""
-SPREAD = 0.15
-"""By what share of the level days differ when nothing is wrong: it sizes the bets, and no more."""
-HORIZON_DAYS = 90
 _SHOWN = 7
 
 
+class LevelEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the days say: ``e_value`` is the evidence now that the loss has risen, ``alarmed`` whether it was enough on
+    one of the last seven days. ``mean`` is the mean loss of these, and ``n`` the days in all.
+    """
+
+    n: int
+    mean: float | None
+    e_value: float
+    alarmed: bool
+
+
 class LevelTest(msgspec.Struct, frozen=True, kw_only=True):
-    """A version's daily loss against its level at approval. ``metric`` is log loss, or squared error."""
+    """A version's daily loss against its level at approval. ``metric`` is log loss, or squared error.
+
+    ``past_days`` are the days of the test span, from which the test learns how days differ; without any the level is
+    the upper end of its interval.
+    """
 
     endpoint: str
     version: int
     metric: str
     level: float
     days: tuple[tuple[str, int, float], ...]
-    """Each day that was bet on: its date, its outcomes, its mean loss."""
+    """Each day that counts: its date, its outcomes, its mean loss."""
     evidence: LevelEvidence
+    past_days: int = 0
 
 
 def level_test(store: Store, endpoint: str, *, version: int, at: datetime, model: str = "") -> LevelTest | None:
@@ -49,13 +65,21 @@ def level_test(store: Store, endpoint: str, *, version: int, at: datetime, model
     if found is None:
         return None
     task, days = found
-    level = _level(store, model or endpoint, version, task)
-    if level is None:
+    known = _level(store, model or endpoint, version, task)
+    if known is None:
         return None
-    state = against_level(level, deviation=SPREAD * level, horizon=HORIZON_DAYS)
-    state = update(state, [loss for _, _, loss in days])
+    level, past = known
+    lately = level_evidence(days, past, level=level) if len(days) else ()
     return LevelTest(
-        endpoint=endpoint, version=version, level=level, days=tuple(days), evidence=evidence(state),
+        endpoint=endpoint, version=version, level=level, past_days=len(past or ()),
+        days=tuple(
+            (f"{start_of(day * 24):%Y-%m-%d}", n, mean)
+            for day, n, mean in zip(days.at, days.rows, days.means, strict=True)
+        ),
+        evidence=LevelEvidence(
+            n=len(days), mean=float(np.mean(days.means[-_SHOWN:])) if len(days) else None,
+            e_value=number_of(lately[-1]) if lately else 1.0, alarmed=max(lately, default=0.0) >= math.log(SURE),
+        ),
         metric="log_loss" if task == "classification" else "squared_error",
     )  # fmt: skip
 
@@ -64,36 +88,42 @@ def level_signs(test: LevelTest | None) -> list[Sign]:
     """Return whether the loss has risen above its level beyond what chance explains."""
     if test is None or not test.evidence.alarmed:
         return []
-    mean = test.evidence.mean or 0.0
+    shown = test.days[-_SHOWN:]
     return [
         Sign(
             kind="performance", group=f"performance:{test.version}", severity="page",
             title=(
                 f"{test.metric.replace('_', ' ')} of {test.endpoint}@{test.version} is above its level at approval: "
-                f"{mean:.3f} a day over {len(test.days)} days instead of {test.level:.3f}"
+                f"{test.evidence.mean or 0.0:.3f} a day over the last {len(shown)} days instead of {test.level:.3f}"
             ),
-            lines=tuple(f"{day}  {loss:.3f}  ({n:,} outcomes)" for day, n, loss in test.days[-_SHOWN:]),
+            lines=tuple(f"{day}  {loss:.3f}  ({n:,} outcomes)" for day, n, loss in shown),
         )
     ]  # fmt: skip
 
 
-def _level(store: Store, model: str, version: int, task: Task) -> float | None:
-    """Return the loss at approval: the upper end of its interval, since it was measured on few rows itself."""
+def _level(store: Store, model: str, version: int, task: Task) -> tuple[float, Blocks | None] | None:
+    """Return the loss at approval and the days of the test span that it was measured on.
+
+    Where these were not kept, the upper end of its interval, since it was measured on few rows itself.
+    """
     try:
-        evaluation = get_version(store, VersionRef(model, version, "")).evaluation_id
-        if evaluation is None:
+        id_ = get_version(store, VersionRef(model, version, "")).evaluation_id
+        if id_ is None:
             return None
-        metrics = get_evaluation(store, evaluation).report.evaluation.metrics
+        evaluation = get_evaluation(store, id_).report.evaluation
     except NotFound:
         return None
-    found = metrics.get("log_loss" if task == "classification" else "rmse")
-    value = None if found is None else found.high if found.high is not None else found.value
+    found = evaluation.metrics.get("log_loss" if task == "classification" else "rmse")
+    if found is None:
+        return None
+    past = evaluation.days if evaluation.days is not None and len(evaluation.days) >= LEAST_PAST else None
+    value = found.value if past is not None or found.high is None else found.high
     if value is None or value <= 0:
         return None
-    return value if task == "classification" else value**2
+    return (value if task == "classification" else value**2), past
 
 
-def _days(store: Store, endpoint: str, version: int, at: datetime) -> tuple[Task, list[tuple[str, int, float]]] | None:
+def _days(store: Store, endpoint: str, version: int, at: datetime) -> tuple[Task, Blocks] | None:
     table = monitoring_hours.c
     matures = timedelta(seconds=maturity_of(store, endpoint, at=at).after_s)
     over = hour_of(at - max(GRACE, matures)) // 24 * 24
@@ -106,12 +136,12 @@ def _days(store: Store, endpoint: str, version: int, at: datetime) -> tuple[Task
         rows: Any = connection.execute(query).all()
     if not rows:
         return None
-    losses: dict[int, tuple[int, int]] = {}
+    sums: dict[int, tuple[int, Sums]] = {}
     for hour, labelled, text in rows:
-        n, loss = losses.get(hour // 24, (0, 0))
-        losses[hour // 24] = (n + labelled, loss + read(text)[1].loss)
-    return read(rows[0][2])[0], [
-        (f"{start_of(day * 24):%Y-%m-%d}", n, float_of(loss) / n)
-        for day, (n, loss) in sorted(losses.items())
-        if n >= LEAST_LABELLED
-    ]
+        so_many, so_far = sums.get(hour // 24, (0, Sums()))
+        sums[hour // 24] = (so_many + labelled, so_far + read(text)[1])
+    days = [(day, n, one) for day, (n, one) in sorted(sums.items()) if n >= LEAST_LABELLED]
+    numbers, n = (np.array([day[i] for day in days], np.int64) for i in (0, 1))
+    means = np.array([one.mean("loss", labelled) for _, labelled, one in days], np.float64)
+    squares = sum(float_of(one.loss2) for _, _, one in days) - float((n * means**2).sum())
+    return read(rows[0][2])[0], blocks_from(numbers, n, means, max(squares, 0.0), span_s=DAY_S)

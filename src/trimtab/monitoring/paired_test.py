@@ -71,14 +71,18 @@ def dependence_after(before: int) -> Dependence:
 
 def _interval(blocks: Blocks, past: Blocks | None, now: Array, scale: float) -> tuple[float | None, float | None]:
     """Return the means that the blocks do not speak against, out of those within six times the scale of theirs."""
-    steps = scale * np.concatenate(([0.0], np.geomspace(0.001, 6.0, 80)))
-    centre = float(now.mean())
+    steps, enough = scale * np.concatenate(([0.0], np.geomspace(0.002, 6.0, 40))), np.log(SURE_OF_INTERVAL)
     bounds: list[float | None] = []
     for sign in (1.0, -1.0):  # evidence for more than the low bound, then for less than the high one
-        tried = centre - sign * steps
+        tried = now.mean() - sign * steps
         against = _after(blocks, past, now[:, None] - tried, scale, sign)[-1]
-        refused = np.flatnonzero(against >= np.log(SURE_OF_INTERVAL))
-        bounds.append(float(tried[refused[0]]) if refused.size else None)
+        refused = int((against >= enough).argmax())  # 0 when none is: the mean itself never is
+        if refused:
+            bounds.append(
+                float(np.interp(enough, against[refused - 1 : refused + 1], tried[refused - 1 : refused + 1]))
+            )
+        else:
+            bounds.append(None)
     return bounds[0], bounds[1]
 
 
