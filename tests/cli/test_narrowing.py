@@ -116,3 +116,10 @@ def test_a_log_that_is_cut_says_so(at_seeded: Type, seeded: Seeded) -> None:
     assert whole.err == ""
     cut = at_seeded("logs", seeded.applied, "-n", "1")
     assert (cut.out.splitlines(), "the last 1 of" in cut.err) == (whole.out.splitlines()[-1:], True)
+
+
+def test_what_belongs_to_nothing_is_refused(at_seeded: Type) -> None:
+    typed = at_seeded("get", "--filter", "metrics.auc > 0")
+    assert (typed.code, "no noun says which" in typed.err) == (1, True)
+    typed = at_seeded("logs", "server", "train-slow")
+    assert (typed.code, "has no step" in typed.err) == (1, True)

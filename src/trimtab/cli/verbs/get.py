@@ -84,12 +84,13 @@ def get(
 
     --at tells how things stood then, from what never changes and from the ledger.
     """
+    given = _given()
     if noun is None:
+        _check_alone(given)
         for word, (_, help_) in NOUNS.items():
             click.echo(f"{word:<12} {help_}")
         return
     known = noun_named(noun)
-    given = _given()
     _check_options(known, noun, given)
     moment = moment_of(session, at)
     asked = Asked(since=_time(since, "since"), until=_time(until, "until"), at=moment, **narrowed)
@@ -133,6 +134,17 @@ def _given() -> list[str]:
         name for name in NARROWING
         if context.get_parameter_source(name) not in (ParameterSource.DEFAULT, None)
     ]  # fmt: skip
+
+
+def _check_alone(given: list[str]) -> None:
+    """Raise ``Invalid`` for options without a noun that they could narrow."""
+    if given:
+        raise Invalid(
+            f"{NARROWING[given[0]]} narrows a list, and no noun says which",
+            where=f"trimtab get, option {NARROWING[given[0]]}",
+            why="Each noun has its own list.",
+            next=f"name one of them: {', '.join(NOUNS)}",
+        )
 
 
 def _check_options(known: Noun, word: str, given: list[str]) -> None:

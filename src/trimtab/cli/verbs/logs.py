@@ -8,7 +8,7 @@ import click
 from trimtab.cli.following import follow_run, follow_server
 from trimtab.cli.output import say_left_out
 from trimtab.cli.session import Session, pass_session
-from trimtab.kernel import NotFound
+from trimtab.kernel import Invalid, NotFound
 from trimtab.pipelines import get_pipeline_run, read_log
 
 
@@ -20,6 +20,13 @@ from trimtab.pipelines import get_pipeline_run, read_log
 @pass_session
 def logs(session: Session, what: str, step: str | None, follow: bool, lines: int) -> None:
     """Print the log of WHAT: 'server', or the id of a pipeline run, of all its steps or of one STEP."""
+    if what == "server" and step is not None:
+        raise Invalid(
+            f"the server's log has no step {step[:80]!r}",
+            where="trimtab logs, argument STEP",
+            why="Only pipeline runs have steps.",
+            next=f"trimtab logs RUN {step[:80]}",
+        )
     if follow:
         try:
             for piece in follow_server(_file(session), lines) if what == "server" else follow_run(session, what, step):
