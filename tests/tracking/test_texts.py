@@ -88,7 +88,7 @@ SAME = [
     ("(1+2j)", [1 + 2j, np.complex64(1 + 2j)]),
     ("[1,2]", [[1, 2], (1, 2), np.array([1, 2]), np.float32([1, 2]), pd.Series([1, 2]), pd.Index([1, 2]), {2, 1}]),
     ("[1,2]", [pl.Series([1, 2]), pa.array([1, 2]), pa.chunked_array([[1], [2]]), collections.deque([1, 2])]),
-    ("[[1,2]]", [[[1, 2]], np.array([[1, 2]]), np.matrix([[1, 2]]), np.array([(1, 2.0)], dtype="i8,f8")]),
+    ("[[1,2]]", [[[1, 2]], np.array([[1, 2]]), np.array([(1, 2.0)], dtype="i8,f8")]),
     ("[1,null]", [[1, None], [1, pd.NA], [1, pd.NaT], pa.array([1, None]), np.ma.masked_array([1, 2], [0, 1])]),
     ('[0.5,"nan","-inf"]', [[0.5, math.nan, -math.inf], np.array([0.5, math.nan, -math.inf])]),
     ('{"0":1,"1":5}', [{0: 1.0, 1: 5}, {1: 5, 0: 1}, {"0": 1, "1": 5}, {np.int64(0): 1, np.int64(1): 5}]),
@@ -121,6 +121,11 @@ SAME = [
 def test_one_value_has_one_text(text, values):
     for value in values:
         assert text_of(value) == (text, ""), type(value)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_matrix_whose_rows_are_matrices_comes_to_an_end():
+    assert text_of(np.matrix([[1, 2], [3, 4]])) == ("[[1,2],[3,4]]", "")
 
 
 def test_the_text_of_an_estimator_holds_all_its_parameters():
