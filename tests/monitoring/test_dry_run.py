@@ -74,8 +74,11 @@ def test_what_cannot_be_watched_is_named() -> None:
     usual = days(3)
     for day in usual:
         day[:, 6] = np.nan
+        day[:, 7] = 1.0
     found = dry_run(seeded.reference_of_days(usual))
-    assert [column.name for column in found.columns if column.power is None] == ["f6"]
+    assert [column.name for column in found.columns if not column.watched] == ["f6"]
+    assert [column.name for column in found.columns if column.power is None] == ["f6", "f7"]
+    assert sum(column.shown for column in found.columns) <= 1
     assert found.text.endswith("Cannot be watched: f6.")
 
 

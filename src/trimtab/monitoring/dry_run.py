@@ -50,7 +50,9 @@ class DryColumn(msgspec.Struct, frozen=True, kw_only=True):
     unit: Literal["sd", "share"]
     """Standard deviations of a number; the share of rows that a category's most frequent value gains or loses."""
     power: float | None
-    """How often a shift by 0.2 of this unit is found in the first window; None when it cannot be watched at all."""
+    """How often a shift by 0.2 of this unit is found in the first window; None of what has no deviation."""
+    watched: bool
+    """Whether anything can be found: not where the reference holds no value, or too few blocks."""
     can_page: bool
     """Whether the prediction depends on it enough to page."""
 
@@ -100,7 +102,7 @@ def dry_run(
         judged = others.findings(
             window, prediction, false_pages=false_pages, windows_per_day=windows_per_day, matters=matters
         )
-        shown[start] = [finding.name for finding in judged if finding.level != "none"]
+        shown[start] = [finding.name for finding in judged if finding.level in ("shown", "page")]
         paged[start] = [finding.name for finding in judged if finding.level == "page"]
     of_block = reference.predicted.blocks.sum(axis=1)
     usual = rows or max(1, round(length * float(np.median(of_block[of_block > 0]))))
@@ -202,6 +204,7 @@ def _columns(
                 smallest=smallest_shift(cells, tally, spread, **given),  # type: ignore[arg-type]
                 power=power_of(cells, tally, spread, **given),  # type: ignore[arg-type]
                 unit="sd" if cells.numeric else "share",
+                watched=not unwatchable(tally.total, cells, spread),
                 can_page=tally.influence >= USED,
             )
         )
@@ -240,7 +243,7 @@ def _aloud(found: DryRun, window_s: float) -> str:
             f" A shift of {SHIFT} standard deviations in one column alone is found in the first window with a power of "
             f"{middle:.2f} (the median of {len(numbers)}; the least is {name} with {least:.2f})."
         )
-    blind = [one.name for one in found.columns if one.power is None]
+    blind = [one.name for one in found.columns if not one.watched]
     if blind:
         more = f" and {len(blind) - _NAMED} more" if len(blind) > _NAMED else ""
         said += f" Cannot be watched: {', '.join(blind[:_NAMED])}{more}."
