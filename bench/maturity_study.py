@@ -130,7 +130,7 @@ def declared(days: float | None) -> ModelSpec:
     """Return a model that is tested on sixty days, and whose labels are final after so many."""
     with tempfile.TemporaryDirectory() as folder:
         model = load_project(write_project(Path(folder) / "parcels.py")).spec.models[0]
-    label: Label = msgspec.structs.replace(model.label, matures_s=None if days is None else days * DAY_S)
+    label: Label = msgspec.structs.replace(model.label, matures_s=msgspec.UNSET if days is None else days * DAY_S)
     return msgspec.structs.replace(
         model, label=label, test=Span(seconds=TEST_DAYS * DAY_S, text=f"last {TEST_DAYS} days")
     )

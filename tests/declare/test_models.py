@@ -187,9 +187,9 @@ def test_a_cell_may_run_again() -> None:
 def test_a_label_matures_at_an_age_or_at_a_time_of_the_row() -> None:
     plain = tt.model(view(), label=Flight.arr_delay > 15)
     for matures, seconds, column in (
-        ("30d", 30 * 86400.0, None),
-        (tt.hours(2), 7200.0, None),
-        (Flight.arrived, None, "arrived"),
+        ("30d", 30 * 86400.0, msgspec.UNSET),
+        (tt.hours(2), 7200.0, msgspec.UNSET),
+        (Flight.arrived, msgspec.UNSET, "arrived"),
     ):
         label = tt.model(view(), label=Flight.arr_delay > 15, matures=matures)(fit).spec.label
         assert (label.matures_s, label.matures_at, label.has_maturity) == (seconds, column, True)

@@ -1,6 +1,7 @@
 """Labels that take their time: what is learnt from, what is judged, and what the gate is then shown."""
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from trimtab.loop.maturity import maturity_of
 from trimtab.loop.split import WEIGHT, split_in_time
 
 
-def _model(project: Project, *, test: float = 60, immature: str | None = None, **label: object) -> ModelSpec:
+def _model(project: Project, *, test: float = 60, immature: Any = msgspec.UNSET, **label: object) -> ModelSpec:
     model = project.spec.models[0]
     return msgspec.structs.replace(
         model,
@@ -31,7 +32,7 @@ def _model(project: Project, *, test: float = 60, immature: str | None = None, *
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "measured"])
 def test_the_gate_is_shown_the_truth_at_its_nominal_rate(project: Project, pattern: str, declared: bool) -> None:
     """Of 95 % intervals at least 88 % hold the true log loss (40 worlds), whoever said when labels are final."""
-    model = _model(project, matures_s=31 * DAY_S if declared else None)
+    model = _model(project, matures_s=31 * DAY_S if declared else msgspec.UNSET)
     held, apart = 0, []
     for seed in range(40):
         frame, truth = world(seed, PATTERNS[pattern])

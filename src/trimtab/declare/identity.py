@@ -7,9 +7,6 @@ import msgspec
 from trimtab.declare.records import Spec
 from trimtab.kernel import digest_of
 
-_SILENT = frozenset({"matures_s", "matures_at", "immature"})
-"""Fields that came after the first records: a file that says nothing by them is still the one that was applied."""
-
 
 def declaration_digest(spec: Spec) -> str:
     """Return the digest of a declared value; fields named ``where`` play no part at any depth."""
@@ -22,7 +19,7 @@ def _without_places(value: Any, *, inside: str = "") -> Any:
         return {
             key: _without_places(item, inside=key)
             for key, item in value.items()
-            if inside == "params" or not (key == "where" or (key in _SILENT and item is None))
+            if key != "where" or inside == "params"
         }
     if isinstance(value, list | tuple):
         return [_without_places(item, inside=inside) for item in value]

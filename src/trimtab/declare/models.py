@@ -280,13 +280,13 @@ def model(
     parts = {
         "train": span_of(train, what="train"), "test": tested, "seed": seed, "quantile": quantile,
         "owner": said(owner, "owner", most=200), "description": said(description, "description"), "where": where,
-        "immature": immature,
+        "immature": immature or msgspec.UNSET,
     }  # fmt: skip
     return ModelDecorator(view.spec, matured(label_of(label, view.spec), matures, view.spec), parts)
 
 
 def _maturity(label: Label, of: str) -> str:
-    return f"{of}.{label.matures_at}" if label.matures_s is None else quoted(duration_text(label.matures_s))
+    return quoted(duration_text(label.matures_s)) if label.matures_s else f"{of}.{label.matures_at}"
 
 
 def _check_quantile(quantile: object, label: object) -> None:

@@ -261,13 +261,13 @@ class Label(Spec, frozen=True, tag="label"):
 
     expression: Field | Comparison
     name: str
-    matures_s: float | None = None
-    matures_at: str | None = None
+    matures_s: float | msgspec.UnsetType = msgspec.UNSET
+    matures_at: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def has_maturity(self) -> bool:
         """Whether it was declared when the label is final."""
-        return self.matures_s is not None or self.matures_at is not None
+        return bool(self.matures_s or self.matures_at)
 
     @property
     def task(self) -> Literal["classification", "regression"]:
@@ -326,8 +326,8 @@ class ModelSpec(Spec, frozen=True, tag="model"):
     seed: int = 0
     quantile: float = 0.5
     """Which quantile of a number the model predicts; the pinball loss is that of this one."""
-    immature: Literal["weight"] | None = None
-    """What becomes of rows whose label is known and not final: left out (None), or trained on by weight."""
+    immature: Literal["weight"] | msgspec.UnsetType = msgspec.UNSET
+    """What becomes of rows whose label is known and not final: left out (unset), or trained on by weight."""
     code: str = ""
     """Digest of the function's source text."""
     owner: str = ""

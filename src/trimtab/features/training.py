@@ -144,7 +144,7 @@ class _Frame:
         """Return the label's columns."""
         value, known = self.label(label)
         found = {"label": value, "label_known_at": known}
-        if label.matures_at is not None:
+        if label.matures_at:
             found["label_final_at"] = self._spine.values(label.matures_at).cast(TIME_TYPE)
         return found
 

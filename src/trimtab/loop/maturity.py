@@ -70,9 +70,9 @@ def maturity_of(frame: pa.Table, known: pa.Table, label: Label, *, at: datetime)
     declared column (``label_final_at``) the age that 99 % of the rows do not pass; otherwise it is measured.
     """
     measured = measured_maturity(label.task, as_float(known["label"].combine_chunks()), *_times(known, at))
-    if label.matures_s is not None:
+    if label.matures_s:
         return msgspec.structs.replace(measured, after_s=label.matures_s, by="declared")
-    if label.matures_at is not None:
+    if label.matures_at:
         return msgspec.structs.replace(measured, after_s=_age_of(frame, at), by="column")
     return measured
 

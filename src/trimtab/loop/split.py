@@ -65,7 +65,7 @@ def _learnt(known: pa.Table, model: ModelSpec, maturity: Maturity, start: dateti
     """Return what a model trained at ``start`` would have been given."""
     then = known.filter(pc.less_equal(known["label_known_at"], pa.scalar(start, known["label_known_at"].type)))
     oldest = None if model.train.seconds is None else start - timedelta(seconds=model.train.seconds)
-    if model.immature is None:
+    if not model.immature:
         then = then.filter(final_by(then, start))
         return then.filter(_between(then, oldest, start - timedelta(seconds=maturity.after_s), before=start))
     weights = weighted(then, model.label.task, maturity, at=start)
