@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from trimtab.declare import Label, ModelSpec, Span, load_project
-from trimtab.evaluation import Maturity, evaluate
+from trimtab.evaluation import evaluate
 from trimtab.kernel import Settings, VirtualClock
 from trimtab.loop.split import split_in_time
 from trimtab.monitoring import Outcome, lately, level_test, record_outcomes, watch
@@ -36,6 +36,7 @@ from tests.registry.cases import evaluated, registered
 
 SERVED_DAYS, TEST_DAYS = 90, 60
 WAYS: dict[str, float | None] = {"declared": 31.0, "measured": None, "as soon as known": 1 / DAY_S}
+"""Days after which a label is final; None: as measured."""
 
 
 def main() -> None:
@@ -99,7 +100,7 @@ def weeks(folder: Path, pattern: str, days: float | None, *, seed: int) -> Any:
     rows = [row for row in frame.to_pylist() if row["decided_at"] >= first]
     clock = VirtualClock(first)
     store = open_store(Settings(home=str(folder / "home")), clock=clock)
-    maturity = Maturity() if days is None else Maturity(after_s=days * DAY_S, by="declared")
+    maturity = split_in_time(frame, declared(days), as_of=first).maturity  # as the version's training knew it
     registered(store, evaluation_id=evaluated(store, maturity=maturity))
     served, waiting, place = Served(store), [], 0
     for day in range(1, SERVED_DAYS + 1):
