@@ -19,17 +19,20 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from trimtab.declare import Label, ModelSpec, Span, load_project
 from trimtab.evaluation import evaluate
 from trimtab.kernel import Settings, VirtualClock
+from trimtab.loop.maturity import maturity_of
 from trimtab.loop.split import split_in_time
 from trimtab.monitoring import Outcome, lately, level_test, record_outcomes, watch
 from trimtab.store import open_store
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.loop.late_labels import DAY, DAY_S, DAYS, PATTERNS, START, world
+from tests.loop.late_labels import DAY, DAY_S, DAYS, PATTERNS, START, TIME, world
 from tests.loop.parcels import write_project
 from tests.monitoring.served import ACTOR, Served
 from tests.registry.cases import evaluated, registered
@@ -100,7 +103,8 @@ def weeks(folder: Path, pattern: str, days: float | None, *, seed: int) -> Any:
     rows = [row for row in frame.to_pylist() if row["decided_at"] >= first]
     clock = VirtualClock(first)
     store = open_store(Settings(home=str(folder / "home")), clock=clock)
-    maturity = split_in_time(frame, declared(days), as_of=first).maturity  # as the version's training knew it
+    known = frame.filter(pc.fill_null(pc.less_equal(frame["label_known_at"], pa.scalar(first, TIME)), False))
+    maturity = maturity_of(frame, known, declared(days).label, at=first)  # as the version's training knew it
     registered(store, evaluation_id=evaluated(store, maturity=maturity))
     served, waiting, place = Served(store), [], 0
     for day in range(1, SERVED_DAYS + 1):
