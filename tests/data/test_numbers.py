@@ -47,7 +47,9 @@ def test_a_fraction_of_zero_is_a_whole_number(numbers, scale):
 def test_floats_are_whole_numbers_up_to_where_every_whole_number_is_one(numbers):
     expected = [int(one) if one.is_integer() and abs(one) <= 2**53 else str(one) for one in numbers]
     assert values(integers(pa.array(numbers))) == expected
-    assert values(integers(pa.array([f"{one!r}" for one in numbers])))[0] in (expected[0], f"{numbers[0]!r}")
+    # A text passes through no float, so its digits are exact beyond that as well.
+    first, text = numbers[0], repr(numbers[0])
+    assert values(integers(pa.array([text])))[0] in (expected[0], text, int(first) if first.is_integer() else text)
 
 
 @pytest.mark.parametrize(
