@@ -1,8 +1,9 @@
 """Hold a model's conditions to what its evaluations will measure, before anything is trained."""
 
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
-from trimtab.declare import Condition, Metric, ModelSpec, Scaled
+from trimtab.declare import AllOf, AnyOf, Condition, Every, Metric, ModelSpec, Policy, Scaled
 from trimtab.evaluation import refused_conditions
 from trimtab.features import compile_view
 from trimtab.kernel import Invalid
@@ -14,6 +15,20 @@ class NeverAnswered(Invalid):
     """A condition that no evaluation of this model could answer, so that no version would ever pass."""
 
     code = "loop.condition-never-answered"
+
+
+def conditions_of(policy: Policy) -> Iterator[Condition]:
+    """Return every condition of a policy, in the order in which they were written."""
+    match policy:
+        case Condition():
+            yield policy
+        case AnyOf() | AllOf():
+            for term in policy.terms:
+                yield from conditions_of(term)
+        case Every():
+            pass
+        case _:
+            assert_never(policy)
 
 
 def metrics_of(conditions: Iterable[Condition]) -> Iterator[Metric]:

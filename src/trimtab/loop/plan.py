@@ -1,19 +1,14 @@
 """Say in words what applying a file would change; nothing happens yet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pyarrow as pa
 
 from trimtab.data import Delay, check, known_delay, latest_snapshot, load_snapshot, read_source, refuse_future
 from trimtab.declare import (
-    AllOf,
-    AnyOf,
-    Condition,
-    Every,
     FeatureViewSpec,
     ModelSpec,
-    Policy,
     Project,
     ProjectSpec,
     RetrainingSpec,
@@ -25,7 +20,7 @@ from trimtab.declare import (
     duration_text,
 )  # fmt: skip
 from trimtab.features import compile_view, decided_text, label_fields, prove_blind_to
-from trimtab.loop.conditions import check_conditions, metrics_of
+from trimtab.loop.conditions import check_conditions, conditions_of, metrics_of
 from trimtab.loop.declarations import KINDS, applied, declared_things
 from trimtab.loop.maturity import label_lines
 from trimtab.loop.power import power_text
@@ -133,21 +128,10 @@ def _watched(model: ModelSpec) -> list[str]:
         "drift.of": f"drift of {len(compile_view(model.view).names)} columns",
     }
     policies = (model.retraining and model.retraining.when, model.serving and model.serving.roll_back_if)
-    for metric in metrics_of(condition for policy in policies if policy for condition in _conditions(policy)):
+    for metric in metrics_of(condition for policy in policies if policy for condition in conditions_of(policy)):
         if metric.of == "self" and metric.name not in said:
             said[describe(metric)] = describe(metric)
     return list(said.values())
-
-
-def _conditions(policy: Policy) -> Iterator[Condition]:
-    match policy:
-        case Condition():
-            yield policy
-        case AnyOf() | AllOf():
-            for term in policy.terms:
-                yield from _conditions(term)
-        case Every():
-            pass
 
 
 def _labels_expected(model: ModelSpec, delays: Delays) -> str:

@@ -1,10 +1,9 @@
 """What a rollout can find: how much worse a challenger must be for ``roll_back_if`` to bring it back in time."""
 
-from collections.abc import Iterator
-
-from trimtab.declare import AllOf, AnyOf, Condition, Every, Metric, Policy, Scaled, ServingSpec
+from trimtab.declare import Condition, Metric, Scaled, ServingSpec
 from trimtab.evaluation import DAY_S, QUARTER_S, Comparison, get_evaluation
 from trimtab.kernel import NotFound
+from trimtab.loop.conditions import conditions_of
 from trimtab.loop.rollout import CONFIRM_S
 from trimtab.monitoring import FOUND, paired_power
 from trimtab.registry import list_versions
@@ -20,7 +19,7 @@ def power_text(store: Store, model: str, serving: ServingSpec) -> str:
     How blocks of six hours differ is known from the newest version that was compared with a champion on its test span.
     """
     rule = serving.roll_back_if
-    conditions = [one for one in _conditions(rule) if _is_compared(one)] if rule is not None else []
+    conditions = [one for one in conditions_of(rule) if _is_compared(one)] if rule is not None else []
     if not conditions:
         return ""
     length_s = sum(stage.hold_s for stage in serving.rollout) + CONFIRM_S
@@ -43,17 +42,6 @@ def power_text(store: Store, model: str, serving: ServingSpec) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-def _conditions(policy: Policy) -> Iterator[Condition]:
-    match policy:
-        case Condition():
-            yield policy
-        case AnyOf() | AllOf():
-            for term in policy.terms:
-                yield from _conditions(term)
-        case Every():
-            pass
 
 
 def _is_compared(condition: Condition) -> bool:
