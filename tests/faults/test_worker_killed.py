@@ -69,7 +69,7 @@ def test_up_goes_on_with_an_apply_that_was_killed(approved: Shell) -> None:
 
 
 def workers(shell: Shell) -> list[int]:
-    return [pid for pid, command in shell.processes().items() if "trimtab.pipelines.worker" in command]
+    return [pid for pid, command in shell.processes().items() if "pipelines/supervisor.py" in command]
 
 
 def is_over(shell: Shell) -> bool:

@@ -141,5 +141,19 @@ def sleeps_with_child(context):
     time.sleep(600)
 
 
+def sleeps_with_detached(context):
+    """Start what leaves the process group: a session of its own, and a daemon that forks twice."""
+    child = subprocess.Popen(["/bin/sleep", "600"], start_new_session=True)
+    daemon = "import os, time; os.setsid(); pid = os.fork(); print(pid, flush=True) if pid else time.sleep(600)"
+    parent = subprocess.Popen([sys.executable, "-c", daemon], stdout=subprocess.PIPE)
+    forked = int(parent.stdout.readline())
+    parent.wait()
+    Path(context.params["pids"]).write_text(f"{os.getpid()} {child.pid} {forked}")
+    mark(context, "start")
+    if context.params.get("crashes"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
+
+
 def crashes_in_c(context):
     ctypes.string_at(0)

@@ -26,6 +26,7 @@ from trimtab.pipelines import (
     RunStatus,
     StepStatus,
     WorkersFail,
+    cancel,
     get_pipeline_run,
     list_attempts,
     read_log,
@@ -33,12 +34,14 @@ from trimtab.pipelines import (
 )
 from trimtab.pipelines.finish import finish_step
 from trimtab.pipelines.lease import Lease, Owner, Watch, claim, register, take_over
-from trimtab.pipelines.process import is_alive, kill_group, machine, started
+from trimtab.pipelines.process import end_worker, is_alive, machine, started
 from trimtab.pipelines.protocol import Done
 from trimtab.store import Store, events
 
 Ask = Callable[..., PipelineRun]
 KILLS = {"sqlite": 20, "postgresql": 6}
+STARTERS = ["sleeps_with_child", "sleeps_with_detached"]
+"""Bodies that write down who they are and whom they started."""
 
 
 # --- the worker dies -----------------------------------------------------------------------------------------------
@@ -90,20 +93,58 @@ def test_a_timeout_kills_whatever_the_step_does(
 
 
 @on_sqlite
-def test_a_timeout_kills_what_the_step_started(store: Store, ask: Ask, marks: Marks, tmp_path: Path) -> None:
-    run = ask(step("a", "sleeps_with_child", timeout_s=3600.0), step("b"), pids=str(tmp_path / "pids"))
+@pytest.mark.parametrize("body", STARTERS)
+def test_a_timeout_kills_what_the_step_started(store: Store, ask: Ask, marks: Marks, tmp_path: Path, body: str) -> None:
+    run = ask(step("a", body, timeout_s=3600.0), step("b"), pids=str(tmp_path / "pids"))
     machine = Hurried()
     with Runner(store, workers=1, poll_s=0.05, idle_s=1e6, machine=machine) as runner:
         runner.start()
         wait_until(lambda: marks.started("a"), "the step has begun")
-        worker, child = map(int, (tmp_path / "pids").read_text().split())
-        assert runs(worker)
-        assert runs(child)
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        assert all(map(runs, pids))
         wait_until(lambda: runner._engine._desk.tasks, "its time runs")
         machine.ahead_s += 3600.0
         assert runner.run_until_done(run.id).step("a").status is StepStatus.FAILED
-    wait_until(lambda: not runs(worker) and not runs(child), "both are killed")
+    wait_until(lambda: not any(map(runs, pids)), "all are killed")
     assert get_pipeline_run(store, run.id).step("b").status is StepStatus.SUCCEEDED
+
+
+@on_sqlite
+def test_a_cancelled_step_takes_along_what_it_started(
+    store: Store, actor: Actor, ask: Ask, marks: Marks, tmp_path: Path
+) -> None:
+    run = ask(step("a", "sleeps_with_detached"), pids=str(tmp_path / "pids"))
+    with Runner(store, workers=1, poll_s=0.05, idle_s=1e6) as runner:
+        runner.start()
+        wait_until(lambda: marks.started("a"), "the step has begun")
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        cancel(store, run.id, actor=actor, because="a test")
+        wait_until(lambda: not any(map(runs, pids)), "all are killed")
+
+
+@on_sqlite
+def test_a_worker_that_dies_takes_along_what_it_started(store: Store, ask: Ask, marks: Marks, tmp_path: Path) -> None:
+    run = ask(step("a", "sleeps_with_detached"), pids=str(tmp_path / "pids"), crashes=True)
+    with Runner(store, workers=1) as runner:
+        done = runner.run_until_done(run.id)
+    assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.CRASHED] * 3
+    assert done.status is RunStatus.FAILED
+    assert marks.started() == 3
+    wait_until(lambda: not any(runs(int(pid)) for pid in (tmp_path / "pids").read_text().split()), "none is left")
+
+
+@on_sqlite
+def test_a_killed_supervisor_takes_its_worker_along(store: Store, ask: Ask, marks: Marks, tmp_path: Path) -> None:
+    run = ask(step("a", "sleeps_with_child"), pids=str(tmp_path / "pids"))
+    with Runner(store, workers=1, poll_s=0.05, idle_s=1e6) as runner:
+        runner.start()
+        wait_until(lambda: marks.started("a"), "the step has begun")
+        worker = int((tmp_path / "pids").read_text().split()[0])
+        (supervisor,) = [one.pid for one in runner._engine._desk._pool.workers]
+        assert supervisor != worker
+        os.kill(supervisor, signal.SIGKILL)
+        wait_until(lambda: not runs(worker), "the worker has died")
+        wait_until(lambda: list_attempts(store, run.id)[0].outcome is Outcome.CRASHED, "that is seen")
 
 
 def test_workers_that_cannot_start_are_an_error_that_says_so(
@@ -137,7 +178,7 @@ def test_a_background_runner_goes_on_when_the_system_has_processes_again(
 # --- the program dies ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", ["sleeps_with_child", "never_ends_in_c"])
+@pytest.mark.parametrize("body", [*STARTERS, "never_ends_in_c"])
 def test_workers_and_what_they_started_die_with_their_program(
     sqlite_store: Store, actor: Actor, marks: Marks, tmp_path: Path, body: str
 ) -> None:
@@ -390,8 +431,8 @@ def test_a_pid_that_was_given_to_another_process_is_not_killed() -> None:
     with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as other:
         since = started(other.pid)
         assert since
-        assert not kill_group(other.pid, "1")
+        assert not end_worker(other.pid, "1")
         assert is_alive(other.pid, since)
-        assert kill_group(other.pid, since)
+        assert end_worker(other.pid, since)
         other.wait()
         assert started(other.pid) == ""

@@ -254,7 +254,7 @@ def take_over(store: Store, lease: Lease, owner: Owner | None) -> bool:
                 )
             ).first()
         if worker is not None:
-            process.kill_group(worker.worker_pid, worker.worker_started)
+            process.end_worker(worker.worker_pid, worker.worker_started)
     try:
         with store.journal() as journal:
             give_up(journal, lease, outcome=Outcome.LOST, at=store.clock.now().isoformat())

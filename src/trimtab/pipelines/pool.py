@@ -3,12 +3,12 @@
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import weakref
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import msgspec
 
@@ -18,14 +18,13 @@ from trimtab.pipelines.protocol import Do, Hello, send
 
 # Not ``python -m``: the worker must find trimtab and the user's modules exactly where this process does, however that
 # was arranged (a notebook, pytest, a changed sys.path), and without importing this process's __main__.
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from trimtab.pipelines.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
-)
+_SUPERVISOR = str(Path(__file__).with_name("supervisor.py"))
 STARTS_ALLOWED = 3
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 REPLAYED_THREADS = 2
 """Threads of a replay's worker, on every machine: sums that more threads share come out otherwise in the last bit."""
+_KILL_S = 5.0
+"""A supervisor that has not ended its worker by then is killed itself."""
 _GRACE_S = 5.0
 """A worker that nothing was asked of ends by itself a little after the pool would no longer ask."""
 
@@ -39,7 +38,7 @@ class WorkersFail(Unavailable):
 
 
 class Worker:
-    """One worker process, as its runner sees it."""
+    """One worker process, as its runner sees it: by its supervisor, which lives as long as the worker does."""
 
     def __init__(self, child: subprocess.Popen[bytes], connection: Connection, life: int, *, now: float) -> None:
         self.child = child
@@ -70,14 +69,15 @@ class Worker:
 
     def kill(self) -> int:
         """Kill the worker and all that it started, and return its exit status (negative: the signal)."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            # Not reaped yet, or with a group that still has members: the number cannot have been given to another.
-            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.terminate()
         if not self.connection.closed:
             self.connection.close()
         if self._life >= 0:
             os.close(self._life)
             self._life = -1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.child.wait(_KILL_S)
+        self.child.kill()
         return self.child.wait()
 
 
@@ -196,7 +196,7 @@ class Pool:
         folders = json.dumps([str(folder) for folder in sys.path])
         with self._log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603  (this interpreter, with fixed words)
-                [sys.executable, "-c", _BOOT, folders, str(socket_fd), str(life_fd)],
+                [sys.executable, _SUPERVISOR, folders, str(socket_fd), str(life_fd)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 pass_fds=(socket_fd, life_fd), start_new_session=True, env=self._environment(),
             )  # fmt: skip

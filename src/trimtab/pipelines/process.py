@@ -7,6 +7,10 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from trimtab.kernel import SystemClock
+
+_END_S = 5.0
+
 
 @cache
 def machine() -> str:
@@ -30,12 +34,22 @@ def is_alive(pid: int, since: str) -> bool:
     return bool(since) and started(pid) == since
 
 
-def kill_group(pid: int, since: str) -> bool:
-    """Kill a worker and all that it started, if the worker still is the process that started ``since``."""
+def end_worker(pid: int, since: str) -> bool:
+    """Have a worker's supervisor end it with all that it started, if it still is the process that started ``since``.
+
+    A supervisor that has not ended after five seconds is killed; on Linux its worker then dies with it.
+    """
     if not is_alive(pid, since):
         return False
     try:
-        os.killpg(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGTERM)
+        machine = SystemClock()
+        until = machine.monotonic() + _END_S
+        while is_alive(pid, since):
+            if machine.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
+                break
+            machine.sleep(0.005)
     except (ProcessLookupError, PermissionError):
         return False
     return True

@@ -1,16 +1,10 @@
-"""The worker: a warm process that runs one step after the other, and never outlives the runner that started it.
-
-The runner holds the write end of the *life* pipe and never writes. When the runner dies, however it dies, the pipe
-closes: Linux then sends SIGKILL to the worker's whole process group by itself, even while the body is stuck in C code;
-elsewhere a thread that waits on the pipe does. (``PR_SET_PDEATHSIG`` would fire when the *thread* that started the
-worker ends, and it would spare what the body started.)
+"""The worker: a warm process that runs one step after the other. Its supervisor sees to it that it never outlives the
+runner that started it.
 """
 
 import contextlib
-import fcntl
 import importlib
 import os
-import signal
 import sys
 import sysconfig
 import threading
@@ -46,9 +40,8 @@ OUTPUTS_LIMIT_BYTES = 1 << 20
 PROGRESS_EVERY_S = 0.1
 
 
-def main(socket: int, life: int) -> None:
+def main(socket: int) -> None:
     """Serve the runner at the other end of ``socket`` until it closes, or nothing was asked for long."""
-    _die_with_runner(life)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
@@ -265,19 +258,3 @@ def _changed_since(at_s: float) -> bool:
                 if os.stat(file).st_mtime > at_s:  # noqa: PTH116  (hundreds of files before every step)
                     return True
     return False
-
-
-def _die_with_runner(life: int) -> None:
-    threading.Thread(target=_watch, args=(life,), name="life", daemon=True).start()
-    if hasattr(fcntl, "F_SETSIG") and os.getpgrp() == os.getpid():
-        fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
-
-
-def _watch(life: int) -> None:
-    with contextlib.suppress(OSError):
-        os.read(life, 1)
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
