@@ -73,3 +73,7 @@ def test_duplicates_are_rows_that_repeat_an_earlier_one(rows):
 def test_large_integers_are_counted_as_they_are():
     profile = profile_table(pa.table({"x": pa.array([2**60, 2**60 + 1, 2**60 + 1, None])}), {"x": "int"})
     assert profile.column("x").distinct == 2
+    assert (profile.column("x").min, profile.column("x").max) == (2**60, 2**60 + 1)
+    assert profile.column("x").quantiles["0.5"] == 2**60 + 1
+    assert msgspec.json.decode(msgspec.json.encode(profile), type=type(profile)) == profile
+    assert type(profile.column("x").max) is int

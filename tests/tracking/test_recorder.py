@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import threading
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -354,6 +355,31 @@ def test_data_is_linked_by_its_values(sqlite_store, record):
     assert set(links) == {"pandas", "polars", "arrow", "matrix", "train"}
     assert (links["train"].digest, links["train"].name, links["train"].rows) == (digest, "by hand", 7)
     assert links["pandas"].rows == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([Decimal("0.1"), Decimal("12345678901234567.89")], [Decimal("0.1"), Decimal("12345678901234567.88")]),
+        ([Decimal(2**60)], [Decimal(2**60 + 1)]),
+        ([Decimal(10**30)], [Decimal(10**30 + 1)]),
+        ([Decimal(10**30 + 10), Decimal(1)], [Decimal(10**29 + 1), Decimal(1)]),
+        (np.array([2**64 - 1], np.uint64), np.array([2**64 - 2], np.uint64)),
+        (np.array(["2013-01-01T00:00:00.000000001"], "M8[ns]"), np.array(["2013-01-01T00:00:00"], "M8[ns]")),
+    ],
+)
+def test_data_that_differs_in_its_last_digit_is_other_data(record, first, second):
+    with record() as run:
+        assert run.log_dataset(pa.table({"a": first})) != run.log_dataset(pa.table({"a": second}))
+
+
+def test_decimals_are_the_numbers_that_they_write(record):
+    decimals = pa.table({"a": [Decimal("0.10"), None, Decimal("2.50")], "n": [Decimal(2**52), Decimal(7), None]})
+    with record() as run:
+        floats = pa.table({"a": [0.1, None, 2.5], "n": [float(2**52), 7.0, None]})
+        assert run.log_dataset(decimals) == run.log_dataset(floats)
+        whole = pa.table({"n": pa.array([2**60 + 1, 7], pa.int64())})
+        assert run.log_dataset(pa.table({"n": [Decimal(2**60 + 1), Decimal(7)]})) == run.log_dataset(whole)
 
 
 def test_run_writes_to_the_store_of_the_folder_and_nests(tmp_path, monkeypatch):

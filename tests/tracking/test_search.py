@@ -323,3 +323,39 @@ def test_a_cursor_belongs_to_its_search(sqlite_store, few):
         search_runs(store, "", order_by="started_at", limit=3, cursor=cursor)
     with pytest.raises(Invalid, match="cursor"):
         search_runs(store, "name != 'x'", order_by="name", limit=3, cursor=cursor)
+
+
+NEIGHBOURS = [
+    -(10**19) - 1,
+    -(10**19),
+    -(2**53) - 1,
+    -(2**53),
+    5,
+    *range(2**53 - 1, 2**53 + 4),
+    2**63,
+    10**19,
+    10**19 + 1,
+]
+
+
+def test_whole_numbers_are_compared_to_the_last_digit(store, actor):
+    number_of = {}
+    for number in NEIGHBOURS:
+        run = open_run(store, StartRun(experiment="seeds", params={"seed": str(number)}), actor=actor)
+        number_of[run.id] = number
+    word = open_run(store, StartRun(experiment="seeds", params={"seed": "none"}), actor=actor).id
+    rounded = open_run(store, StartRun(experiment="seeds", params={"seed": "1e19"}), actor=actor).id
+
+    def found(condition):
+        ids = set(found_by(store, f"params.seed {condition}")) - {rounded}
+        return {"none" if one == word else number_of[one] for one in ids}
+
+    for wanted in NEIGHBOURS:
+        for op in ("<", "<=", ">", ">="):
+            expected = {number for number in NEIGHBOURS if compared(number, op, wanted)}
+            assert found(f"{op} {wanted}") == expected, (op, wanted)
+        assert found(f"= {wanted}") == found(f"IN ({wanted})") == {wanted}
+        assert found(f"!= {wanted}") == found(f"NOT IN ({wanted})") == {*NEIGHBOURS, "none"} - {wanted}
+    assert found(f"IN (5, {2**53 + 1}, {10**19})") == {5, 2**53 + 1, 10**19}
+    assert rounded in found_by(store, f"params.seed = {10**19}")
+    assert search_runs(store, f"metrics.auc > {10**30} OR metrics.auc IN ({2**64}, 1)").items == ()

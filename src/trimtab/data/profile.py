@@ -42,11 +42,8 @@ def _profile(name: str, kind: str, array: pa.Array, *, bins: int, top: int) -> C
     if kind in _NUMERIC:
         values = array.drop_null().cast(pa.float64(), safe=False).to_numpy()
         found = _of_numbers(name, kind, values[~np.isnan(values)], rows=len(array), bins=bins)
-        # Beyond 2**53 several whole numbers are one float, but not one value.
-        large = (
-            kind == "int" and found.min is not None and found.max is not None and max(-found.min, found.max) >= 2**53
-        )
-        return msgspec.structs.replace(found, distinct=_distinct(array)) if large else found
+        is_large = found.min is not None and found.max is not None and max(-found.min, found.max) >= 2**53
+        return _exact(found, array) if kind == "int" and is_large else found
     if kind in _TIMES:
         seconds = array.drop_null().cast(pa.int64()).to_numpy() / 1e6
         return _of_numbers(name, kind, seconds, rows=len(array), bins=bins)
@@ -59,6 +56,19 @@ def _profile(name: str, kind: str, array: pa.Array, *, bins: int, top: int) -> C
     return ColumnProfile(
         name=name, kind=kind, rows=rows, nulls=nulls, distinct=len(frequent), top=tuple(frequent[:top])
     )
+
+
+def _exact(found: ColumnProfile, array: pa.Array) -> ColumnProfile:
+    """Return a profile with whole numbers as they are: beyond 2**53 several of them are one float."""
+    ordered = np.sort(array.drop_null().to_numpy())
+    quantiles: dict[str, int | float] = {f"{q:g}": int(ordered[_rank(q, len(ordered))]) for q in QUANTILES}
+    return msgspec.structs.replace(
+        found, distinct=_distinct(array), min=int(ordered[0]), max=int(ordered[-1]), quantiles=quantiles
+    )
+
+
+def _rank(q: float, n: int) -> int:
+    return round(q * (n - 1))
 
 
 def _of_numbers(name: str, kind: str, values: np.ndarray, *, rows: int, bins: int) -> ColumnProfile:
@@ -85,7 +95,7 @@ def _of_numbers(name: str, kind: str, values: np.ndarray, *, rows: int, bins: in
         max=high,
         mean=float((ordered / unit).mean() * unit),
         std=float((ordered / unit).std() * unit),
-        quantiles={f"{q:g}": float(ordered[round(q * (len(ordered) - 1))]) for q in QUANTILES},
+        quantiles={f"{q:g}": float(ordered[_rank(q, len(ordered))]) for q in QUANTILES},
         edges=tuple(edges.tolist()),
         counts=tuple(counts.tolist()),
     )

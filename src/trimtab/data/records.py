@@ -12,8 +12,9 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     Of numbers and times: ``min``, ``max``, ``mean``, ``std``, ``quantiles`` and a histogram of equal cells
     (``counts[i]`` lies from ``edges[i]`` up to ``edges[i + 1]``, the last cell with its upper edge). Times are seconds
-    since 1970 in all of these. Of categories and booleans: ``top``, the most frequent values with their counts. Nulls
-    are counted and take no other part.
+    since 1970 in all of these. Whole numbers from 2**53 on, which no float tells from their neighbours, stay whole
+    numbers in ``min``, ``max`` and ``quantiles``. Of categories and booleans: ``top``, the most frequent values with
+    their counts. Nulls are counted and take no other part.
     """
 
     name: str
@@ -21,11 +22,11 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     nulls: int
     distinct: int
-    min: float | None = None
-    max: float | None = None
+    min: int | float | None = None
+    max: int | float | None = None
     mean: float | None = None
     std: float | None = None
-    quantiles: dict[str, float] = {}
+    quantiles: dict[str, int | float] = {}
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     top: tuple[tuple[str, int], ...] = ()

@@ -5,11 +5,11 @@
 A comparison names ``metrics.x``, ``params.y``, ``tags.z`` or an attribute of the run (``attributes.status``, or
 ``status`` alone); names with other characters stand in quotes or backticks (``metrics."val loss"``). Its operator is
 one of ``= != < <= > >= LIKE ILIKE IN``, ``NOT LIKE``, ``NOT ILIKE``, ``NOT IN``, ``IS NULL``, ``IS NOT NULL``. Beside a
-number, parameters and tags count as numbers; beside a text, as text. In LIKE, ``%`` is any text, ``_`` any character,
-and ``\\`` makes the next character mean itself; ILIKE folds case (see ``trimtab.store.fold``). A comparison with
-something that the run does not have is false, also with ``!=``; only NOT in front of it makes it true. So is one with a
-metric that is NaN: the run has it, and only ``metrics.x = 'nan'`` finds it. NOT binds tighter than AND, AND tighter
-than OR.
+number, parameters and tags count as numbers, whole ones to the last digit; beside a text, as text. In LIKE, ``%`` is
+any text, ``_`` any character, and ``\\`` makes the next character mean itself; ILIKE folds case (see
+``trimtab.store.fold``). A comparison with something that the run does not have is false, also with ``!=``; only NOT in
+front of it makes it true. So is one with a metric that is NaN: the run has it, and only ``metrics.x = 'nan'`` finds it.
+NOT binds tighter than AND, AND tighter than OR.
 """
 
 import re
@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from trimtab.tracking.errors import FilterProblem
+from trimtab.tracking.names import LONGEST_NUMBER
 
 LONGEST = 10_000
 DEEPEST = 50
@@ -25,6 +26,7 @@ MOST_TERMS = 100
 
 Scope = Literal["metrics", "params", "tags", "attributes"]
 Value = float | str | tuple[float | str, ...] | None
+"""A number is a float, or an int where a float could not tell it from its neighbours: from 2**53 on."""
 
 _SCOPES: dict[str, Scope] = {
     "metrics": "metrics", "metric": "metrics", "params": "params", "param": "params", "tags": "tags", "tag": "tags",
@@ -213,7 +215,9 @@ class _Parser:
     def _value(self) -> float | str:
         token = self.take()
         if token.kind == "number":
-            return float(token.text)
+            number = float(token.text)
+            is_large = abs(number) >= 2**53 and token.text.lstrip("+-").isdigit() and len(token.text) <= LONGEST_NUMBER
+            return int(token.text) if is_large else number
         if token.kind == "text" and token.text[0] != "`":
             return self._text(token)
         if token.kind == "word" and token.text.lower() not in _KEYWORDS:

@@ -1,6 +1,7 @@
 """How models and frames are taken apart into what a run keeps."""
 
 import mimetypes
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -84,6 +85,22 @@ def _table(frame: Any) -> pa.Table:
     return pa.table(frame.collect() if hasattr(frame, "collect") else frame)
 
 
+def _decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return decimals as floats of the same digits, else as whole numbers, else as texts."""
+    found = column.to_pylist()
+    known = [value for value in found if value is not None]
+    plain: list[Any]
+    if all(Decimal(repr(float(value))) == value for value in known):
+        plain, kind = [None if value is None else float(value) for value in found], pa.float64()
+    elif all(value == int(value) and -(2**63) <= value < 2**63 for value in known):
+        plain, kind = [None if value is None else int(value) for value in found], pa.int64()
+    else:
+        texts = [None if value is None else f"{value:f}" for value in found]
+        plain = [text.rstrip("0").rstrip(".") if text and "." in text else text for text in texts]
+        kind = pa.string()
+    return pa.chunked_array([pa.array(plain, kind)])
+
+
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column in one of the few types that digests know."""
     kind = column.type
@@ -93,11 +110,16 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(pa.string())
     if pa.types.is_integer(kind):
         return column.cast(pa.int64())
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_decimal(kind):
+        return _decimals(column)
+    if pa.types.is_floating(kind):
         numbers = column.cast(pa.float64())
         return pc.if_else(pc.is_nan(numbers), None, numbers)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False)
+        try:
+            return column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)))
+        except pa.ArrowInvalid:  # parts of a microsecond, or farther away than these reach
+            return column.cast(pa.string())
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
     return column.cast(pa.string())

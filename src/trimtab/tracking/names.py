@@ -15,6 +15,7 @@ HOST_LENGTH = 255
 PROCESS_LENGTH = 80
 ARTIFACT_LENGTH = 500
 VALUE_LENGTH = 8_000
+LONGEST_NUMBER = 40
 FURTHEST_STEP = 2**53
 
 # Control characters break pages and logs, lone surrogates no encoding can write; PostgreSQL refuses NUL.
@@ -124,7 +125,7 @@ def fit_text(text: str) -> str:
 
 def number_in(text: str) -> float | None:
     """Return the finite number that a text is, or None."""
-    if len(text) > 40 or "_" in text:
+    if len(text) > LONGEST_NUMBER or "_" in text:
         return None
     try:
         number = float(text)

@@ -6,9 +6,24 @@ import json
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never, cast
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, case, collate, false, not_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    case,
+    collate,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+)
 
 from trimtab.kernel import Invalid, TrimtabError, digest_of, parse_time
 from trimtab.store import Store, fold, folded
@@ -154,7 +169,7 @@ class _Compiler:
         if term.op == "null":
             return tracking_runs.c.id.not_in(asked)
         if _is_number(term.value):
-            compared = _compare(table.c.number, term.op, term.value)
+            compared = self._exact(table, term)
             if term.op in ("!=", "not in"):  # a text is another value than any number
                 compared = or_(table.c.number.is_(None), compared)
             return tracking_runs.c.id.in_(asked.where(compared))
@@ -164,10 +179,39 @@ class _Compiler:
             asked = asked.where(table.c.number == same)
         return tracking_runs.c.id.in_(asked)
 
+    def _exact(self, table: Table, term: Term) -> ColumnElement[bool]:
+        """Compare a text that is a number: as floats, and whole numbers that are one float by their digits."""
+        number, negated = table.c.number, term.op in ("!=", "not in")
+        values = term.value if isinstance(term.value, tuple) else (term.value,)
+        small = [value for value in values if isinstance(value, float)]
+        large = cast(list[int], [value for value in values if isinstance(value, int)])
+        if not large:
+            return _compare(number, term.op, term.value)
+        if term.op in ("=", "!=", "in", "not in"):
+            same = or_(number.in_(small), *(self._same_digits(table, value) for value in large))
+            return not_(same) if negated else same
+        (value,) = large
+        # Of one sign and one float, so the longer is further from 0.
+        text, digits = table.c.value, str(value)
+        further = or_(func.length(text) > len(digits), and_(func.length(text) == len(digits), text > digits))
+        nearer = or_(func.length(text) < len(digits), and_(func.length(text) == len(digits), text < digits))
+        beyond = further if (value > 0) == (term.op[0] == ">") else nearer
+        close = and_(number == float(value), or_(beyond, text == digits) if term.op[-1] == "=" else beyond)
+        return or_(_compare(number, term.op[0], float(value)), and_(self._is_whole(text), close))
+
+    def _same_digits(self, table: Table, value: int) -> ColumnElement[bool]:
+        other_form = not_(self._is_whole(table.c.value))  # such as 1e20
+        return and_(table.c.number == float(value), or_(table.c.value == str(value), other_form))
+
+    def _is_whole(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        if self._is_sqlite:
+            return not_(column.bool_op("GLOB")("*[^0-9-]*"))
+        return not_(column.regexp_match("[^0-9-]"))
+
     def _number(self, column: ColumnElement[Any], term: Term) -> ColumnElement[bool]:
         """Compare a metric's value, which is null for NaN: only the same word finds it, and no other comparison."""
         values = term.value if isinstance(term.value, tuple) else (term.value,)
-        numbers = [_WORDS.get(value.lower()) if isinstance(value, str) else value for value in values]
+        numbers = [_WORDS.get(value.lower()) if isinstance(value, str) else _as_float(value) for value in values]
         if None in numbers or term.op.endswith("like"):
             raise self._problem(
                 term, f"metrics.{term.key} is a number and is compared with one, or with 'nan' or 'inf'"
@@ -232,7 +276,11 @@ class _Compiler:
 
 def _is_number(value: object) -> bool:
     values = value if isinstance(value, tuple) else (value,)
-    return all(isinstance(one, float) for one in values)
+    return all(isinstance(one, float | int) for one in values)
+
+
+def _as_float(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 _WORDS = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
