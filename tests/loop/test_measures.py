@@ -11,7 +11,7 @@ from trimtab.evaluation import evaluate, gap
 from trimtab.kernel import VirtualClock
 from trimtab.loop.measures import LEAST_ERRORS, LEAST_REQUESTS, in_rollout, over_slices
 from trimtab.loop.policy import Measured
-from trimtab.monitoring import Performance, SlicePerformance
+from trimtab.monitoring import Estimate, Performance, SlicePerformance
 from trimtab.store import Store
 
 
@@ -64,3 +64,23 @@ def test_a_gap_in_service_beyond_chance_is_the_lower_end_of_its_interval() -> No
         assert whole.value == pytest.approx(expected.value)
         assert proven.value == pytest.approx(expected.low)
         assert (proven.value or 0.0) < (whole.value or 0.0)
+
+
+def test_what_cannot_be_read_off_slices_says_why() -> None:
+    at = datetime(2013, 3, 1, tzinfo=UTC)
+    groups = tuple(
+        SlicePerformance(value=name, n=n, metrics={"selection_rate": Estimate(value=share, n=n)})
+        for name, n, share in (("a", 500, 0.2), ("b", 300, 0.6), ("c", 20, 0.9))
+    )
+    found = Performance(
+        endpoint="late", version=1, since=at, until=at, task="classification", decisions=820, labelled=820,
+        waiting=0.0, slices={"g": groups},
+    )  # fmt: skip
+
+    def read(look: str, at_least: int = 0) -> Measured:
+        return over_slices(found, Metric("selection_rate", over_slices=look, slice_by="g", at_least=at_least))
+
+    assert read("gap").value == pytest.approx(0.4)
+    assert read("worst") == Measured(value=None, why="selection_rate has no better or worse side; look at its gap")
+    assert read("gap", at_least=400) == Measured(value=None, why="only one slice of g has 400 labelled decisions")
+    assert read("gap", at_least=900) == Measured(value=None, why="no slice of g has 900 labelled decisions")

@@ -8,6 +8,7 @@ import pytest
 from sklearn import metrics as sk
 from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
 
+from trimtab.evaluation import evaluate
 from trimtab.kernel import TrimtabError
 from trimtab.monitoring import Outcome, performance, record_outcomes, watch
 from trimtab.store import Store
@@ -75,6 +76,39 @@ def test_a_regression(store: Store) -> None:
     assert found.value("r2") == pytest.approx(sk.r2_score(y, p), rel=1e-9)
     low, value, high = (getattr(found.metrics["rmse"], name) for name in ("low", "value", "high"))
     assert low < value < high
+
+
+@pytest.mark.parametrize("score", [0.1, 0.3, 0.5, 0.9, 0.0, 1.0])
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_losses_that_are_all_equal_have_the_interval_of_an_evaluation(
+    sqlite_store: Store, score: float, outcome: float
+) -> None:
+    found = alike(sqlite_store, "classification", score, outcome)
+    y, p = np.full(30, outcome) > 0.5, np.full(30, score)
+    expected = evaluate(task="classification", y=y, prediction=p, measured_at=START, resamples=50).metrics
+    for name in ("log_loss", "brier", "accuracy"):
+        low, high = (getattr(found.metrics[name], end) for end in ("low", "high"))
+        assert low <= found.value(name) <= high
+        assert high - low > 0
+        assert (low, high) == (pytest.approx(expected[name].low), pytest.approx(expected[name].high)), name
+
+
+def test_errors_that_are_all_equal_have_no_interval_of_width_zero(sqlite_store: Store) -> None:
+    found = alike(sqlite_store, "regression", 100.0, 90.0)
+    assert (found.value("rmse"), found.value("mae"), found.value("observed")) == (10.0, 10.0, 90.0)
+    for name in ("rmse", "mae", "observed"):
+        assert (found.metrics[name].low, found.metrics[name].high) == (None, None)
+        assert found.metrics[name].why == "all rows are alike, which gives no interval"
+
+
+def alike(store: Store, task: str, score: float, outcome: float) -> Any:
+    """Performance on thirty decisions that are all the same."""
+    move(store, START)
+    ids = Served(store, task=task).decide([score] * 30, at=START, version=1, values=[[1.0, ORIGINS[0]]] * 30)
+    move(store, START + HOUR)
+    watch(store, "late", until=START + HOUR)
+    record_outcomes(store, "late", [Outcome(decision=id_, value=outcome) for id_ in ids], actor=ACTOR)
+    return performance(store, "late", version=1, since=START, until=START + HOUR)
 
 
 def test_other_metrics_come_from_the_rows(store: Store) -> None:

@@ -63,6 +63,7 @@ from trimtab.evaluation.save import (
 )
 from trimtab.evaluation.simultaneous import gap_bounds
 from trimtab.evaluation.slices import gap, worst
+from trimtab.evaluation.zero_variance import unvaried_mean
 
 __all__ = [
     "CLASSIFICATION", "DAY_S", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "QUARTER_S", "REGRESSION", "Blocks",
@@ -72,5 +73,5 @@ __all__ = [
     "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of", "direction_of",
     "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_bounds", "get_evaluation", "inverse_weights", "judge",
     "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity", "metrics_of", "read_report",
-    "refused_conditions", "routes", "rows_digest", "save_evaluation", "wilson", "worst", "z_of",
+    "refused_conditions", "routes", "rows_digest", "save_evaluation", "unvaried_mean", "wilson", "worst", "z_of",
 ]  # fmt: skip

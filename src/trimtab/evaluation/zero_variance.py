@@ -54,8 +54,14 @@ def unvaried_interval(
         return max(0.0, value - unseen), min(1.0, value + unseen), UNSEEN
     if task == "classification":
         other = _mean_of_other_outcome(name, y.astype(bool), p)
-        return value * (1 - unseen), value + unseen * max(other, value), UNSEEN
+        return unvaried_mean(value, other, y.size, confidence=confidence)
     return _of_regression(name, value, y.astype(np.float64), p, quantile=quantile, unseen=unseen)
+
+
+def unvaried_mean(value: float, other: float, n: int, *, confidence: float) -> Interval:
+    """Return the interval of a mean of ``n`` equal losses, where the other outcome would have cost ``other`` a row."""
+    unseen = wilson(0, n, confidence=confidence)[1]
+    return value * (1 - unseen), value + unseen * max(other, value), UNSEEN
 
 
 def _mean_of_other_outcome(name: str, y: Flags, p: Array) -> float:

@@ -5,7 +5,7 @@ from functools import cache
 
 from trimtab.data import get_snapshot, latest_snapshot
 from trimtab.declare import Metric, duration_text
-from trimtab.evaluation import LOWER_IS_BETTER, gap_bounds, get_evaluation
+from trimtab.evaluation import LOWER_IS_BETTER, NEITHER_IS_BETTER, gap_bounds, get_evaluation
 from trimtab.features import get_view
 from trimtab.kernel import TrimtabError
 from trimtab.loop.policy import Measure, Measured
@@ -138,14 +138,17 @@ def over_slices(found: Performance, metric: Metric) -> Measured:
     values = [one.value for one in known.values() if one.value is not None]
     if not values:
         return Measured(value=None, why=f"no slice of {metric.slice_by} has {least} labelled decisions")
+    if metric.over_slices == "worst":
+        if metric.name in NEITHER_IS_BETTER:
+            return Measured(value=None, why=f"{metric.name} has no better or worse side; look at its gap")
+        return Measured(value=max(values) if metric.name in LOWER_IS_BETTER else min(values), n=found.labelled)
+    if len(values) < 2:
+        return Measured(value=None, why=f"only one slice of {metric.slice_by} has {least} labelled decisions")
     if metric.over_slices == "gap":
         return Measured(value=max(values) - min(values), n=found.labelled)
-    if metric.over_slices == "gap_beyond_chance":
-        bounds = gap_bounds([one for one in known.values() if one.value is not None], confidence=CONFIDENCE)
-        why = "" if bounds else f"some slice of {metric.slice_by} has too few labelled decisions for an interval"
-        return Measured(value=bounds[0] if bounds else None, n=found.labelled, why=why)
-    worst = max(values) if metric.name in LOWER_IS_BETTER else min(values)
-    return Measured(value=worst, n=found.labelled)
+    bounds = gap_bounds([one for one in known.values() if one.value is not None], confidence=CONFIDENCE)
+    why = "" if bounds else f"some slice of {metric.slice_by} has too few labelled decisions for an interval"
+    return Measured(value=bounds[0] if bounds else None, n=found.labelled, why=why)
 
 
 def _drift(store: Store, endpoint: str, version: int, metric: Metric, *, since: datetime, now: datetime) -> Measured:

@@ -1,7 +1,8 @@
 """How well a version does on what it decided, as far as that is known: from hourly sums, or from the rows."""
 
 import math
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 from sqlalchemy import select
 
 from trimtab.declare import duration_text
-from trimtab.evaluation import Task, wilson, z_of
+from trimtab.evaluation import Task, unvaried_mean, wilson, z_of
 from trimtab.monitoring.maturity import mature_until, maturity_of
 from trimtab.monitoring.moments import HOUR_US, check_span, us_of
 from trimtab.monitoring.records import Estimate, Performance
@@ -23,6 +24,9 @@ from trimtab.store import Store
 CONFIDENCE = 0.95
 FROM_SUMS = ("log_loss", "brier", "accuracy", "rmse", "mae", "r2", "predicted", "observed")
 """Metrics that need no rows: those of the task among them are always measured."""
+_FLAT = 1e-7
+"""Share of a mean below which half its interval is no spread, but the last digits of squares that are equal."""
+_ALIKE = "all rows are alike, which gives no interval"
 _ANSWERED: tuple[Stage, ...] = ("full", "canary")
 
 
@@ -123,6 +127,9 @@ def _measured(task: Task, n: int, sums: Sums, *, why: str) -> dict[str, Estimate
     loss = _of_losses(_mean(sums.loss, sums.loss2, n))
     other = _of_losses(_mean(sums.other, sums.other2, n))
     if task == "classification":
+        # The loss of a row says what the other outcome would have cost it.
+        loss = _unvaried(loss, lambda one: -math.log(max(-math.expm1(-one), sys.float_info.epsilon)))
+        other = _unvaried(other, lambda one: (1.0 - math.sqrt(one)) ** 2)
         observed = _share(round(float_of(sums.observed)), n)
         found = {"log_loss": loss, "brier": other, "accuracy": _share(round(float_of(sums.extra)), n)}
     else:
@@ -138,7 +145,17 @@ def _mean(sum_: int, squares: int, n: int) -> Estimate:
         return Estimate(value=mean, n=n, why="one row gives no interval")
     # Both are exact, so their difference keeps every digit.
     half = z_of(CONFIDENCE) * math.sqrt(max(0.0, float_of(squares * n - (sum_ * sum_ >> 128)) / (n * n * (n - 1))))
+    if half <= _FLAT * abs(mean):
+        return Estimate(value=mean, n=n, why=_ALIKE)
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, method="normal")
+
+
+def _unvaried(mean: Estimate, other_outcome: Callable[[float], float]) -> Estimate:
+    """Return a mean of equal losses with the interval that an evaluation gives it."""
+    if mean.why != _ALIKE or mean.value is None:
+        return mean
+    low, high, method = unvaried_mean(mean.value, other_outcome(mean.value), mean.n, confidence=CONFIDENCE)
+    return Estimate(value=mean.value, low=low, high=high, n=mean.n, method=method)
 
 
 def _of_losses(mean: Estimate) -> Estimate:
