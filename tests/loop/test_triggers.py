@@ -11,7 +11,7 @@ from tests.loop.parcels import write_project
 import trimtab as tt
 from trimtab.declare import ModelSpec, Project, RetrainingSpec, load_project
 from trimtab.kernel import Actor, VirtualClock
-from trimtab.loop import Trigger, TriggerKind, TurnState, apply_project, list_turns, open_turn, run_one
+from trimtab.loop import Trigger, TriggerKind, TurnState, apply_project, each_turn, list_turns, open_turn, run_one
 from trimtab.loop.triggers import due, start_turn, words_of_policy
 from trimtab.loop.turns import TurnOpen
 from trimtab.store import Store
@@ -98,6 +98,21 @@ def test_a_budget_bounds_the_turns_of_a_year(
     assert due(sqlite_store, model, version=1, since=since) is None
     clock.sleep(360 * DAY)
     assert due(sqlite_store, model, version=1, since=since) is not None
+
+
+def test_turns_are_read_to_the_last_however_many_there_are(
+    sqlite_store: Store, project: Project, actor: Actor, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("trimtab.loop.turns.MOST", 2)
+    model, since = model_with(project, budget=3), clock.now()
+    for kind in (TriggerKind.SCHEDULE,) * 2 + (TriggerKind.HAND,) * 4 + (TriggerKind.SCHEDULE,):
+        assert due(sqlite_store, model, version=1, since=since - timedelta(days=3)) is not None
+        begun(sqlite_store, actor, kind)
+        clock.sleep(3 * DAY)
+    assert due(sqlite_store, model, version=1, since=since) is None
+    turns = list_turns(sqlite_store, "slow", limit=None)
+    assert list(each_turn(sqlite_store, "slow")) == turns
+    assert len(turns) == 7
 
 
 def test_what_is_not_measured_triggers_nothing(sqlite_store: Store, project: Project, clock: VirtualClock) -> None:

@@ -37,15 +37,24 @@ from trimtab.loop.rollout import Approved, RolloutNotStarted, StageName, approve
 from trimtab.loop.steps import FileChanged
 from trimtab.loop.tables import declarations
 from trimtab.loop.tick import Loop
-from trimtab.loop.turns import TurnMissing, get_turn, list_turns, move_turn, open_turn, open_turn_of, open_turns
+from trimtab.loop.turns import (
+    TurnMissing,
+    each_turn,
+    get_turn,
+    list_turns,
+    move_turn,
+    open_turn,
+    open_turn_of,
+    open_turns,
+)
 
 __all__ = [
     "Approved", "Declaration", "DeclarationApplied", "FileChanged", "Loop", "Move", "NeverAnswered", "NotAModel",
     "NotToBeCancelled", "NothingBefore", "Outcome", "Plan", "PlanItem", "Replay", "ReplayHome", "ReplayReport",
     "ReplayRunning", "RolloutNotStarted", "RunFailed", "StageName", "Told", "TrainingFailed", "Trigger",
     "TriggerKind", "Turn", "TurnMissing", "TurnState", "applied", "apply_project", "approve_version", "as_of",
-    "cancel_turn", "declarations", "frontier_picture", "frontier_policies", "frontier_table", "get_turn",
-    "list_turns", "make_plan", "model_input", "move_turn", "open_turn", "open_turn_of", "open_turns", "pipeline_of",
-    "power_text", "projects", "replayed_model", "report_lines", "report_of", "roll_back", "routes", "run_one",
-    "serve_version", "stages_of", "turn_line", "with_policy",
+    "cancel_turn", "declarations", "each_turn", "frontier_picture", "frontier_policies", "frontier_table",
+    "get_turn", "list_turns", "make_plan", "model_input", "move_turn", "open_turn", "open_turn_of", "open_turns",
+    "pipeline_of", "power_text", "projects", "replayed_model", "report_lines", "report_of", "roll_back", "routes",
+    "run_one", "serve_version", "stages_of", "turn_line", "with_policy",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from trimtab.loop.declarations import InForce
 from trimtab.loop.frames import as_float
 from trimtab.loop.marks import get_mark, set_mark
 from trimtab.loop.records import TurnState
-from trimtab.loop.turns import MOST, list_turns
+from trimtab.loop.turns import each_turn
 from trimtab.monitoring import bring_outcomes
 from trimtab.store import Store
 
@@ -101,6 +101,5 @@ class OutcomeDesk:
 
 def answering_since(store: Store, model: str) -> datetime | None:
     """Return when the endpoint of a model began to answer, None when it does not."""
-    turns = list_turns(store, model, limit=MOST)
-    began = [move.at for turn in turns for move in turn.moves if move.state is TurnState.FULL]
+    began = [move.at for turn in each_turn(store, model) for move in turn.moves if move.state is TurnState.FULL]
     return min(began, default=None)

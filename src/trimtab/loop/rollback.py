@@ -5,7 +5,7 @@ from trimtab.loop.controller import roll_back_turn
 from trimtab.loop.events import RolledBack
 from trimtab.loop.records import TurnState
 from trimtab.loop.rollout import routing_of
-from trimtab.loop.turns import list_turns, open_turn_of
+from trimtab.loop.turns import each_turn, open_turn_of
 from trimtab.registry import CHAMPION, VersionRef, release_for, set_alias
 from trimtab.serving import Endpoint, NoEndpoint, RegisteredReleases, Routing, get_endpoint, set_routing
 from trimtab.store import Store, events
@@ -59,7 +59,7 @@ def roll_back(store: Store, model: str, *, actor: Actor, because: str) -> Endpoi
 
 def _replaced(store: Store, model: str, version: int) -> int | None:
     """Return the version that one took the place of: as its turn says, or else as the endpoint was routed."""
-    for turn in list_turns(store, model, limit=500):
+    for turn in each_turn(store, model):
         if turn.version == version and turn.champion is not None and turn.state is not TurnState.ROLLED_BACK:
             return turn.champion
     stack: list[int] = []

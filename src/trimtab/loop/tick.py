@@ -12,7 +12,7 @@ from trimtab.loop.records import Turn, TurnState
 from trimtab.loop.rollout import routing_of
 from trimtab.loop.schedule import refresh
 from trimtab.loop.triggers import due, start_turn
-from trimtab.loop.turns import list_turns, open_turn_of
+from trimtab.loop.turns import each_turn, open_turn_of
 from trimtab.monitoring import AlertKind, check, watch
 from trimtab.serving import get_endpoint
 from trimtab.store import Store
@@ -134,7 +134,7 @@ def _began(at: datetime, every: timedelta) -> datetime:
 
 def _serving_since(store: Store, model: str, version: int) -> datetime:
     """Return when a version began to answer all traffic: by its turn, or else since somebody routed it by hand."""
-    for turn in list_turns(store, model, limit=500):
+    for turn in each_turn(store, model):
         if turn.version == version:
             at = next((move.at for move in turn.moves if move.state is TurnState.FULL), None)
             if at is not None:

@@ -1,6 +1,7 @@
 """Decide whether it is time to learn again: the declared policy, held back by its frequency, steadiness and budget."""
 
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from trimtab.declare import Condition, Every, Metric, ModelSpec, RetrainingSpec, Scaled, duration_text
 from trimtab.kernel import Actor
@@ -8,7 +9,7 @@ from trimtab.loop.marks import get_mark, set_mark
 from trimtab.loop.measures import in_service
 from trimtab.loop.policy import Judged, judge_policy
 from trimtab.loop.records import Trigger, TriggerKind, Turn
-from trimtab.loop.turns import list_turns, open_turn
+from trimtab.loop.turns import each_turn, list_turns, open_turn
 from trimtab.store import Store
 
 YEAR = timedelta(days=365)
@@ -24,17 +25,21 @@ def due(store: Store, model: ModelSpec, *, version: int, since: datetime) -> Tri
     policy, now = model.retraining, store.clock.now()
     if policy is None:
         return None
-    begun = list_turns(store, model.name, limit=500)
-    last = max((turn.opened_at for turn in begun), default=since)
+    newest = list_turns(store, model.name, limit=1)
+    last = newest[0].opened_at if newest else since
     if policy.at_most_s is not None and now - last < timedelta(seconds=policy.at_most_s):
         return None
     judged = judge_policy(policy.when, in_service(store, model.name, version, since=since, now=now), last=last, now=now)
     if not _is_steady(store, model.name, policy, judged, since=max(last, since), now=now):
         return None
-    by_itself = [turn for turn in begun if turn.trigger.kind is not TriggerKind.HAND]
-    if policy.budget is not None and sum(now - turn.opened_at < YEAR for turn in by_itself) >= policy.budget:
+    if policy.budget is not None and _begun_by_itself(store, model.name, since=now - YEAR) >= policy.budget:
         return None
     return Trigger(kind=_kind(judged), text="; ".join(judged.said), evidence=judged.lines)
+
+
+def _begun_by_itself(store: Store, model: str, *, since: datetime) -> int:
+    lately = takewhile(lambda turn: turn.opened_at > since, each_turn(store, model))
+    return sum(turn.trigger.kind is not TriggerKind.HAND for turn in lately)
 
 
 def start_turn(store: Store, model: str, trigger: Trigger, *, actor: Actor) -> Turn:

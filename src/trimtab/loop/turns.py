@@ -1,5 +1,6 @@
 """Open turns of the loop, move them, and look them up. A model has one open turn at most."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -131,6 +132,14 @@ def list_turns(
     with store.read() as connection:
         found = [_turn(row.turn) for row in connection.execute(query)]
     return [turn for turn in found if since is None or turn.opened_at >= since]
+
+
+def each_turn(store: Store, model: str) -> Iterator[Turn]:
+    """Yield all turns of a model, newest first, reading them as far as they are asked for."""
+    before = None
+    while turns := list_turns(store, model, limit=MOST, before_id=before):
+        yield from turns
+        before = turns[-1].id
 
 
 def _locked(change: Change, id: str) -> tuple[int, Turn]:

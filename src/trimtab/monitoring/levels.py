@@ -96,7 +96,10 @@ def level_signs(test: LevelTest | None) -> list[Sign]:
                 f"{test.metric.replace('_', ' ')} of {test.endpoint}@{test.version} is above its level at approval: "
                 f"{test.evidence.mean or 0.0:.3f} a day over the last {len(shown)} days instead of {test.level:.3f}"
             ),
-            lines=tuple(f"{day}  {loss:.3f}  ({n:,} outcomes)" for day, n, loss in shown),
+            lines=(
+                *(f"{day}  {loss:.3f}  ({n:,} outcomes)" for day, n, loss in shown),
+                f"the last {len(shown)} of {len(test.days):,} days with at least {LEAST_LABELLED} outcomes",
+            ),
         )
     ]  # fmt: skip
 

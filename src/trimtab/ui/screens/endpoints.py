@@ -4,7 +4,7 @@ import msgspec
 
 from trimtab.declare import describe
 from trimtab.kernel import Body, Call, Route
-from trimtab.loop import Turn, TurnState, list_turns, open_turn_of, power_text, stages_of
+from trimtab.loop import Turn, TurnState, each_turn, open_turn_of, power_text, stages_of
 from trimtab.monitoring import Paired, paired
 from trimtab.serving import Decision, Endpoint, EndpointStatus, Routing, decisions, get_endpoint, list_endpoints
 from trimtab.store import Recorded, Store, events
@@ -84,7 +84,7 @@ def _before(store: Store, routing: Routing, rolling: Turn | None) -> str:
     """Return the version that rolling back brings: the champion of the rollout, or what the present one replaced."""
     if rolling is not None and rolling.champion is not None:
         return f"{routing.model}@{rolling.champion}"
-    for turn in list_turns(store, routing.model, limit=None):
+    for turn in each_turn(store, routing.model):
         served = turn.version == routing.champion and turn.state is not TurnState.ROLLED_BACK
         if served and turn.champion is not None:
             return f"{routing.model}@{turn.champion}"
