@@ -65,7 +65,10 @@ def test_evidence_is_the_ratio_of_the_densities(seed: int, before: int, known: b
         variances=random.uniform(0.001, 0.02, n), before=before, known=known, scale=0.5,
     )  # fmt: skip
     rise = Rise(shares=(0.1, 0.4), at_start=0.4, each_block=0.1, starts=99) if late else Rise(shares=(0.2, -0.3))
-    ours = log_evidence(series, rise, EVEN)[-1, 0]
+    whole = log_evidence(series, rise, EVEN)
+    ours = whole[-1, 0]
+    for lately in (1, 3, 100):
+        assert log_evidence(series, rise, EVEN, lately=lately) == pytest.approx(whole[-lately:])
     assert ours == pytest.approx(by_definition(series, rise, EVEN), rel=1e-6, abs=1e-8)
 
 

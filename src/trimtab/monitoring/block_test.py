@@ -71,10 +71,14 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     scale: float
 
 
-def log_evidence(series: Series, rise: Rise, dependence: Dependence) -> Array:
-    """Return the logarithm of the evidence for a rise after each block that is not of the past (blocks, streams)."""
+def log_evidence(series: Series, rise: Rise, dependence: Dependence, *, lately: int | None = None) -> Array:
+    """Return the logarithm of the evidence for a rise after each block that is not of the past (blocks, streams).
+
+    With ``lately`` only after so many last ones.
+    """
     spread, correlation = _noises(dependence)
     n, before = series.at.size, series.before
+    shown = before if lately is None else max(before, n - lately)
     nuisance = np.ones(n) if not series.known else (np.arange(n) < before).astype(np.float64)
     begins = np.arange(max(before, n - rise.starts), n) if rise.each_block else np.array([before])
     steps = (np.arange(n)[:, None] >= begins[None, :]).astype(np.float64)
@@ -88,20 +92,21 @@ def log_evidence(series: Series, rise: Rise, dependence: Dependence) -> Array:
     weight = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
     fit = -0.5 * (np.cumsum(x**2, axis=1) - cross**2 * weight[:, :, None])
     fit += (-logs - 0.5 * np.log(np.where(own > 0, own, 1.0)))[:, :, None]
-    gain = np.full(fit[:, before:].shape, _log(_unspent(rise, n - before))[None, :, None])
+    gain = np.full(fit[:, shown:].shape, _log(_unspent(rise, n - before))[None, shown - before :, None])
     for number, begin in enumerate(begins):
-        since = slice(begin, n)
+        since, first = slice(begin, n), max(begin, shown)
         overlap = np.cumsum(one[:, since] * step[:, since, number], axis=1) * weight[:, since]
         inner = np.cumsum(step[:, since, number] ** 2, axis=1) - overlap**2 * own[:, since]
         outer = np.cumsum(step[:, since, number, None] * x[:, since], axis=1) - overlap[:, :, None] * cross[:, since]
+        inner, outer = inner[:, first - begin :], outer[:, first - begin :]
         share = rise.at_start if begin == before else rise.each_block
         for by in rise.shares:
             won = by * outer - 0.5 * by * by * inner[:, :, None] + math.log(share / len(rise.shares))
-            gain[:, begin - before :] = np.logaddexp(gain[:, begin - before :], won)
+            gain[:, first - shown :] = np.logaddexp(gain[:, first - shown :], won)
     past = fit[:, before - 1] if before else np.zeros(fit[:, 0].shape)
     prior = [np.tile(np.log(one), len(SPREADS))[:, None] for one in (dependence.unchanged, dependence.risen)]
-    unchanged = _sum(fit[:, before:] + prior[0][:, None]) - _sum(past + prior[0])
-    risen = _sum(fit[:, before:] + gain + prior[1][:, None]) - _sum(past + prior[1])
+    unchanged = _sum(fit[:, shown:] + prior[0][:, None]) - _sum(past + prior[0])
+    risen = _sum(fit[:, shown:] + gain + prior[1][:, None]) - _sum(past + prior[1])
     return np.asarray(risen - unchanged)
 
 

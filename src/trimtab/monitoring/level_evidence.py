@@ -56,4 +56,4 @@ def log_evidence_lately(at: Array, means: Array, variances: Array, *, before: in
     series = Series(
         at=at[kept], means=means[kept], variances=variances[kept], before=before, known=not before, scale=scale
     )  # fmt: skip
-    return log_evidence(series, LOSS_RISES, DEPENDENCE)[-LATELY:]
+    return log_evidence(series, LOSS_RISES, DEPENDENCE, lately=LATELY)
