@@ -1,9 +1,11 @@
 """Years of service drawn at random: a daily loss that stays at its level, or rises above it on some day."""
 
 import numpy as np
+import pytest
 
-from trimtab.monitoring.block_test import sample_noise
-from trimtab.monitoring.level_evidence import LATELY, SURE, log_evidence_lately
+from trimtab.monitoring import block_test
+from trimtab.monitoring.block_test import Dependence, Rise, Series, log_evidence, sample_noise
+from trimtab.monitoring.level_evidence import LATELY, STARTS, SURE, log_evidence_lately
 
 TEST_SPAN = 14
 
@@ -38,6 +40,40 @@ def paged_after(
         on = end - found.shape[0] + 1 + found.argmax(axis=0)
         first = np.where(found.any(axis=0) & (first > days), on, first)
     return first
+
+
+def best_delays(
+    random: np.random.Generator, streams: int, *, level: float, of_rows: float, spread: float, rises_by: float
+) -> np.ndarray:
+    """Return the days until a rise is found by a test that knows all but whether and when it came.
+
+    It knows the level (from 400 days before), the spread, an autocorrelation of .5 and the size of the rise; the
+    evidence that is enough is what 1 of 20 stationary years reach. Days in the streams are independent.
+    """
+    before, healthy = 400, 20
+    knows = Dependence(autocorrelations=(0.5,), unchanged=(1.0,), risen=(1.0,))
+    asks = Rise(shares=(rises_by / level,), at_start=1 / 300, each_block=1 / 300, starts=STARTS)
+
+    def evidence(days: int, correlation: float, rises_by: float) -> np.ndarray:
+        shaken = sample_noise(random, blocks=before + days, streams=streams, spread=spread, correlation=correlation)
+        means = level + shaken + of_rows * random.standard_normal(shaken.shape)
+        means[before + healthy :] += rises_by
+        found = np.empty((days, streams))
+        for end in [*range(LATELY, days, LATELY), days]:
+            at = np.arange(before + end, dtype=float)
+            series = Series(
+                at=at, means=means[: at.size], variances=np.full(at.size, of_rows**2), before=before, known=False,
+                scale=level,
+            )  # fmt: skip
+            newest = log_evidence(series, asks, knows, lately=LATELY)
+            found[end - newest.shape[0] : end] = newest
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(block_test, "SPREADS", (spread / level,))
+        enough = np.quantile(evidence(365, 0.5, 0.0).max(axis=0), 0.95)
+        risen = evidence(healthy + 40, 0.0, rises_by)[healthy:] >= enough
+    return np.where(risen.any(axis=0), risen.argmax(axis=0) + 1, 41)
 
 
 ERROR_RATE = {"level": 0.10, "of_rows": (0.1 * 0.9 / 1000) ** 0.5, "spread": 0.01}
