@@ -23,6 +23,7 @@ def columns() -> dict[str, np.ndarray]:
         "float32": normal.astype(np.float32),
         "nulls": np.where(random.random(ROWS) < 0.1, np.nan, normal),
         "infinite": np.where(random.random(ROWS) < 0.01, -np.inf, normal),
+        "infinite above": np.where(random.random(ROWS) < 0.01, np.inf, np.exp(3 * normal)),
         "heavy": np.exp(2 * normal),
         "heavy with zeros": np.where(random.random(ROWS) < 0.3, 0.0, np.exp(3 * normal)),
         "heavy in 32 bits": np.exp(2 * normal).astype(np.float32),
@@ -66,6 +67,31 @@ def test_values_at_and_beside_an_edge_fall_where_they_belong(edges: list[float],
     near = near[~(np.abs(near) < 1e-30) | (near == 0)]
     values = np.resize(near, counting._FEW + 1).astype(width)
     assert (count(cells, values) == np.bincount(place(cells, values), minlength=cells.size)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["normal", "three values", "constant"]),
+    st.floats(-12, 12),
+    st.floats(-17, 1),
+    st.sampled_from([-1.0, 1.0]),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_columns_far_from_0_and_infinite_values_are_counted_as_the_search_does(
+    shape: str, size: float, part: float, sign: float, width: Any
+) -> None:
+    """An air pressure, a moment: what varies is a small part of the number, down to its last bits."""
+    random = np.random.default_rng(0)
+    middle, rows = sign * 10**size, counting._FEW + 1
+    drawn = {"normal": random.normal(size=rows), "three values": random.integers(0, 3, rows), "constant": 0.0}[shape]
+    known = (middle + abs(middle) * 10**part * drawn + np.zeros(rows)).astype(width)
+    cells = cells_for("x", "float", known)
+    edges = cells.edges_as(np.dtype(width))
+    beside = np.nextafter(edges, width(-np.inf))
+    beside = beside[np.abs(beside) > 1e-30]
+    some = np.concatenate((edges, beside, [np.inf, -np.inf, np.nan, 0.0]), dtype=width)
+    for values in (known, random.choice(some, rows), np.full(rows, np.inf, width)):
+        assert (count(cells, values) == np.bincount(place(cells, values), minlength=cells.size)).all()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -38,7 +38,7 @@ class _Lattice(NamedTuple):
     cell: NDArray[np.intp]
     """The cell in which each step begins."""
     uppers: tuple[NDArray[Any], ...]
-    """The first edge inside each step, and the second; infinite where there is none. Empty: each edge begins a step."""
+    """The first edge inside each step, and the second; NaN where there is none. Empty: each edge begins a step."""
     crowded: NDArray[np.bool_] | None
     """The steps that hold more edges; None when there are none."""
     zero: int
@@ -140,7 +140,8 @@ def _lattice(cells: Cells, dtype: str) -> _Lattice | None:
 
 def _even(edges: NDArray[Any], low: float, high: float) -> _Lattice:
     low, high = max(low, float(edges[0])), min(high, float(edges[-1]))
-    step = lattice_step(low, high)
+    # Finer steps than the numbers themselves could not be told apart, nor their own numbers be whole.
+    step = max(lattice_step(low, high), 2.0 * float(np.spacing(edges.dtype.type(max(abs(low), abs(high))))))
     first, last = np.floor(np.array([low, high]) / step)
     starts = (first + np.arange(int(last - first) + 2)) * step
     return _over(edges, starts, per_step=1.0 / step, shift=None, first=int(first))
@@ -167,7 +168,7 @@ def _over(edges: NDArray[Any], starts: NDArray[Any], *, per_step: float, shift: 
     for nth in (0, 1):
         if (inside[1:-1] > nth).any():
             at = np.minimum(cell + nth, edges.size - 1)
-            uppers.append(np.where(inside > nth, edges[at], np.inf).astype(edges.dtype))
+            uppers.append(np.where(inside > nth, edges[at], np.nan).astype(edges.dtype))
     crowded = inside > len(uppers)
     return _Lattice(
         per_step=per_step,
