@@ -1,13 +1,18 @@
 """Few false alarms, real shifts found, and nobody paged for what the model does not use."""
 
+import math
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from tests.monitoring import seeded
 
 from trimtab.monitoring.calibration import NotAWindow, calibrate, findings, rate_of
 from trimtab.monitoring.counting import count, count_table
+from trimtab.monitoring.edges import GREATEST
 from trimtab.monitoring.reference import PREDICTION, build_reference
 
 COLUMNS, ROWS, DAYS = 40, 5_000, 30
@@ -196,6 +201,43 @@ def test_constants_flags_and_zeros_are_watched(usual, now, drifts: bool) -> None
     window = count_table(reference.columns, pa.table({"x": pa.array(now(random, 500), from_pandas=True)}))
     found = findings(reference, window, _none(reference))[1]
     assert found.level == ("shown" if drifts else "none"), found.text
+
+
+numbers = st.one_of(
+    st.floats(allow_nan=False), st.sampled_from([0.0, 5e-324, -1e308, math.inf, -math.inf, 0.1, 1e15, 2.0**60])
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(["float", "int"]), st.lists(numbers, min_size=1, max_size=4), numbers)
+def test_rows_of_a_value_that_few_values_never_held_are_never_as_usual(kind, held, came) -> None:
+    if kind == "int":
+        held, came = [np.round(np.clip(one, -1e18, 1e18)) for one in held], np.round(np.clip(came, -1e18, 1e18))
+    beyond = [float(np.clip(one, -GREATEST, GREATEST)) for one in [came, *held]]
+    reference = build_reference(
+        pa.table({"x": np.resize(held, 3_000)}), kinds={"x": kind}, prediction=np.arange(3_000) / 3_000,
+        at=pa.array(np.datetime64("2013-01-01", "us") + np.repeat(np.arange(30), 100) * np.timedelta64(1, "D")),
+    )  # fmt: skip
+    for value, usual in ((came, beyond[0] in beyond[1:]), (held[0], True)):
+        window = count_table(reference.columns, {"x": np.full(200, value)})
+        found = findings(reference, window, _none(reference))[1]
+        if not usual:
+            assert found.level == "shown", found.text
+            assert found.distances.ks >= 1 / len(held) / 2
+            assert found.distances.psi > 1
+        elif len(set(held)) == 1:
+            assert found.level == "none", found.text
+
+
+@pytest.mark.parametrize("distinct", [500, 15_000])
+def test_an_id_as_a_category_cannot_be_watched(distinct: int) -> None:
+    ids = [f"i{i % distinct}" for i in range(15_000)]
+    days = [ids[i : i + 500] for i in range(0, 15_000, 500)]
+    reference = of_texts(days if distinct > 500 else [[f"{i}"] for i in range(30)])
+    rows = pa.table({"c": ["i14999"] * 500})  # one value, and no more is seen of it than of as many different ones
+    found = findings(reference, count_table(reference.columns, rows), _none(reference))[1]
+    assert found.level == "unwatched"
+    assert found.text.startswith("c cannot be watched: 100% of its rows hold values that the reference does not name")
 
 
 def test_what_never_had_a_value_cannot_be_watched() -> None:

@@ -106,6 +106,12 @@ def test_wasserstein_is_right_to_a_few_percent_on_every_tail(name: str, change: 
         (np.full(500, 1.0), np.full(500, 1.0 + 1e-6)),
         (np.full(500, 0.0), np.full(500, -0.3)),
         (np.full(500, 1e9), np.full(500, 1e9 + 1e5)),
+        (np.full(500, 1.3e12), np.full(500, 1.3e12 + 1)),  # moments, in milliseconds
+        (np.full(500, 0.1), np.full(500, 0.1 + 1e-12)),
+        (np.full(500, 0.0), np.full(500, 1e6)),
+        (np.full(500, -3.0), np.full(500, 3e6)),
+        (np.arange(500) % 2.0, np.full(500, 1_000.0)),
+        (np.arange(500) % 2.0, np.full(500, -1e-3)),
         (np.arange(500) % 2.0, np.full(500, 0.5)),
         (np.arange(500) % 2.0, np.arange(500) % 2.0 + 3.0),
         (drawn("rain", 20_000, 1), drawn("rain", 2_000, 2) + 0.05),
@@ -142,6 +148,34 @@ def test_whole_numbers_are_exact_inside_and_beyond() -> None:
     assert found.w1 == pytest.approx(stats.wasserstein_distance(before, now))
     gap = distances(*both(np.repeat([0, 10], 50), np.full(20, 5), "int"))
     assert (gap.ks, gap.w1) == (0.5, 5.0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.floats(-2, 30), st.sampled_from([-1.0, 1.0]), st.floats(-12, 5.9), st.sampled_from([-1.0, 1.0]))
+def test_wasserstein_of_a_constant_that_moves_is_right_to_3_percent(
+    size: float, sign: float, part: float, side: float
+) -> None:
+    value = sign * 10**size
+    moved = value + side * abs(value) * 10**part
+    found = distances(*both(np.full(50, value), np.full(50, moved)))
+    assert found.w1 == pytest.approx(abs(moved - value), rel=0.03)
+    assert found.ks == 1.0
+
+
+def test_whole_numbers_beyond_2_to_the_53_have_cells_of_their_own() -> None:
+    for value in (2**53, 10**17, -(10**18)):
+        beside = float(np.nextafter(float(value), math.inf))
+        found = distances(*both(np.full(90, float(value)), np.full(90, beside), "int"))
+        assert (found.ks, found.w1) == (1.0, pytest.approx(beside - value))
+        assert found.psi > 1
+
+
+def test_infinite_values_are_counted_apart_where_there_are_no_others() -> None:
+    for value in (math.inf, -math.inf, 1.7e308):
+        before, now, cells = both(np.full(90, value), np.random.default_rng(0).normal(size=90))
+        found = distances(before, now, cells)
+        assert (found.ks, found.js) == (1.0, pytest.approx(1.0))
+        assert distances(before, before, cells).ks == 0.0
 
 
 def test_categories_beyond_the_named_hide_at_most_their_own_share() -> None:

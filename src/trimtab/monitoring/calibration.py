@@ -32,6 +32,8 @@ USED = 0.05
 """The influence from which on a column can page."""
 KOLMOGOROV = 0.8687
 """Mean of Kolmogorov's distribution: the KS statistic that chance shows, times the root of n."""
+MOST_UNNAMED = 0.5
+"""The share of rows with values that the reference does not name from which on a category cannot be watched."""
 _BEYOND_DOUBT = 0.001
 Level = Literal["none", "shown", "page", "unwatched"]
 """``none``: as usual. ``unwatched``: it cannot be watched, so nothing is known, as without rows to compare."""
@@ -164,6 +166,12 @@ def unwatchable(reference: Counts, cells: Cells, spread: Spread) -> str:
         return "it has no value in the reference"
     if not (spread.freedom > 0).any():
         return "the reference has too few blocks to say how much they differ"
+    names = spread.scores.names
+    if len(names) == 1:
+        return "its values cannot be told from others"
+    unnamed = float(spread.mean[names.index(UNSEEN)]) if cells.unseen is not None else 0.0
+    if unnamed > MOST_UNNAMED:
+        return f"{unnamed:.0%} of its rows hold values that the reference does not name, as those of an id do"
     return ""
 
 
@@ -277,7 +285,7 @@ def _settled(finding: Finding, adjusted: float, *, level: Level, blind: str) -> 
             text = f"{finding.name} cannot be watched: {blind}" if blind else f"{finding.name} has no rows"
     else:
         text = f"{finding.name} {finding.text}; {finding.effect:.0%} of the rows lie elsewhere"
-        if math.isfinite(finding.usual.psi):
+        if math.isfinite(finding.usual.psi) and math.isfinite(finding.distances.psi):
             text += f" (PSI {finding.distances.psi:.2f}, usually below {finding.usual.psi:.2f})"
         if finding.influence < USED:
             text += f", but the model hardly uses it (influence {finding.influence:.2f})"

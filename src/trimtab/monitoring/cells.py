@@ -95,14 +95,14 @@ def cells_for(name: str, kind: Kind, values: Values, *, at_most: int = MOST_CELL
     """Choose the cells of a column from its values in the reference; ``at_most`` cells before unseen and null.
 
     A numeric column may have a few more. A category with more values keeps the most frequent; the others are
-    counted as unseen, in the reference too. Numbers beyond 1e300 are no edges.
+    counted as unseen, in the reference too. Numbers beyond 1e300 count as infinite.
     """
     if kind == "bool":
         return Cells(name=name, kind=kind, categories=_BOOLS)
     if kind == "category":
         return Cells(name=name, kind=kind, categories=_frequent(texts(values, name), at_most))
     found = numbers(values, name).astype(np.float64, copy=False)
-    edges = choose_edges(found[np.isfinite(found)], kind=kind, at_most=at_most)
+    edges = choose_edges(found[~np.isnan(found)], kind=kind, at_most=at_most)
     return Cells(
         name=name, kind=kind, edges=tuple(edges.at.tolist()), tenths=tuple(edges.bins.tolist()), points=edges.points
     )

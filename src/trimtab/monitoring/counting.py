@@ -95,7 +95,8 @@ def _steps(lattice: _Lattice, found: NDArray[Any], nulls: NDArray[np.bool_]) -> 
     """Return the step of each value; a null is put below everything, to be taken out at the end."""
     last = lattice.cell.size - 1
     if lattice.shift is None:
-        at = np.multiply(found, lattice.per_step)
+        with np.errstate(over="ignore"):  # of what lies far above the last step
+            at = np.multiply(found, lattice.per_step)
         np.floor(at, out=at)
         at -= lattice.first - 1
         np.fmax(at, 0, out=at)
@@ -140,8 +141,9 @@ def _lattice(cells: Cells, dtype: str) -> _Lattice | None:
 
 def _even(edges: NDArray[Any], low: float, high: float) -> _Lattice:
     low, high = max(low, float(edges[0])), min(high, float(edges[-1]))
-    # Finer steps than the numbers themselves could not be told apart, nor their own numbers be whole.
-    step = max(lattice_step(low, high), 2.0 * float(np.spacing(edges.dtype.type(max(abs(low), abs(high))))))
+    # Steps finer than the numbers themselves have no whole numbers.
+    largest = edges.dtype.type(max(-low, high) + (high - low))
+    step = max(lattice_step(low, high), float(np.spacing(largest)))
     first, last = np.floor(np.array([low, high]) / step)
     starts = (first + np.arange(int(last - first) + 2)) * step
     return _over(edges, starts, per_step=1.0 / step, shift=None, first=int(first))

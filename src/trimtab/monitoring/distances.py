@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from trimtab.monitoring.cells import Array, Cells, Counts
+from trimtab.monitoring.edges import ends_of
 
 PSI_FLOOR = 1e-4
 USUAL = 0.95
@@ -98,7 +99,8 @@ def wasserstein(reference: Counts, window: Counts, cells: Cells) -> float:
     Where every value of both is an edge it is exact. Other values are spread evenly in their cell, which is wrong by at
     most the sum over cells of width times the shares of both in it. Cells are narrow where the reference has rows, and
     far from its middle at most a tenth as wide as they are far away; only what lies beyond the first and last edge,
-    twelve times as far as the reference's own last value, is taken to lie on it.
+    twelve times as far as the reference's own last value (ten thousand times as far as few values lie apart; a million
+    times the size of a constant, or 1e9), is taken to lie on it.
     """
     return float(_wasserstein(reference, window, cells))
 
@@ -194,6 +196,17 @@ def shares(counts: Counts) -> Array:
     return found
 
 
+def shares_below(counts: Counts) -> Array:
+    """Return the share that lies in each cell or below it; NaN where there is none. Exactly 1 above all that is held.
+
+    Cells far away are wide: there a sum of shares, which ends a little off 1, would count as rows.
+    """
+    summed = np.cumsum(counts, axis=-1)
+    total = summed[..., -1:]
+    found: Array = np.divide(summed, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    return found
+
+
 def _psi(reference: Counts, window: Counts, cells: Cells) -> Array:
     p, q = shares(bins(reference, cells)) + PSI_FLOOR, shares(bins(window, cells)) + PSI_FLOOR
     found: Array = ((q - p) * np.log(q / p)).sum(axis=-1)
@@ -249,19 +262,19 @@ def _js(reference: Counts, window: Counts, cells: Cells) -> Array:
 
 
 def _ks(reference: Counts, window: Counts, cells: Cells) -> Array:
-    apart = shares(valid(window, cells)) - shares(valid(reference, cells))
+    before, now = valid(reference, cells), valid(window, cells)
     if not cells.numeric:
-        of_categories: Array = np.abs(apart).sum(axis=-1) / 2
+        of_categories: Array = np.abs(shares(now) - shares(before)).sum(axis=-1) / 2
         return of_categories
-    found: Array = np.abs(np.cumsum(apart, axis=-1)).max(axis=-1)
+    found: Array = np.abs(shares_below(now) - shares_below(before)).max(axis=-1)
     return found
 
 
 def _wasserstein(reference: Counts, window: Counts, cells: Cells) -> Array:
-    apart = shares(valid(window, cells)) - shares(valid(reference, cells))
+    before, now = valid(reference, cells), valid(window, cells)
     if not cells.numeric or not cells.edges:
-        return np.full(apart.shape[:-1], nan)
-    below = np.cumsum(apart, axis=-1)[..., :-1]  # the difference of the shares below each edge
+        return np.full(np.broadcast_shapes(before.shape, now.shape)[:-1], nan)
+    below = (shares_below(now) - shares_below(before))[..., :-1]  # at each edge
     width = np.diff(np.array(cells.edges))
     even = _even(reference, width, cells)
     # From where the last value of a cell may lie to the next edge, the share below stays the same.
@@ -276,7 +289,8 @@ def _even(reference: Counts, width: Array, cells: Cells) -> Array:
     if not cells.points:
         return width
     if cells.kind == "int":
-        return np.maximum(width - 1.0, 0.0)
+        edges = np.array(cells.edges)
+        return np.maximum(edges[1:] - ends_of(edges[:-1], cells.kind), 0.0)
     # What the reference holds lies on the first edge; elsewhere a later value may lie anywhere.
     return np.where(reference[..., 1 : len(cells.edges)] > 0, 0.0, width)
 

@@ -21,12 +21,16 @@ ATOM = 0.01
 """A value that holds this share of the reference has a cell of its own."""
 ATOM_BIN = 0.1
 """A value that holds this share has a bin of its own in PSI and Jensen-Shannon."""
-GREATEST = 1e300  # beyond it, differences of values overflow
+GREATEST = 1e300
+"""Numbers beyond it count as infinite: their differences overflow."""
 _NARROWEST, _WIDEST = 1e-30, 1e30  # the steps of anything else are no ordinary numbers in 32 bits
 _FEWEST_CELLS = 64
 _FEW_VALUES = 128
 _BETWEEN = 256
 _FARTHEST = 12.0  # how many times as far from the middle as the reference's last value
+_BESIDE = 1e-4, 1e4  # where edges beyond few values begin and end, as parts of how far those lie apart
+_AROUND = 1e-12, 1e9  # the same about a constant 0, which has no size
+_ROUNDING = 64  # closer to a constant than so many of the numbers that there are, it has no edges
 _COARSEST = 0.02  # a cell that holds more of the reference than this (and not one value) is too wide
 
 
@@ -39,8 +43,12 @@ class Edges(NamedTuple):
 
 
 def choose_edges(values: Array, *, kind: Literal["float", "int"], at_most: int = MOST_CELLS) -> Edges:
-    """Choose the edges of a column from its values in the reference, which are finite; none without values."""
-    ordered = np.sort(np.clip(values, -GREATEST, GREATEST))
+    """Choose the edges of a column from its values in the reference, NaN left out; none without values.
+
+    Infinite ones are in the cells at both ends. Where there are no others, those begin at ``GREATEST``.
+    """
+    finite = values[np.isfinite(values)]
+    ordered = np.sort(np.clip(finite if finite.size else values, -GREATEST, GREATEST))
     if not ordered.size:
         return Edges(ordered, np.zeros(0, np.intp), points=False)
     begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
@@ -49,15 +57,31 @@ def choose_edges(values: Array, *, kind: Literal["float", "int"], at_most: int =
     alone = _alone(repeats, ordered.size)
     atoms, heavy = distinct[alone], distinct[alone & (repeats >= ATOM_BIN * ordered.size)]
     deciles = np.quantile(ordered, np.arange(1, TENTHS) / TENTHS, method="inverted_cdf")
-    begin = np.unique(np.concatenate((deciles[deciles > distinct[0]], heavy, _after(heavy, kind))))
+    begin = np.unique(np.concatenate((deciles[deciles > distinct[0]], heavy, ends_of(heavy, kind))))
     points = distinct.size < most
     if points:
         edges = _of_few(distinct, kind, begin, most)
     else:
         edges = _of_many(ordered, distinct, begin, most)
-    edges = np.unique(np.concatenate((edges, atoms, _after(atoms, kind))))
+    edges = np.unique(np.concatenate((edges, atoms, ends_of(atoms, kind))))
     bins = np.maximum(np.searchsorted(edges, begin, side="right") - 1, 0)
     return Edges(edges, np.unique(bins), points)
+
+
+def ends_of(values: Array, kind: str) -> Array:
+    """Return where the cell of a single value ends: at the next whole number, or the next number there is.
+
+    Of whole numbers beyond 2^53 not each is one: adding 1 changes nothing.
+    """
+    found = np.nextafter(values, np.inf)
+    if kind == "int":
+        found = np.maximum(np.floor(values) + 1.0, found)
+    return np.minimum(found, GREATEST)
+
+
+def unit_of(values: Array) -> float:
+    """Return a power of two, so that dividing is exact, in which squares of the values and their sums are finite."""
+    return float(2.0 ** max(np.frexp(np.abs(values).max(initial=0.0))[1] - 1, 0))
 
 
 def lattice_step(low: float, high: float) -> float:
@@ -82,29 +106,35 @@ def _alone(repeats: NDArray[np.intp], n: int) -> NDArray[np.bool_]:
     return found
 
 
-def _after(values: Array, kind: str) -> Array:
-    """Return where the cell of a single value ends: at the next whole number, or the next number there is."""
-    found: Array = np.floor(values) + 1.0 if kind == "int" else np.nextafter(values, np.inf)
-    return found
-
-
 def _of_few(distinct: Array, kind: str, begin: Array, at_most: int) -> Array:
     """Return every value, edges between them where they are few, and beyond both ends."""
     low, high = distinct[0], distinct[-1]
-    room = min(max(at_most - distinct.size, at_most // 2) // 2, _BETWEEN)
-    if high > low:
-        nearest = max(float(np.diff(distinct).min()), 1e-4 * (high - low))
-        far = np.geomspace(nearest, _FARTHEST * (high - low), room)
-    else:
-        scale = abs(low) or 1.0
-        far = np.geomspace(1e-7 * scale, 1e4 * scale, at_most // 2)
+    if low == high:
+        return _of_one(float(low), kind, at_most)
     between = np.linspace(low, high, _BETWEEN + 1) if distinct.size <= _FEW_VALUES else distinct[:0]
+    room = max(at_most - distinct.size - between.size, at_most // 2) // 2
+    nearest, farthest = (part * (high - low) for part in _BESIDE)
+    far = np.geomspace(max(nearest, np.spacing(0.0)), farthest, room)
     if kind == "int":
         far, between = np.ceil(far), np.ceil(between)
     added = np.concatenate((low - far, between[between > low], high + far))
-    if kind == "float" and high > low:
+    if kind == "float":
         added = _onto_lattice(added, begin)
     return np.unique(np.clip(np.concatenate((added, distinct)), -GREATEST, GREATEST))
+
+
+def _of_one(value: float, kind: str, at_most: int) -> Array:
+    """Return edges on both sides of a constant, in equal ratios of their distance from it.
+
+    They begin at little more than rounding: a moment or an id moves by far less than its size.
+    """
+    nearest = _ROUNDING * float(np.spacing(abs(value))) if value else _AROUND[0]
+    if kind == "int":
+        nearest = max(float(np.spacing(abs(value))), 1.0)
+    far = np.geomspace(nearest, max(1e6 * abs(value), _AROUND[1]), at_most)
+    if kind == "int":
+        far = np.ceil(far)
+    return np.unique(np.clip(np.concatenate((value - far, [value], value + far)), -GREATEST, GREATEST))
 
 
 def _of_many(ordered: Array, distinct: Array, begin: Array, at_most: int) -> Array:
@@ -116,10 +146,10 @@ def _of_many(ordered: Array, distinct: Array, begin: Array, at_most: int) -> Arr
     quantiles = np.unique(np.quantile(ordered, np.linspace(0.0, 1.0, at_most // 4)))
     low, middle, high = np.quantile(distinct, (0.1, 0.5, 0.9))
     scale = (high - low) / 2
-    ends = np.array([middle - distinct[0], distinct[-1] - middle]) / scale
+    end = max(middle - distinct[0], distinct[-1] - middle) / scale
     # On its short side a skewed column reaches as far as on its long one: signs are lost, too.
-    reach = np.arcsinh(np.maximum(_FARTHEST * np.maximum(ends, 1.0), 2 * ends.max()))
-    grid = middle + scale * np.sinh(np.linspace(-reach[0], reach[1], at_most - quantiles.size - 4 * TENTHS))
+    reach = np.arcsinh(_FARTHEST * max(end, 1.0))
+    grid = middle + scale * np.sinh(np.linspace(-reach, reach, at_most - quantiles.size - 4 * TENTHS))
     edges = np.unique(np.clip(np.concatenate((quantiles, begin, grid)), -GREATEST, GREATEST))
     snapped = _onto_lattice(edges, begin)
     return snapped if _fine(snapped, ordered) else edges

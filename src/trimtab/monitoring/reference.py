@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trimtab.declare import parse_duration
 from trimtab.kernel import Invalid
 from trimtab.monitoring.cells import KINDS, Array, Cells, Counts, cells_for, numbers, place
+from trimtab.monitoring.edges import unit_of
 from trimtab.monitoring.influence import association_influence, predictions_apart
 
 PREDICTION = "prediction"
@@ -198,10 +199,11 @@ def _moments_of(values: Array) -> Moments | None:
     found = values[np.isfinite(values)]
     if not found.size:
         return None
+    unit = unit_of(found)
     return Moments(
         n=found.size,
-        mean=float(found.mean()),
-        deviation=float(found.std()),
+        mean=float((found / unit).mean()) * unit,
+        deviation=float((found / unit).std()) * unit,
         low=float(found.min()),
         high=float(found.max()),
     )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from trimtab.monitoring.cells import Array, Cells, Counts
 from trimtab.monitoring.distances import unseen_rows, valid
+from trimtab.monitoring.edges import GREATEST, ends_of, unit_of
 
 SHAPES = ("location", "spread", "skew", "tails")
 MOST_CATEGORIES = 20
@@ -254,8 +255,10 @@ def _standardised(total: Counts, cells: Cells) -> Array:
 
 def _mean_and_deviation(share: Array, cells: Cells) -> tuple[float, float]:
     values = _values(cells)
+    unit = unit_of(values)
+    values = values / unit
     mean = float(share @ values)
-    return mean, math.sqrt(max(float(share @ (values - mean) ** 2), 0.0))
+    return mean * unit, math.sqrt(max(float(share @ (values - mean) ** 2), 0.0)) * unit
 
 
 def _values(cells: Cells) -> Array:
@@ -313,10 +316,9 @@ def _usable(rows: Counts) -> NDArray[np.bool_]:
 def _each_alone(total: Counts, cells: Cells) -> bool:
     """Whether each value that the reference holds has a cell of its own, so that any other is seen to be one."""
     edges, held = np.array(cells.edges), total[:-1] > 0
-    if not held.any() or held[0] or held[-1]:
+    if not held.any() or (held[0] and edges[0] > -GREATEST) or (held[-1] and edges[-1] < GREATEST):
         return False
-    ends = edges[:-1] + 1.0 if cells.kind == "int" else np.nextafter(edges[:-1], np.inf)
-    return bool((edges[1:] <= ends)[held[1:-1]].all())
+    return bool((edges[1:] <= ends_of(edges[:-1], cells.kind))[held[1:-1]].all())
 
 
 def _unseen(total: Counts, cells: Cells) -> Array:
