@@ -34,7 +34,9 @@ def grouped(random: np.random.Generator, rates: np.ndarray, sizes: np.ndarray) -
 
 def intervals_of(rates: np.ndarray, sizes: np.ndarray, *, trials: int = 400, seed: int = 0) -> np.ndarray:
     random = np.random.default_rng(seed)
-    return np.array([gap_bounds(grouped(random, rates, sizes), confidence=0.95) for _ in range(trials)])
+    return np.array(
+        [gap_bounds(grouped(random, rates, sizes), metric="accuracy", confidence=0.95) for _ in range(trials)]
+    )
 
 
 @pytest.mark.parametrize("sizes", [np.full(10, 100), np.array([40, 60, 100, 500, 2000]), np.full(40, 50)])
@@ -88,7 +90,7 @@ def test_other_metrics_have_a_gap_by_chance_too() -> None:
 def test_a_group_without_an_interval_leaves_the_gap_without_one() -> None:
     known = MetricValue(value=0.5, low=0.4, high=0.6, n=100)
     unknown = MetricValue(value=0.2, n=1, why="too few rows")
-    assert gap_bounds([known, unknown], confidence=0.95) is None
+    assert gap_bounds([known, unknown], metric="accuracy", confidence=0.95) is None
     assert chance_gap([known, unknown], confidence=0.95) is None
 
 
@@ -127,7 +129,7 @@ def test_two_groups_widen_least(seed: int, groups: int, name: str) -> None:
     assert chance > 0
     values = [one.metrics[name] for one in found.slices["group"]]
     two = sorted(values, key=lambda one: one.value or 0.0)
-    narrow = gap_bounds([two[0], two[-1]], confidence=0.95)
+    narrow = gap_bounds([two[0], two[-1]], metric="accuracy", confidence=0.95)
     assert narrow is not None
     assert wide.value.high >= narrow[1] - 1e-12  # type: ignore[operator]
 

@@ -19,6 +19,7 @@ from trimtab.evaluation.metrics import (
     Task,
     counts,
     metrics_of,
+    range_of,
     row_losses,
     value_of,
 )
@@ -170,7 +171,9 @@ class _Pair:
             if found is None:
                 return None
             ends.append((value, found[0], found[1]))
-        return intervals.mover(ends[0], ends[1])
+        low, high = intervals.mover(ends[0], ends[1])
+        lowest, highest = range_of(name)
+        return max(low, lowest - highest), min(high, highest - lowest)
 
     def _own_interval(self, name: str, value: float, p: Array) -> tuple[float, float] | None:
         if name in PROPORTIONS:

@@ -29,6 +29,7 @@ LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "false_po
 NEITHER_IS_BETTER = frozenset({"selection_rate"})
 
 Direction = Literal["lower", "higher"]
+_WITHOUT_END = frozenset({"log_loss", "rmse", "mae", "pinball"})
 
 
 def direction_of(metric: str) -> Direction | None:
@@ -36,6 +37,13 @@ def direction_of(metric: str) -> Direction | None:
     if metric in NEITHER_IS_BETTER or metric not in (*CLASSIFICATION, *REGRESSION):
         return None
     return "lower" if metric in LOWER_IS_BETTER else "higher"
+
+
+def range_of(metric: str) -> tuple[float, float]:
+    """Return the least and the greatest value that one of these metrics can have."""
+    if metric == "r2":
+        return -math.inf, 1.0
+    return 0.0, math.inf if metric in _WITHOUT_END else 1.0
 
 
 # A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; it costs -log of this instead.
@@ -126,12 +134,14 @@ def f1(y: Flags, p: Array, *, at: float = 0.5) -> float:
 
 def rmse(y: Array, prediction: Array) -> float:
     """Root of the mean squared error, in the unit of the label."""
-    return math.sqrt(_mean((y - prediction) ** 2))
+    unit = unit_of(y, prediction)
+    return math.sqrt(_mean((y / unit - prediction / unit) ** 2)) * unit
 
 
 def mae(y: Array, prediction: Array) -> float:
     """Mean absolute error, in the unit of the label."""
-    return _mean(np.abs(y - prediction))
+    unit = unit_of(y, prediction)
+    return _mean(np.abs(y / unit - prediction / unit)) * unit
 
 
 def r2(y: Array, prediction: Array) -> float:
@@ -139,13 +149,16 @@ def r2(y: Array, prediction: Array) -> float:
     # Asked of the labels themselves: the mean of equal numbers may differ from them in its last bit.
     if y.size < 2 or y.min() == y.max():
         return math.nan
+    unit = unit_of(y, prediction)
+    y, prediction = y / unit, prediction / unit
     spread = float(((y - y.mean()) ** 2).sum())
     return 1.0 - float(((y - prediction) ** 2).sum()) / spread if spread > 0 else math.nan
 
 
 def pinball(y: Array, prediction: Array, *, quantile: float = 0.5) -> float:
     """Mean pinball loss of a predicted quantile: half the absolute error at 0.5."""
-    return _mean(pinball_losses(y, prediction, quantile))
+    unit = unit_of(y, prediction)
+    return _mean(pinball_losses(y / unit, prediction / unit, quantile)) * unit
 
 
 def value_of(name: str, y: Flags | Array, p: Array, *, at: float = 0.5, quantile: float = 0.5) -> float:
@@ -193,6 +206,12 @@ def pinball_losses(y: Array, prediction: Array, quantile: float) -> Array:
     """Return the loss of each row: short of the label costs ``quantile``, beyond it ``1 - quantile``."""
     error = y - prediction
     return np.where(error >= 0, quantile * error, (quantile - 1.0) * error)
+
+
+def unit_of(*columns: Array) -> float:
+    """Return about the size of the largest number, a power of two: dividing by it is exact, and squares are finite."""
+    largest = max(float(np.abs(column).max(initial=0.0)) for column in columns)
+    return 2.0 ** max(math.frexp(largest)[1] - 1, -1000) if largest and math.isfinite(largest) else 1.0
 
 
 def midranks(values: Array) -> Array:

@@ -4,14 +4,13 @@ A resample of n rows is a multinomial vector of n counts. Most metrics are funct
 resamples costs one matrix product; the others need one weighted cumulative sum over rows that were sorted once.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.evaluation.metrics import Array, Flags, calibration_bins, log_losses, pinball_losses
+from trimtab.evaluation.metrics import Array, Flags, calibration_bins, log_losses, pinball_losses, unit_of
 
 Rows = NDArray[np.intp]
 Weights = NDArray[np.float32]
@@ -55,7 +54,7 @@ def interval(metric: str, value: float, resampled: Array, *, confidence: float) 
         return None
     low, high = bounds
     if metric in REFLECTED:
-        low, high = max(0.0, 2 * value - high), 2 * value - low
+        low, high = max(0.0, 2 * value - high), min(1.0, 2 * value - low)
     # What was measured is always one of the values that are held possible.
     return min(low, value), max(high, value)
 
@@ -101,7 +100,7 @@ def regression_sample(y: Array, prediction: Array, rows: Rows | None = None, *, 
     if rows is not None:
         y, prediction = y[rows], prediction[rows]
     # In units of about their size (a power of two, so exactly), squares stay within single precision.
-    unit = _unit(y, prediction)
+    unit = unit_of(y, prediction)
     y, prediction = y / unit, prediction / unit
     error = y - prediction
     # Around the mean the two sums of the variance stay of one size and their difference keeps its digits.
@@ -159,11 +158,6 @@ def _weights(n: int, resamples: int, random: np.random.Generator) -> Iterator[We
 
 def _single(columns: Sequence[NDArray[Any]]) -> Weights:
     return np.stack([column.astype(np.float32) for column in columns])
-
-
-def _unit(*columns: Array) -> float:
-    largest = max(float(np.abs(column).max(initial=0.0)) for column in columns)
-    return 2.0 ** max(math.frexp(largest)[1] - 1, -1000) if largest else 1.0
 
 
 def _average_precision(y: Flags, p: Array) -> Callable[[Weights], Array]:

@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from trimtab.evaluation.intervals import WILSON, wilson_at, z_of
-from trimtab.evaluation.metrics import Array
+from trimtab.evaluation.metrics import Array, range_of
 from trimtab.evaluation.records import MetricValue
 
 METHOD = "Tukey-Kramer over {groups} groups, each by MOVER"
@@ -36,28 +36,32 @@ def range_quantile(groups: int, confidence: float) -> float:
     return (low + high) / 2
 
 
-def gap_bounds(values: Sequence[MetricValue], *, confidence: float) -> tuple[float, float] | None:
-    """Return the interval of the largest difference among groups; None when one of them has no interval."""
+def gap_bounds(values: Sequence[MetricValue], *, metric: str, confidence: float) -> tuple[float, float] | None:
+    """Return the interval of a metric's largest difference among groups; None when one of them has no interval."""
     wide = widened(values, z=range_quantile(len(values), confidence) / math.sqrt(2), confidence=confidence)
     if wide is None:
         return None
-    value, low, high = wide
+    value, low, high = _possible(wide, metric)
     least = most = 0.0
     for one in range(value.size):  # against every other: the extreme groups need not be the surest ones
         difference = value - value[one]
         least = max(least, float((difference - np.hypot(value - low, high[one] - value[one])).max()))
         most = max(most, float((difference + np.hypot(high - value, value[one] - low[one])).max()))
-    return least, most
+    lowest, highest = range_of(metric)
+    return least, min(most, highest - lowest)
 
 
-def worst_bounds(values: Sequence[MetricValue], *, lowest: bool, confidence: float) -> tuple[float, float] | None:
-    """Return the interval of the lowest (or highest) value among groups; None when one of them has no interval."""
+def worst_bounds(
+    values: Sequence[MetricValue], *, metric: str, lowest: bool, confidence: float
+) -> tuple[float, float] | None:
+    """Return the interval of a metric's lowest (or highest) value among groups; None when one has no interval."""
     z = NormalDist().inv_cdf((1.0 + confidence ** (1.0 / len(values))) / 2.0)
     wide = widened(values, z=z, confidence=confidence)
     if wide is None:
         return None
     pick = np.min if lowest else np.max
-    return float(pick(wide[1])), float(pick(wide[2]))
+    _, low, high = _possible(wide, metric)
+    return float(pick(low)), float(pick(high))
 
 
 def widened(values: Sequence[MetricValue], *, z: float, confidence: float) -> tuple[Array, Array, Array] | None:
@@ -78,6 +82,13 @@ def widened(values: Sequence[MetricValue], *, z: float, confidence: float) -> tu
             )
     value, low, high = np.array(ends, np.float64).T
     return value, low, high
+
+
+def _possible(wide: tuple[Array, Array, Array], metric: str) -> tuple[Array, Array, Array]:
+    """Cut off what no value of the metric can be: an interval that grows in proportion does not know where to end."""
+    value, low, high = wide
+    lowest, highest = range_of(metric)
+    return value, np.maximum(low, lowest), np.minimum(high, highest)
 
 
 def chance_gap(values: Sequence[MetricValue], *, confidence: float, seed: int = 0) -> float | None:

@@ -23,7 +23,7 @@ def worst(evaluation: Evaluation, metric: str, *, by: str, at_least: int = 0) ->
     found = pick(chosen, key=lambda one: (_value(one, metric), one.value))
     value, all_ = found.metrics[metric], [one.metrics[metric] for one in chosen]
     if len(chosen) > 1:
-        bounds = worst_bounds(all_, lowest=pick is min, confidence=evaluation.confidence)
+        bounds = worst_bounds(all_, metric=metric, lowest=pick is min, confidence=evaluation.confidence)
         method = f"{value.method}, for the worst of {len(chosen)}"
         value = _bounded(value, bounds, method)
     return SliceFinding(metric=metric, by=by, value=value, slices=(found.value,))
@@ -44,7 +44,7 @@ def gap_of(metric: str, by: str, slices: Sequence[Slice], *, confidence: float) 
     lowest, highest = ordered[0], ordered[-1]
     values = [one.metrics[metric] for one in ordered]
     found = MetricValue(value=_value(highest, metric) - _value(lowest, metric), n=lowest.n + highest.n)
-    found = _bounded(found, gap_bounds(values, confidence=confidence), METHOD.format(groups=len(values)))
+    found = _bounded(found, gap_bounds(values, metric=metric, confidence=confidence), METHOD.format(groups=len(values)))
     return SliceFinding(
         metric=metric, by=by, value=found, slices=(lowest.value, highest.value),
         chance=chance_gap(values, confidence=confidence),

@@ -5,10 +5,12 @@ percentiles coincide. What can still be said is how large a share of unseen rows
 upper end for none of n, about 3.7 of n. Such rows are taken to cost what the other outcome would have cost here.
 """
 
+import math
+
 import numpy as np
 
 from trimtab.evaluation.intervals import wilson
-from trimtab.evaluation.metrics import Array, Flags, Task, row_losses
+from trimtab.evaluation.metrics import Array, Flags, Task, range_of, row_losses
 
 UNSEEN = "Wilson's share of rows unlike any that were seen"
 POSITIVES = "Wilson on the positives (perfect separation)"
@@ -54,7 +56,8 @@ def unvaried_interval(
         return max(0.0, value - unseen), min(1.0, value + unseen), UNSEEN
     if task == "classification":
         other = _mean_of_other_outcome(name, y.astype(bool), p)
-        return unvaried_mean(value, other, y.size, confidence=confidence)
+        low, high, method = unvaried_mean(value, other, y.size, confidence=confidence)
+        return low, min(high, range_of(name)[1]), method
     return _of_regression(name, value, y.astype(np.float64), p, quantile=quantile, unseen=unseen)
 
 
@@ -79,7 +82,7 @@ def _of_regression(
         return None
     match name:
         case "rmse":
-            low, high = value * (1 - unseen) ** 0.5, (value**2 + unseen * apart**2) ** 0.5
+            low, high = value * (1 - unseen) ** 0.5, math.hypot(value, unseen**0.5 * apart)
         case "r2":
             spread = float(((y - y.mean()) ** 2).mean())
             low, high = value - unseen * apart**2 / spread, value + unseen * (1 - value)

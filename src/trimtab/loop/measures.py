@@ -146,7 +146,8 @@ def over_slices(found: Performance, metric: Metric) -> Measured:
         return Measured(value=None, why=f"only one slice of {metric.slice_by} has {least} labelled decisions")
     if metric.over_slices == "gap":
         return Measured(value=max(values) - min(values), n=found.labelled)
-    bounds = gap_bounds([one for one in known.values() if one.value is not None], confidence=CONFIDENCE)
+    defined = [one for one in known.values() if one.value is not None]
+    bounds = gap_bounds(defined, metric=metric.name, confidence=CONFIDENCE)
     why = "" if bounds else f"some slice of {metric.slice_by} has too few labelled decisions for an interval"
     return Measured(value=bounds[0] if bounds else None, n=found.labelled, why=why)
 

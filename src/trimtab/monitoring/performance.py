@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import select
 
 from trimtab.declare import duration_text
-from trimtab.evaluation import Task, unvaried_mean, wilson, z_of
+from trimtab.evaluation import Task, range_of, unvaried_mean, wilson, z_of
 from trimtab.monitoring.maturity import mature_until, maturity_of
 from trimtab.monitoring.moments import HOUR_US, check_span, us_of
 from trimtab.monitoring.records import Estimate, Performance
@@ -124,12 +124,13 @@ def _measured(task: Task, n: int, sums: Sums, *, why: str) -> dict[str, Estimate
     if not n:
         nothing = Estimate(value=None, n=0, why=why)
         return dict.fromkeys((*names, "predicted", "observed"), nothing)
-    loss = _of_losses(_mean(sums.loss, sums.loss2, n))
-    other = _of_losses(_mean(sums.other, sums.other2, n))
+    loss, other = _mean(sums.loss, sums.loss2, n), _mean(sums.other, sums.other2, n)
     if task == "classification":
         # The loss of a row says what the other outcome would have cost it.
         loss = _unvaried(loss, lambda one: -math.log(max(-math.expm1(-one), sys.float_info.epsilon)))
         other = _unvaried(other, lambda one: (1.0 - math.sqrt(one)) ** 2)
+    loss, other = _possible(loss, names[0]), _possible(other, names[1])
+    if task == "classification":
         observed = _share(round(float_of(sums.observed)), n)
         found = {"log_loss": loss, "brier": other, "accuracy": _share(round(float_of(sums.extra)), n)}
     else:
@@ -158,9 +159,12 @@ def _unvaried(mean: Estimate, other_outcome: Callable[[float], float]) -> Estima
     return Estimate(value=mean.value, low=low, high=high, n=mean.n, method=method)
 
 
-def _of_losses(mean: Estimate) -> Estimate:
-    """No loss is below zero, and so is no mean of losses."""
-    return mean if mean.low is None else msgspec.structs.replace(mean, low=max(0.0, mean.low))
+def _possible(mean: Estimate, metric: str) -> Estimate:
+    """Cut off what no mean of losses can be."""
+    if mean.low is None or mean.high is None:
+        return mean
+    lowest, highest = range_of(metric)
+    return msgspec.structs.replace(mean, low=max(lowest, mean.low), high=min(highest, mean.high))
 
 
 def _share(part: int, n: int) -> Estimate:
