@@ -74,5 +74,6 @@ __all__ = [
     "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of", "direction_of",
     "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_bounds", "get_evaluation", "inverse_weights", "judge",
     "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity", "metrics_of", "range_of",
-    "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation", "unvaried_mean", "wilson", "worst", "z_of",
+    "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation", "unvaried_mean",
+    "wilson", "worst", "z_of",
 ]  # fmt: skip
