@@ -1,5 +1,6 @@
 """A column beside its reference: few bins, nothing lost, each value where it lies."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,9 +8,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.monitoring.served import Served
 
 from trimtab.monitoring import build_reference
-from trimtab.ui.against import _binned, _shares
+from trimtab.store import Store
+from trimtab.ui.against import _binned, _shares, against_reference
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 
@@ -71,3 +74,15 @@ def test_rare_categories_stand_together() -> None:
     assert lines[12].value == "18 others"
     assert sum(line.before for line in lines) == pytest.approx(1.0)
     assert lines[12].now == 0.5
+
+
+def test_rows_without_a_value_to_draw_are_said(sqlite_store: Store) -> None:
+    reference = _reference(distance=[float(i % 7) for i in range(200)], origin=["EWR", "JFK"] * 100)
+    values = [[3.0, "EWR"], [None, "JFK"], [math.inf, None], [5.0, "LGA"], [None, None]]
+    Served(sqlite_store).decide([0.2] * 5, at=NOON, values=values)
+    span = {"version": 1, "since": NOON, "until": NOON + timedelta(hours=1)}
+    found = against_reference(sqlite_store, "late", reference, "distance", **span)
+    assert (found.rows, found.without) == (5, 3)
+    assert found.histogram is not None
+    origins = against_reference(sqlite_store, "late", reference, "origin", **span)
+    assert (origins.rows, origins.without) == (5, 2)

@@ -1,5 +1,6 @@
 """Geometry: what lies where on a time axis, and what a chart's ticks say."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.ui.draw import Lane, Series, Stretch, line_chart, thin, time_tracks
+from trimtab.ui.draw.scale import nice_ticks, short
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 minutes = st.integers(0, 100_000)
@@ -68,6 +70,35 @@ def test_ticks_say_where_they_stand(low: float, high: float, texts: list[str]) -
     drawn = line_chart([Series(name="a", points=[(low, 0.1), ((low + high) / 2, 0.2), (high, 0.2)])])
     assert drawn is not None
     assert [tick.text for tick in drawn.x_ticks] == texts
+
+
+any_number = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, 5e-324, -1.7e308]))
+
+
+@given(st.lists(any_number, min_size=1, max_size=20))
+def test_numbers_of_any_size_are_drawn_inside_the_chart(ys: list[float]) -> None:
+    """A training that diverges logs 1e308, and its page is the one that is looked at."""
+    ticks = nice_ticks(min(ys), max(ys))
+    assert all(math.isfinite(tick) for tick in ticks)
+    slack = 1e-8 * (ticks[-1] / 2 - ticks[0] / 2)
+    assert ticks[0] - min(ys) <= slack
+    assert max(ys) - ticks[-1] <= slack
+    drawn = line_chart([Series(name="loss", points=[(float(i), y) for i, y in enumerate(ys)])])
+    assert drawn is not None
+    heights = [float(point.split(" ")[1]) for point in drawn.curves[0].path.removeprefix("M").split("L")]
+    assert all(-0.01 <= height <= 100.01 for height in heights)
+    assert len({tick.at for tick in drawn.y_ticks}) > 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.23e9, "1.23 G"), (9.999e12, "9999 G"), (1.5e17, "1.5e+17"), (-1e300, "-1e+300"), (4.2e6, "4.2 M"),
+        (math.inf, "∞"), (-math.inf, "-∞"), (math.nan, "NaN"), (None, "–"),
+    ],
+)  # fmt: skip
+def test_a_number_is_short_whatever_its_size(value: float | None, text: str) -> None:
+    assert short(value) == text
 
 
 def test_a_guide_widens_the_scale() -> None:

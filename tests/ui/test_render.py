@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from trimtab.kernel import Actor, Call
-from trimtab.ui.render import address_of, signed
+from trimtab.ui.render import address_of, percent, signed
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,14 @@ def test_a_line_to_copy_names_the_address_of_its_page(client: httpx.Client, path
 )
 def test_a_difference_carries_its_sign(value: float | None, text: str) -> None:
     assert signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"), (0.0, "0 %"), (1.0, "100 %"), (0.5, "50 %"), (0.99999, "99.9 %"), (0.9996, "99.9 %"),
+        (0.0000123, "0.00123 %"), (3.0, "300 %"),
+    ],
+)  # fmt: skip
+def test_all_of_it_is_100_percent_and_nearly_all_is_not(value: float | None, text: str) -> None:
+    assert percent(value) == text

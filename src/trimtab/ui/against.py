@@ -32,10 +32,15 @@ class CategoryLine(msgspec.Struct, frozen=True):
 
 
 class Against(msgspec.Struct, frozen=True):
-    """One column now and in the reference: a pair of histograms, or shares by category."""
+    """One column now and in the reference: a pair of histograms, or shares by category.
+
+    ``rows`` were read of the decision log, and ``without`` of them hold no value that can be drawn: none, or an
+    infinite one.
+    """
 
     name: str
     rows: int
+    without: int
     histogram: Histogram | None
     categories: tuple[CategoryLine, ...]
 
@@ -56,8 +61,9 @@ def against_reference(
         numbers = numbers[np.isfinite(numbers)]
         edges, counts, others = _binned(cells.edges, before, numbers, points=cells.points)
         pair = histogram_pair(edges, counts, name="now", other=others, other_name="reference") if numbers.size else None
-        return Against(name, numbers.size, pair, ())
-    return Against(name, len(values), None, _shares(cells.categories, before, as_counted(cells, values).to_pylist()))
+        return Against(name, len(values), len(values) - numbers.size, pair, ())
+    shares = _shares(cells.categories, before, as_counted(cells, values).to_pylist())
+    return Against(name, len(values), sum(value is None for value in values), None, shares)
 
 
 def _values(

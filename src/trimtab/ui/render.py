@@ -141,7 +141,12 @@ def number(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    return "–" if value is None else f"{value * 100:.3g} %"
+    """Return a share in percent; 100 % is all of it, and never nearly all."""
+    if value is None:
+        return "–"
+    nearly = "99.9" if value > 0 else "-99.9"
+    text = f"{value * 100:.3g}"
+    return f"{nearly if abs(value) < 1 and text in ('100', '-100') else text} %"
 
 
 def signed(value: float | None) -> str:

@@ -117,7 +117,8 @@ def line_chart(
         return (value - x_low) / (x_high - x_low) * WIDTH
 
     def at_y(value: float) -> float:
-        return HEIGHT - (value - ticks[0]) / (ticks[-1] - ticks[0]) * HEIGHT
+        # By halves: from nearly the least number to nearly the greatest is farther than any number.
+        return HEIGHT - (value / 2 - ticks[0] / 2) / (ticks[-1] / 2 - ticks[0] / 2) * HEIGHT
 
     thinned = [_thinned(s) for s in drawn]
     curves = tuple(

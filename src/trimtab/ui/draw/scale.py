@@ -1,22 +1,28 @@
 """Scales: round ticks, and numbers as short text."""
 
 import math
+import sys
 from datetime import UTC, datetime
+
+_LEAST, _GREATEST = 1e-300, sys.float_info.max
 
 
 def nice_ticks(low: float, high: float, *, about: int = 4) -> list[float]:
-    """Return evenly spaced round numbers from at or below ``low`` to at or above ``high``."""
+    """Return evenly spaced round numbers from at or below ``low`` to at or above ``high``.
+
+    Numbers that lie less than 1e-300 apart are drawn as one.
+    """
     if not (math.isfinite(low) and math.isfinite(high)):
         return [0.0, 1.0]
-    if high <= low:
+    if high / about - low / about < _LEAST:
         pad = abs(low) * 0.1
-        low, high = (low - pad, high + pad) if pad else (0.0, 1.0)
-    raw = (high - low) / about
+        low, high = (max(low - pad, -_GREATEST), min(high + pad, _GREATEST)) if pad > _LEAST else (0.0, 1.0)
+    raw = high / about - low / about  # the difference itself may be infinite
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if raw <= m * power * 1.0000001)
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
-    return [i * step for i in range(first, last + 1)]
+    return [min(max(i * step, -_GREATEST), _GREATEST) for i in range(first, last + 1)]
 
 
 def short(value: float | None) -> str:
@@ -26,8 +32,10 @@ def short(value: float | None) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
     size = abs(value)
+    if size >= 1e13:
+        return f"{value:.3g}"
     if size >= 1e9:
-        return f"{value / 1e9:.3g} G"
+        return f"{value / 1e9:.4g} G"
     if size >= 1e6:
         return f"{value / 1e6:.3g} M"
     if size >= 1000:
