@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import random
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,56 @@ def test_lines_that_end_in_cr_empty_lines_and_gzip(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", ":", "^"])
+@pytest.mark.parametrize("line", ["sep={}\n", '"SEP={}"\r\n'])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_line_that_names_the_separator_to_excel(tmp_path: Path, line: str, separator: str, encoding: str) -> None:
+    rows = [HEADER, ["a", '"2024-01-01"', "", f'"x{separator}\ny"', "1.5"], ["b", '"2024-01-02"', "", '5" pipe', ""]]
+    path = tmp_path / "notes.csv"
+    for count, expected in ((2, [f"x{separator}\ny"]), (3, [f"x{separator}\ny", '5" pipe'])):
+        text = line.format(separator) + "\n".join(map(separator.join, rows[:count]))
+        path.write_bytes(text.encode(encoding))
+        assert read(path)["note"].to_pylist() == expected
+        path.write_bytes(f"{text}\nshort".encode(encoding))
+        with pytest.raises(SourceFailed, match=f"line {count + 3} has 1 cell, the header 5"):
+            read(path)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ends=st.lists(st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\r\r\n"]), min_size=2, max_size=9))
+def test_lines_may_end_each_in_its_own_way(tmp_path: Path, ends: list[str]) -> None:
+    lines = [",".join(HEADER), *(f"{row},2024-01-01,,x{row},1" for row in range(len(ends) - 1))]
+    path = tmp_path / "notes.csv"
+    content = "".join(line + end for line, end in zip(lines, ends, strict=True))
+    path.write_bytes(content.encode())
+    assert read(path)["note"].to_pylist() == [f"x{row}" for row in range(len(ends) - 1)]
+    path.write_bytes(f"{content}short".encode())
+    line = 1 + len(re.findall("\r\n|\r|\n", content))
+    with pytest.raises(SourceFailed, match=f"line {line} has 1 cell, the header 5"):
+        read(path)
+
+
+def test_cells_and_headers_of_any_size(tmp_path: Path) -> None:
+    large = "y" * 300_000
+    path = tmp_path / "notes.csv"
+    path.write_text(f'id,at,{large},note,amount\na,2024-01-01,,5" {large},1\nb,2024-01-01,,"{large}\n",1\n')
+    limit = csv.field_size_limit()
+    assert read(path)["note"].to_pylist() == [f'5" {large}', f"{large}\n"]
+    assert csv.field_size_limit() == limit
+    path.write_text(f"id,at,note,amount\na,2024-01-01,,{large}\nb,2024-01-01,,1\n")
+    checked = check(NOTES, read(path))
+    assert checked.set_aside["reason"].to_pylist() == [f"amount '{large}', promised a number"]
+    assert len(checked.breaks[0].example) < 400
+
+
+def test_a_zero_byte_in_a_cell_is_part_of_it_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "notes.csv"
+    for before in (0, 500):
+        rows = [f"{row},2024-01-01,,,\n" for row in range(before)] + ["a,2024-01-01,,x\0y,\n"]
+        path.write_text("id,at,extra,note,amount\n" + "".join(rows))
+        assert read(path)["note"].to_pylist()[-1] == "x\0y"
+
+
 WORDS = [
     "1.50",
     "-0.0",
@@ -154,6 +205,10 @@ WORDS = [
     "12345678901234567890",
     "0x1F",
     "007",
+    "-nan",
+    "+NaN",
+    "-nan(ind)",
+    "1e9999999999999999999",
 ]
 
 

@@ -26,6 +26,8 @@ from trimtab.declare import ContractSpec, FieldKind, FieldSpec
 REASON = "reason"
 THREADS = 4
 LARGE = 1 << 16
+LONGEST = 200
+"""Characters of a value in an example; the row that is set aside says it whole."""
 
 
 class _Broken(NamedTuple):
@@ -200,7 +202,9 @@ def _as_break(contract: ContractSpec, typed: pa.Table, broken: _Broken) -> Break
     keys = [typed.column(name)[row].as_py() for name in contract.keys if name != broken.field]
     at = typed.column(contract.event_time)[row].as_py() if broken.field != contract.event_time else None
     places = [str(key) for key in keys if key is not None] + ([f"{at:%Y-%m-%d}"] if at is not None else [])
-    found = f"{broken.field} {broken.say(row)}" if broken.promise != "in every row" else f"{broken.field} is missing"
+    said = broken.say(row)
+    said = said if len(said) <= LONGEST else f"{said[:LONGEST]}... ({len(said)} characters)"
+    found = f"{broken.field} {said}" if broken.promise != "in every row" else f"{broken.field} is missing"
     located = found + (f" at {', '.join(places)}" if places else "")
     return Break(
         field=broken.field,

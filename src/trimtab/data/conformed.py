@@ -9,6 +9,9 @@ import pyarrow.compute as pc
 
 from trimtab.data.values import MISSING
 
+_NAN = r"^[-+]?nan(\(\w*\))?$"
+"""Spellings of NaN that C writes, such as -nan and -nan(ind); so Arrow reads them from a file."""
+
 
 class Conformed(NamedTuple):
     """A column of the promised type. ``wrong`` marks values that it cannot hold (now null), ``given`` has them."""
@@ -34,7 +37,8 @@ def mask(condition: pa.Array) -> np.ndarray:
 def trimmed(array: pa.Array) -> pa.Array:
     """Return texts without blanks around them, null where a program wrote a word for a missing value."""
     text = pc.utf8_trim_whitespace(array)
-    absent = pc.is_in(pc.utf8_lower(text), pa.array(MISSING))
+    word = pc.utf8_lower(text)
+    absent = pc.or_(pc.is_in(word, pa.array(MISSING)), pc.match_substring_regex(word, _NAN))
     return pc.if_else(absent, None, text) if pc.any(absent).as_py() else text
 
 

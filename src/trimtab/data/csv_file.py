@@ -6,8 +6,12 @@ line breaks inside quotes it refuses the file or, told to expect them, loses a b
 """
 
 import codecs
+import contextlib
 import csv
 import io
+import re
+import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +37,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 
+_SEP_LINE = re.compile(rb'"?sep=([^\w\s"\']|\t)"?\r?\n', re.IGNORECASE)
+"""The first line of files that are made for Excel, which names the separator."""
+_LIMIT = threading.Lock()
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -45,9 +53,12 @@ class Unreadable(ValueError):
 
 
 class _Dialect(NamedTuple):
+    """How a file is written. ``begin`` is where its header is looked for: after a line that names the separator."""
+
     separator: str
     quote: str
     names: list[str]
+    begin: int
 
 
 class _StrayQuote(Exception):
@@ -86,8 +97,8 @@ def _utf8_of(path: Path) -> pa.Buffer:
                 return pa.py_buffer(data.to_pybytes().decode(encoding).encode())
             except UnicodeDecodeError as error:
                 raise Unreadable(f"it begins as {encoding.upper()} and is not: {error.reason}", _SAVE) from None
-    if b"\0" in head:
-        raise Unreadable("it holds zero bytes, so it is UTF-16 without its mark, or no text at all", _SAVE)
+    if b"\0" in re.split(rb"[\r\n]", head, maxsplit=1)[0]:
+        raise Unreadable("its first line holds zero bytes, so it is UTF-16 without its mark, or no text at all", _SAVE)
     return data.slice(len(codecs.BOM_UTF8)) if head.startswith(codecs.BOM_UTF8) else data
 
 
@@ -98,8 +109,13 @@ def _dialect_of(data: pa.Buffer, contract: ContractSpec) -> _Dialect:
     """Return the dialect under which the header holds most of the promised names."""
     head = data.slice(0, min(data.size, _HEAD)).to_pybytes().decode(errors="replace")
     promised = {field.name for field in contract.fields}
+    named = _SEP_LINE.match(head[:16].encode())
+    begin = named.end() if named else 0
+    separators = (named[1].decode(),) if named else _SEPARATORS
     found = [
-        _Dialect(separator, quote, _header(head, separator, quote)) for quote in _QUOTES for separator in _SEPARATORS
+        _Dialect(separator, quote, _header(head[begin:], separator, quote), begin)
+        for quote in _QUOTES
+        for separator in separators
     ]
     best = max(found, key=lambda one: len(promised.intersection(one.names)))  # of equals the first
     if "\ufffd" in "".join(best.names) and not promised.issubset(best.names):
@@ -110,9 +126,21 @@ def _dialect_of(data: pa.Buffer, contract: ContractSpec) -> _Dialect:
 def _header(head: str, separator: str, quote: str) -> list[str]:
     rows = csv.reader(io.StringIO(head, newline=""), delimiter=separator, quotechar=quote)
     try:
-        return next((row for row in rows if row), [])
+        with _cells_of_any_size():
+            return next((row for row in rows if row), [])
     except csv.Error:
         return []
+
+
+@contextlib.contextmanager
+def _cells_of_any_size() -> Iterator[None]:
+    """Let Python's reader take cells of more than 131,072 characters; its limit is one for the whole process."""
+    with _LIMIT:
+        usual = csv.field_size_limit(sys.maxsize)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(usual)
 
 
 # --- side by side, in blocks ---------------------------------------------------------------------------------------
@@ -186,11 +214,13 @@ def _blocks(data: pa.Buffer, dialect: _Dialect) -> Iterator[tuple[int, int]]:
     content = np.frombuffer(data, np.uint8)
     if not len(content):
         return
-    end_of_row = ord("\n") if ord("\n") in content[:_HEAD] else ord("\r")
-    start = 0
-    for wanted in (0, BLOCK):
+    breaks = np.frombuffer(b"\r\n", np.uint8)
+    # The header may end otherwise than the rows: all that stood before the first LF would be taken for it.
+    end_of_row = breaks[1:] if breaks[1] in content[:_HEAD] else breaks[:1]
+    start = dialect.begin
+    for wanted, ends in ((0, breaks), (BLOCK, end_of_row)):
         while start < len(content):
-            end = _end_of_rows(content, start, wanted, end_of_row, dialect)
+            end = _end_of_rows(content, start, wanted, ends, dialect)
             blank = end - start <= 2 and not data.slice(start, end - start).to_pybytes().strip()
             if wanted:
                 yield start, end
@@ -199,14 +229,14 @@ def _blocks(data: pa.Buffer, dialect: _Dialect) -> Iterator[tuple[int, int]]:
                 break  # that was the header
 
 
-def _end_of_rows(content: Bytes, start: int, wanted: int, end_of_row: int, dialect: _Dialect) -> int:
+def _end_of_rows(content: Bytes, start: int, wanted: int, end_of_row: Bytes, dialect: _Dialect) -> int:
     """Return where rows from ``start`` on end: the last end within ``wanted`` bytes, or the first one."""
     size = wanted or 1 << 12
     while True:
         part = content[start : start + size]
         last = start + size >= len(content)
         quotes = np.flatnonzero(part == ord(dialect.quote))
-        ends = np.flatnonzero(part == end_of_row)
+        ends = np.flatnonzero(np.isin(part, end_of_row) if len(end_of_row) > 1 else part == end_of_row)
         outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
         if len(outside) or last:
             place = outside[-1 if wanted else 0] + 1 if len(outside) and not (wanted and last) else len(part)
@@ -251,24 +281,27 @@ def _check_quotes(content: Bytes, start: int, quotes: npt.NDArray[np.int64], dia
 def _parsed_by_row(data: pa.Buffer, dialect: _Dialect, promised: list[str]) -> pa.Table:
     """Read a file with quotes in the middle of texts: slowly, and as everybody who reads by rows does."""
     try:
-        text = data.to_pybytes().decode()
+        text = data.slice(dialect.begin).to_pybytes().decode()
     except UnicodeDecodeError as error:
-        raise _not_utf8(data, error.start) from None
+        raise _not_utf8(data, dialect.begin + error.start) from None
+    above = _line(data, dialect.begin) - 1
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=dialect.separator, quotechar=dialect.quote, strict=True
     )
     places = [dialect.names.index(name) for name in promised]
     columns: list[list[str]] = [[] for _ in places]
     try:
-        rows = (row for row in reader if row)
-        next(rows)
-        for row in rows:
-            if len(row) != len(dialect.names):
-                raise _wrong_width(reader.line_num, len(row), dialect.separator.join(row), dialect)
-            for column, place in zip(columns, places, strict=True):
-                column.append(row[place])
+        with _cells_of_any_size():
+            rows = (row for row in reader if row)
+            next(rows)
+            for row in rows:
+                if len(row) != len(dialect.names):
+                    line = above + reader.line_num
+                    raise _wrong_width(line, len(row), dialect.separator.join(row), dialect)
+                for column, place in zip(columns, places, strict=True):
+                    column.append(row[place])
     except csv.Error as error:
-        raise Unreadable(f"in line {reader.line_num}: {error}", "write a quote inside a text twice") from None
+        raise Unreadable(f"in line {above + reader.line_num}: {error}", "write a quote inside a text twice") from None
     return pa.table({name: pa.array(column, pa.string()) for name, column in zip(promised, columns, strict=True)})
 
 
@@ -277,7 +310,9 @@ def _parsed_by_row(data: pa.Buffer, dialect: _Dialect, promised: list[str]) -> p
 
 def _line(data: pa.Buffer | Bytes, at: int) -> int:
     """Return in which line of the file a byte stands."""
-    return 1 + int(np.count_nonzero(np.frombuffer(data, np.uint8)[:at] == ord("\n")))
+    before = np.frombuffer(data, np.uint8)[: at + 1]
+    feeds, returns = before == ord("\n"), before == ord("\r")
+    return 1 + int(np.count_nonzero(feeds[:-1]) + np.count_nonzero(returns[:-1] & ~feeds[1:]))
 
 
 def _wrong_width(line: int, width: int, text: str, dialect: _Dialect) -> Unreadable:
