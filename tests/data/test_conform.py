@@ -71,6 +71,8 @@ def test_what_reads_as_promised_is_taken(kind, given, kept):
 def test_nanoseconds_are_cut_to_microseconds_also_before_1970():
     array = pa.array([-1, 1_999], pa.timestamp("ns", tz="UTC"))
     assert brought(FieldKind.TIME, array).array.cast(pa.int64()).to_pylist() == [-1, 1]
+    ends = pa.array([-(2**63), 2**63 - 1, None], pa.timestamp("ns"))
+    assert brought(FieldKind.TIME, ends).array.cast(pa.int64()).to_pylist() == [-(2**63) // 1000, 2**63 // 1000, None]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,8 @@ def test_nanoseconds_are_cut_to_microseconds_also_before_1970():
         (FieldKind.TIME, pa.array(["2013-03-01", "0000-01-01"]), [1]),
         (FieldKind.TIME, pa.array(["2013-03-01T00Z", "2013-03-01T00:00Z", "9999-12-31T23:00-05:00"]), [2]),
         (FieldKind.CATEGORY, pa.array([1.0, 2.0**53 + 2, float("inf")]), [1, 2]),
-        (FieldKind.FLOAT, pa.array(["1", "1e999"]), [1]),
+        (FieldKind.FLOAT, pa.array(["1", "1e999", "-nan", "nan(ind)"]), [1]),
+        (FieldKind.INT, pa.array(["1", "1e9999999999999999999", "-nan"]), [1]),
     ],
 )
 def test_single_values_of_another_type_are_marked(kind, array, wrong):
@@ -109,6 +112,7 @@ def test_single_values_of_another_type_are_marked(kind, array, wrong):
         (FieldKind.INT, pa.array([True])),
         (FieldKind.BOOL, pa.array([NOON])),
         (FieldKind.TEXT, pa.array([NOON])),
+        (FieldKind.TEXT, pa.array([0], pa.timestamp("us", tz="Mars/Olympus"))),
         (FieldKind.KEY, pa.array([2.0**60])),
         (FieldKind.CATEGORY, pa.array([b"x"])),
         (FieldKind.TIME, pa.array([1_362_139_200])),
@@ -147,6 +151,13 @@ def test_every_form_of_a_column_in_arrow_is_read():
     assert brought(FieldKind.FLOAT, folded).array.to_pylist() == [1.5, 1.5, None]
     named = pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.uint32()), pa.array(["a", "b"], pa.string_view()))
     assert brought(FieldKind.CATEGORY, named).array.to_pylist() == ["b", None, "a"]
+
+
+def test_a_form_that_arrow_cannot_unfold_is_named():
+    folded = pa.RunEndEncodedArray.from_arrays([2], pa.array(["a"]).dictionary_encode())
+    with pytest.raises(WrongType, match="x is of the type run_end_encoded") as caught:
+        brought(FieldKind.CATEGORY, folded)
+    assert all(caught.value.parts().values())
 
 
 def test_times_with_and_without_zone_are_never_mixed():

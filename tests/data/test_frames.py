@@ -116,7 +116,8 @@ SPELLINGS = st.sampled_from(
         1, 0, 2, -3, 1.0, 2.5, True, False, "1", "1.0", "x", "true", "No", "", " ", "NA", "1e3", 2**53 + 1, 2**70,
         float(2**53), 1e17, float("inf"), Decimal("1.50"), Decimal(10**20), np.int64(7), np.float32(0.5),
         np.bool_(True), np.uint64(2**64 - 1), "2024-01-01", date(2024, 1, 1), datetime(2024, 1, 1, 12), UUID(int=3),
-        pd.Timestamp("2024-01-01 12:00"), np.datetime64("2024-01-01T12"), None,
+        pd.Timestamp("2024-01-01 12:00"), np.datetime64("2024-01-01T12"), None, np.timedelta64(5, "s"), 10**5000,
+        Decimal("1E+999999"), Decimal("sNaN"), "1e9999999999999999999", "-nan", "nan(ind)",
     ]
 )  # fmt: skip
 
@@ -169,6 +170,19 @@ def test_a_value_means_the_same_beside_any_other(kind, values):
 def test_mixed_columns(kind, values, expected):
     found = judged(FieldSpec(name="x", kind=kind, missing=None), values)
     assert [one.replace(tzinfo=None) if isinstance(one, datetime) else one for one in found] == expected
+
+
+def test_objects_in_polars_are_read_as_in_pandas():
+    values = [1, "A2", None, 2.50]
+    frame = pl.DataFrame(
+        {"row": [0, 1, 2, 3], "at": [datetime(2024, 1, 1)] * 4, "x": pl.Series(values, dtype=pl.Object)}
+    )
+    fields = (FieldSpec(name="row", kind=K.KEY, value_type="int"), FieldSpec(name="at", kind=K.EVENT_TIME))
+    contract = ContractSpec(name="C", fields=(*fields, FieldSpec(name="x", kind=K.TEXT, missing=None)))
+    found = check(contract, to_arrow(frame, contract, where="x", source="x")).kept["x"].to_pylist()
+    assert found == judged(contract.fields[2], values) == ["1", "A2", None, "2.5"]
+    with pytest.raises(WrongType, match="x holds a list"):
+        to_arrow(frame.with_columns(pl.Series("x", [[1]] * 4, dtype=pl.Object)), contract, where="x", source="x")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ class Colour(StrEnum):
         (UUID(int=3), "00000000-0000-0000-0000-000000000003"),
         (2.0**54, None), (float("inf"), None), (float("nan"), None), (Decimal("Infinity"), None),
         (date(2024, 1, 1), None), (datetime(2024, 1, 1), None), (None, None), (b"x", None),
+        (np.timedelta64(5, "s"), None), (Decimal("1E+999999999"), None), (Decimal("1E-999999999"), None),
     ],
 )  # fmt: skip
 def test_a_value_has_one_text_or_none(value, text):
@@ -51,8 +52,14 @@ def test_a_fraction_is_read_back_from_its_text(value):
         (datetime.max.replace(tzinfo=timezone(timedelta(hours=-2))), "9999-12-31T23:59:59.999999-02:00"),
         (date(2024, 1, 1), "2024-01-01"), (np.datetime64("2024-01"), "2024-01-01T00:00:00.000000"),
         (np.datetime64("2024-01-01"), "2024-01-01"), (pd.Timestamp("2024-01-01", tz=UTC), "2024-01-01T00:00:00+00:00"),
-        (1e300, "1e+300"), (3.0, "3"),
+        (1e300, "1e+300"), (3.0, "3"), (np.timedelta64(5, "s"), "5 seconds"), (Decimal("1E+999999999"), "1E+999999999"),
     ],
 )  # fmt: skip
 def test_what_has_no_text_is_shown_to_a_person(value, text):
     assert shown(value) == text
+
+
+def test_numbers_of_more_digits_than_python_writes():
+    assert value_text(-(10**5000)) == "-1" + "0" * 5000
+    assert value_text(10**10_000) is None
+    assert shown(-(10**20_000)) == "-1.00000000000000000000e+20000"

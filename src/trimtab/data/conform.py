@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trimtab.data.conformed import Conformed, each_distinct, marked, mask
-from trimtab.data.errors import MixedTimeZones, WrongType
+from trimtab.data.errors import MixedTimeZones, WrongType, first_line
 from trimtab.data.numbers import booleans, decimal_texts, floats, integers, without_nan
 from trimtab.data.times import TIME, SeveralZones, times
 from trimtab.data.values import shown, value_text
@@ -42,7 +42,16 @@ def arrow_type(field: FieldSpec) -> pa.DataType:
 def conform(contract: ContractSpec, field: FieldSpec, column: pa.ChunkedArray | pa.Array) -> Conformed:
     """Return a column in the type of its field. Raises ``WrongType`` or ``MixedTimeZones`` when none of it fits."""
     target = arrow_type(field)
-    array = _plain(column)
+    try:
+        array = _plain(column)
+    except pa.ArrowNotImplementedError as error:
+        raise WrongType(
+            f"{field.name} is of the type {column.type}, which cannot be read",
+            where=place(contract, field),
+            why=f"Arrow says: {first_line(error)}.",
+            next=f"convert {field.name} in the source to a plain column of numbers, texts, times or booleans",
+            column=field.name,
+        ) from None
     if array.type == pa.string():
         _refuse_no_text(array, contract, field)
     if pa.types.is_null(array.type):
@@ -89,8 +98,12 @@ def _each_part(array: pa.UnionArray, target: pa.DataType) -> Conformed:
 
 
 def _as_texts(array: pa.Array) -> pa.Array:
-    texts = (one.decode(errors="replace") if isinstance(one, bytes) else one for one in _listed(array))
-    return pa.array([None if one is None else shown(one) for one in texts], pa.string())
+    return pa.array([None if one is None else shown(_decoded(one)) for one in _listed(array)], pa.string())
+
+
+def _decoded(value: object) -> object:
+    """Return a value that has no text of its own as it was written: in a union such values are bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _listed(array: pa.Array) -> list[object]:
@@ -98,6 +111,8 @@ def _listed(array: pa.Array) -> list[object]:
     try:
         return array.to_pylist()  # type: ignore[no-any-return]
     except (OverflowError, ValueError):
+        if pa.types.is_timestamp(array.type):  # its zone may not exist
+            array = array.cast(pa.timestamp(array.type.unit))
         return array.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
 
 
@@ -178,6 +193,7 @@ def _refuse_no_text(array: pa.Array, contract: ContractSpec, field: FieldSpec) -
 
 def _wrong_type(array: pa.Array, contract: ContractSpec, field: FieldSpec) -> WrongType:
     example = next((value for value in _listed(array) if value is not None), None)
+    example = _decoded(example) if pa.types.is_union(array.type) else example
     found = f"'{example[:40]}'" if isinstance(example, str) else shown(example)
     too_long = field.kind is FieldKind.KEY and (pa.types.is_integer(array.type) or found.strip("'-").isdigit())
     todo = f"convert {field.name} in the source, or declare it as what it is"

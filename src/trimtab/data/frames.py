@@ -6,7 +6,7 @@ value's type for all (a date beside it cuts the hours off a time), so a mixed co
 
 from collections.abc import Sequence
 from datetime import date, datetime, time
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -70,9 +70,11 @@ def _from_polars(frame: Any, contract: ContractSpec, *, where: str, source: str)
     return pa.Table.from_arrays(arrays, names=list(whole.columns))
 
 
-def _from_one(frame: Any, contract: ContractSpec, name: str, *, where: str) -> pa.ChunkedArray:
+def _from_one(frame: Any, contract: ContractSpec, name: str, *, where: str) -> pa.ChunkedArray | pa.Array:
     """Return the one column of a Polars frame. Raises ``WrongType`` for a kind that Arrow does not have."""
     try:
+        if str(frame.dtypes[0]) == "Object":  # of which Arrow would get the addresses in memory
+            return _each_value(frame[name].to_list(), contract, name, where=where)
         if str(frame.dtypes[0]) in _WIDE:  # no type of Arrow has so many digits; as text none is lost
             frame = frame.select(frame[name].cast(str))
         return pa.table(frame).column(0)
@@ -109,6 +111,7 @@ def _from_pandas(frame: Any, contract: ContractSpec, *, where: str) -> pa.Table:
 
 
 def _from_series(series: Any, contract: ContractSpec, name: str, *, where: str) -> pa.ChunkedArray | pa.Array:
+    series = _without_signals(series)
     present = series[~series.isna()] if series.dtype == object else ()
     kinds = {_kind_of(one) for one in set(map(type, present))}
     if kinds == {datetime}:
@@ -120,6 +123,18 @@ def _from_series(series: Any, contract: ContractSpec, name: str, *, where: str) 
             pass
     values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
     return _each_value(values, contract, name, where=where)
+
+
+def _without_signals(series: Any) -> Any:
+    """Return a column of objects without signalling NaN, which raises when pandas or Arrow compares it."""
+    if series.dtype != object:
+        return series
+    try:
+        series.isna()
+    except InvalidOperation:
+        known = [None if isinstance(one, Decimal) and one.is_snan() else one for one in series]
+        return type(series)(known, dtype=object)
+    return series
 
 
 def _kind_of(one: type) -> type | None:

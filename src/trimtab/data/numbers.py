@@ -1,6 +1,6 @@
 """Read columns as numbers and as yes and no, to the last digit: nothing but floats passes through a float."""
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 import pyarrow as pa
@@ -122,7 +122,10 @@ def _integers_in(text: pa.Array) -> Conformed:
 
 def _whole(text: str) -> int | None:
     """Read a number with a fraction or an exponent, which is how floats are written, by the rule for floats."""
-    value = Decimal(text)
+    try:
+        value = Decimal(text)
+    except InvalidOperation:  # 1e9999999999999999999
+        return None
     return int(value) if -EXACT <= value <= EXACT and value == value.to_integral_value() else None
 
 

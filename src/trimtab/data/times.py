@@ -30,7 +30,10 @@ def times(array: pa.Array) -> Conformed | None:
     zone = array.type.tz
     if zone not in (None, "UTC") and not _zone_exists(zone):
         raise SeveralZones(f"is in the time zone {zone!r}, which does not exist")
-    instants = pc.floor_temporal(array, unit="microsecond") if array.type.unit == "ns" else array
+    if array.type.unit == "ns":  # Arrow's own way fails at both ends of the range of nanoseconds
+        micros = pa.array(array.cast(pa.int64()).fill_null(0).to_numpy() // 1_000).cast(pa.timestamp("us", tz=zone))
+        array = pc.if_else(array.is_valid(), micros, None)
+    instants = array
     if array.type.unit in ("s", "ms"):  # what is beyond the range of microseconds would come out as another moment
         most, numbers = _YEAR_9999_US // 1_000, array.cast(pa.int64())
         instants = pc.if_else(pc.and_(pc.less(numbers, most), pc.greater(numbers, -most)), array, None)

@@ -2,7 +2,8 @@
 
 A whole number has its digits and no more, a fraction the shortest decimal text that reads as the same number, yes and
 no are ``true`` and ``false``. A float beyond 2**53 has no text: floats that large leave whole numbers out, so two ids
-may have become one. Times have no text of their own either, since they can be written in many ways.
+may have become one. Times have no text of their own either, since they can be written in many ways, nor have numbers of
+more than 10,000 digits, such as ``Decimal("1E+999999999")``.
 """
 
 from datetime import UTC, date, datetime, time
@@ -15,6 +16,8 @@ import numpy as np
 EXACT = 2**53
 """Whole numbers up to here are all floats; beyond, some are not."""
 
+MOST_DIGITS = 10_000
+
 MISSING = ("", "nan", "na", "null", "none", "nat", "<na>")
 """What programs write where a number, a yes or no, or a time is missing, in any case; blank text is missing always."""
 
@@ -26,12 +29,14 @@ def value_text(value: Any) -> str | None:
             return str.__str__(value)  # also of an enumeration of texts, whose str() is its name
         case bool() | np.bool_():
             return "true" if value else "false"
+        case np.timedelta64():  # which NumPy counts among the integers
+            return None
         case int() | np.integer():
-            return str(int(value))
+            return _digits(int(value))
         case float() | np.floating():
             return _text_of_float(float(value))
         case Decimal():
-            return _plain_digits(value) if value.is_finite() else None
+            return _plain_digits(value) if value.is_finite() and abs(value.adjusted()) < MOST_DIGITS else None
         case UUID():
             return str(value)
     return None
@@ -47,7 +52,16 @@ def shown(value: Any) -> str:
         return text if len(text) == 10 else str(value.astype("datetime64[us]"))  # a day, or any other unit
     if isinstance(value, datetime) and value.tzinfo is not None:
         return _in_utc(value).isoformat()
+    if isinstance(value, int):
+        return f"{Decimal(value):.20e}"
     return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def _digits(value: int) -> str | None:
+    if value.bit_length() < MOST_DIGITS:
+        return str(value)
+    number = Decimal(value)  # Python itself writes no more than 4,300 digits
+    return f"{number:f}" if number.adjusted() < MOST_DIGITS else None
 
 
 def _text_of_float(value: float) -> str | None:
