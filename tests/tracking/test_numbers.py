@@ -34,8 +34,12 @@ def test_a_missing_value_is_nan(value):
 
 
 @pytest.mark.parametrize(
-    "value", ["high", [0.5], np.array([1.0, 2.0]), np.array([]), {"a": 1}, object(), 1j, datetime.now]
-)
+    "value",
+    [
+        "high", [0.5], np.array([1.0, 2.0]), np.array([]), {"a": 1}, object(), 1j, datetime.now, np.complex64(1 + 2j),
+        np.array([1 + 2j]), np.datetime64("2024-01-01T00:00", "ns"), np.timedelta64(5, "Y"), np.timedelta64(5),
+    ],
+)  # fmt: skip
 def test_anything_else_is_no_number(value):
     assert number_of(value) is None
 

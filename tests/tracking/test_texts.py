@@ -8,11 +8,14 @@ import decimal
 import enum
 import fractions
 import functools
+import itertools
 import json
 import math
 import pathlib
+import sys
 import types
 import uuid
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -65,6 +68,29 @@ class Callback:
         self.rounds, self.inner = 3, [np.float32(0.1)]
 
 
+class Unreachable:
+    """Looks like a tensor on a device that cannot be reached."""
+
+    dtype, shape = "float32", (2,)
+
+    def __iter__(self):
+        raise RuntimeError("no such device")
+
+    def __repr__(self):
+        return "tensor([1., 2.], device='gone')"
+
+
+class Endless(Mapping):
+    def __iter__(self):
+        return itertools.count()
+
+    def __getitem__(self, key):
+        return key
+
+    def __len__(self):
+        return sys.maxsize
+
+
 class Slotted:
     __slots__ = ()
 
@@ -111,6 +137,7 @@ SAME = [
     ("numpy.float64", [np.float64]),
     ("float", [float]),
     ("numpy.log", [np.log]),
+    ("list[int]", [list[int]]),
     ("sklearn.metrics._classification.f1_score", [f1_score]),
     ('partial("len", average="micro")', [functools.partial(len, average="micro")]),
     ("Callback(inner=[0.1], rounds=3)", [Callback()]),
@@ -141,6 +168,7 @@ def test_the_text_of_an_estimator_holds_all_its_parameters():
         (Failing(), "<tests.tracking.test_texts.Failing, which raises RuntimeError>", "raises RuntimeError"),
         ([1, Failing()], '[1,"<tests.tracking.test_texts.Failing, which raises RuntimeError>"]', "raises RuntimeError"),
         (np.random.RandomState(3), "RandomState(MT19937)", "holds what has no text"),
+        (Unreachable(), "tensor([1., 2.], device='gone')", "raises RuntimeError"),
         (Slotted(), "<tests.tracking.test_texts.Slotted>", "holds what has no text"),
         ("a\x00b\ud800", "a␀b?", "characters that no database can keep"),
     ],
@@ -163,6 +191,13 @@ def test_values_that_hold_themselves_or_lie_deep_come_to_an_end():
     for _ in range(60):
         branching = [branching, branching]
     assert text_of(branching).lacks
+
+
+def test_mappings_of_any_size_come_to_an_end_and_say_so():
+    for large in ({str(n): n for n in range(300_000)}, Endless()):
+        text, lacks = text_of(large)
+        assert len(text) == VALUE_LENGTH
+        assert f"of which {VALUE_LENGTH} are kept" in lacks
 
 
 @pytest.mark.parametrize("value", ["x" * 9000, list(range(9000)), np.zeros((2000, 2000)), {"a": "ä" * 20_000}])

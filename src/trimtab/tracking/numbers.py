@@ -11,6 +11,9 @@ from trimtab.tracking.names import FURTHEST_STEP
 from trimtab.tracking.shapes import Text, shape_of
 from trimtab.tracking.texts import text_of
 
+_NO_NUMBERS = ("c", "m", "M")
+"""Kinds of NumPy of which a float would be a part or a count of units: complex numbers, durations, times."""
+
 
 def number_of(value: Any) -> float | None:
     """Return the number that a value is, NaN where it says that there is none, or None where it is no number.
@@ -26,6 +29,8 @@ def number_of(value: Any) -> float | None:
         shape = shape_of(value)
         if shape is None or (isinstance(shape, Text) and shape.missing):
             return math.nan
+        if getattr(getattr(value, "dtype", None), "kind", "") in _NO_NUMBERS:
+            return None
         return _float(shape) if isinstance(shape, bool | int | float | str) else _float(value)
     except Exception:  # noqa: BLE001  what other people's objects raise must not end a training
         return None

@@ -18,11 +18,12 @@ import msgspec
 from trimtab.kernel import Conflict, TrimtabError
 from trimtab.tracking.backend import Backend
 from trimtab.tracking.console import Console
+from trimtab.tracking.datasets import digest_of_frame
 from trimtab.tracking.directions import BETTER, Direction
 from trimtab.tracking.environment import capture_environment
 from trimtab.tracking.errors import BadName, ParamChanged, RunNotRunning
 from trimtab.tracking.journal import check_dataset
-from trimtab.tracking.keeping import digest_of_frame, log_model, media_type_of, params_of
+from trimtab.tracking.keeping import log_model, media_type_of, params_of
 from trimtab.tracking.names import (
     FURTHEST_STEP,
     checked_artifact,

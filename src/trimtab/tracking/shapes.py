@@ -141,6 +141,8 @@ def _code(value: Any) -> Shape:
         return Call("partial", given)
     if not callable(value):
         return None
+    if isinstance(value, types.GenericAlias) or type(value).__module__ == "typing":
+        return Text(repr(value))  # list[int], whose name is list
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     if not isinstance(name, str):
         return None
@@ -220,4 +222,9 @@ def _object(value: Any) -> Shape:
         return Text(f"<{kind.__module__}.{kind.__qualname__}>", bare=True)
     shown = repr(value)
     bare = _ADDRESS.search(shown) is not None
-    return Text(_ADDRESS.sub("", shown if isinstance(value, BaseException) else str(value)), bare=bare)
+    return Text(without_address(shown if isinstance(value, BaseException) else str(value)), bare=bare)
+
+
+def without_address(shown: str) -> str:
+    """Return an object's own text without its place in memory."""
+    return _ADDRESS.sub("", shown)

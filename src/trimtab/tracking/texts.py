@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from trimtab.kernel import canonical, digest_of_bytes
 from trimtab.tracking.errors import BadName
 from trimtab.tracking.names import VALUE_LENGTH, fit_key, fit_text, number_in
-from trimtab.tracking.shapes import Call, Items, Pairs, Text, shape_of
+from trimtab.tracking.shapes import Call, Items, Pairs, Text, shape_of, without_address
 
 MOST_WRITTEN = 1_000_000
 """Characters after which writing a value for such a text ends: a matrix logged by mistake must not stop a training."""
@@ -132,7 +132,7 @@ class _Writer:
         except Exception as error:  # noqa: BLE001  what other people's objects raise must not end a training
             kind = f"{type(value).__module__}.{type(value).__qualname__}"
             self.lacks = f"cannot be written: its {kind} raises {type(error).__name__}"
-            text = f"<{kind}, which raises {type(error).__name__}>"
+            text = _shown_by_itself(value) or f"<{kind}, which raises {type(error).__name__}>"
             text = text if alone else encode_basestring(text)
         finally:
             self._inside.pop()
@@ -165,13 +165,23 @@ class _Writer:
         return f"{shape.name}({', '.join(self._until_full(words))})"
 
     def _mapping(self, pairs: Iterable[tuple[Any, Any]]) -> str:
-        named = [(self.text(key), key, value) for key, value in pairs]
+        named, left = list[tuple[str, Any, Any]](), self._left
+        for key, value in pairs:
+            named.append((self.text(key), key, value))
+            if self.is_full:
+                break
+        self._left = left  # names count when they are written, beside their values
         if len({name for name, _, _ in named}) < len(named):  # 0 and "0": two keys, and one would hide the other
             return "[" + ",".join(self._each([key, value] for _, key, value in named)) + "]"
         if self._sorted:
             named.sort(key=lambda one: one[0].encode("utf-16-be", "surrogatepass"))
-        words = (f"{encode_basestring(name)}:{self.json(value)}" for name, _, value in named)
+        words = (f"{self._counted(encode_basestring(name))}:{self.json(value)}" for name, _, value in named)
         return "{" + ",".join(self._until_full(words)) + "}"
+
+    def _counted(self, text: str) -> str:
+        if self._left is not None:
+            self._left -= len(text)
+        return text
 
     def _each(self, items: Iterable[Any]) -> Iterator[str]:
         return self._until_full(self.json(item) for item in items)
@@ -181,6 +191,14 @@ class _Writer:
             yield text
             if self.is_full:
                 return
+
+
+def _shown_by_itself(value: Any) -> str:
+    """Return what a value whose parts cannot be had says of itself: a tensor on a device that is gone."""
+    try:
+        return without_address(repr(value))
+    except Exception:  # noqa: BLE001  what other people's objects raise must not end a training
+        return ""
 
 
 def _number(value: bool | float | None, *, alone: bool) -> str:
