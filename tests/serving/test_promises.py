@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -64,12 +65,18 @@ IN_FULL = {
     "missing": ({"distance": [None]}, "distance is missing, promised in every row"),
     "nan": ({"distance": [float("nan")]}, "distance is missing, promised in every row"),
     "text missing": ({"origin": [None]}, "origin is missing, promised in every row"),
+    "text blank": ({"origin": [" \t"]}, "origin is missing, promised in every row"),
     "part missing": ({"scheduled_hour": [None]}, "scheduled_hour is missing, promised in every row"),
 }
 BY_FIELDS = {
     "above": ({"distance": [5001]}, "distance 5001, promised 0 to 5000"),
     "not listed": ({"origin": ["BOS"]}, "origin 'BOS', promised one of EWR, JFK, LGA"),
     "missing": ({"distance": [None]}, "distance is missing, promised in every row"),
+    "a number beside texts": ({"origin": [5]}, "origin '5', promised one of EWR, JFK, LGA"),
+    "a truth beside texts": ({"origin": [True]}, "origin 'true', promised one of EWR, JFK, LGA"),
+    "blank": ({"origin": [""]}, "origin is missing, promised in every row"),
+    "a decimal": ({"distance": [Decimal("5000.5")]}, "distance 5000.5, promised 0 to 5000"),
+    "blank key": ({"flight_id": ["  "]}, "flight_id is missing, promised in every row"),
     "key missing": ({"flight_id": [None]}, "flight_id is missing, promised in every row"),
 }
 ASKS = [(f"in full, {name}", raw(**changed), says) for name, (changed, says) in IN_FULL.items()] + [

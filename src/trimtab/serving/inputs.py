@@ -11,7 +11,7 @@ import numpy as np
 from trimtab.data import EXACT
 from trimtab.declare import FieldKind
 from trimtab.features import CompiledView, OnlineRow, OnlineStore, field_value
-from trimtab.kernel import TrimtabError
+from trimtab.kernel import Invalid, TrimtabError
 from trimtab.serving.errors import InputProblem
 from trimtab.serving.promises import Rule, broken_in, by_row, field_rules, input_rules, refused
 from trimtab.serving.records import Ask, BrokenRows, Input, Scalar, Source
@@ -20,6 +20,7 @@ from trimtab.serving.segments import micros
 
 ROWS_LIMIT = 10_000
 _INT = 2**63
+_TIMES = (FieldKind.TIME, FieldKind.EVENT_TIME)
 
 
 class Given(msgspec.Struct):
@@ -109,8 +110,8 @@ class Intake:
             return self._full(columns, count)
         if source == "key":
             return self._read(source, ask.columns, count, now)
-        ruled = [(self._field_rules[name], values) for name, values in ask.columns.items() if name in self._field_rules]
-        broken = self._broken(ruled, count)
+        ruled = [(name, self._field_rules[name]) for name in ask.columns if name in self._field_rules]
+        broken = self._broken([(rule, self._meant(name, rule, ask.columns[name])) for name, rule in ruled], count)
         given = self._read(source, ask.columns, count, now)
         given.broken = broken
         return given
@@ -128,6 +129,18 @@ class Intake:
         if not self._flags:
             raise refused(found, count=count)
         return by_row(found, count=count)
+
+    def _meant(self, name: str, rule: Rule, values: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of a field as the view reads them, a number as a text and a blank text as missing."""
+        if rule.is_kept_by(values) or self.view is None or (field := self.view.view.of.field(name)) is None:
+            return values
+        meant = []
+        for value in values:
+            try:
+                meant.append(value if field.kind in _TIMES else field_value(field, value, name))
+            except Invalid:  # of another kind: reading the row says so
+                meant.append(value)
+        return meant
 
     def _numbers(self, column: Input, values: Sequence[Any]) -> Sequence[Any]:
         """Return a yes and no as the 1.0 and 0.0 that training made of it; every other column as it is."""
@@ -251,7 +264,9 @@ def checked(column: Input, values: Sequence[Any]) -> Sequence[Scalar]:
         case "bool":
             return [value if type(value) is bool else _of_kind(column, value, bool) for value in values]
         case "category":
-            return [value if type(value) is str else _of_kind(column, value, str) for value in values]
+            # A blank text is missing, as in the rows that the model learnt from.
+            given = [None if type(value) is str and (not value or value.isspace()) else value for value in values]
+            return [value if type(value) is str else _of_kind(column, value, str) for value in given]
 
 
 def _number(column: Input, value: Any) -> float | None:

@@ -40,13 +40,17 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
                     return not self.required
                 if self.values is not None:
                     return value in self.values
-                return not self.is_bounded or self.low <= value <= self.high
+                if self.is_bounded:
+                    return bool(self.low <= value <= self.high)
+                return type(value) is not str or not self.required or not _is_blank(value)
             if self.values is not None:
                 return self.values.issuperset(values)
             if self.is_bounded:
                 total = sum(values)  # NaN in it makes it NaN, and None is no number
                 return bool(total == total and min(values) >= self.low and max(values) <= self.high)  # noqa: PLR0124
-            return None not in values and all(value == value for value in values)  # noqa: PLR0124
+            if None in values or not all(value == value for value in values):  # noqa: PLR0124
+                return False
+            return not self.required or not any(type(value) is str and _is_blank(value) for value in values)
         except TypeError:
             return False
 
@@ -167,6 +171,10 @@ def _in_every_row(field: FieldSpec | None) -> bool:
     # A time says by itself that it is there: the moment of decision is refused without one.
     times = (FieldKind.TIME, FieldKind.EVENT_TIME)
     return field is not None and field.missing == 0.0 and field.kind not in times
+
+
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
 
 
 def _says_something(rule: Rule) -> bool:
