@@ -47,13 +47,16 @@ def test_every_frame_gives_the_same_rows(source, weather, observations, frame):
     assert kept.to_pydict() == {name: columns[name] for name in kept.column_names}
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "csv", "csv.gz", "arrow"])
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "csv.gz", "arrow", "stream.arrow"])
 def test_a_file_beside_the_project(source, weather, table, tmp_path, suffix):
     path = tmp_path / f"weather.{suffix}"
     if suffix == "parquet":
         parquet.write_table(table(), path)
     elif suffix == "arrow":
         with ipc.new_file(path, table().schema) as file:
+            file.write_table(table())
+    elif suffix == "stream.arrow":
+        with ipc.new_stream(path, table().schema) as file:
             file.write_table(table())
     else:
         with pa.CompressedOutputStream(str(path), "gzip") if suffix == "csv.gz" else pa.OSFile(str(path), "wb") as file:
@@ -62,6 +65,22 @@ def test_a_file_beside_the_project(source, weather, table, tmp_path, suffix):
     read = read_source(by_path, {"__file__": str(tmp_path / "project.py")})
     assert check(weather, read).kept.equals(check(weather, table()).kept)
     assert read_source(by_path, {}, folder=tmp_path).equals(read)
+
+
+def test_a_folder_of_parquet_files_keeps_the_texts_in_its_names(weather, table, tmp_path):
+    for place in ("007", "JFK", "a%20b"):
+        part = tmp_path / "weather.parquet" / f"origin={place}" / "kind=1e3"
+        part.mkdir(parents=True)
+        parquet.write_table(table().drop_columns(["origin"]).slice(0, 1), part / "part-0.snappy.parquet")
+    (tmp_path / "weather.parquet" / "_SUCCESS").touch()
+    source = SourceSpec(name="weather", contract=weather, path="weather.parquet")
+    read = read_source(source, {}, folder=tmp_path)
+    assert sorted(read["origin"].to_pylist()) == ["007", "JFK", "a b"]
+    assert extra_columns_of(read)[-1] == "kind"
+    # A file is only itself, whatever the folders above it are called.
+    source = SourceSpec(name="weather", contract=weather, path="origin=JFK/kind=1e3/part-0.snappy.parquet")
+    with pytest.raises(MissingColumn):
+        read_source(source, {}, folder=tmp_path / "weather.parquet")
 
 
 def test_a_text_in_a_csv_is_what_stands_there_and_an_empty_cell_is_missing(weather, tmp_path):

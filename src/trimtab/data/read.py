@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from pyarrow import ipc, parquet
+from pyarrow import dataset, ipc, parquet
 
 from trimtab.data.check import require_columns
 from trimtab.data.csv_file import Unreadable, read_csv
@@ -27,16 +27,23 @@ from trimtab.data.frames import to_arrow
 from trimtab.declare import ContractSpec, SourceSpec
 
 _EXTRA = b"trimtab.extra_columns"
+_IPC_FILE = b"ARROW1"
 _WIDE = ("UHUGEINT", "BIGNUM")
 
 
 def _read_parquet(path: Path, _contract: ContractSpec) -> pa.Table:
+    # A folder may say values in its names; Arrow would take shop=007 for the number 7.
+    parts = {part.name.partition("=")[0] for part in path.rglob("*=*") if part.is_dir()} if path.is_dir() else ()
+    texts = dataset.partitioning(pa.schema([(name, pa.string()) for name in sorted(parts)]), flavor="hive")
     # Spark, Athena and Impala write times as INT96; nanoseconds, which Arrow would choose, end in the year 2262.
-    return parquet.read_table(path, coerce_int96_timestamp_unit="us")
+    return parquet.read_table(path, coerce_int96_timestamp_unit="us", partitioning=texts if parts else None)
 
 
 def _read_ipc(path: Path, _contract: ContractSpec) -> pa.Table:
-    return ipc.open_file(path).read_all()
+    data = pa.memory_map(str(path)).read_buffer()
+    # Both are called .arrow: files, and what was written as it came, without the table of contents at the end.
+    opened = ipc.open_file if data[: len(_IPC_FILE)].to_pybytes() == _IPC_FILE else ipc.open_stream
+    return opened(data).read_all()
 
 
 _READERS: dict[str, Callable[[Path, ContractSpec], pa.Table]] = {
