@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from pyarrow import dataset, ipc, parquet
+from pyarrow import ipc, parquet
 
 from trimtab.data.check import require_columns
 from trimtab.data.csv_file import Unreadable, read_csv
@@ -32,11 +32,18 @@ _WIDE = ("UHUGEINT", "BIGNUM")
 
 
 def _read_parquet(path: Path, _contract: ContractSpec) -> pa.Table:
-    # A folder may say values in its names; Arrow would take shop=007 for the number 7.
-    parts = {part.name.partition("=")[0] for part in path.rglob("*=*") if part.is_dir()} if path.is_dir() else ()
-    texts = dataset.partitioning(pa.schema([(name, pa.string()) for name in sorted(parts)]), flavor="hive")
     # Spark, Athena and Impala write times as INT96; nanoseconds, which Arrow would choose, end in the year 2262.
-    return parquet.read_table(path, coerce_int96_timestamp_unit="us", partitioning=texts if parts else None)
+    return parquet.read_table(
+        path, coerce_int96_timestamp_unit="us", partitioning=_names_of(path) if path.is_dir() else None
+    )
+
+
+def _names_of(folder: Path) -> Any:
+    """Return how the folders of a folder of files say values: as texts. Arrow would take shop=007 for the number 7."""
+    from pyarrow import dataset  # which takes its time, and which only a folder needs
+
+    names = sorted({part.name.partition("=")[0] for part in folder.rglob("*=*") if part.is_dir()})
+    return dataset.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive") if names else None
 
 
 def _read_ipc(path: Path, _contract: ContractSpec) -> pa.Table:
