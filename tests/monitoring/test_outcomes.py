@@ -1,8 +1,10 @@
 """Outcomes: by id or key, once or corrected, early or late; and every bad one refused with nothing half written."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from sqlalchemy import func, select, update
@@ -162,12 +164,13 @@ def test_outcomes_by_key_and_moment(store: Store) -> None:
         record_outcomes(store, "late", [Outcome(key={"flight_id": "F1"}, value=1)], actor=ACTOR)
 
 
-@pytest.mark.parametrize("said", [7, 7.0, "7"])
+@pytest.mark.parametrize("said", [7, 7.0, "7", np.int64(7), np.float32(7), Decimal("7.0"), np.str_("7")])
 @pytest.mark.parametrize("logged", [7, "7"])
-def test_a_key_is_one_key_in_every_type(store: Store, logged: object, said: object) -> None:
+def test_a_key_is_one_key_in_every_type(store: Store, logged: object, said: Any) -> None:
     Served(store).decide([0.5, 0.5], at=START, keys=[{"id": logged}, {"id": 8}])
     move(store, START + HOUR)
-    record_outcomes(store, "late", [Outcome(key={"id": said}, value=1)], actor=ACTOR)
+    value = 1 if isinstance(said, str) else type(said)(1)
+    record_outcomes(store, "late", [Outcome(key={"id": said}, value=value)], actor=ACTOR)
     assert labelled(store) == (1, 1.0)
     with pytest.raises(OutcomeUnknown):
         record_outcomes(store, "late", [Outcome(key={"id": "07"}, value=1)], actor=ACTOR)
@@ -222,6 +225,12 @@ def test_outcomes_as_a_table(store: Store) -> None:
         ({"decision": None, "key": {}}, "no key"),
         ({"decision": None, "key": {"a": [1]}}, "no key"),
         ({"decision": None, "key": {"a": float("nan")}}, "no key"),
+        ({"decision": None, "key": {"a": np.datetime64("2024-01-01", "ns")}}, "no key"),
+        ({"value": np.datetime64("2024-01-01", "ns")}, "is a datetime64"),
+        ({"value": np.timedelta64(5, "ns")}, "is a timedelta64"),
+        ({"value": Decimal("sNaN")}, "is a Decimal"),
+        ({"value": Decimal("Infinity")}, "finite"),
+        ({"value": np.float32("nan")}, "NaN"),
         ({"decision": None, "key": {f"k{i}": 1 for i in range(30)}}, "no key"),
         ({"decision": None, "key": "F1"}, "no key"),
         ({"known_at": START + 100 * HOUR}, "nobody knows it yet"),

@@ -3,11 +3,15 @@
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
+from trimtab.data import value_text
 from trimtab.monitoring.errors import OutcomeRefused, TooManyOutcomes
 from trimtab.monitoring.moments import us_of
 from trimtab.monitoring.records import Outcome
@@ -96,6 +100,9 @@ def _checked(outcome: Outcome, row: int, now: datetime) -> Said:
 
 
 def _value(value: Any, row: int) -> float:
+    is_number = isinstance(value, np.number | np.bool_) and not isinstance(value, np.timedelta64)
+    value = value.item() if is_number else value
+    value = float(value) if isinstance(value, Decimal) and not value.is_snan() else value
     if isinstance(value, bool | int | float) and -LARGEST <= value <= LARGEST:  # NaN compares false
         return float(value)
     if isinstance(value, float | int):
@@ -112,6 +119,7 @@ def _moment(at: Any, name: str, row: int) -> datetime:
 
 def _keys(key: Any, row: int) -> tuple[str, ...]:
     usable = isinstance(key, dict) and 0 < len(key) <= MOST_KEY_COLUMNS
+    key = {name: _known(value) for name, value in key.items()} if usable else {}
     if not usable or not all(isinstance(name, str) and _is_plain(value) for name, value in key.items()):
         raise _refused(
             row, "its key is no key", "A key holds a text, number, yes or no, or moment for each key column."
@@ -120,6 +128,13 @@ def _keys(key: Any, row: int) -> tuple[str, ...]:
     text = key_text(plain, None)
     assert text is not None, "every column of a key that was said is there"
     return tuple(dict.fromkeys((text, digest_of_key(plain))))
+
+
+def _known(value: Any) -> Any:
+    """Return a number of NumPy as Python's, and a decimal or UUID as the text that it has in a column too."""
+    if not isinstance(value, np.generic | Decimal | UUID) or (text := value_text(value)) is None:
+        return value
+    return value.item() if isinstance(value, np.generic) else text
 
 
 def _is_plain(value: Any) -> bool:
