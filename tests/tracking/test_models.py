@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,7 @@ from trimtab.tracking import (
     pack_model,
     read_artifact,
 )
+from trimtab.tracking.frames import read_sample
 
 ROWS = 300
 
@@ -188,6 +190,22 @@ def test_other_frames(frame, late, made):
     assert packed.profile.column(packed.signature.inputs[0].name).mean == pytest.approx(numbers.temp.mean())
 
 
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical, pl.Enum(["b", "a"])])
+def test_texts_of_polars_in_every_form(kind):
+    sample = pl.DataFrame({"a": pl.Series(["a", "b", "b", "a"] * 5, dtype=kind)})
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(sample, [0, 1, 1, 0] * 5)
+    (column,) = pack_model(model, sample).signature.inputs
+    assert column.kind == "category"
+    assert column.categories == (("b", "a") if isinstance(kind, pl.Enum) else ("a", "b"))
+
+
+def test_numbers_in_every_form():
+    given = [pa.table({"a": pa.array([Decimal("12345678901234567.89"), Decimal("0.10")])})]
+    given += [pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}), np.array([[0.5], [1.5]], np.longdouble)]
+    found = [read_sample(one).table.columns[0].to_pylist() for one in given]
+    assert found == [[12345678901234567.89, 0.1], [0, 1], [0.5, 1.5]]
+
+
 def test_trained_on_a_matrix_and_shown_as_a_frame(frame, late):
     X = frame[["temp", "hour"]].astype(float)
     packed = pack_model(LogisticRegression().fit(X.to_numpy(), late), X)
@@ -324,7 +342,14 @@ def test_what_is_no_trained_model_is_refused(frame, late):
         (np.array([["a"]]), "the matrix is of type"),
         (np.array([[object()]]), "other things than numbers"),
         (pd.DataFrame({"a": pd.to_datetime(["2013-01-01"])}), "holds values of type timestamp"),
-        (pd.DataFrame({"a": [1, "b"]}), "holds values of several types"),
+        (pd.DataFrame({"a": [1, "b"]}), "holds values that no one type holds"),
+        (pd.DataFrame({"a": pd.Series([2**70], dtype=object)}), "holds values that no one type holds"),
+        (pd.DataFrame({"a": pd.Series(["\ud800"], dtype=object)}), "holds values that no one type holds"),
+        (np.array([[2**64 - 1]], np.uint64), r"whole numbers from 2\*\*63 on"),
+        ([[1], [1, 2]], "a builtins list, cannot be read"),
+        (pd.Series([1]), "a pandas Series, cannot be read"),
+        (pl.DataFrame({"a": pl.Series([1], dtype=pl.Int128)}), "a polars DataFrame, cannot be read"),
+        (pl.LazyFrame({"a": [1]}).select("b"), "a polars LazyFrame, cannot be read"),
         (pd.DataFrame({"a": pd.Categorical([1, 2])}), "the categories of a are not texts"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns of the sample have one name"),
     ],

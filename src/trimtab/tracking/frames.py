@@ -27,6 +27,17 @@ def read_sample(sample: Any) -> Given:
     Text columns are categories; those of a categorical column keep their order, those of plain text are sorted.
     Raises ``NotPackable`` for what no model can be served with.
     """
+    try:
+        return _read(sample)
+    except NotPackable:
+        raise
+    except Exception as error:  # noqa: BLE001  what other people's objects raise
+        kind = f"{type(sample).__module__.partition('.')[0]} {type(sample).__name__}"
+        why = f"It raises {type(error).__name__}: {' '.join(str(error).split())[:160]}."
+        raise _refused(f"the sample, a {kind}, cannot be read", why=why) from None
+
+
+def _read(sample: Any) -> Given:
     if isinstance(sample, np.ndarray) or (isinstance(sample, list | tuple) and sample):
         return _matrix(np.asarray(sample))
     columns = _columns(sample)
@@ -56,10 +67,10 @@ def _columns(sample: Any) -> list[tuple[str, pa.Array]]:
 
 def _from_series(name: str, series: Any) -> pa.Array:
     try:
-        return _whole(pa.array(series, from_pandas=True))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        return _whole(pa.array(np.asarray(series) if hasattr(series, "sparse") else series, from_pandas=True))
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
         why = f"Arrow says: {str(error).splitlines()[0][:200]}."
-        raise _refused(f"column {name} of the sample holds values of several types", why=why) from None
+        raise _refused(f"column {name} of the sample holds values that no one type holds", why=why) from None
 
 
 def _column(name: str, array: pa.Array) -> tuple[InputSpec, pa.Array]:
@@ -73,15 +84,25 @@ def _column(name: str, array: pa.Array) -> tuple[InputSpec, pa.Array]:
                 why="Requests send categories as text, and 1 and '1' must not be confused.",
                 next=f"frame[{name!r}] = frame[{name!r}].astype(str).astype('category'), and train again",
             )
-        kind, categories, array = "category", tuple(values), array.dictionary_decode().cast(pa.string())
+        # Polars gives the texts of its categories in a form that Arrow can cast and not take from.
+        array = pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.string())).dictionary_decode()
+        kind, categories = "category", tuple(values)
     elif pa.types.is_string(array.type) or pa.types.is_large_string(array.type) or array.type == pa.string_view():
         array = array.cast(pa.string())
         kind, categories = "category", tuple(sorted(array.unique().drop_null().to_pylist()))
     elif pa.types.is_boolean(array.type):
         kind = "bool"
     elif pa.types.is_integer(array.type):
+        if array.type == pa.uint64() and (pc.max(array).as_py() or 0) >= 2**63:
+            raise _refused(
+                f"column {name} of the sample holds whole numbers from 2**63 on",
+                why="Requests send whole numbers of 64 bits with a sign.",
+                next=f"turn {name} into text before training if it is a name, else into a float",
+            )
         kind, array = "int", array.cast(pa.int64())
     elif pa.types.is_floating(array.type) or pa.types.is_decimal(array.type) or pa.types.is_null(array.type):
+        if pa.types.is_decimal(array.type):
+            array = array.cast(pa.string())  # Arrow's own way to a float is one bit off now and then
         kind, array = "float", _nan_to_null(array.cast(pa.float64()))
     else:
         raise _refused(
@@ -113,6 +134,8 @@ def _matrix(matrix: np.ndarray) -> Given:
     if matrix.dtype.kind not in "fiub":
         why = "A matrix has no names and types of columns, so only numbers can be told apart."
         raise _refused(f"the matrix is of type {matrix.dtype}", why=why, next="train on a frame")
+    if matrix.dtype == np.longdouble:
+        matrix = matrix.astype(np.float64)  # as scikit-learn takes it
     columns = [
         (f"x{n}", pa.array(np.ascontiguousarray(matrix[:, n]), from_pandas=True)) for n in range(matrix.shape[1])
     ]
