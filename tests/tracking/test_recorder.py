@@ -237,6 +237,42 @@ def test_values_are_logged_with_what_they_lack(sqlite_store, record, caplog):
     ]
 
 
+class Failing:
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        None,
+        [],
+        {},
+        {"a": [1]},
+        Failing(),
+        np.array([1, 2]),
+        np.datetime64("NaT"),
+        pd.NA,
+        10**5000,
+        1j,
+        "\ud800",
+        b"\xff",
+    ],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_anything_may_stand_anywhere(sqlite_store, record, thing):
+    with record() as run:
+        run.log_param(thing, thing)
+        run.set_tag(thing, thing)
+        run.log_metric(thing, thing, step=thing, at=thing)
+        run.log_metric("auc", 0.5, step=thing, at=thing)
+        run.log_dict([thing], "thing.json")
+    kept = get_run(sqlite_store, run.id)
+    assert len(kept.params) == 1
+    assert kept.metrics["auc"].value == 0.5
+    assert kept.status == RunStatus.FINISHED
+
+
 def test_a_changed_parameter_does_not_cost_the_others(sqlite_store, record):
     with record(params={"lr": 1}) as run, pytest.raises(ParamChanged):
         run.log_params({"lr": 2, "trees": 5})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from trimtab.kernel import TrimtabError, parse_time
+from trimtab.kernel import parse_time
 from trimtab.tracking.names import FURTHEST_STEP
 from trimtab.tracking.shapes import Text, shape_of
 from trimtab.tracking.texts import text_of
@@ -55,7 +55,7 @@ def moment_of(at: Any, *, key: str, now: datetime, warn: Callable[[str], None]) 
     try:
         is_time = isinstance(at, datetime) and at == at  # noqa: PLR0124  pandas.NaT differs from itself
         moment = at if is_time else parse_time(str(at), where="metric")
-    except TrimtabError:
+    except Exception:  # noqa: BLE001  what other people's objects raise must not end a training
         warn(
             f"metric {key[:60]!r} was given the time {_short(at)}, which is none: it is kept with the time of the call"
         )

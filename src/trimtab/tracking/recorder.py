@@ -133,7 +133,7 @@ class RunRecorder:
 
     def log_param(self, key: str, value: Any) -> None:
         """Log how the run is made; a parameter keeps its value, and another one raises ``ParamChanged``."""
-        self.log_params({key: value})
+        self.log_params({name_of(key, of="parameter"): value})
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log several parameters, whatever their values are. Lists, mappings and the like are kept as JSON.
@@ -156,7 +156,7 @@ class RunRecorder:
 
     def set_tag(self, key: str, value: Any) -> None:
         """Set one tag; the last value counts."""
-        self.set_tags({key: value})
+        self.set_tags({name_of(key, of="tag"): value})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set several tags."""
