@@ -72,7 +72,7 @@ def test_any_data_has_a_digest_of_its_values(one: Any, other: Any) -> None:
         [objects(1, "a", None), pl.DataFrame({"a": pl.Series([1, "a", None], dtype=pl.Object)})],
         [pd.DataFrame({"a": [1, 2]}, dtype="category"), pd.DataFrame({"a": [1, 2]})],
         [pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}), pd.DataFrame({"a": [0, 1]})],
-        [np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]], np.matrix([[1, 2], [3, 4]]), np.ma.array([[1, 2], [3, 4]])],
+        [np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]], np.ma.array([[1, 2], [3, 4]])],
         [sparse.csr_matrix(np.eye(2)), sparse.coo_matrix(np.eye(2)), sparse.csc_array(np.eye(2))],
     ],
 )
