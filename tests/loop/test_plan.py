@@ -25,6 +25,7 @@ def test_a_plan_says_what_will_be_watched(sqlite_store: Store, project: Project)
     ]  # fmt: skip
     assert plan.item("monitor", "slow").lines == (
         "prediction drift, drift of 4 columns (labels expected after 2.0 h, p99 2.0 h)",
+        "how small a drift it finds is known once a version was trained: trimtab approve says it",
     )
 
 
@@ -35,7 +36,7 @@ def test_a_plan_says_which_metrics_a_policy_watches(sqlite_store: Store, tmp_pat
     plan = make_plan(sqlite_store, load_project(file))
 
     assert [item.kind for item in plan.items][-3:] == ["endpoint", "monitor", "policy"]
-    (line,) = plan.item("monitor", "slow").lines
+    line, _ = plan.item("monitor", "slow").lines
     assert line.startswith("prediction drift, drift of 4 columns, log loss over 7d (labels expected after 2.0 h")
 
 

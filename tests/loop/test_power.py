@@ -3,13 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy import insert
 from tests.loop.parcels import write_project
+from tests.monitoring import seeded
 from tests.registry.cases import ANN, CODE, registered
 
 from trimtab.declare import load_project
 from trimtab.evaluation import compare, evaluate, save_evaluation
 from trimtab.kernel import digest_of_bytes
 from trimtab.loop import make_plan
+from trimtab.monitoring import Reference, keep_reference
+from trimtab.monitoring.moments import hour_of
+from trimtab.monitoring.tables import monitoring_hours
 from trimtab.store import Store
 
 ROLLOUT = 'slow.serve(rollout=tt.shadow("1d") >> tt.canary(10, each="1d") >> tt.full)'
@@ -66,3 +71,51 @@ def test_a_rule_without_losses_has_no_such_line(sqlite_store: Store, tmp_path: P
         sqlite_store, tmp_path, RULE.replace("tt.log_loss > tt.champion.log_loss * 1.03", "tt.errors > 0.01")
     )
     assert len(lines) == 2
+
+
+def watched(store: Store, folder: Path) -> str:
+    return make_plan(store, load_project(write_project(folder / "parcels.py"))).item("monitor", "slow").lines[1]
+
+
+def made_on(store: Store) -> Reference:
+    """Register a version, and keep 20 days of 300 rows as its reference."""
+    random = np.random.default_rng(0)
+    reference = seeded.reference_of_days([seeded.day(random, rows=300, columns=3) for _ in range(20)])
+    version = registered(store, name="slow")
+    with store.change(ANN) as change:
+        keep_reference(change, model="slow", version=version.number, reference=reference, blobs=store.blobs)
+    return reference
+
+
+def test_before_any_training_it_says_who_will_say_how_small_a_drift_is_found(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    line = "how small a drift it finds is known once a version was trained: trimtab approve says it"
+    assert watched(sqlite_store, tmp_path) == line
+    registered(sqlite_store, name="slow")
+    assert watched(sqlite_store, tmp_path) == line
+
+
+def test_with_a_reference_it_says_how_small_a_drift_is_found(sqlite_store: Store, tmp_path: Path) -> None:
+    made_on(sqlite_store)
+    line = watched(sqlite_store, tmp_path)
+    assert line.startswith(
+        "drift, by what slow@1 was made on (as many as on a usual day of its reference): In a window of 300 rows it "
+        "finds a shift of the prediction by "
+    )
+    assert (
+        " A shift of 0.2 standard deviations in one column alone is found in the first window with a power of " in line
+    )
+    assert line.endswith("Its columns were others: trimtab approve says it again.")
+
+
+def test_it_is_said_for_the_traffic_that_there_is(sqlite_store: Store, tmp_path: Path) -> None:
+    made_on(sqlite_store)
+    today = hour_of(sqlite_store.clock.now()) // 24 * 24
+    with sqlite_store.journal() as journal:
+        for day in range(1, 9):
+            journal.execute(insert(monitoring_hours).values(
+                endpoint="slow", version=1, stage="full", hour=today - 24 * day, n=40, labelled=0, sums="",
+            ))  # fmt: skip
+    line = watched(sqlite_store, tmp_path)
+    assert "(as many as on a usual day): In a window of 40 rows " in line

@@ -23,7 +23,7 @@ from trimtab.features import compile_view, decided_text, label_fields, prove_bli
 from trimtab.loop.conditions import check_conditions, conditions_of, metrics_of
 from trimtab.loop.declarations import KINDS, applied, declared_things
 from trimtab.loop.maturity import label_lines
-from trimtab.loop.power import power_text
+from trimtab.loop.power import drift_power_text, power_text
 from trimtab.loop.records import Plan, PlanItem, Sign
 from trimtab.loop.triggers import words_of_policy
 from trimtab.store import Store
@@ -52,7 +52,7 @@ def make_plan(store: Store, project: Project) -> Plan:
         sign: Sign = "+" if old is None else "=" if old.digest == declaration_digest(thing) else "~"
         lines = _lines(store, project, name, thing, sign, delays, tables)
         items.append(PlanItem(sign=sign, kind=kind, name=name, lines=lines))
-    items += _monitors(spec, items, delays)
+    items += _monitors(store, spec, items, delays)
     items.sort(key=lambda item: _ORDER.index(item.kind))
     for kind, name in in_force:
         if (kind, name) not in things:
@@ -108,16 +108,21 @@ def _delay_line(delays: Mapping[str, Delay]) -> str:
     return f"; outcomes become known {_hours(slowest.median_s)} later (median)"
 
 
-def _monitors(spec: ProjectSpec, items: Sequence[PlanItem], delays: Delays) -> list[PlanItem]:
-    """Say of each model that is to serve what will be watched: it comes and changes with its endpoint and policy."""
+def _monitors(store: Store, spec: ProjectSpec, items: Sequence[PlanItem], delays: Delays) -> list[PlanItem]:
+    """Say of each model that is to serve what will be watched, and how small a drift is found.
+
+    A monitor comes and changes with its endpoint and policy.
+    """
     signs = {(item.kind, item.name): item.sign for item in items}
     found = []
     for model in spec.models:
         own = [signs[kind, model.name] for kind in ("endpoint", "policy") if (kind, model.name) in signs]
         if own:
             sign: Sign = "+" if signs["model", model.name] == "+" else "=" if set(own) == {"="} else "~"
-            line = f"{', '.join(_watched(model))}{_labels_expected(model, delays)}"
-            found.append(PlanItem(sign=sign, kind="monitor", name=model.name, lines=(line,)))
+            lines = [f"{', '.join(_watched(model))}{_labels_expected(model, delays)}"]
+            if sign != "=":  # else it is on already: trimtab approve said it, and the monitor's dry run does
+                lines.append(drift_power_text(store, model.name, compile_view(model.view).names, at=store.clock.now()))
+            found.append(PlanItem(sign=sign, kind="monitor", name=model.name, lines=tuple(lines)))
     return found
 
 

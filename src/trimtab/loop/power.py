@@ -1,11 +1,14 @@
-"""What a rollout can find: how much worse a challenger must be for ``roll_back_if`` to bring it back in time."""
+"""What can be found: how much worse a challenger must be to be rolled back in time, and how small a drift is shown."""
+
+from collections.abc import Collection
+from datetime import datetime
 
 from trimtab.declare import Condition, Metric, Scaled, ServingSpec
 from trimtab.evaluation import DAY_S, QUARTER_S, Comparison, get_evaluation
 from trimtab.kernel import NotFound
 from trimtab.loop.conditions import conditions_of
 from trimtab.loop.rollout import CONFIRM_S
-from trimtab.monitoring import FOUND, paired_power
+from trimtab.monitoring import FOUND, Reference, drift_power, get_reference, paired_power, usual_volume
 from trimtab.registry import list_versions
 from trimtab.store import Store
 
@@ -38,6 +41,31 @@ def power_text(store: Store, model: str, serving: ServingSpec) -> str:
         return f"{within} not even a challenger twice as bad is found with {_percent(FOUND)} ({shaken})"
     worse = f"a challenger worse by {_percent(power.found)} is found with {_percent(FOUND)}"
     return f"{within} {worse}, a smaller difference less often ({shaken})"
+
+
+def drift_power_text(store: Store, model: str, columns: Collection[str], *, at: datetime) -> str:
+    """Say what drift a day of decisions can show, at the traffic of a usual day before ``at``.
+
+    What is usual is known from the newest version's reference; ``columns`` are those that are declared now.
+    """
+    number, reference = _newest_reference(store, model)
+    if reference is None:
+        return "how small a drift it finds is known once a version was trained: trimtab approve says it"
+    served = usual_volume(store, model, day=at.replace(hour=0, minute=0, second=0, microsecond=0))
+    day = "as many as on a usual day" if served else "as many as on a usual day of its reference"
+    changed = set(columns) != {cells.name for cells in reference.columns}
+    again = " Its columns were others: trimtab approve says it again." if changed else ""
+    power = drift_power(reference, rows=served or None)
+    return f"drift, by what {model}@{number} was made on ({day}): {power.text}{again}"
+
+
+def _newest_reference(store: Store, model: str) -> tuple[int, Reference | None]:
+    try:
+        numbers = [one.number for one in list_versions(store, model, limit=VERSIONS_LOOKED_AT).items]
+    except NotFound:
+        return 0, None
+    kept = ((number, get_reference(store, model, number)) for number in numbers)
+    return next((one for one in kept if one[1] is not None), (0, None))
 
 
 def _percent(share: float) -> str:

@@ -10,6 +10,7 @@ from trimtab.monitoring.calibration import Finding
 from trimtab.monitoring.cells import as_counted
 from trimtab.monitoring.checking import check
 from trimtab.monitoring.drift import ColumnDrift, Drift, drift, drift_findings
+from trimtab.monitoring.drift_power import DriftPower, drift_power
 from trimtab.monitoring.dry_run import DryColumn, DryRun, dry_run
 from trimtab.monitoring.errors import AlertMissing, AlertOver, BadSpan, OutcomeRefused, OutcomeUnknown, TooManyOutcomes
 from trimtab.monitoring.estimate import BLINDNESS, Estimated
@@ -35,6 +36,7 @@ from trimtab.monitoring.paired import paired
 from trimtab.monitoring.paired_power import FOUND, PairedPower, paired_power
 from trimtab.monitoring.paired_test import SURE
 from trimtab.monitoring.performance import lately, performance
+from trimtab.monitoring.quality import usual_volume
 from trimtab.monitoring.records import (
     Alert,
     AlertKind,
@@ -57,14 +59,14 @@ from trimtab.monitoring.skew import Skew, measure_skew, measured_skew
 from trimtab.monitoring.watch import watch, windows
 
 __all__ = [
-    "BLINDNESS", "FOUND", "SURE", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver",
-    "AlertRaised", "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift",
+    "BLINDNESS", "FOUND", "SURE", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver", "AlertRaised",
+    "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DriftPower",
     "DryColumn", "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelTest", "Outcome", "OutcomeRefused",
     "OutcomeUnknown", "OutcomesRecorded", "Paired", "PairedPower", "Performance", "Recorded", "Reference",
     "ReferenceKept", "ShownFinding", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow",
     "acknowledge", "alerts", "as_counted", "bring_outcomes", "build_reference", "check", "deliver", "deliveries",
-    "drift", "drift_findings", "dry_run", "expected", "exposition", "failures", "get_alert", "get_reference",
-    "keep_reference", "lately", "level_test", "mature_until", "maturity_of", "measure_skew", "measured_skew", "mind",
-    "paired", "paired_power", "performance", "permuted_influence", "record_outcomes", "routes", "shown_finding",
-    "silence", "silences", "watch", "windows",
+    "drift", "drift_findings", "drift_power", "dry_run", "expected", "exposition", "failures", "get_alert",
+    "get_reference", "keep_reference", "lately", "level_test", "mature_until", "maturity_of", "measure_skew",
+    "measured_skew", "mind", "paired", "paired_power", "performance", "permuted_influence", "record_outcomes", "routes",
+    "shown_finding", "silence", "silences", "usual_volume", "watch", "windows",
 ]  # fmt: skip

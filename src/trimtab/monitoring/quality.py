@@ -133,6 +133,29 @@ def request_signs(store: Store, endpoint: str, *, day: datetime) -> list[Sign]:
 
 def volume_signs(store: Store, endpoint: str, *, day: datetime) -> list[Sign]:
     """Return whether the day that begins then had unusually few or many answered decisions."""
+    past, now = _volumes(store, endpoint, day)
+    usual = _usual(past)
+    if usual < LEAST_ROWS or FEWEST * usual <= now <= MOST * usual:
+        return []
+    return [
+        Sign(
+            kind="quality", group="quality:volume", severity="page" if now < usual else "note",
+            title=f"{now:,} decisions on {day:%Y-%m-%d}, usually it is {usual:,.0f}",
+            lines=tuple(f"{day - (len(past) - i) * DAY:%Y-%m-%d} {n:,}" for i, n in enumerate(past)),
+        )
+    ]  # fmt: skip
+
+
+def usual_volume(store: Store, endpoint: str, *, day: datetime) -> int:
+    """Return how many decisions an endpoint answered on a usual day before the one that begins then: the median.
+
+    0 while too few days are known.
+    """
+    return round(_usual(_volumes(store, endpoint, day)[0]))
+
+
+def _volumes(store: Store, endpoint: str, day: datetime) -> tuple[list[int], int]:
+    """Return the answered decisions of each of the days before, from the first with any on, and of the day itself."""
     table = monitoring_hours.c
     first, last = hour_of(day - DAYS * DAY), hour_of(day)
     query = select(table.hour, table.n).where(
@@ -145,16 +168,11 @@ def volume_signs(store: Store, endpoint: str, *, day: datetime) -> list[Sign]:
     *past, now = days
     while past and past[0] == 0:
         past.pop(0)  # before the endpoint answered at all
-    usual = median(past) if len(past) >= LEAST_DAYS else 0
-    if usual < LEAST_ROWS or FEWEST * usual <= now <= MOST * usual:
-        return []
-    return [
-        Sign(
-            kind="quality", group="quality:volume", severity="page" if now < usual else "note",
-            title=f"{now:,} decisions on {day:%Y-%m-%d}, usually it is {usual:,.0f}",
-            lines=tuple(f"{day - (len(past) - i) * DAY:%Y-%m-%d} {n:,}" for i, n in enumerate(past)),
-        )
-    ]  # fmt: skip
+    return past, now
+
+
+def _usual(past: list[int]) -> float:
+    return median(past) if len(past) >= LEAST_DAYS else 0
 
 
 def label_signs(store: Store, endpoint: str, model: str, *, at: datetime) -> list[Sign]:
