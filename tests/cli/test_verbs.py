@@ -182,6 +182,13 @@ def test_dry_runs_change_nothing(at_seeded: Type) -> None:
     assert not Path("other.py").exists()
 
 
+def test_who_approves_is_told_what_the_monitor_can_find(at_seeded: Type) -> None:
+    told = at_seeded("approve", "slow@3", "--dry-run").out
+    assert "  monitor On the " in told
+    assert "in one column alone is found in the first window with a power of " in told
+    assert re.search(r"  level   .* (is found within 14 days with 80 %|is not known: it takes an evaluation on)", told)
+
+
 def test_from_an_empty_folder_to_a_decision_that_is_explained(trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     write_project(Path("trimtab_project.py"))
     planned = trimtab("plan")

@@ -25,7 +25,7 @@ def test_a_plan_says_what_will_be_watched(sqlite_store: Store, project: Project)
     ]  # fmt: skip
     assert plan.item("monitor", "slow").lines == (
         "prediction drift, drift of 4 columns (labels expected after 2.0 h, p99 2.0 h)",
-        "how small a drift it finds is known once a version was trained: trimtab approve says it",
+        "how small a drift or rise of the loss it finds is known once a version was trained: approve says it",
     )
 
 

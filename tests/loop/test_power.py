@@ -90,7 +90,7 @@ def made_on(store: Store) -> Reference:
 def test_before_any_training_it_says_who_will_say_how_small_a_drift_is_found(
     sqlite_store: Store, tmp_path: Path
 ) -> None:
-    line = "how small a drift it finds is known once a version was trained: trimtab approve says it"
+    line = "how small a drift or rise of the loss it finds is known once a version was trained: approve says it"
     assert watched(sqlite_store, tmp_path) == line
     registered(sqlite_store, name="slow")
     assert watched(sqlite_store, tmp_path) == line
@@ -119,3 +119,13 @@ def test_it_is_said_for_the_traffic_that_there_is(sqlite_store: Store, tmp_path:
             ))  # fmt: skip
     line = watched(sqlite_store, tmp_path)
     assert "(as many as on a usual day): In a window of 40 rows " in line
+
+
+def test_once_a_version_was_evaluated_it_says_how_large_a_rise_of_the_loss_is_found(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    registered(sqlite_store, name="slow", evaluation_id=compared(sqlite_store))
+    project = load_project(write_project(tmp_path / "parcels.py"))
+    line = make_plan(sqlite_store, project).item("monitor", "slow").lines[2]
+    assert line.startswith("the loss, by the test span of slow@1: a loss that rises by ")
+    assert "(from the first day of service on, 400 labelled rows a day; the 14 days of the test span differ by " in line

@@ -94,9 +94,10 @@ def test_what_is_known_before_outcomes(world: World) -> None:
     estimated = world.ask("GET", f"{ENDPOINT}/expected", endpoint="late").expected
     assert (estimated.n, estimated.metrics["log_loss"].n) == (120, 120)
     assert "cannot see" in estimated.blindness
-    told = world.ask("GET", f"{ENDPOINT}/dry-run", endpoint="late").dry_run
-    assert told.windows > 10
-    assert told.text
+    answer = world.ask("GET", f"{ENDPOINT}/dry-run", endpoint="late")
+    assert answer.dry_run.windows > 10
+    assert answer.dry_run.text
+    assert answer.level.why, "version 1 was never evaluated"
     assert world.ask("GET", f"{ENDPOINT}/dry-run", query={"version": "2"}, endpoint="late").dry_run is None
 
 

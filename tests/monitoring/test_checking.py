@@ -12,7 +12,7 @@ from tests.registry.cases import registered
 from tests.serving.late import FakeReleases, route
 
 from trimtab.kernel import digest_of_bytes
-from trimtab.monitoring import Outcome, alerts, check, level_test, mind, record_outcomes, watch
+from trimtab.monitoring import Outcome, alerts, check, level_power, level_test, mind, record_outcomes, watch
 from trimtab.monitoring.levels import LEAST_LABELLED
 from trimtab.monitoring.quality import request_signs, volume_signs
 from trimtab.serving.counting import Counting
@@ -184,6 +184,22 @@ def test_the_days_of_the_test_span_tell_what_is_usual(routed: Store) -> None:
     assert ill is not None
     assert ill.evidence.alarmed, "three days of twice the loss"
     assert ill.evidence.mean == pytest.approx(np.mean([loss for _, _, loss in ill.days[-7:]]))
+
+
+def test_what_the_level_test_can_find_rests_on_the_test_span_and_the_service_so_far(routed: Store) -> None:
+    before = level_power(routed, "late", version=1, at=now(routed))
+    assert (before.found, "evaluation on 5 days or more" in before.why) == (None, True)
+    registered(routed, evaluation_id=compared(routed))
+    before = level_power(routed, "late", version=1, at=now(routed))
+    assert (before.served_days, before.rows_a_day, before.past_days) == (0, 400, 14)
+    life = Life(routed)
+    for number in range(6):
+        life.day(number, n=240)
+    served = level_power(routed, "late", version=1, at=now(routed))
+    test = level_test(routed, "late", version=1, at=now(routed))
+    assert test is not None
+    assert (served.served_days, served.rows_a_day, served.past_days) == (test.evidence.n, 240, test.past_days)
+    assert 0 < (before.found or 9) <= (served.found or 9), "fewer rows a day find no less"
 
 
 def test_days_with_few_outcomes_are_not_bet_on(routed: Store) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.seeded import LOOPED_TO, Seeded
 from tests.ui.conftest import client_of
 
-from trimtab.monitoring import Skew, drift, drift_findings, performance, shown_finding
+from trimtab.monitoring import Skew, drift, drift_findings, level_power, performance, shown_finding
 from trimtab.monitoring.skew import _keep
 from trimtab.store import Store, open_store
 from trimtab.ui.draw.scale import short
@@ -42,6 +42,12 @@ def test_the_column_that_drifted_most_is_drawn_beside_its_reference(looped_clien
     assert ">weight<" in panel[:200]
     assert re.search(r'aria-label="Histogram of now', panel)
     assert "reference" in panel
+
+
+def test_it_says_what_the_test_of_the_level_can_find(looped_client: httpx.Client, looped_store: Store) -> None:
+    page = html.unescape(looped_client.get("/ui/monitor/slow?version=1&span=1d").text)
+    power = level_power(looped_store, "slow", version=1, at=looped_store.clock.now())
+    assert f"<dt>What it can find</dt><dd>{power.text}</dd>" in page
 
 
 def test_a_category_is_compared_value_by_value(looped_client: httpx.Client) -> None:

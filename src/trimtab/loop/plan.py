@@ -23,7 +23,7 @@ from trimtab.features import compile_view, decided_text, label_fields, prove_bli
 from trimtab.loop.conditions import check_conditions, conditions_of, metrics_of
 from trimtab.loop.declarations import KINDS, applied, declared_things
 from trimtab.loop.maturity import label_lines
-from trimtab.loop.power import drift_power_text, power_text
+from trimtab.loop.power import drift_power_text, level_power_text, power_text
 from trimtab.loop.records import Plan, PlanItem, Sign
 from trimtab.loop.triggers import words_of_policy
 from trimtab.store import Store
@@ -121,7 +121,9 @@ def _monitors(store: Store, spec: ProjectSpec, items: Sequence[PlanItem], delays
             sign: Sign = "+" if signs["model", model.name] == "+" else "=" if set(own) == {"="} else "~"
             lines = [f"{', '.join(_watched(model))}{_labels_expected(model, delays)}"]
             if sign != "=":  # else it is on already: trimtab approve said it, and the monitor's dry run does
-                lines.append(drift_power_text(store, model.name, compile_view(model.view).names, at=store.clock.now()))
+                now = store.clock.now()
+                lines.append(drift_power_text(store, model.name, compile_view(model.view).names, at=now))
+                lines += [line] if (line := level_power_text(store, model.name, at=now)) else []
             found.append(PlanItem(sign=sign, kind="monitor", name=model.name, lines=tuple(lines)))
     return found
 

@@ -1,4 +1,6 @@
-"""What can be found: how much worse a challenger must be to be rolled back in time, and how small a drift is shown."""
+"""What can be found: how much worse a challenger must be to be rolled back in time, how small a drift is shown, and how
+large a rise of the loss.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -8,8 +10,16 @@ from trimtab.evaluation import DAY_S, QUARTER_S, Comparison, get_evaluation
 from trimtab.kernel import NotFound
 from trimtab.loop.conditions import conditions_of
 from trimtab.loop.rollout import CONFIRM_S
-from trimtab.monitoring import FOUND, Reference, drift_power, get_reference, paired_power, usual_volume
-from trimtab.registry import list_versions
+from trimtab.monitoring import (
+    FOUND,
+    Reference,
+    drift_power,
+    get_reference,
+    level_power,
+    paired_power,
+    usual_volume,
+)
+from trimtab.registry import Version, list_versions
 from trimtab.store import Store
 
 COMPARED = ("log_loss", "rmse")
@@ -50,13 +60,30 @@ def drift_power_text(store: Store, model: str, columns: Collection[str], *, at: 
     """
     number, reference = _newest_reference(store, model)
     if reference is None:
-        return "how small a drift it finds is known once a version was trained: trimtab approve says it"
+        return "how small a drift or rise of the loss it finds is known once a version was trained: approve says it"
     served = usual_volume(store, model, day=at.replace(hour=0, minute=0, second=0, microsecond=0))
     day = "as many as on a usual day" if served else "as many as on a usual day of its reference"
     changed = set(columns) != {cells.name for cells in reference.columns}
     again = " Its columns were others: trimtab approve says it again." if changed else ""
     power = drift_power(reference, rows=served or None)
     return f"drift, by what {model}@{number} was made on ({day}): {power.text}{again}"
+
+
+def level_power_text(store: Store, model: str, *, at: datetime) -> str:
+    """Say how large a rise of the loss the newest version's monitor finds; empty before any version was evaluated."""
+    version = _newest_evaluated(store, model)
+    if version is None:
+        return ""
+    power = level_power(store, model, version=version.number, at=at, model=model)
+    return f"the loss, by the test span of {version.ref}: {power.text}"
+
+
+def _newest_evaluated(store: Store, model: str) -> Version | None:
+    try:
+        versions = list_versions(store, model, limit=VERSIONS_LOOKED_AT).items
+    except NotFound:
+        return None
+    return next((one for one in versions if one.evaluation_id is not None), None)
 
 
 def _newest_reference(store: Store, model: str) -> tuple[int, Reference | None]:

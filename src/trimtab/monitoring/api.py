@@ -26,7 +26,8 @@ from trimtab.monitoring.expected import expected
 from trimtab.monitoring.exposition import MEDIA_TYPE, exposition
 from trimtab.monitoring.figures import failures
 from trimtab.monitoring.kept import get_reference
-from trimtab.monitoring.levels import LevelTest, level_test
+from trimtab.monitoring.level_power import LevelPower
+from trimtab.monitoring.levels import LevelTest, level_power, level_test
 from trimtab.monitoring.moments import check_span
 from trimtab.monitoring.notify import deliveries
 from trimtab.monitoring.outcomes import record_outcomes
@@ -96,9 +97,13 @@ class ExpectedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DryRunAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """False pages, and the smallest shifts that would be found; null when the version has no reference."""
+    """False pages, and the smallest shifts that would be found; null when the version has no reference.
+
+    ``level`` is how large a rise of the loss above its level at approval is found.
+    """
 
     dry_run: DryRun | None
+    level: LevelPower
 
 
 class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,9 +216,10 @@ def _comparing(store: Store) -> list[Route]:
         return ExpectedAnswer(expected=expected(store, routing.endpoint, version=version, since=since, until=until))
 
     def shown_dry_run(call: Call) -> DryRunAnswer:
-        version = _version(call, store)
-        reference = get_reference(store, _routing(store, call).model, version)
-        return DryRunAnswer(dry_run=None if reference is None else dry_run(reference))
+        version, routing = _version(call, store), _routing(store, call)
+        reference = get_reference(store, routing.model, version)
+        level = level_power(store, routing.endpoint, version=version, at=store.clock.now(), model=routing.model)
+        return DryRunAnswer(dry_run=None if reference is None else dry_run(reference), level=level)
 
     champion = Query(name="champion", kind=int, meaning="The version to compare with; by default the champion.")
     challenger = Query(name="challenger", kind=int, required=True, meaning="The version that is compared.")
@@ -224,7 +230,7 @@ def _comparing(store: Store) -> list[Route]:
         ),
         _read(
             "dry-run", shown_dry_run, DryRunAnswer, (_VERSION,),
-            "Say what watching a version for drift would have done on its own reference",
+            "Say what watching a version for drift would have done on its own reference, and what it can find",
         ),
         _read(
             "failures", shown_failures, Failures, (_VERSION, *_SPAN),

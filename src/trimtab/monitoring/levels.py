@@ -16,6 +16,7 @@ from trimtab.evaluation import DAY_S, Blocks, Task, blocks_from, get_evaluation
 from trimtab.kernel import NotFound
 from trimtab.monitoring.block_test import number_of
 from trimtab.monitoring.level_evidence import LEAST_PAST, SURE, level_evidence
+from trimtab.monitoring.level_power import UNKNOWN, LevelPower, simulated_power
 from trimtab.monitoring.maturity import maturity_of
 from trimtab.monitoring.moments import hour_of, start_of
 from trimtab.monitoring.records import Sign
@@ -65,7 +66,7 @@ def level_test(store: Store, endpoint: str, *, version: int, at: datetime, model
     if found is None:
         return None
     task, days = found
-    known = _level(store, model or endpoint, version, task)
+    known = _level(store, model or endpoint, version)
     if known is None:
         return None
     level, past = known
@@ -82,6 +83,22 @@ def level_test(store: Store, endpoint: str, *, version: int, at: datetime, model
         ),
         metric="log_loss" if task == "classification" else "squared_error",
     )  # fmt: skip
+
+
+def level_power(store: Store, endpoint: str, *, version: int, at: datetime, model: str = "") -> LevelPower:
+    """Return how large a rise of a version's loss the test finds, from its test span and its days of service so far.
+
+    A version that has not served yet is taken to get as many rows a day as its test span has. It costs a simulation of
+    some tenths of a second, once a day.
+    """
+    known = _level(store, model or endpoint, version)
+    if known is None or known[1] is None:
+        return UNKNOWN
+    level, past = known[0], known[1]
+    found = _days(store, endpoint, version, at)
+    served = found[1].rows if found is not None else ()
+    rows = float(np.median(served or past.rows))
+    return simulated_power(past, level=level, served_days=len(served), rows_a_day=rows)
 
 
 def level_signs(test: LevelTest | None) -> list[Sign]:
@@ -104,7 +121,7 @@ def level_signs(test: LevelTest | None) -> list[Sign]:
     ]  # fmt: skip
 
 
-def _level(store: Store, model: str, version: int, task: Task) -> tuple[float, Blocks | None] | None:
+def _level(store: Store, model: str, version: int) -> tuple[float, Blocks | None] | None:
     """Return the loss at approval and the days of the test span that it was measured on.
 
     Where these were not kept, the upper end of its interval, since it was measured on few rows itself.
@@ -116,14 +133,15 @@ def _level(store: Store, model: str, version: int, task: Task) -> tuple[float, B
         evaluation = get_evaluation(store, id_).report.evaluation
     except NotFound:
         return None
-    found = evaluation.metrics.get("log_loss" if task == "classification" else "rmse")
+    is_class = evaluation.task == "classification"
+    found = evaluation.metrics.get("log_loss" if is_class else "rmse")
     if found is None:
         return None
     past = evaluation.days if evaluation.days is not None and len(evaluation.days) >= LEAST_PAST else None
     value = found.value if past is not None or found.high is None else found.high
     if value is None or value <= 0:
         return None
-    return (value if task == "classification" else value**2), past
+    return (value if is_class else value**2), past
 
 
 def _days(store: Store, endpoint: str, version: int, at: datetime) -> tuple[Task, Blocks] | None:

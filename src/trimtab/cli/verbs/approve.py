@@ -6,7 +6,7 @@ from trimtab.cli.ask import confirmed
 from trimtab.cli.session import Session, because_option, pass_session
 from trimtab.evaluation import get_evaluation
 from trimtab.loop import approve_version
-from trimtab.monitoring import dry_run, get_reference
+from trimtab.monitoring import dry_run, get_reference, level_power
 from trimtab.registry import Version, get_version
 from trimtab.registry import reject as reject_version
 
@@ -70,3 +70,7 @@ def _tell(session: Session, version: Version) -> None:
     reference = get_reference(session.store, version.model, version.number)
     if reference is not None:
         click.echo(f"  monitor {dry_run(reference).text}")
+    power = level_power(
+        session.store, version.model, version=version.number, at=session.store.clock.now(), model=version.model
+    )
+    click.echo(f"  level   {power.text}")

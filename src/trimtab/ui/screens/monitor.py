@@ -19,6 +19,7 @@ from trimtab.monitoring import (
     failures,
     get_reference,
     lately,
+    level_power,
     level_test,
     measured_skew,
     performance,
@@ -105,6 +106,7 @@ def routes(desk: Desk) -> list[Route]:
         now = performance(store, name, version=version, since=since, until=until)
         final = lately(store, name, version=version, over=SPANS[span]) if now.matures_s else now
         metric = _metric(final)
+        level = level_test(store, name, version=version, at=until, model=found.routing.model)
         return desk.pages.page(
             call, "monitor.html", at=AT, endpoint=found, version=version, span=span, spans=tuple(SPANS), since=since,
             final=final,
@@ -116,7 +118,9 @@ def routes(desk: Desk) -> list[Route]:
             ) if reference is not None and column else None,
             over_time=_over_time(store, name, version, span, until, metric), reference=reference,
             alarms=alarms_of(store, name), hours=tuple(HOURS),
-            level_test=level_test(store, name, version=version, at=until, model=found.routing.model),
+            level_test=level, level_power=level_power(
+                store, name, version=version, at=until, model=found.routing.model
+            ) if level is not None else None,
             skew=measured_skew(store, name, version=version),
             prediction=_prediction(store, found, version, span, until), query_values=dict(call.query),
         )  # fmt: skip
