@@ -60,6 +60,16 @@ def test_what_it_says(lived: Store, card: Card) -> None:
     assert sum(segment.count for segment in sealed_segments(lived, "slow")) >= counted.value
 
 
+def test_a_gap_stands_beside_what_chance_alone_gives(lived: Store, card: Card) -> None:
+    report = get_evaluation(lived, get_version(lived, "slow@1").evaluation_id or "").report
+    (table,) = (one for one in card.section("Evaluation").tables if one.title == "Gaps between groups by depot")
+    parity = next(row for row in table.rows if row.label == "demographic parity")
+    found = report.evaluation.fairness["depot"].demographic_parity
+    assert found.chance is not None
+    assert (parity.cells[0].value, parity.cells[-1].value) == (found.value.value, found.chance)
+    assert (table.columns[-1], parity.cells[-1].name) == ("chance alone, 19 of 20 cases",) * 2
+
+
 def test_the_turn_that_brought_it_about(lived: Store) -> None:
     moves = events(lived, type="loop.turn-moved", subject=("version", "slow@2"))
     turn = moves[0].data["turn"]

@@ -64,6 +64,7 @@ def test_a_gap_in_service_beyond_chance_is_the_lower_end_of_its_interval() -> No
         assert whole.value == pytest.approx(expected.value)
         assert proven.value == pytest.approx(expected.low)
         assert (proven.value or 0.0) < (whole.value or 0.0)
+        assert proven.chance == whole.chance == pytest.approx(gap(measured, name, by="g").chance, rel=0.1)
 
 
 def test_what_cannot_be_read_off_slices_says_why() -> None:

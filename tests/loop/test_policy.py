@@ -97,3 +97,9 @@ def test_equal_models_on_stormy_days_are_kept_by_the_guard_and_by_nothing_else()
             acted += judge_policy(rule, lambda metric, both=both: both[metric.of], last=NOW, now=NOW).holds  # type: ignore[misc]
     assert exceeded > 0.2 * 3 * ROLLOUTS
     assert acted <= ROLLOUTS / 20
+
+
+def test_a_gap_is_said_beside_what_chance_alone_gives() -> None:
+    rule = (tt.recall.gap(by="origin") > 0.1).spec
+    found = judge_policy(rule, lambda metric: Measured(value=0.15, n=1200, chance=0.12), last=NOW, now=NOW)
+    assert found.lines == ("recall gap by origin above 0.1: 0.15 (1 200 rows, chance alone gives up to 0.12) > 0.1",)

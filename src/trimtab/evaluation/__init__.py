@@ -62,7 +62,7 @@ from trimtab.evaluation.save import (
     read_report,
     save_evaluation,
 )
-from trimtab.evaluation.simultaneous import gap_bounds
+from trimtab.evaluation.simultaneous import chance_gap, gap_bounds
 from trimtab.evaluation.slices import gap, worst
 from trimtab.evaluation.zero_variance import unvaried_mean
 
@@ -71,9 +71,10 @@ __all__ = [
     "Comparison", "Difference", "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord",
     "EvaluationSaved", "EvidenceLine", "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable",
     "OtherRows", "OutcomeDelay", "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding",
-    "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of", "direction_of",
-    "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_bounds", "get_evaluation", "inverse_weights", "judge",
-    "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity", "metrics_of", "range_of",
-    "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation", "unvaried_mean",
+    "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "chance_gap", "compare", "curves_of",
+    "direction_of", "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_bounds", "get_evaluation",
+    "inverse_weights", "judge", "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity",
+    "metrics_of", "range_of", "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation",
+    "unvaried_mean",
     "wilson", "worst", "z_of",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ from trimtab.store import Store
 MOST_SLICES = 40
 """Slices of one column that a card shows; the report holds all of them."""
 _INTERVAL = ("value", "low", "high", "n")
+_CHANCE = "chance alone, 19 of 20 cases"
 
 
 def model_card(store: Store, ref: VersionRef | str, *, position: int | None = None) -> Card:
@@ -210,10 +211,13 @@ class _Card:
 
     def _fairness(self, lead: str, column: str, gaps: dict[str, object]) -> Iterable[CardTable]:
         rows = [
-            Row(label=name.replace("_", " "), cells=self.facts(f"{lead}/{name}/value", *_INTERVAL))
+            Row(
+                label=name.replace("_", " "),
+                cells=(*self.facts(f"{lead}/{name}/value", *_INTERVAL), self.fact(_CHANCE, f"{lead}/{name}/chance")),
+            )
             for name in sorted(gaps) if isinstance(gaps[name], dict)
         ]  # fmt: skip
-        return _tables(f"Gaps between groups by {column}", ("gap", *_INTERVAL), rows)
+        return _tables(f"Gaps between groups by {column}", ("gap", *_INTERVAL, _CHANCE), rows)
 
     def _comparison(self, metrics: Sequence[str]) -> Iterable[CardTable]:
         rows = [

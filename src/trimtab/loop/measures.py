@@ -5,7 +5,7 @@ from functools import cache
 
 from trimtab.data import get_snapshot, latest_snapshot
 from trimtab.declare import Metric, duration_text
-from trimtab.evaluation import LOWER_IS_BETTER, NEITHER_IS_BETTER, gap_bounds, get_evaluation
+from trimtab.evaluation import LOWER_IS_BETTER, NEITHER_IS_BETTER, chance_gap, gap_bounds, get_evaluation
 from trimtab.features import get_view
 from trimtab.kernel import TrimtabError
 from trimtab.loop.policy import Measure, Measured
@@ -144,12 +144,13 @@ def over_slices(found: Performance, metric: Metric) -> Measured:
         return Measured(value=max(values) if metric.name in LOWER_IS_BETTER else min(values), n=found.labelled)
     if len(values) < 2:
         return Measured(value=None, why=f"only one slice of {metric.slice_by} has {least} labelled decisions")
+    compared = [one for one in known.values() if one.value is not None]
+    chance = chance_gap(compared, confidence=CONFIDENCE)
     if metric.over_slices == "gap":
-        return Measured(value=max(values) - min(values), n=found.labelled)
-    defined = [one for one in known.values() if one.value is not None]
-    bounds = gap_bounds(defined, metric=metric.name, confidence=CONFIDENCE)
+        return Measured(value=max(values) - min(values), n=found.labelled, chance=chance)
+    bounds = gap_bounds(compared, metric=metric.name, confidence=CONFIDENCE)
     why = "" if bounds else f"some slice of {metric.slice_by} has too few labelled decisions for an interval"
-    return Measured(value=bounds[0] if bounds else None, n=found.labelled, why=why)
+    return Measured(value=bounds[0] if bounds else None, n=found.labelled, why=why, chance=chance)
 
 
 def _drift(store: Store, endpoint: str, version: int, metric: Metric, *, since: datetime, now: datetime) -> Measured:
