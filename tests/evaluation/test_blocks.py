@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.cases import NOW, measured, rows
 
-from trimtab.evaluation import DAY_S, QUARTER_S, Blocks, Evaluation, blocks_of, compare, log_losses
+from trimtab.evaluation import (
+    DAY_S,
+    QUARTER_S,
+    Blocks,
+    Comparison,
+    Evaluation,
+    blocks_of,
+    compare,
+    evaluate,
+    log_losses,
+)
 
 HOUR_US = 3_600_000_000
 
@@ -34,6 +44,19 @@ def test_rows_without_a_number_are_left_out() -> None:
     found = blocks_of([1.0, np.nan, 3.0, np.inf], [0, 0, 0, DAY_S * 1_000_000], span_s=DAY_S)
     assert (found.at, found.rows, found.means) == ((0,), (2,), (2.0,))
     assert len(blocks_of([], [], span_s=DAY_S)) == 0
+
+
+def test_errors_whose_squares_are_no_numbers_have_no_blocks_and_can_be_read_again() -> None:
+    random = np.random.default_rng(0)
+    y, p, q = random.normal(size=(3, 400)) * 1e80
+    moments = np.datetime64("2013-02-01") + np.arange(400) * np.timedelta64(30, "m")
+    found = evaluate(task="regression", y=y, prediction=p, measured_at=NOW, moments=moments, resamples=20)
+    pair = compare(task="regression", y=y, champion=p, challenger=q, moments=moments, resamples=20)
+    assert found.days is not None
+    assert pair.blocks is not None
+    assert (len(found.days), len(pair.blocks)) == (0, 0)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Evaluation) == found
+    assert msgspec.json.decode(msgspec.json.encode(pair), type=Comparison) == pair
 
 
 def test_an_evaluation_and_a_comparison_keep_theirs() -> None:

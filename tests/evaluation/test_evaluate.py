@@ -262,3 +262,15 @@ def test_rows_digest_knows_keys_labels_and_order() -> None:
     assert digest == rows_digest(y.copy(), dict(keys))
     assert len({digest, rows_digest(y), rows_digest(~y, keys), rows_digest(y[::-1], keys),
                 rows_digest(y, {"id": np.array(["a", "bc", ""], dtype=object)})}) == 5  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_numbers_whose_squares_are_none_are_said_to_be_too_large() -> None:
+    y, p = np.random.default_rng(0).normal(size=(2, 60)) * 1e200
+    found = evaluate(task="regression", y=y, prediction=p, measured_at=NOW, resamples=20).metrics
+    for name in ("rmse", "r2"):
+        assert found[name].value is None
+        assert (
+            found[name].why == "labels or predictions of 60 rows are so large that sums of their squares are no numbers"
+        )
+    assert found["mae"].value == pytest.approx(np.abs(y - p).mean())

@@ -11,6 +11,7 @@ from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
 from trimtab.evaluation import evaluate
 from trimtab.kernel import TrimtabError
 from trimtab.monitoring import Outcome, performance, record_outcomes, watch
+from trimtab.monitoring.sums import LARGEST
 from trimtab.store import Store
 
 DAY = timedelta(days=1)
@@ -109,6 +110,22 @@ def alike(store: Store, task: str, score: float, outcome: float) -> Any:
     watch(store, "late", until=START + HOUR)
     record_outcomes(store, "late", [Outcome(decision=id_, value=outcome) for id_ in ids], actor=ACTOR)
     return performance(store, "late", version=1, since=START, until=START + HOUR)
+
+
+def test_the_largest_outcomes_that_are_taken_have_finite_figures(sqlite_store: Store) -> None:
+    served = Served(sqlite_store, task="regression")
+    move(sqlite_store, START)
+    scores = [LARGEST, -LARGEST, -LARGEST] * 20
+    ids = served.decide(scores, at=START, values=[[1.0, "EWR"]] * len(scores))
+    move(sqlite_store, START + HOUR)
+    watch(sqlite_store, "late", until=START + HOUR)
+    said = [Outcome(decision=id_, value=-score) for id_, score in zip(ids, scores, strict=True)]
+    record_outcomes(sqlite_store, "late", said, actor=ACTOR)
+    found = performance(sqlite_store, "late", version=1, since=START, until=START + HOUR).metrics
+    assert found["rmse"].value == pytest.approx(2 * LARGEST)
+    numbers = [number for one in found.values() for number in (one.value, one.low, one.high) if number is not None]
+    assert len(numbers) > len(found)
+    assert np.isfinite(numbers).all()
 
 
 def test_other_metrics_come_from_the_rows(store: Store) -> None:

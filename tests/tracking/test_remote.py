@@ -5,6 +5,7 @@ import io
 import json
 from urllib.parse import urlsplit
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -77,6 +78,10 @@ def test_the_same_words_over_http(sqlite_store, started, capsys):
     assert found.tags["model.class"].endswith("LogisticRegression")
     assert found.metrics["loss"].points == 7000
     assert found.metrics["nan"].value is None
+    odd = {name: one["odd"] for name, one in msgspec.json.decode(msgspec.json.encode(found))["metrics"].items()}
+    assert odd["nan"] == {"value": "nan"}
+    assert odd["inf"] == {"value": "inf", "min": "inf", "max": "inf"}
+    assert odd["loss"] == {}
     assert get_metric(sqlite_store, run.id, "inf").items[0].value == "inf"
     assert get_run(sqlite_store, child.id).parent_id == run.id
     assert list_models(sqlite_store, run.id) == [logged]

@@ -75,6 +75,5 @@ __all__ = [
     "direction_of", "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_bounds", "get_evaluation",
     "inverse_weights", "judge", "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity",
     "metrics_of", "range_of", "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation",
-    "unvaried_mean",
-    "wilson", "worst", "z_of",
+    "unvaried_mean", "wilson", "worst", "z_of",
 ]  # fmt: skip

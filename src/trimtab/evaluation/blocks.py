@@ -44,7 +44,9 @@ def blocks_of(values: Any, moments_us: Any, *, span_s: int) -> Blocks:
     at, which = np.unique(number[finite], return_inverse=True)
     rows = np.bincount(which, minlength=at.size)
     means = np.bincount(which, weights=values[finite], minlength=at.size) / np.maximum(rows, 1)
-    return blocks_from(at, rows, means, ((values[finite] - means[which]) ** 2).sum(), span_s=span_s)
+    with np.errstate(over="ignore"):  # then there are no blocks
+        squares = ((values[finite] - means[which]) ** 2).sum()
+    return blocks_from(at, rows, means, squares, span_s=span_s)
 
 
 def micros(moments: Any) -> NDArray[np.int64]:
@@ -58,7 +60,12 @@ def micros(moments: Any) -> NDArray[np.int64]:
 def blocks_from(
     at: NDArray[np.int64], rows: NDArray[Any], means: NDArray[np.float64], squares: float, *, span_s: int
 ) -> Blocks:
-    """Return blocks from their means; ``squares`` are the squared distances of all rows from their block's mean."""
+    """Return blocks from their means; ``squares`` are the squared distances of all rows from their block's mean.
+
+    Where that is no number, as of squared errors beyond 1e154, nothing is known of how blocks differ: there are none.
+    """
+    if not np.isfinite(squares):
+        at, rows, means, squares = at[:0], rows[:0], means[:0], 0.0
     freedom = int(rows.sum()) - at.size
     of_one_row = float(squares) / freedom if freedom > 0 else 0.0
     return Blocks(

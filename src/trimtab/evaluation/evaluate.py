@@ -140,7 +140,7 @@ class _Measuring:
             n = y.size
             found = self._interval(name, value, y, p, resampled)
         if not math.isfinite(value):
-            return MetricValue(value=None, n=n, why=why_undefined(name, y))
+            return MetricValue(value=None, n=n, why=why_undefined(name, y, p))
         if found is None:
             why = "too few rows for an interval, or rows that are all alike"
             return MetricValue(value=value, n=n, why=why)
@@ -170,14 +170,17 @@ class _Measuring:
         return low, high, resample.method_of(name, resampled[name].size)
 
 
-def why_undefined(name: str, y: Flags | Array) -> str:
+def why_undefined(name: str, y: Flags | Array, p: Array) -> str:
     """Say why a metric has no value on these rows."""
     rows = f"{count(y.size)} rows"
+    if name in ("rmse", "r2") and max(np.abs(y).max(), np.abs(p).max()) > _SQUARED:
+        return f"labels or predictions of {rows} are so large that sums of their squares are no numbers"
     if name == "auc":
         return f"all {count(y.size)} labels are {'true' if y.any() else 'false'}"
     return _UNDEFINED.get(name, "it is not defined on {rows}").format(rows=rows)
 
 
+_SQUARED = 1e150
 _UNDEFINED = {
     "pr_auc": "there is no positive among {rows}",
     "recall": "there is no positive among {rows}",

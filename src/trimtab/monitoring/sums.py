@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from trimtab.evaluation import Task, log_losses
 
 _BITS = 128
-LARGEST = 1e100
-"""Outcomes and predictions beyond it are refused or left out: their squares would not be numbers."""
+LARGEST = 1e60
+"""Outcomes and predictions beyond it are refused or left out: the spread of their squared errors would be no number."""
 _LETTER: dict[Task, str] = {"classification": "c", "regression": "r"}
 _TASK: dict[str, Task] = {letter: task for task, letter in _LETTER.items()}
 _Floats = NDArray[np.float64]

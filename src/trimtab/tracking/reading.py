@@ -19,6 +19,7 @@ from trimtab.tracking.records import (
     LoggedModel,
     Measured,
     MetricPoint,
+    OddNumber,
     PointPage,
     Run,
     RunStatus,
@@ -69,7 +70,9 @@ def runs_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Run]:
     for run_id, key, value, step, at_us, points, low, high in _of_runs(
         connection, ids, of.run_id, of.key, of.value, of.step, of.at_us, of.points, of.min, of.max
     ):
-        metrics[run_id][key] = Measured(value=value, step=step, at=moment(at_us), points=points, min=low, max=high)
+        metrics[run_id][key] = Measured(
+            value=value, step=step, at=moment(at_us), points=points, min=low, max=high, odd=_odd(value, low, high)
+        )
     datasets: defaultdict[str, list[DatasetLink]] = defaultdict(list)
     linked = tracking_datasets.c
     for run_id, digest, role, name, count in _of_runs(
@@ -220,6 +223,16 @@ def _one_artifact(store: Store, condition: Any, *, shown: str) -> Artifact:
     if row is None:
         raise ArtifactMissing(f"there is no artifact {shown[:120]}", where="tracking", run="")
     return artifact_of(row)
+
+
+def _odd(value: float | None, low: float | None, high: float | None) -> dict[str, OddNumber]:
+    """Return in words which of a metric's numbers JSON has no number for; the table keeps a NaN as null."""
+    words = {
+        "value": "nan" if value is None else json_value(value),
+        "min": None if low is None else json_value(low),
+        "max": None if high is None else json_value(high),
+    }
+    return {name: word for name, word in words.items() if isinstance(word, str)}
 
 
 def _texts(connection: Connection, table: Table, ids: list[str]) -> defaultdict[str, dict[str, str]]:

@@ -30,10 +30,15 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
 
 
+OddNumber = Literal["nan", "inf", "-inf"]
+"""A number that JSON has no number for, in words."""
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of a run: its last value (by step, then time), and what its points were like.
 
-    ``value`` is None for NaN. ``min`` and ``max`` leave NaN out.
+    ``value`` is None for NaN. ``min`` and ``max`` leave NaN out. JSON writes infinities as null too: ``odd`` says in
+    words which of the three are NaN or infinite.
     """
 
     value: float | None
@@ -42,6 +47,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     min: float | None = None
     max: float | None = None
+    odd: Mapping[str, OddNumber] = {}
 
 
 class MetricPoint(msgspec.Struct, frozen=True, array_like=True):
@@ -50,7 +56,7 @@ class MetricPoint(msgspec.Struct, frozen=True, array_like=True):
     key: str
     step: int
     at_us: int
-    value: float | Literal["nan", "inf", "-inf"]
+    value: float | OddNumber
 
 
 class DatasetLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,7 +261,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-def json_value(value: float) -> float | Literal["nan", "inf", "-inf"]:
+def json_value(value: float) -> float | OddNumber:
     """Return a metric's value as JSON can carry it."""
     if value - value == 0.0:
         return value
