@@ -25,14 +25,14 @@ slow.serve(rollout=tt.shadow("1d") >> tt.canary(5, 25, 50, each="12h") >> tt.ful
 DAYS, A_DAY = 14, 400
 
 
-def compared(store: Store, *, model: bytes = b"model", moments: bool = True) -> str:
+def compared(store: Store, *, model: bytes = b"model", moments: bool = True, a_day: int = A_DAY) -> str:
     """Save the evaluation of a challenger that is a little noisier than its champion; return its id."""
     random = np.random.default_rng(0)
-    n = DAYS * A_DAY
+    n = DAYS * a_day
     logit = random.normal(-1, 1, n)
     p, q = (1 / (1 + np.exp(-x)) for x in (logit, logit + random.normal(0, 0.5, n)))
     y = random.random(n) < p
-    at = np.datetime64("2013-02-01") + np.arange(n) * np.timedelta64(86400 // A_DAY, "s")
+    at = np.datetime64("2013-02-01") + np.arange(n) * np.timedelta64(86400 // a_day, "s")
     both = {"task": "classification", "y": y, "resamples": 20, "moments": at if moments else None}
     comparison = compare(champion=p, challenger=q, **both)  # type: ignore[arg-type]
     found = evaluate(prediction=q, measured_at=store.clock.now(), **both)  # type: ignore[arg-type]
@@ -59,6 +59,15 @@ def test_after_one_it_says_how_much_worse_is_found(sqlite_store: Store, tmp_path
     line = planned(sqlite_store, tmp_path)[2]
     assert line.startswith("within this rollout (5.5 days, 400 labelled rows a day) a challenger worse by ")
     assert " % is found with 80 %, a smaller difference less often (blocks of 6 hours differ by " in line
+
+
+def test_a_rollout_with_fewer_rows_than_are_judged_finds_nothing(sqlite_store: Store, tmp_path: Path) -> None:
+    registered(sqlite_store, name="slow", evaluation_id=compared(sqlite_store, a_day=20))
+    line = planned(sqlite_store, tmp_path)[2]
+    assert line == (
+        "within this rollout (5.5 days, 20 labelled rows a day) nothing is found: that is 110 rows, and at least "
+        "200 are judged"
+    )
 
 
 def test_a_comparison_without_moments_tells_nothing(sqlite_store: Store, tmp_path: Path) -> None:

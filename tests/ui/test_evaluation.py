@@ -86,3 +86,14 @@ def test_one_column_is_shown_alone_to_its_end(client: httpx.Client) -> None:
     assert "ROC" not in page
     assert '<a class="button" href="?metric=auc#slices">Whole evaluation</a>' in page
     assert "Fairness over depot" in client.get("/ui/models/slow/2/evaluation?by=luck").text
+
+
+def test_every_metric_and_gap_stands_beside_its_rows(client: httpx.Client, seeded_store: Store) -> None:
+    version = get_version(seeded_store, "slow@2")
+    evaluation = get_evaluation(seeded_store, version.evaluation_id or "").report.evaluation
+    page = client.get("/ui/models/slow/2/evaluation").text
+    table = page[page.index('id="metrics"') :]
+    rows = re.findall(r'<th scope="row">([^<]+)</th>.*?<td class="num wide-only">([^<]+)</td>', table, re.DOTALL)
+    assert dict(rows) == {name.replace("_", " "): f"{one.n}" for name, one in evaluation.metrics.items()}
+    gap = evaluation.fairness["depot"].recall_gap
+    assert f"{' and '.join(gap.slices)}, {gap.value.n} rows" in page

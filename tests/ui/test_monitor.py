@@ -50,6 +50,11 @@ def test_it_says_what_the_test_of_the_level_can_find(looped_client: httpx.Client
     assert f"<dt>What it can find</dt><dd>{power.text}</dd>" in page
 
 
+def test_the_drift_over_time_says_how_many_decisions_a_point_has(looped_client: httpx.Client) -> None:
+    page = looped_client.get("/ui/monitor/slow?version=1&span=7d").text
+    assert "A point is 6 hours, 14 decisions in the median; the fewer, the larger a PSI is by chance alone." in page
+
+
 def test_a_category_is_compared_value_by_value(looped_client: httpx.Client) -> None:
     page = looped_client.get("/ui/monitor/slow?version=1&column=depot").text
     panel = page[page.index('id="column"') :]

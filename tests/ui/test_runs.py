@@ -98,3 +98,17 @@ def test_curves_that_are_not_drawn_are_counted_and_can_be_chosen(sqlite_store: S
         assert text.count('aria-label="Line chart') == 12
     assert chosen.count('aria-label="Line chart') == 1
     assert "1 of 20 curves are drawn" in chosen
+
+
+def test_a_curve_that_ends_in_an_infinity_does_not_tell_an_earlier_value_as_its_last(sqlite_store: Store) -> None:
+    ids = []
+    for name, last in (("exploded", math.inf), ("fine", 0.125)):
+        run = start_run(sqlite_store, experiment="ends", name=name, actor=Actor("ann"), capture=())
+        for value in (0.5, 0.25, last):
+            run.log_metric("loss", value)
+        ids.append(run.finish().id)
+    with client_of(sqlite_store) as client:
+        page = client.get("/ui/compare?" + "&".join(f"run:{id_}=1" for id_ in ids)).text
+    legend = re.search(r'<(\w+) class="legend".*?</\1>', page, re.DOTALL)
+    assert legend is not None
+    assert re.findall(r"<b>([^<]+)</b>", legend[0]) == ["∞", "0.125"]

@@ -9,6 +9,7 @@ from trimtab.declare import Condition, Metric, Scaled, ServingSpec
 from trimtab.evaluation import DAY_S, QUARTER_S, Comparison, get_evaluation
 from trimtab.kernel import NotFound
 from trimtab.loop.conditions import conditions_of
+from trimtab.loop.measures import LEAST_LABELLED
 from trimtab.loop.rollout import CONFIRM_S
 from trimtab.monitoring import (
     FOUND,
@@ -44,6 +45,9 @@ def power_text(store: Store, model: str, serving: ServingSpec) -> str:
         return "neither model has any loss on the test span, so there is no difference to find"
     power = paired_power(known.blocks, scale=scale, blocks=int(length_s // QUARTER_S), threshold=threshold)
     within = f"within this rollout ({length_s / DAY_S:.3g} days, {power.rows_a_day:.0f} labelled rows a day)"
+    labelled = power.rows_a_day * length_s / DAY_S
+    if labelled < LEAST_LABELLED:
+        return f"{within} nothing is found: that is {labelled:.0f} rows, and at least {LEAST_LABELLED} are judged"
     shaken = (
         f"blocks of 6 hours differ by {_percent(power.spread)} of the loss, autocorrelation {power.autocorrelation:.1f}"
     )

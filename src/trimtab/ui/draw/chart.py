@@ -23,7 +23,8 @@ HITS_AT_MOST = 60
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """A named curve. ``points`` are (x, y) sorted by x; ``low`` and ``high`` make a band of the same length.
 
-    ``of`` is how many points there are, where ``points`` are those that ``thin`` kept.
+    ``of`` is how many points there are, where ``points`` are those that ``thin`` kept. ``last`` is the last value where
+    that is not the last point's: a NaN is nowhere in the plot.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     of: int = 0
+    last: float | None = None
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +130,7 @@ def line_chart(
             path=_path([(at_x(a), at_y(b)) for a, b in kept]),
             dots=_dots([(at_x(a), at_y(b)) for a, b in s.points]) if len(s.points) <= DOTS_AT_MOST else "",
             band=_band(s, at_x, at_y),
-            last=short(s.points[-1][1]) if tell_last else "",
+            last=short(s.points[-1][1] if s.last is None else s.last) if tell_last else "",
         )
         for i, (s, kept) in enumerate(zip(drawn, thinned, strict=True))
     )

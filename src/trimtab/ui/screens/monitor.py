@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from statistics import median
 
 import msgspec
 
@@ -129,6 +130,14 @@ def routes(desk: Desk) -> list[Route]:
         shown_at(AT, all_of_them, about="Every endpoint: drift and performance"),
         shown_at(f"{AT}/{{endpoint}}", one, about="One endpoint: drift by feature, performance, alarms"),
     ]
+
+
+class Drifting(msgspec.Struct, frozen=True):
+    """The drift of the prediction bin by bin; ``rows`` are the decisions of a bin, in the median."""
+
+    chart: Chart
+    rows: int
+    hours: int
 
 
 class OverTime(msgspec.Struct, frozen=True):
@@ -268,10 +277,10 @@ def _chart(found: list[Performance], metric: str, *, level: float | None) -> Cha
     return line_chart([series], x="time", x_name="until", mark=level, include=include, between=between, tell_last=False)
 
 
-def _prediction(store: Store, endpoint: Endpoint, version: int, span: str, until: datetime) -> Chart | None:
+def _prediction(store: Store, endpoint: Endpoint, version: int, span: str, until: datetime) -> Drifting | None:
     """Draw how far the predictions lay from the reference, bin by bin."""
     step = max(BINS[span], timedelta(hours=6))
-    points = []
+    points, rows = [], []
     at = until - SPANS[span]
     while at < until:
         end = min(at + step, until)
@@ -281,14 +290,16 @@ def _prediction(store: Store, endpoint: Endpoint, version: int, span: str, until
         )  # fmt: skip
         if found is not None and found.n and found.of_prediction.psi is not None:
             points.append((end.timestamp(), found.of_prediction.psi))
+            rows.append(found.n)
         at = end
     if len(points) < 2:
         return None
     level = _drift_level(store, endpoint.routing.model)
-    return line_chart(
+    chart = line_chart(
         [Series(name="PSI", points=points)], x="time", x_name="until", include=(0.0, level or 0.0), mark=level,
         between=((until - SPANS[span]).timestamp(), until.timestamp()), tell_last=False,
     )  # fmt: skip
+    return Drifting(chart, round(median(rows)), round(step / timedelta(hours=1))) if chart else None
 
 
 def _drift_level(store: Store, model: str) -> float | None:

@@ -203,7 +203,7 @@ def _drawn(store: Store, runs: Sequence[Run], key: str) -> Drawn:
         if steps.size > 1:
             kept = thin(steps, values)
             points = list(zip(steps[kept].tolist(), values[kept].tolist(), strict=True))
-            series.append(Series(name=name, points=points, of=steps.size))
+            series.append(Series(name=name, points=points, of=steps.size, last=float(curve.values[-1])))
     chart = line_chart(series, x_name="step") if series else None
     return Drawn(key, chart, short(_number(runs[0], key)), tuple(notes))
 
