@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from trimtab.monitoring.cells import Cells, NotCountable, as_counted, cells_for, place
 from trimtab.monitoring.counting import count
+from trimtab.monitoring.distances import distances
 
 numbers = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, -0.0, 1.0, 0.1, 1e300]))
 
@@ -70,6 +72,25 @@ def test_a_value_is_in_the_same_cell_in_either_width() -> None:
     cells = cells_for("price", "float", values)
     assert (count(cells, values.astype(np.float32)) == count(cells, values)).all()
     assert (count(cells, pa.array(values, pa.float32())) == count(cells, values)).all()
+
+
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("rows", [1, 3000])
+def test_a_column_of_32_bits_meets_the_values_that_clients_write(wide: bool, rows: int) -> None:
+    values = np.array([0.1, 0.2, 0.7] * 1000, np.float32)
+    cells = cells_for("x", "float", values.astype(np.float64) if wide else values)
+    expected = count(cells, values)
+    for written in (np.float64([0.1, 0.2, 0.7]), np.float64([0.1000000015, 0.2000000030, 0.6999999881])):
+        assert (count(cells, np.tile(written, 1000)) == expected).all()
+        assert (count(cells, written[:rows]) == count(cells, values[: min(rows, 3)])).all()
+    assert distances(expected, count(cells, np.tile([0.1, 0.2, 0.71], 1000)), cells).ks == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.5, 1e9, 123456792.0, 2.0**40, 1e200])
+def test_numbers_that_happen_to_fit_32_bits_are_told_apart_as_they_are(value: float) -> None:
+    cells = cells_for("x", "float", np.full(100, value))
+    assert cells.is_single is msgspec.UNSET
+    assert (count(cells, np.full(100, np.nextafter(value, np.inf))) != count(cells, np.full(100, value))).any()
 
 
 @pytest.mark.parametrize(

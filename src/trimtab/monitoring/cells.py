@@ -28,6 +28,7 @@ Values = Any
 
 KINDS: tuple[Kind, ...] = ("float", "int", "bool", "category")
 _BOOLS = ("false", "true")
+_TOLD_BY = 1_000
 
 
 class NotCountable(Invalid):
@@ -50,6 +51,9 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     a value that holds a tenth of it. What lies below the first of them is a bin too."""
     points: bool = False
     """Numeric: whether every value of the reference is an edge; other edges lie between and beyond its values."""
+    is_single: bool | msgspec.UnsetType = msgspec.UNSET
+    """Numeric: whether the reference's values are 32-bit floats (0.1 in such a column is 0.10000000149...). Those of a
+    window are then rounded to 32 bits: clients write the same value as 0.1, and models round as well."""
     categories: tuple[str, ...] = ()
     """Category: by frequency in the reference, then by name. Bool: false, true."""
 
@@ -102,20 +106,31 @@ def cells_for(name: str, kind: Kind, values: Values, *, at_most: int = MOST_CELL
     if kind == "category":
         return Cells(name=name, kind=kind, categories=_frequent(texts(values, name), at_most))
     found = numbers(values, name).astype(np.float64, copy=False)
-    edges = choose_edges(found[~np.isnan(found)], kind=kind, at_most=at_most)
+    known = found[~np.isnan(found)]
+    edges = choose_edges(known, kind=kind, at_most=at_most)
     return Cells(
-        name=name, kind=kind, edges=tuple(edges.at.tolist()), tenths=tuple(edges.bins.tolist()), points=edges.points
-    )
+        name=name, kind=kind, edges=tuple(edges.at.tolist()), tenths=tuple(edges.bins.tolist()), points=edges.points,
+        is_single=_are_single(known) or msgspec.UNSET,
+    )  # fmt: skip
 
 
 def place(cells: Cells, values: Values) -> NDArray[np.intp]:
     """Return the cell of each row."""
     if cells.numeric:
-        found = numbers(values, cells.name)
+        found = numbers_in(cells, values)
         at = np.searchsorted(cells.edges_as(found.dtype), found, side="right")
         at[np.isnan(found)] = cells.size - 1
         return at
     return _codes(cells, texts(_words_of(values, cells.name) if cells.kind == "bool" else values, cells.name))
+
+
+def numbers_in(cells: Cells, values: Values) -> NDArray[Any]:
+    """Return values in the width in which they are compared with the edges. Raises ``NotCountable``."""
+    found = numbers(values, cells.name)
+    if cells.is_single is not True or found.dtype == np.float32:
+        return found
+    with np.errstate(over="ignore"):  # what is beyond the largest is infinite there
+        return found.astype(np.float32)
 
 
 def numbers(values: Values, name: str) -> NDArray[Any]:
@@ -182,6 +197,16 @@ def texts(values: Values, name: str) -> pa.DictionaryArray:
     except (TypeError, ValueError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise NotCountable(f"column {name} holds values that are no categories", where=f"monitoring: {name}") from None
     return pa.DictionaryArray.from_arrays(values.indices, dictionary)
+
+
+def _are_single(values: Array) -> bool:
+    """Say whether numbers are 32-bit floats: each is one exactly, and some fraction is not what its short text says."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if not np.array_equal(single.astype(np.float64), values):
+        return False
+    some = single[:: max(1, single.size // _TOLD_BY)]
+    return any(float(str(value)) != float(value) for value in some[np.isfinite(some)] if value % 1)
 
 
 def _codes(cells: Cells, encoded: pa.DictionaryArray) -> NDArray[np.intp]:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trimtab.monitoring.cells import Cells, Counts, Values, numbers, place
+from trimtab.monitoring.cells import Cells, Counts, Values, numbers_in, place
 from trimtab.monitoring.edges import bulk_of, lattice_step
 
 CHUNK = 1 << 17
@@ -52,7 +52,7 @@ def count(cells: Cells, values: Values) -> Counts:
         for start in range(0, len(chunk), CHUNK):
             part = chunk[start : start + CHUNK]
             if cells.numeric and len(part) > _FEW:
-                total += _numeric(cells, numbers(part, cells.name))
+                total += _numeric(cells, numbers_in(cells, part))
             else:
                 total += np.bincount(place(cells, part), minlength=cells.size)
     return total
