@@ -173,14 +173,15 @@ class _Measuring:
 def why_undefined(name: str, y: Flags | Array, p: Array) -> str:
     """Say why a metric has no value on these rows."""
     rows = f"{count(y.size)} rows"
-    if name in ("rmse", "r2") and max(np.abs(y).max(), np.abs(p).max()) > _SQUARED:
-        return f"labels or predictions of {rows} are so large that sums of their squares are no numbers"
+    with np.errstate(over="ignore"):
+        apart = np.isinf(y.astype(np.float64) - p).any()
+    if apart:
+        return f"labels and predictions of {rows} lie so far apart that the errors are no numbers"
     if name == "auc":
         return f"all {count(y.size)} labels are {'true' if y.any() else 'false'}"
     return _UNDEFINED.get(name, "it is not defined on {rows}").format(rows=rows)
 
 
-_SQUARED = 1e150
 _UNDEFINED = {
     "pr_auc": "there is no positive among {rows}",
     "recall": "there is no positive among {rows}",

@@ -14,16 +14,14 @@ from trimtab.monitoring.cells import Array
 
 SURE = 20.0
 """Evidence that raises the page."""
-SHARES = (0.1, 0.3)
-"""What is bet on: a loss that has risen by these shares. More of them cost more evidence than they bring: a rise of 1.0
-is far beyond what 0.3 asks for.
-"""
+SHARES = (0.1, 0.3, 1.0)
+"""What is bet on: a loss that has risen by these shares. More of them would cost more evidence than they bring."""
 CORRELATIONS = (0.0, 0.2, 0.4, 0.6)
 DEPENDENCE = Dependence(autocorrelations=CORRELATIONS, unchanged=(0.25,) * 4, risen=(0.25,) * 4)
 STARTS = 40
 """Days back in which a rise may have begun; days before them only tell what is usual."""
-LOSS_RISES = Rise(shares=SHARES, at_start=0.3, each_block=1 / 700, starts=STARTS)
-"""It may be wrong from the first day on, or become so on any later one, once in two years."""
+LOSS_RISES = Rise(shares=SHARES, at_start=0.3, each_block=1 / 400, starts=STARTS)
+"""It may be wrong from the first day on, or become so on any later one, about once a year."""
 LEAST_PAST, MOST_PAST, MOST_DAYS = 5, 60, 90
 LATELY = 7
 """A page stays for as many days after the last on which the evidence was enough."""
