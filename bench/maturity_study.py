@@ -23,16 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trimtab.declare import Label, ModelSpec, Span, load_project
-from trimtab.evaluation import evaluate
 from trimtab.kernel import Settings, VirtualClock
 from trimtab.loop.maturity import maturity_of
-from trimtab.loop.split import split_in_time
 from trimtab.monitoring import Outcome, lately, level_test, record_outcomes, watch
 from trimtab.store import open_store
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.loop.late_labels import DAY, DAY_S, DAYS, PATTERNS, START, TIME, world
+from tests.loop.late_labels import DAY, DAY_S, DAYS, PATTERNS, START, TIME, shown_by_gate, world
 from tests.loop.parcels import write_project
 from tests.monitoring.served import ACTOR, Served
 from tests.registry.cases import evaluated, registered
@@ -63,21 +61,8 @@ def main() -> None:
 
 def gate(pattern: str, days: float | None, *, worlds: int, seed: int) -> dict[str, float]:
     """Return how often the gate's interval held the truth, and how far its figure lay from it."""
-    model = declared(days)
-    held, apart = 0, []
-    for number in range(worlds):
-        frame, truth = world(seed + number, PATTERNS[pattern])
-        test = split_in_time(frame, model, as_of=START + DAYS * DAY).test
-        found = evaluate(
-            task="classification", y=np.asarray(test["label"]), prediction=np.asarray(test["p"]), measured_at=START,
-            resamples=200,
-        ).metrics["log_loss"]  # fmt: skip
-        assert found.value is not None
-        assert found.low is not None
-        assert found.high is not None
-        held += found.low <= truth <= found.high
-        apart.append(found.value - truth)
-    return {"held": held / worlds, "apart": round(float(np.mean(apart)), 4)}
+    held, apart = shown_by_gate(declared(days), pattern, range(seed, seed + worlds), resamples=200)
+    return {"held": held / worlds, "apart": round(apart, 4)}
 
 
 def service(pattern: str, days: float | None, *, worlds: int, seed: int) -> dict[str, float]:

@@ -1,10 +1,14 @@
 """Worlds in which nothing changes and labels take their time: the rows, their delays, and the true loss of a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+
+from trimtab.declare import ModelSpec
+from trimtab.evaluation import evaluate
+from trimtab.loop.split import split_in_time
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 TIME = pa.timestamp("us", "UTC")
@@ -57,3 +61,21 @@ PATTERNS: dict[str, Delays] = {
     "some are never known": never_known,
     "delays that grow": growing,
 }
+
+
+def shown_by_gate(model: ModelSpec, pattern: str, seeds: Iterable[int], *, resamples: int) -> tuple[int, float]:
+    """Return in how many worlds the gate's interval held the true log loss, and how far its figure lay from it."""
+    held, apart = 0, []
+    for seed in seeds:
+        frame, truth = world(seed, PATTERNS[pattern])
+        test = split_in_time(frame, model, as_of=START + DAYS * DAY).test
+        found = evaluate(
+            task="classification", y=np.asarray(test["label"]), prediction=np.asarray(test["p"]), measured_at=START,
+            resamples=resamples,
+        ).metrics["log_loss"]  # fmt: skip
+        assert found.value is not None
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= truth <= found.high
+        apart.append(found.value - truth)
+    return held, float(np.mean(apart))
