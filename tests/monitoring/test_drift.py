@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
 
 from trimtab.monitoring import Reference, build_reference, drift, drift_findings, get_reference, keep_reference, watch
@@ -70,6 +71,27 @@ def test_merged_hours_are_the_counts_of_all_rows(store: Store) -> None:
             assert column is not None
             assert column.psi == pytest.approx(expected, rel=1e-12, abs=1e-12)
             assert column.n == found.n
+
+
+def test_the_wasserstein_distance_of_what_moved_is_exact_over_any_hours(store: Store) -> None:
+    made = kept(store)
+    learnt = np.random.default_rng(0).gamma(2, 400, made.rows)  # as the reference was drawn
+    served, moved = Served(store), learnt + 1e4
+    for hour in range(30):
+        move(store, START + hour * HOUR)
+        rows = [[value, "EWR"] for value in moved[40 * hour : 40 * hour + 40].tolist()]
+        served.decide([0.2] * 40, at=START + hour * HOUR, values=rows)
+        watch(store, "late", until=START + hour * HOUR)
+    move(store, START + 30 * HOUR)
+    watch(store, "late", until=START + 30 * HOUR)
+    for first, last in ((0, 30), (5, 27), (29, 30)):
+        span: Any = {"version": 1, "since": START + first * HOUR, "until": START + last * HOUR}
+        found = drift(store, "late", **span)
+        judged = next(one for one in drift_findings(store, "late", **span) if one.name == "distance")
+        column = found.column("distance") if found else None
+        assert column is not None
+        expected = stats.wasserstein_distance(learnt, moved[40 * first : 40 * last])
+        assert column.w1 == judged.distances.w1 == pytest.approx(expected, rel=1e-9)
 
 
 def test_ordinary_days_raise_nothing_and_a_shift_of_everything_pages(store: Store) -> None:

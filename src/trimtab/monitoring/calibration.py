@@ -96,7 +96,10 @@ class Calibration:
         ])  # fmt: skip
         self.columns: tuple[tuple[Cells, Tally, Spread], ...] = tuple(zip(cells, tallies, spreads, strict=True))
         self.usual: tuple[Distances, ...] = (
-            tuple(usual(tally.blocks, one, length=spread.length) for one, tally, spread in self.columns)
+            tuple(
+                usual(tally.blocks, one, length=spread.length, partial=tally.partial_blocks)
+                for one, tally, spread in self.columns
+            )
             if like is None
             else like.usual
         )
@@ -109,12 +112,15 @@ class Calibration:
         false_pages: tuple[float, float] = FALSE_PAGES,
         windows_per_day: float = 1.0,
         matters: float = MATTERS,
+        partial: Sequence[Array | None] | None = None,
     ) -> tuple[Finding, ...]:
         """Judge one window of about ``span`` blocks: see the function ``findings``."""
         counts = [prediction, *(columns.get(cells.name) for cells in self.reference.columns)]
         judged = [
-            _judged(*column, of_blocks, window)
-            for column, of_blocks, window in zip(self.columns, self.usual, counts, strict=True)
+            _judged(*column, of_blocks, window, moments)
+            for column, of_blocks, window, moments in zip(
+                self.columns, self.usual, counts, partial or [None] * len(counts), strict=True
+            )
         ]
         adjusted = benjamini_hochberg(np.array([finding.p for finding in judged]))
         rate = rate_of(false_pages, windows_per_day)
@@ -147,16 +153,18 @@ def findings(
     false_pages: tuple[float, float] = FALSE_PAGES,
     windows_per_day: float = 1.0,
     matters: float = MATTERS,
+    partial: Sequence[Array | None] | None = None,
 ) -> tuple[Finding, ...]:
     """Judge a window: the prediction first, then each column of the reference, in its order.
 
     ``columns`` and ``prediction`` are the window's counts in the reference's cells; a column without counts has no
     rows. ``span`` is the window's length in blocks of the reference. ``false_pages`` is how many false pages the user
-    accepts in how many days, ``windows_per_day`` how often a window is judged. Raises ``NotAWindow``.
+    accepts in how many days, ``windows_per_day`` how often a window is judged. ``partial`` are the window's partial
+    moments, in the order of the findings, for a Wasserstein distance that is exact. Raises ``NotAWindow``.
     For many windows of one version keep what ``calibrate`` returns.
     """
     return calibrate(reference, span=span).findings(
-        columns, prediction, false_pages=false_pages, windows_per_day=windows_per_day, matters=matters
+        columns, prediction, false_pages=false_pages, windows_per_day=windows_per_day, matters=matters, partial=partial
     )
 
 
@@ -188,7 +196,9 @@ def rate_of(false_pages: tuple[float, float], windows_per_day: float) -> float:
     return min(pages / (days * windows_per_day), 0.5)
 
 
-def _judged(cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, window: Counts | None) -> Finding:
+def _judged(
+    cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, window: Counts | None, partial: Array | None
+) -> Finding:
     counts = np.zeros(cells.size, dtype=np.int64) if window is None else window
     if counts.shape != (cells.size,):
         raise NotAWindow(
@@ -203,7 +213,7 @@ def _judged(cells: Cells, tally: Tally, spread: Spread, of_blocks: Distances, wi
         name=cells.name,
         kind=cells.kind,
         n=int(counts.sum()),
-        distances=distances(tally.total, counts, cells, unseen=before),
+        distances=distances(tally.total, counts, cells, unseen=before, partial=(tally.partial_total, partial)),
         usual=of_blocks,
         null_before=null_share(tally.total, cells),
         unseen_before=before,

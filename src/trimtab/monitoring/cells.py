@@ -80,6 +80,11 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             found[single + 1] = np.nextafter(found[single], width.type(np.inf))
         return np.maximum.accumulate(found)
 
+    @property
+    def middle(self) -> int:
+        """Numeric: the edge about which partial moments are taken: where a bin begins, about the median."""
+        return self.tenths[(len(self.tenths) - 1) // 2] if self.tenths else 0
+
     @cached_property
     def _edges(self) -> Array:
         return np.array(self.edges, dtype=np.float64)

@@ -7,14 +7,18 @@ from math import isnan, nan
 
 import msgspec
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from trimtab.monitoring.cells import Array, Cells, Counts
 from trimtab.monitoring.edges import ends_of
+from trimtab.monitoring.partial_moments import exact_sides
 
 PSI_FLOOR = 1e-4
 USUAL = 0.95
 _EXACT_ROWS = 50
 _OFTEN = 3  # of what is rarer, the discount has taken away more than chance adds
+Partial = tuple[Array | None, Array | None]
+"""Partial moments of reference and window, each of shape (..., 2); None where they were not kept."""
 
 
 class Distances(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,18 +35,20 @@ class Distances(msgspec.Struct, frozen=True, kw_only=True):
     unseen_share: float
 
 
-def distances(reference: Counts, window: Counts, cells: Cells, *, unseen: float | None = None) -> Distances:
+def distances(
+    reference: Counts, window: Counts, cells: Cells, *, unseen: float | None = None, partial: Partial = (None, None)
+) -> Distances:
     """Return every distance of a column's window from its reference.
 
     ``unseen`` is the share of unseen categories to be expected (``unseen_before``); without it that of values which the
-    reference holds once (Good, 1953).
+    reference holds once (Good, 1953). ``partial`` as for ``wasserstein``.
     """
     return Distances(
         n=int(window.sum()),
         psi=_beyond_chance(psi(reference, window, cells), reference, window, cells, unseen),
         js=js(reference, window, cells),
         ks=ks(reference, window, cells),
-        w1=wasserstein(reference, window, cells),
+        w1=wasserstein(reference, window, cells, partial=partial),
         null_share=null_share(window, cells),
         unseen_share=unseen_share(window, cells),
     )
@@ -93,26 +99,32 @@ def ks(reference: Counts, window: Counts, cells: Cells) -> float:
     return float(_ks(reference, window, cells))
 
 
-def wasserstein(reference: Counts, window: Counts, cells: Cells) -> float:
+def wasserstein(reference: Counts, window: Counts, cells: Cells, *, partial: Partial = (None, None)) -> float:
     """Wasserstein-1 distance, in the column's units; NaN for a category.
 
-    Where every value of both is an edge it is exact. Other values are spread evenly in their cell, which is wrong by at
-    most the sum over cells of width times the shares of both in it. Cells are narrow where the reference has rows, and
-    far from its middle at most a tenth as wide as they are far away; only what lies beyond the first and last edge,
-    twelve times as far as the reference's own last value (ten thousand times as far as few values lie apart; a million
-    times the size of a constant, or 1e9), is taken to lie on it.
+    With the partial moments of both (``partial_moments``) it is exact wherever one of the two holds the larger values
+    all the way from the reference's middle to an end: of what moved, spread, or left a constant, however far. Without
+    them, and elsewhere, it is exact where every value of both is an edge; other values are spread evenly in their cell.
+    Either way it is wrong by at most the sum over cells of width times the shares of both in it. Cells are narrow where
+    the reference has rows, and far from its middle at most a tenth as wide as they are far away; only what lies beyond
+    the first and last edge, twelve times as far as the reference's own last value (ten thousand times as far as few
+    values lie apart; a million times the size of a constant, or 1e9), is taken to lie on it.
     """
-    return float(_wasserstein(reference, window, cells))
+    return float(_wasserstein(reference, window, cells, partial))
 
 
-def usual(blocks: Counts, cells: Cells, *, length: int, share: float = USUAL) -> Distances:
+def usual(
+    blocks: Counts, cells: Cells, *, length: int, share: float = USUAL, partial: Array | None = None
+) -> Distances:
     """Return the distances that this share of windows of ``length`` blocks do not exceed, each against the others.
 
-    Shape of ``blocks``: (blocks, cells). With fewer than two windows there is nothing that is usual: all are NaN.
+    Shape of ``blocks``: (blocks, cells), of their partial moments: (blocks, 2). With fewer than two windows there is
+    nothing that is usual: all are NaN.
     """
     summed = np.concatenate((np.zeros((1, cells.size), dtype=np.int64), np.cumsum(blocks, axis=0)))
     windows = summed[length:] - summed[:-length]
-    windows = windows[valid(windows, cells).sum(axis=-1) > 0]
+    filled = valid(windows, cells).sum(axis=-1) > 0
+    windows = windows[filled]
     others = summed[-1] - windows
     if cells.unseen is not None:
         windows = _held_against(windows, others, cells)
@@ -125,7 +137,7 @@ def usual(blocks: Counts, cells: Cells, *, length: int, share: float = USUAL) ->
         psi=float(np.quantile(_usual_psi(blocks, others, windows, cells), share)),
         js=float(np.quantile(_js(others, windows, cells), share)),
         ks=float(np.quantile(_ks(others, windows, cells), share)),
-        w1=float(np.quantile(_wasserstein(others, windows, cells), share)),
+        w1=float(np.quantile(_wasserstein(others, windows, cells, _each_window(partial, length, filled)), share)),
         null_share=float(np.quantile(windows[:, -1] / rows, share)),
         unseen_share=float(np.quantile(of_unseen, share)),
     )
@@ -270,7 +282,15 @@ def _ks(reference: Counts, window: Counts, cells: Cells) -> Array:
     return found
 
 
-def _wasserstein(reference: Counts, window: Counts, cells: Cells) -> Array:
+def _each_window(partial: Array | None, length: int, filled: Array) -> Partial:
+    """Return the partial moments of all but each window, and of the window."""
+    if partial is None:
+        return None, None
+    windows = sliding_window_view(partial, length, axis=0).sum(axis=-1)[filled]
+    return partial.sum(axis=0) - windows, windows
+
+
+def _wasserstein(reference: Counts, window: Counts, cells: Cells, partial: Partial) -> Array:
     before, now = valid(reference, cells), valid(window, cells)
     if not cells.numeric or not cells.edges:
         return np.full(np.broadcast_shapes(before.shape, now.shape)[:-1], nan)
@@ -278,9 +298,15 @@ def _wasserstein(reference: Counts, window: Counts, cells: Cells) -> Array:
     width = np.diff(np.array(cells.edges))
     even = _even(reference, width, cells)
     # From where the last value of a cell may lie to the next edge, the share below stays the same.
-    found: Array = (_mean_size(below[..., :-1], below[..., 1:]) * even + np.abs(below[..., 1:]) * (width - even)).sum(
-        -1
-    )
+    areas = _mean_size(below[..., :-1], below[..., 1:]) * even + np.abs(below[..., 1:]) * (width - even)
+    at = cells.middle
+    sides = np.stack((areas[..., :at].sum(axis=-1), areas[..., at:].sum(axis=-1)), axis=-1)
+    of_reference, of_window = partial
+    if of_reference is not None and of_window is not None:
+        n = before.sum(axis=-1, keepdims=True), now.sum(axis=-1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sides = exact_sides(sides, below, (of_reference / n[0], of_window / n[1]), cells)
+    found: Array = sides.sum(axis=-1)
     return found
 
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from trimtab.monitoring.calibration import FALSE_PAGES, Calibration, Finding, calibrate
-from trimtab.monitoring.cells import Cells, Counts, Kind
+from trimtab.monitoring.cells import Array, Cells, Counts, Kind
 from trimtab.monitoring.distances import distances, null_share, unseen_before
 from trimtab.monitoring.kept import Kept, kept_references
 from trimtab.monitoring.moments import HOUR_US, check_span
@@ -63,6 +63,8 @@ class _Window(msgspec.Struct, eq=False):
     kept: Kept
     rows: int
     counts: tuple[Counts, ...]
+    partial: tuple[Array | None, ...]
+    """Both parallel to ``layout``."""
 
 
 def drift(
@@ -86,8 +88,10 @@ def drift(
         return None
     reference = window.kept.reference
     found = [
-        _column(cells, tally, counts)
-        for cells, tally, counts in zip(layout(reference), _tallies(reference), window.counts, strict=True)
+        _column(cells, tally, counts, partial)
+        for cells, tally, counts, partial in zip(
+            layout(reference), _tallies(reference), window.counts, window.partial, strict=True
+        )
         if columns is None or cells is reference.prediction or cells.name in columns
     ]
     return Drift(
@@ -120,8 +124,9 @@ def drift_findings(
         cells.name: counts for cells, counts in zip(window.kept.reference.columns, window.counts[:-1], strict=True)
     }
     return _calibration(window.kept, blocks).findings(
-        columns, window.counts[-1], false_pages=false_pages, windows_per_day=windows_per_day
-    )
+        columns, window.counts[-1], false_pages=false_pages, windows_per_day=windows_per_day,
+        partial=(window.partial[-1], *window.partial[:-1]),
+    )  # fmt: skip
 
 
 def _window(store: Store, endpoint: str, version: int, since: datetime, until: datetime, model: str) -> _Window | None:
@@ -131,20 +136,21 @@ def _window(store: Store, endpoint: str, version: int, since: datetime, until: d
         return None
     cells = layout(kept.reference)
     ends = np.cumsum([one.size for one in cells])
-    rows, counts = merged(
+    found = merged(
         store, endpoint, version=version, reference=kept.digest, size=int(ends[-1]),
         hours=range(since_us // HOUR_US, -(-until_us // HOUR_US)),
     )  # fmt: skip
-    return _Window(kept, rows, tuple(np.split(counts, ends[:-1])))
+    partial = tuple([None] * len(cells) if found.partial is None else found.partial)
+    return _Window(kept, found.rows, tuple(np.split(found.counts, ends[:-1])), partial)
 
 
 def _tallies(reference: Reference) -> tuple[Tally, ...]:
     return (*reference.tallies, reference.predicted)
 
 
-def _column(cells: Cells, tally: Tally, counts: Counts) -> ColumnDrift:
+def _column(cells: Cells, tally: Tally, counts: Counts, partial: Array | None) -> ColumnDrift:
     before = unseen_before(tally.blocks, cells)
-    found = distances(tally.total, counts, cells, unseen=before)
+    found = distances(tally.total, counts, cells, unseen=before, partial=(tally.partial_total, partial))
     return ColumnDrift(
         name=cells.name, kind=cells.kind, n=found.n, psi=_number(found.psi), js=_number(found.js),
         ks=_number(found.ks), w1=_number(found.w1), null_share=_number(found.null_share),

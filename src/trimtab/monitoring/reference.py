@@ -19,6 +19,8 @@ from trimtab.kernel import Invalid
 from trimtab.monitoring.cells import KINDS, Array, Cells, Counts, cells_for, numbers, place
 from trimtab.monitoring.edges import unit_of
 from trimtab.monitoring.influence import association_influence, predictions_apart
+from trimtab.monitoring.partial_moments import of_blocks, of_bytes
+from trimtab.monitoring.partial_moments import to_bytes as bytes_of_moments
 
 PREDICTION = "prediction"
 Width = Literal[1, 2, 4, 8]
@@ -50,6 +52,18 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     moments: Moments | None = None
     influence: float = 1.0
     """How much the prediction depends on the column, 0 to 1: see ``influence.py``. 1 when nobody has measured it."""
+    partial: bytes | msgspec.UnsetType = msgspec.UNSET
+    """The partial moments of each block; references made before 2026-12 have none."""
+
+    @cached_property
+    def partial_blocks(self) -> Array | None:
+        """Partial moments of each block, (blocks, 2): see ``partial_moments.py``. None where they were not kept."""
+        return None if self.partial is msgspec.UNSET else of_bytes(self.partial)
+
+    @cached_property
+    def partial_total(self) -> Array | None:
+        """Partial moments of the whole reference. Shape: (2,)."""
+        return None if self.partial_blocks is None else self.partial_blocks.sum(axis=0)
 
     @cached_property
     def blocks(self) -> Counts:
@@ -180,7 +194,9 @@ def without(reference: Reference, first: int, last: int) -> Reference:
 
 def _without(tally: Tally, kept: NDArray[np.bool_]) -> Tally:
     data = tally.blocks[kept].astype(f"<u{tally.width}").tobytes()
-    return msgspec.structs.replace(tally, data=data)
+    blocks = tally.partial_blocks
+    partial = msgspec.UNSET if blocks is None else bytes_of_moments(blocks[kept])
+    return msgspec.structs.replace(tally, data=data, partial=partial)
 
 
 def _counted(
@@ -192,7 +208,8 @@ def _counted(
     width = next(w for w in _WIDTHS if int(flat.max()) < 1 << 8 * w)
     data = flat.astype(f"<u{width}").tobytes()
     moments = _moments_of(numbers(values, name).astype(np.float64, copy=False)) if cells.numeric else None
-    return cells, places, Tally(width=width, cells=cells.size, data=data, moments=moments)
+    partial = bytes_of_moments(of_blocks(cells, values, blocks, n)) if cells.numeric else msgspec.UNSET
+    return cells, places, Tally(width=width, cells=cells.size, data=data, moments=moments, partial=partial)
 
 
 def _moments_of(values: Array) -> Moments | None:

@@ -77,10 +77,12 @@ monitoring_cells = Table(
     Column("reference", String(71), nullable=False),
     Column("rows", Integer, nullable=False),
     Column("counts", LargeBinary, nullable=False),
+    Column("partial_moments", LargeBinary),
     info=JOURNAL,
 )
 """How many rows of each version fell into which cell of the version's reference, from ``hour`` on for 1 and for 24
-``hours``: a month is then thirty rows, not seven hundred."""
+``hours``: a month is then thirty rows, not seven hundred. ``partial_moments`` are NULL where an earlier
+release counted."""
 
 monitoring_references = Table(
     "monitoring_references",

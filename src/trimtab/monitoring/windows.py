@@ -1,4 +1,7 @@
-"""Cell counts of each version and hour, in the cells of the version's reference; merging hours is integer addition."""
+"""Cell counts and partial moments of each version and hour, in the cells of the version's reference.
+
+Merging hours is addition.
+"""
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import and_, bindparam, insert, or_, select, update
 
-from trimtab.monitoring.cells import Cells, as_counted
+from trimtab.monitoring.cells import Array, Cells, as_counted
 from trimtab.monitoring.counting import count
 from trimtab.monitoring.kept import Kept, kept_references
 from trimtab.monitoring.moments import HOUR_US
+from trimtab.monitoring.partial_moments import of_bytes, partial_moments, to_bytes
 from trimtab.monitoring.reference import Reference
 from trimtab.monitoring.tables import monitoring_cells
 from trimtab.serving import LoggedRows
@@ -31,6 +35,13 @@ class Counted(msgspec.Struct, eq=False):
     reference: str
     rows: int
     counts: Counts
+    partial: Array | None
+    """Of each column in the order of ``layout``, (columns, 2); None where some hour was counted without."""
+
+    def __add__(self, more: "Counted") -> "Counted":
+        either = self.partial is None or more.partial is None
+        partial = None if either else self.partial + more.partial  # type: ignore[operator]
+        return Counted(more.reference, self.rows + more.rows, self.counts + more.counts, partial)
 
 
 def layout(reference: Reference) -> tuple[Cells, ...]:
@@ -51,11 +62,9 @@ def counted(store: Store, rows: Sequence[LoggedRows]) -> dict[tuple[int, int], C
         for hour in np.unique(hours).tolist():
             places = None if hours[0] == hours[-1] == hour and (hours == hour).all() else np.flatnonzero(hours == hour)
             n = len(one.ids) if places is None else places.size
-            counts = _count(kept.reference, columns, places)
+            gained = Counted(kept.digest, n, *_count(kept.reference, columns, places))
             was = found.get((one.version, hour))
-            if was is not None:
-                n, counts = n + was.rows, counts + was.counts
-            found[one.version, hour] = Counted(kept.digest, n, counts)
+            found[one.version, hour] = gained if was is None else was + gained
     return found
 
 
@@ -71,19 +80,19 @@ def _columns(kept: Kept, rows: LoggedRows) -> dict[str, Any]:
     return columns
 
 
-def _count(reference: Reference, columns: Mapping[str, Any], places: NDArray[np.intp] | None) -> Counts:
-    parts = []
+def _count(reference: Reference, columns: Mapping[str, Any], places: NDArray[np.intp] | None) -> tuple[Counts, Array]:
+    parts, partial = [], []
     for cells in layout(reference):
         values = columns.get(cells.name if cells is not reference.prediction else cells.name + "\0")
         if values is None:
             parts.append(np.zeros(cells.size, np.int64))
-        elif places is None:
-            parts.append(count(cells, values))
-        else:
-            parts.append(
-                count(cells, values.take(pa.array(places)) if isinstance(values, pa.Array) else values[places])
-            )
-    return np.concatenate(parts)
+            partial.append(np.zeros(2))
+            continue
+        if places is not None:
+            values = values.take(pa.array(places)) if isinstance(values, pa.Array) else values[places]
+        parts.append(count(cells, values))
+        partial.append(partial_moments(cells, values))
+    return np.concatenate(parts), np.stack(partial)
 
 
 def add_cells(journal: Journal, endpoint: str, found: Mapping[tuple[int, int], Counted]) -> None:
@@ -95,10 +104,12 @@ def add_cells(journal: Journal, endpoint: str, found: Mapping[tuple[int, int], C
     new, changed = [], []
     for (version, hours, hour), one in sorted(gained.items()):
         old = was.get((version, hours, hour))
-        rows, counts = one.rows, one.counts
-        if old is not None and old.reference == one.reference:
-            rows, counts = rows + old.rows, counts + unpacked([old.counts], counts.size)
-        values = {"reference": one.reference, "rows": rows, "counts": packed(counts)}
+        same = old is not None and old.reference == one.reference
+        now = _of_row(old, one.counts.size) + one if same else one
+        values = {
+            "reference": now.reference, "rows": now.rows, "counts": packed(now.counts),
+            "partial_moments": None if now.partial is None else to_bytes(now.partial),
+        }  # fmt: skip
         if old is None:
             new.append({"endpoint": endpoint, "version": version, "hours": hours, "hour": hour, **values})
         else:
@@ -116,7 +127,7 @@ def _gained(found: Mapping[tuple[int, int], Counted]) -> dict[tuple[int, int, in
         for hours in WIDTHS:
             place = (version, hours, hour // hours * hours)
             was = gained.get(place)
-            gained[place] = one if was is None else Counted(one.reference, was.rows + one.rows, was.counts + one.counts)
+            gained[place] = one if was is None else was + one
     return gained
 
 
@@ -133,7 +144,7 @@ def _rows(journal: Journal, endpoint: str, gained: Iterable[tuple[int, int, int]
 
 _ROWS = select(
     monitoring_cells.c.version, monitoring_cells.c.hour, monitoring_cells.c.reference, monitoring_cells.c.rows,
-    monitoring_cells.c.counts,
+    monitoring_cells.c.counts, monitoring_cells.c.partial_moments,
 ).where(
     monitoring_cells.c.endpoint == bindparam("endpoint"),
     monitoring_cells.c.version.in_(bindparam("versions", expanding=True)),
@@ -143,11 +154,19 @@ _ROWS = select(
 _UPDATE = update(monitoring_cells).where(
     monitoring_cells.c.endpoint == bindparam("e"), monitoring_cells.c.version == bindparam("v"),
     monitoring_cells.c.hours == bindparam("w"), monitoring_cells.c.hour == bindparam("h"),
-).values(reference=bindparam("reference"), rows=bindparam("rows"), counts=bindparam("counts"))  # fmt: skip
+).values(
+    reference=bindparam("reference"), rows=bindparam("rows"), counts=bindparam("counts"),
+    partial_moments=bindparam("partial_moments"),
+)  # fmt: skip
 
 
-def merged(store: Store, endpoint: str, *, version: int, reference: str, hours: range, size: int) -> tuple[int, Counts]:
-    """Return the rows and the counts of some hours, as far as they were counted for this reference."""
+def _of_row(row: Any, size: int) -> Counted:
+    partial = None if row.partial_moments is None else of_bytes(row.partial_moments)
+    return Counted(row.reference, row.rows, unpacked([row.counts], size), partial)
+
+
+def merged(store: Store, endpoint: str, *, version: int, reference: str, hours: range, size: int) -> Counted:
+    """Return what was counted in some hours, as far as it was for this reference."""
     day = WIDTHS[-1]
     first, last = -(-hours.start // day) * day, hours.stop // day * day
     table = monitoring_cells.c
@@ -159,12 +178,18 @@ def merged(store: Store, endpoint: str, *, version: int, reference: str, hours: 
         )
     else:
         within = and_(table.hours == 1, table.hour >= hours.start, table.hour < hours.stop)
-    query = select(table.rows, table.counts).where(
-        table.endpoint == endpoint, table.version == version, table.reference == reference, within
+    query = (
+        select(table.rows, table.counts, table.partial_moments)
+        .where(table.endpoint == endpoint, table.version == version, table.reference == reference, within)
+        .order_by(table.hours, table.hour)  # sums of floating-point numbers depend on their order
     )
     with store.read() as connection:
         rows: Sequence[Any] = connection.execute(query).all()
-    return sum(row[0] for row in rows), unpacked((row[1] for row in rows), size)
+    partial = [of_bytes(row.partial_moments) for row in rows if row.partial_moments is not None]
+    return Counted(
+        reference, sum(row.rows for row in rows), unpacked((row.counts for row in rows), size),
+        np.sum(partial, axis=0) if partial and len(partial) == len(rows) else None,
+    )  # fmt: skip
 
 
 def packed(counts: Counts) -> bytes:
