@@ -72,6 +72,14 @@ def test_whatever_changes_it_keeps_within_the_stated_bound(before: list[float], 
     assert found >= abs(one.mean() - other.mean()) - 1e-9
 
 
+@pytest.mark.parametrize("values", [[1.7e308, -1.7e308], [1.7e308, 0.0], [np.inf, 1.0], [-np.inf, np.nan, 1e299]])
+def test_numbers_without_an_end_do_not_overflow(values: list[float]) -> None:
+    rows = np.tile(values, 50)
+    cells = cells_for("x", "float", rows)
+    assert np.isfinite(partial_moments(cells, rows)).all()
+    assert w1(rows, rows[:12]) == 0.0
+
+
 def test_the_same_rows_are_no_distance_apart() -> None:
     for name in TAILS:
         rows = drawn(name, 5_000, 3)
