@@ -218,6 +218,34 @@ def _who_mirrored(home: Path) -> list[tuple[str, int]]:
         return sorted((str(one.key), one.version) for one in found)
 
 
+def test_where_keys_name_many_rows_each_is_decided_by_its_own_values_and_told_its_own_outcome(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Ten parcels that are weighed again and again, also when the replay is killed before a shadow has seen a row."""
+    ending = 'slow.serve(rollout=tt.shadow("6h") >> tt.full)\nslow.retrain_when(tt.every("12h"), budget=1)\n'
+    repeated = {'f"p{i}" for i': 'f"p{i % 10}" for i'}
+    file, home = written(tmp_path_factory.mktemp("keys"), ending, **repeated), tmp_path_factory.mktemp("killed")
+    project, end = load_project(file), START + timedelta(hours=20)
+    for attempt, dies_at in enumerate((14, 2, 1000)):
+        with closing(opened(home)) as store, contextlib.suppress(Killed):
+            DyingBeforeShadows(store, project, start=START, end=end, attempt=attempt, dies_at=dies_at).run(
+                lambda _: None
+            )
+    rows = project.namespace["parcels"]()
+    rows = rows[(rows.sent >= START) & (rows.sent < end)]
+    known = rows[rows.arrived <= end]
+    with closing(opened(home, at=end)) as store:
+        found = decisions(store, "slow", limit=10_000)
+        answered = {one.as_of: (one.key or {})["parcel_id"] for one in found if one.stage != "shadow"}
+        assert answered == dict(zip(rows.sent, rows.parcel_id, strict=True))
+        weights = dict(zip(rows.sent, rows.weight, strict=True))
+        assert all(one.features["weight"] == weights[one.as_of] for one in found)
+        assert sum(one.stage == "shadow" for one in found) >= 12
+        told = performance(store, "slow", version=None, since=START, until=end)
+        assert (told.decisions, told.labelled) == (len(rows), len(known))
+        assert told.value("observed") == pytest.approx((known.delay > 50).mean())
+
+
 def test_killed_between_the_first_approval_and_its_rollout_it_goes_on(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

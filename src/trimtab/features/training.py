@@ -54,8 +54,7 @@ def training_frame(
         spine, moment, decidable = spine.where(inside), moment[inside], decidable[inside]
     horizon = None if known_by is None else micros_of(known_by)
     frame = _Frame(compiled, tables, spine, moment, decidable, horizon)
-    columns: dict[str, pa.Array] = {f"{KEY_PREFIX}{key}": spine.values(key) for key in compiled.view.of.keys}
-    columns["decided_at"] = pa.array(moment, mask=~decidable).cast(TIME_TYPE)
+    columns = frame.asked()
     for column in compiled.columns:
         columns[column.name] = frame.column(column.value)
     if label is not None:
@@ -64,13 +63,13 @@ def training_frame(
 
 
 def label_frame(view: View, rows: pa.Table, label: Label, *, known_by: datetime | None = None) -> pa.Table:
-    """Return ``decided_at`` and the label's columns of ``training_frame``, for the rows of the view's own contract."""
+    """Return the keys, ``decided_at`` and the label's columns of ``training_frame``, for all rows of its contract."""
     compiled = compile_view(view)
     tables = {compiled.view.of.name: rows}
     spine = rows_of(compiled.view.of, tables)
     moment, decidable = decisions(compiled, spine)
     frame = _Frame(compiled, tables, spine, moment, decidable, None if known_by is None else micros_of(known_by))
-    return pa.table({"decided_at": pa.array(moment, mask=~decidable).cast(TIME_TYPE), **frame.labels(label)})
+    return pa.table({**frame.asked(), **frame.labels(label)})
 
 
 def decisions(compiled: CompiledView, spine: Rows) -> tuple[Ints, Mask]:
@@ -119,6 +118,11 @@ class _Frame:
         self._found: dict[int, Ints] = {}
         self._ends: dict[tuple[int, str, int], Ints] = {}
         self._known: dict[tuple[int, str], tuple[KnownValues, Ints]] = {}
+
+    def asked(self) -> dict[str, pa.Array]:
+        """Return which rows ask, and when each is decided."""
+        keys = {f"{KEY_PREFIX}{key}": self._spine.values(key) for key in self._compiled.view.of.keys}
+        return {**keys, "decided_at": pa.array(self._moment, mask=~self._decidable).cast(TIME_TYPE)}
 
     def column(self, value: Value) -> pa.Array:
         """Return one value for every asking row."""

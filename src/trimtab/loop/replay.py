@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,12 +18,12 @@ import pyarrow.compute as pc
 
 from trimtab.data import latest_snapshot, load_snapshot
 from trimtab.declare import Project
-from trimtab.features import fill, open_online, training_frame
+from trimtab.features import compile_view, fill, label_frame, open_online
 from trimtab.kernel import SYSTEM, Actor, NotFound, VirtualClock, digest_of
 from trimtab.loop.apply import apply_project
 from trimtab.loop.home import replayed_model
 from trimtab.loop.marks import get_mark, set_mark
-from trimtab.loop.mirroring import mirror_what_is_left
+from trimtab.loop.mirroring import Asks, mirror_what_is_left
 from trimtab.loop.records import Turn, TurnState
 from trimtab.loop.rollout import approve_version, routing_of, start_rollout
 from trimtab.loop.tick import Loop
@@ -39,6 +40,7 @@ HORIZON = timedelta(hours=72)
 CHECK_EVERY = timedelta(days=1)
 POSITION = "replayed-until"
 BECAUSE = "replay"
+_ASKED = "asked_"
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,8 @@ class Replay:
     Everything is a function of the project, the span and ``seed``: two replays write the same ledger. Killed at any
     point, ``run`` in a new process goes on from the last full hour; ``attempt`` counts the starts, so that the hour
     that is done again makes no id twice. Latency is not replayed: the clock stands still while a model answers.
+
+    A row is asked by its keys. Where these name several rows, which are not all there yet, it is asked with its fields.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Replay:
         self._seed, self._attempt = seed, attempt
         approver = self.model.retraining.approve_by if self.model.retraining else None
         self._approver = approve_as or Actor(approver or "replay")
+        self._asked: tuple[str, ...] = self.model.view.of.keys
         self._frame = pa.table({})
         self._tables: dict[str, pa.Table] = {}
         self._digests: dict[str, str] = {}
@@ -116,10 +121,16 @@ class Replay:
             assert snapshot is not None
             self._tables[contract.name] = load_snapshot(self.store, snapshot.id)
             self._digests[contract.name] = snapshot.content_digest
-        frame = training_frame(self.model.view, self._tables, since=self.start, until=self.end)
-        keys = [f"key_{key}" for key in self.model.view.of.keys]
-        frame = frame.select([*keys, "decided_at"])
-        self._frame = frame.sort_by([("decided_at", "ascending"), *((key, "ascending") for key in keys)])
+        view = self.model.view
+        rows = self._tables[view.of.name]
+        if rows.group_by(view.of.keys).aggregate([]).num_rows < rows.num_rows:
+            self._asked = tuple(dict.fromkeys((*view.of.keys, view.decided, *compile_view(view).request_fields)))
+        asked = rows.select(self._asked).rename_columns([_ASKED + name for name in self._asked])
+        frame = asked.append_column("decided_at", label_frame(view, rows, self.model.label)["decided_at"])
+        decided = pc.field("decided_at")
+        frame = frame.filter((decided >= pa.scalar(self.start)) & (decided < pa.scalar(self.end)))
+        order = ["decided_at", *(_ASKED + key for key in view.of.keys)]
+        self._frame = frame.sort_by([(name, "ascending") for name in order])
 
     def _materialise(self, until: datetime) -> None:
         online = open_online(self.store)
@@ -154,7 +165,9 @@ class Replay:
             await gateway.refresh()
             if resumed:
                 await self._decide_left(gateway, rows, first)
-                await mirror_what_is_left(gateway, self.store, self.model.name, at=first + HOUR)
+                await mirror_what_is_left(
+                    gateway, self.store, self.model.name, at=first + HOUR, asked=self._asks_of(rows)
+                )
             else:
                 await self._decide(gateway, rows)
             resumed = False
@@ -178,10 +191,8 @@ class Replay:
             hour += HOUR
 
     async def _decide(self, gateway: Gateway, rows: pa.Table, *, version: int | None = None) -> None:
-        keys = self.model.view.of.keys
         for start in range(0, rows.num_rows, WAITING):  # of more at once, shadows drop the rest
-            part = rows.slice(start, WAITING)
-            columns = {key: part[f"key_{key}"].to_pylist() for key in keys}
+            columns = self._columns(rows.slice(start, WAITING))
             await gateway.infer(self.model.name, Ask(columns=columns, version=version))
             await gateway.settled()
         self.decisions += rows.num_rows
@@ -220,20 +231,35 @@ class Replay:
 
     def _left(self, rows: pa.Table, first: datetime) -> pa.Array:
         """Say which rows of an hour were not decided on before this program was killed."""
-        keys = self.model.view.of.keys
         done: set[str] = set()
         with suppress(NotFound):
             for table in decision_tables(self.store, self.model.name, since=first, until=first + 2 * HOUR):
                 answered = table.filter(pc.not_equal(table["stage"], "shadow"))
                 done.update(key for key in answered["key"].to_pylist() if key is not None)
-        wanted = [
-            msgspec.json.encode(dict(zip(keys, values, strict=True))).decode() not in done
-            for values in zip(*(rows[f"key_{key}"].to_pylist() for key in keys), strict=True)
-        ]
-        return pa.array(wanted, pa.bool_())
+        return pa.array([key not in done for key in self._logged(rows)], pa.bool_())
+
+    def _columns(self, rows: pa.Table) -> dict[str, list[Any]]:
+        """Return what rows are asked with."""
+        return {name: rows[_ASKED + name].to_pylist() for name in self._asked}
+
+    def _logged(self, rows: pa.Table) -> list[str]:
+        """Return the key of each row as the decision log writes it: with the moment of decision, where it is asked."""
+        view = self.model.view
+        names = [name for name in self._asked if name in (*view.of.keys, view.decided)]
+        values = ([_plain(value) for value in rows[_ASKED + name].to_pylist()] for name in names)
+        return [msgspec.json.encode(dict(zip(names, row, strict=True))).decode() for row in zip(*values, strict=True)]
+
+    def _asks_of(self, rows: pa.Table) -> Asks:
+        """Return what gives back, for keys of the decision log, the columns that those rows were asked with."""
+        places = {key: place for place, key in enumerate(self._logged(rows))}
+        return lambda keys: self._columns(rows.take([places[key] for key in keys]))
 
     def _reseed(self, *moment: object) -> None:
         self.store.ids.reseed(int(digest_of([self._seed, *moment])[7:23], 16))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _micros(at: datetime) -> int:

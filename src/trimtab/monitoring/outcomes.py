@@ -59,8 +59,8 @@ def record_outcomes(
 
 
 def bring_outcomes(
-    store: Store, endpoint: str, outcomes: pa.Table, *, actor: Actor, because: str = ""
-) -> Recorded:  # fmt: skip
+    store: Store, endpoint: str, outcomes: Sequence[Outcome] | pa.Table, *, actor: Actor, because: str = ""
+) -> Recorded:
     """Record what a source tells about an endpoint's decisions, and pass over what nobody was asked about.
 
     Like ``record_outcomes`` otherwise. The decisions that are meant must have been watched. A decision of which the
