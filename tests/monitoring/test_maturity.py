@@ -37,16 +37,16 @@ WEEK = 7 * DAY
 class World:
     """Days in which nothing changes: a yes is known after two days on average, a no after twenty."""
 
-    def __init__(self, store: Store, *, never: float = 0.0, seed: int = 1) -> None:
+    def __init__(self, store: Store, *, never: float = 0.0, seed: int = 1, days: range = range(DAYS)) -> None:
         self.store, random = store, np.random.default_rng(seed)
         served = Served(store, seed=seed)
-        self.day = np.repeat(np.arange(DAYS), A_DAY)
+        self.day = np.repeat(days, A_DAY * days.step)
         self.p = random.beta(2, 5, self.day.size)
         self.y = random.random(self.day.size) < self.p
         self.late = np.where(self.y, random.exponential(2, self.day.size), SLOW)
         self.known = (self.day + self.late <= DAYS) & (random.random(self.day.size) >= never)
         ids: list[str] = []
-        for day in range(DAYS):
+        for day in days:
             move(store, START + day * DAY)
             ids += served.decide(self.p[self.day == day].tolist(), at=START + day * DAY)
         move(store, NOW)
@@ -110,6 +110,22 @@ def test_an_endpoint_learns_from_its_outcomes_when_they_are_final(store: Store, 
     assert by_name["False"].median_s == pytest.approx(SLOW * DAY_S)
     assert by_name["True"].median_s == pytest.approx(2 * DAY_S * np.log(2), rel=0.3)
     assert maturity_of(store, "late", at=START) == Maturity()  # nothing was known yet
+
+
+def test_an_endpoint_that_is_asked_once_a_week_learns_it_too(store: Store) -> None:
+    World(store, days=range(1, DAYS, 7))
+    assert maturity_of(store, "late", at=NOW).after_s == SLOW * DAY_S
+
+
+def test_an_endpoint_of_another_name_judges_by_the_age_of_its_model(store: Store) -> None:
+    declared(store, SLOW)
+    assert maturity_of(store, "late-eu", at=NOW).after_s == 0
+    releases = FakeReleases()
+    releases.release(store, 1, None, digest=digest_of_bytes(b"model"))
+    route(store, releases, endpoint="late-eu")
+    assert mature_until(store, "late-eu", at=NOW) == NOW - SLOW * DAY
+    found = performance(store, "late-eu", version=1, since=START, until=START + DAY)
+    assert (found.matures_s, found.decisions) == (SLOW * DAY_S, 0)
 
 
 def test_the_longer_age_holds_and_a_declared_one_before_both(store: Store) -> None:

@@ -17,11 +17,13 @@ from trimtab.monitoring.moments import HOUR_US, us_of
 from trimtab.monitoring.rows import task_of
 from trimtab.monitoring.tables import monitoring_outcomes, monitoring_scores
 from trimtab.registry import list_versions
+from trimtab.serving import get_endpoint
 from trimtab.store import Store
 
 LOOKS_BACK_H = 90 * 24
-EVERY_H = 7
-"""Decisions of each seventh hour are looked at: so many that delays are known, at little cost."""
+EVERY_H = 5
+"""Decisions of each fifth hour are looked at: so many that delays are known, at little cost. It divides neither day nor
+week, so that what is decided once a week is looked at too."""
 _WEEK_H = 7 * 24
 _REMEMBERED = 256
 _MOST_VERSIONS = 20
@@ -34,9 +36,10 @@ _evaluated: dict[tuple[str, str], Maturity] = {}
 def maturity_of(store: Store, endpoint: str, *, at: datetime, model: str = "") -> Maturity:
     """Return at what age the labels of an endpoint's decisions are final, as it was known in the week of ``at``.
 
-    How late each outcome became known is that of the endpoint's own, once there are enough.
+    How late each outcome became known is that of the endpoint's own, once there are enough. ``model`` is whose versions
+    answer, "" the one that is routed.
     """
-    trained = _of_version(store, model or endpoint)
+    trained = _of_version(store, model or _routed_model(store, endpoint))
     served = _in_service(store, endpoint, us_of(at) // HOUR_US // _WEEK_H)
     if trained is None or not served.outcomes:
         return trained or served
@@ -48,6 +51,14 @@ def maturity_of(store: Store, endpoint: str, *, at: datetime, model: str = "") -
 def mature_until(store: Store, endpoint: str, *, at: datetime, model: str = "") -> datetime:
     """Return the moment before which every decision of an endpoint may be judged by what is known at ``at``."""
     return at - timedelta(seconds=maturity_of(store, endpoint, at=at, model=model).after_s)
+
+
+def _routed_model(store: Store, endpoint: str) -> str:
+    """Return the model whose versions answer at an endpoint: that of its own name, unless it is routed otherwise."""
+    try:
+        return get_endpoint(store, endpoint).routing.model
+    except NotFound:
+        return endpoint
 
 
 def _of_version(store: Store, model: str) -> Maturity | None:
