@@ -114,7 +114,34 @@ def test_weighted_rows_bring_training_up_to_the_test_span(project: Project) -> N
     weights, y = (np.array([row[name] for row in recent], float) for name in (WEIGHT, "label"))
     truth = np.asarray(frame["p"]).mean()
     assert (weights * y).sum() / weights.sum() == pytest.approx(truth, abs=0.04)
-    assert {row[WEIGHT] for row in weighted.train.to_pylist() if row["decided_at"] <= weighted.test_from - young} == {1}
+    newest = max(row["label_known_at"] for row in plain.train.to_pylist())
+    assert {row[WEIGHT] for row in weighted.train.to_pylist() if row["decided_at"] <= newest - young} == {1}
+
+
+@pytest.mark.parametrize("immature", ["", "weight"])
+@pytest.mark.parametrize("pattern", ["a source that stands still", "outcomes once a week"])
+def test_a_source_that_speaks_seldom_gives_no_surplus_of_the_quick_outcome(
+    project: Project, pattern: str, immature: str
+) -> None:
+    """Before the test span no outcome was told for sixteen days, or for up to seven: quick ones were told before."""
+
+    def delays(rng: np.random.Generator, y: np.ndarray, day: np.ndarray) -> np.ndarray:
+        at = day + np.where(y, rng.exponential(3, y.size), 30.0)
+        if pattern == "outcomes once a week":
+            return np.ceil(at / 7) * 7 - day
+        return np.where((at > 140) & (at < 160), 160.0, at) - day
+
+    apart = []
+    for seed in range(6):
+        frame, _ = world(seed, delays)
+        model = _model(project, test=14, matures_s=30 * DAY_S, **({"immature": immature} if immature else {}))
+        train = split_in_time(frame, model, as_of=START + DAYS * DAY).train
+        decided, y = train["decided_at"].to_pylist(), np.asarray(train["label"]).astype(float)
+        lately = np.array(decided) > max(decided) - 20 * DAY
+        weights = np.asarray(train[WEIGHT]) if immature else np.ones(y.size)
+        truth = np.asarray(frame["p"]).mean()
+        apart.append((weights * y)[lately].sum() / weights[lately].sum() - truth)
+    assert abs(np.mean(apart)) < 0.04
 
 
 def test_what_is_missing_is_said_with_the_age(project: Project) -> None:

@@ -88,12 +88,16 @@ def final_by(rows: pa.Table, at: datetime) -> pa.Array:
 def weighted(known: pa.Table, task: Task, maturity: Maturity, *, at: datetime) -> Floats:
     """Return what each known row weighs at ``at``: 1 when it is final, else the inverse of how often it is known.
 
-    0 for the youngest, of whom one outcome is hardly ever known. Assumes that the delay depends on the outcome alone.
+    0 for those that were so young when the newest outcome became known that one outcome is hardly ever known by then.
+    ``known`` are the rows whose outcome is known at ``at``. Assumes that the delay depends on the outcome alone.
     """
     y, (delay_s, age_s) = as_float(known["label"].combine_chunks()), _times(known, at)
-    weights = inverse_weights(task, y, age_s, curves_of(task, y, delay_s, age_s), least=LEAST_KNOWN)
-    final = (age_s >= maturity.after_s) & np.asarray(final_by(known, at))
-    return np.where(final, 1.0, weights)
+    newest = pc.max(known["label_known_at"]).as_py()
+    told_s = age_s - (at - newest).total_seconds()
+    curves = curves_of(task, y, delay_s, age_s)
+    weights, told = (inverse_weights(task, y, ages_s, curves, least=LEAST_KNOWN) for ages_s in (age_s, told_s))
+    final = (told_s >= maturity.after_s) & np.asarray(final_by(known, newest))
+    return np.where(final, 1.0, np.where(told > 0, weights, 0.0))
 
 
 def _age_of(frame: pa.Table, at: datetime) -> float:

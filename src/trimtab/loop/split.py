@@ -36,9 +36,9 @@ def split_in_time(frame: pa.Table, model: ModelSpec, *, as_of: datetime) -> Spli
     The test span ends at the newest decision whose label is final, and reaches back by the declared time; where labels
     are final as soon as they are known, at the newest outcome known at ``as_of``. A row is learnt from when its
     decision lies before the test span *and* its outcome was known and final by then, as it would have been for a model
-    trained on that day. With ``immature="weight"`` known outcomes that were not final by then are learnt from too, by
-    their weight. Rows without a known outcome are in neither part. ``frame`` has the columns of ``training_frame`` with
-    a label. Raises ``Invalid`` when a part is empty or holds one class only.
+    trained on that day: by the newest outcome of then. With ``immature="weight"`` known outcomes that were not final by
+    then are learnt from too, by their weight. Rows without a known outcome are in neither part. ``frame`` has the
+    columns of ``training_frame`` with a label. Raises ``Invalid`` when a part is empty or holds one class only.
     """
     known = frame.filter(pc.is_valid(frame["label"]))
     known = known.filter(pc.less_equal(known["label_known_at"], pa.scalar(as_of, known["label_known_at"].type)))
@@ -62,12 +62,18 @@ def split_in_time(frame: pa.Table, model: ModelSpec, *, as_of: datetime) -> Spli
 
 
 def _learnt(known: pa.Table, model: ModelSpec, maturity: Maturity, start: datetime) -> pa.Table:
-    """Return what a model trained at ``start`` would have been given."""
+    """Return what a model trained at ``start`` would have been given.
+
+    A source may stand still: what had the time to become final is counted from the newest outcome that it had told.
+    """
     then = known.filter(pc.less_equal(known["label_known_at"], pa.scalar(start, known["label_known_at"].type)))
+    if not then.num_rows:
+        return then
+    newest = pc.max(then["label_known_at"]).as_py()
     oldest = None if model.train.seconds is None else start - timedelta(seconds=model.train.seconds)
     if not model.immature:
-        then = then.filter(final_by(then, start))
-        return then.filter(_between(then, oldest, start - timedelta(seconds=maturity.after_s), before=start))
+        then = then.filter(final_by(then, newest))
+        return then.filter(_between(then, oldest, newest - timedelta(seconds=maturity.after_s), before=start))
     weights = weighted(then, model.label.task, maturity, at=start)
     then = then.append_column(WEIGHT, pa.array(weights)).filter(pa.array(weights > 0))
     return then.filter(_between(then, oldest, start, before=start))
