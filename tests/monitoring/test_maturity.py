@@ -37,14 +37,16 @@ WEEK = 7 * DAY
 class World:
     """Days in which nothing changes: a yes is known after two days on average, a no after twenty."""
 
-    def __init__(self, store: Store, *, never: float = 0.0, seed: int = 1, days: range = range(DAYS)) -> None:
+    def __init__(
+        self, store: Store, *, never: float = 0.0, seed: int = 1, days: range = range(DAYS), told: int = DAYS
+    ) -> None:
         self.store, random = store, np.random.default_rng(seed)
         served = Served(store, seed=seed)
         self.day = np.repeat(days, A_DAY * days.step)
         self.p = random.beta(2, 5, self.day.size)
         self.y = random.random(self.day.size) < self.p
         self.late = np.where(self.y, random.exponential(2, self.day.size), SLOW)
-        self.known = (self.day + self.late <= DAYS) & (random.random(self.day.size) >= never)
+        self.known = (self.day + self.late <= told) & (random.random(self.day.size) >= never)
         ids: list[str] = []
         for day in days:
             move(store, START + day * DAY)
@@ -126,6 +128,29 @@ def test_an_endpoint_of_another_name_judges_by_the_age_of_its_model(store: Store
     assert mature_until(store, "late-eu", at=NOW) == NOW - SLOW * DAY
     found = performance(store, "late-eu", version=1, since=START, until=START + DAY)
     assert (found.matures_s, found.decisions) == (SLOW * DAY_S, 0)
+
+
+def test_while_the_source_of_outcomes_stands_still_nothing_becomes_final(store: Store) -> None:
+    """Without a word for 15 days: of the newest that are old enough, the quick outcomes are known and no others."""
+    world, told = World(store, told=DAYS - 15), DAYS - 15
+    declared(store, SLOW)
+    found = lately(store, "late", version=1, over=WEEK)
+    assert found.until == found.mature_until == START + (told - SLOW) * DAY
+    assert found.decisions == found.labelled == 7 * A_DAY
+    first = told - SLOW - 7
+    assert found.value("log_loss") == pytest.approx(world.loss(first, first + 7), rel=1e-9)
+    level = level_test(store, "late", version=1, at=NOW)
+    assert level is not None
+    assert {n for _, n, _ in level.days} == {A_DAY}
+    assert not level.evidence.alarmed
+
+
+def test_an_endpoint_that_is_asked_no_more_is_judged_in_full_when_all_is_known(store: Store) -> None:
+    world = World(store, days=range(30))
+    declared(store, SLOW)
+    assert mature_until(store, "late", at=NOW) == NOW - SLOW * DAY
+    found = performance(store, "late", version=1, since=START, until=NOW)
+    assert found.labelled == world.day.size
 
 
 def test_the_longer_age_holds_and_a_declared_one_before_both(store: Store) -> None:

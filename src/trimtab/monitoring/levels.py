@@ -17,7 +17,7 @@ from trimtab.kernel import NotFound
 from trimtab.monitoring.block_test import number_of
 from trimtab.monitoring.level_evidence import LEAST_PAST, SURE, level_evidence
 from trimtab.monitoring.level_power import UNKNOWN, LevelPower, simulated_power
-from trimtab.monitoring.maturity import maturity_of
+from trimtab.monitoring.maturity import mature_until
 from trimtab.monitoring.moments import hour_of, start_of
 from trimtab.monitoring.records import Sign
 from trimtab.monitoring.sums import Sums, float_of, read
@@ -146,8 +146,7 @@ def _level(store: Store, model: str, version: int) -> tuple[float, Blocks | None
 
 def _days(store: Store, endpoint: str, version: int, at: datetime) -> tuple[Task, Blocks] | None:
     table = monitoring_hours.c
-    matures = timedelta(seconds=maturity_of(store, endpoint, at=at).after_s)
-    over = hour_of(at - max(GRACE, matures)) // 24 * 24
+    over = hour_of(min(at - GRACE, mature_until(store, endpoint, at=at))) // 24 * 24
     query = (
         select(table.hour, table.labelled, table.sums)
         .where(table.endpoint == endpoint, table.version == version, table.hour < over)

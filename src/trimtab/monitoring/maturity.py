@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from trimtab.evaluation import Maturity, get_evaluation, measured_maturity
 from trimtab.kernel import NotFound
-from trimtab.monitoring.moments import HOUR_US, us_of
+from trimtab.monitoring.moments import HOUR_US, hour_of, moment_of, us_of
 from trimtab.monitoring.rows import task_of
-from trimtab.monitoring.tables import monitoring_outcomes, monitoring_scores
+from trimtab.monitoring.tables import monitoring_hours, monitoring_outcomes, monitoring_scores
 from trimtab.registry import list_versions
 from trimtab.serving import get_endpoint
 from trimtab.store import Store
@@ -50,7 +50,29 @@ def maturity_of(store: Store, endpoint: str, *, at: datetime, model: str = "") -
 
 def mature_until(store: Store, endpoint: str, *, at: datetime, model: str = "") -> datetime:
     """Return the moment before which every decision of an endpoint may be judged by what is known at ``at``."""
-    return at - timedelta(seconds=maturity_of(store, endpoint, at=at, model=model).after_s)
+    return final_until(store, endpoint, after_s=maturity_of(store, endpoint, at=at, model=model).after_s, at=at)
+
+
+def final_until(store: Store, endpoint: str, *, after_s: float, at: datetime) -> datetime:
+    """Return the same for labels that are final ``after_s`` seconds after the decision.
+
+    Where nobody has told an outcome for over an hour and some are missing of decisions that are old enough, their
+    source stands still: then age is counted to the newest outcome, before which the quick ones were not alone told.
+    """
+    by_age = at - timedelta(seconds=after_s)
+    if not after_s:
+        return at
+    known, hours = monitoring_outcomes.c, monitoring_hours.c
+    newest = select(func.max(known.known_us)).where(known.endpoint == endpoint, known.known_us <= us_of(at))
+    with store.read() as connection:
+        told_us = connection.execute(newest).scalar()
+        if told_us is None or us_of(at) - told_us <= HOUR_US:
+            return by_age
+        told = moment_of(told_us) - timedelta(seconds=after_s)
+        missing = select(func.sum(hours.n - hours.labelled)).where(
+            hours.endpoint == endpoint, hours.hour >= hour_of(told), hours.hour < hour_of(by_age)
+        )
+        return told if connection.execute(missing).scalar() else by_age
 
 
 def _routed_model(store: Store, endpoint: str) -> str:

@@ -1,7 +1,7 @@
 """Challenger against champion on the same rows: what one answered, and the other saw beside it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -9,8 +9,8 @@ from sqlalchemy import and_, select
 
 from trimtab.evaluation import QUARTER_S, Blocks, Task, blocks_of, get_evaluation
 from trimtab.kernel import NotFound
-from trimtab.monitoring.maturity import maturity_of
-from trimtab.monitoring.moments import HOUR_US, check_span
+from trimtab.monitoring.maturity import final_until, maturity_of
+from trimtab.monitoring.moments import HOUR_US, check_span, us_of
 from trimtab.monitoring.paired_test import paired_evidence
 from trimtab.monitoring.records import Estimate, Paired
 from trimtab.monitoring.rows import task_of
@@ -34,7 +34,8 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
     task = task_of(store, endpoint, champion)
     rows = _pairs(store, endpoint, challenger, champion, since_us, until_us) if task else []
     matures_s = maturity_of(store, endpoint, at=until).after_s
-    labelled = _final(rows, round(matures_s * 1e6), until_us)
+    told = final_until(store, endpoint, after_s=matures_s, at=until) + timedelta(seconds=matures_s)
+    labelled = _final(rows, round(matures_s * 1e6), us_of(told))
     metric: Literal["log_loss", "squared_error"] | None = None
     if task is not None:
         metric = "log_loss" if task == "classification" else "squared_error"

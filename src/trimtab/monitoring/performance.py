@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from trimtab.declare import duration_text
 from trimtab.evaluation import Task, range_of, unvaried_mean, wilson, z_of
-from trimtab.monitoring.maturity import mature_until, maturity_of
+from trimtab.monitoring.maturity import final_until, mature_until, maturity_of
 from trimtab.monitoring.moments import HOUR_US, check_span, us_of
 from trimtab.monitoring.records import Estimate, Performance
 from trimtab.monitoring.rows import Span, counts_between, labelled_rows
@@ -55,8 +55,8 @@ def performance(
     chosen = tuple(stages) if stages is not None else _ANSWERED if version is None else None
     now = store.clock.now()
     matures_s = maturity_of(store, endpoint, at=now).after_s
-    final_until = now - timedelta(seconds=matures_s)
-    mature_us = min(until_us, max(since_us, us_of(final_until))) if matures_s else until_us
+    final = final_until(store, endpoint, after_s=matures_s, at=now)
+    mature_us = min(until_us, max(since_us, us_of(final))) if matures_s else until_us
     span = Span(endpoint, version, since_us, mature_us, chosen)
     task, n, labelled, sums = _summed(store, span)
     if mature_us < until_us:
@@ -70,7 +70,7 @@ def performance(
             found |= from_rows(task, labelled_rows(store, span), others, confidence=CONFIDENCE)
     return Performance(
         endpoint=endpoint, version=version, since=since, until=until, task=task, decisions=n, labelled=labelled,
-        waiting=(n - labelled) / n if n else None, metrics=found, matures_s=matures_s, mature_until=final_until,
+        waiting=(n - labelled) / n if n else None, metrics=found, matures_s=matures_s, mature_until=final,
         slices=sliced(store, span, task, slices, confidence=CONFIDENCE) if slices and task else {},
     )  # fmt: skip
 
