@@ -68,6 +68,14 @@ def test_no_regression_interval_has_a_width_of_zero(y: list[float], off: float) 
     assert_no_width_of_zero(measured(np.array(y), np.array(y) + off, "regression"))
 
 
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])
+def test_the_interval_of_r2_does_not_depend_on_the_unit(size: float) -> None:
+    y = np.array([1.0, 2.0, 4.0])
+    perfect = measured(y * size, y * size, "regression").metrics["r2"]
+    unseen = wilson(0, 3, confidence=0.95)[1]
+    assert perfect.low == pytest.approx(1.0 - unseen * 9 / y.var())
+
+
 def test_one_number_everywhere_has_no_interval_and_says_so() -> None:
     found = measured(np.zeros(ROWS), np.zeros(ROWS), "regression").metrics["rmse"]
     assert (found.value, found.low) == (0.0, None)

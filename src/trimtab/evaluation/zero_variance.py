@@ -84,8 +84,8 @@ def _of_regression(
         case "rmse":
             low, high = value * (1 - unseen) ** 0.5, math.hypot(value, unseen**0.5 * apart)
         case "r2":
-            spread = float(((y - y.mean()) ** 2).mean())
-            low, high = value - unseen * apart**2 / spread, value + unseen * (1 - value)
+            spread = float((y / apart).var())  # squares of the numbers themselves may be 0, or infinite
+            low, high = value - unseen / spread, value + unseen * (1 - value)
         case "pinball":
             low, high = value * (1 - unseen), value + unseen * apart * max(quantile, 1 - quantile)
         case _:
