@@ -287,18 +287,18 @@ def _better(name: str) -> str:
 
 
 def _interval(name: str) -> str:
-    from trimtab.evaluation import intervals, latency, resample
+    from trimtab.evaluation import intervals, latency, resample, simultaneous, zero_variance
     from trimtab.evaluation.metrics import PROPORTIONS
 
-    if name == "auc":
-        return intervals.DELONG
-    if name == "equalised_odds":
-        return intervals.MOVER
     if name in PROPORTIONS:
         return intervals.WILSON
     if name.startswith("latency."):
         return latency.METHOD
-    return resample.method_of(name, 1000)
+    by_formula = {
+        "auc": intervals.DELONG, "f1": zero_variance.JACCARD, "calibration_error": intervals.CALIBRATION,
+        "equalised_odds": simultaneous.METHOD.format(groups="the"),
+    }  # fmt: skip
+    return by_formula.get(name) or resample.method_of(1000)
 
 
 def api_routes() -> list[Route]:

@@ -159,7 +159,7 @@ class _Pair:
             return found, intervals.DELONG_PAIRED
         if not np.array_equal(self.first, self.second) and not varies(size, resampled[name]):
             return self._unvaried(name), f"{intervals.MOVER}, since no resample differs"
-        bounds = resample.paired_interval(value, resampled[name], confidence=self.confidence)
+        bounds = resample.interval(value, resampled[name], confidence=self.confidence)
         return bounds, f"paired bootstrap, percentile, {resampled[name].size} resamples"
 
     def _unvaried(self, name: str) -> tuple[float, float] | None:

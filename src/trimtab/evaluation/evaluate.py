@@ -160,14 +160,11 @@ class _Measuring:
             return unvaried_interval(
                 name, value, self.task, y, p, quantile=self.quantile, confidence=self.confidence
             )  # fmt: skip
-        bounds = resample.interval(name, value, resampled[name], confidence=self.confidence)
-        if bounds is None:
-            return None
-        low, high = bounds
-        # Noise alone keeps the measured error of a calibrated model above zero, in every resample too.
-        if name == "calibration_error" and intervals.looks_calibrated(y.astype(bool), p, confidence=self.confidence):
-            low = 0.0
-        return low, high, resample.method_of(name, resampled[name].size)
+        if name == "calibration_error":
+            bounds = intervals.calibration_interval(y.astype(bool), p, value=value, confidence=self.confidence)
+            return *bounds, intervals.CALIBRATION
+        found = resample.interval(value, resampled[name], confidence=self.confidence)
+        return (*found, resample.method_of(resampled[name].size)) if found is not None else None
 
 
 def why_undefined(name: str, y: Flags | Array, p: Array) -> str:

@@ -12,6 +12,9 @@ DELONG_PAIRED = "paired DeLong"
 WILSON = "Wilson"
 WILSON_SEPARATED = "Wilson on the smaller class (perfect separation)"
 MOVER = "MOVER (from both intervals)"
+CALIBRATION = "normal noise in each bin"
+_NOISE_DRAWS = 2000
+_BEYOND_DOUBT = 3.0  # standard deviations
 
 
 def z_of(confidence: float) -> float:
@@ -108,18 +111,22 @@ def mover(lower: tuple[float, float, float], higher: tuple[float, float, float])
     )
 
 
-def looks_calibrated(y: Flags, p: Array, *, confidence: float) -> bool:
-    """Say whether noise alone explains the distance of predictions from outcomes: the test of Hosmer and Lemeshow.
+def calibration_interval(y: Flags, p: Array, *, value: float, confidence: float) -> tuple[float, float]:
+    """Return the interval of a calibration error: its ends hold whatever the bins' true distances are.
 
-    Over the bins of the calibration error; the probabilities come from elsewhere, so no degree of freedom is spent.
+    Noise makes every measured distance larger. So the low end is the error less what noise adds in a sample (the sum of
+    its sizes; plainly its sum for a bin that lies off beyond doubt), and the high end the error plus what noise may
+    have hidden: the sum of the distances with their signs, which is never more than the error.
     """
-    bins = calibration_bins(p)
-    surplus = np.bincount(bins, weights=p - y)
-    variance = np.bincount(bins, weights=p * (1.0 - p))
-    if (surplus[variance == 0.0] != 0.0).any():
-        return False  # what was certain did not happen
-    used = variance > 0.0
-    return float((surplus[used] ** 2 / variance[used]).sum()) <= _chi_square(int(used.sum()), confidence)
+    bins = np.unique(calibration_bins(p), return_inverse=True)[1]
+    rows, surplus = np.bincount(bins), np.bincount(bins, weights=p - y)
+    squares = np.bincount(bins, weights=(p - y - (surplus / rows)[bins]) ** 2)
+    noise = np.sqrt(np.maximum(squares, 1.0)) / y.size  # in bins that are all alike, one row could have been otherwise
+    drawn = np.random.default_rng(0).standard_normal((_NOISE_DRAWS, noise.size)) * noise
+    adds = np.where(np.abs(surplus) / y.size > _BEYOND_DOUBT * noise, drawn, np.abs(drawn)).sum(axis=1)
+    low = value - float(np.quantile(adds, (1.0 + confidence) / 2.0))
+    high = value + z_of(confidence) * float(np.hypot.reduce(noise))
+    return max(0.0, float(f"{low:.6g}")), min(1.0, float(f"{high:.6g}"))
 
 
 def quantile_interval(sorted_values: Array, quantile: float, *, confidence: float) -> tuple[float, float] | None:
@@ -147,14 +154,6 @@ def _binomial(n: int, share: float) -> Array:
     )
     probabilities: Array = np.exp(logs)
     return probabilities
-
-
-def _chi_square(freedom: int, share: float) -> float:
-    """Return the quantile of a chi-square distribution, by Wilson and Hilferty's cube root."""
-    if freedom == 0:
-        return 0.0
-    spread = 2.0 / (9.0 * freedom)
-    return freedom * (1.0 - spread + NormalDist().inv_cdf(share) * math.sqrt(spread)) ** 3
 
 
 def _expit(value: float) -> float:

@@ -23,19 +23,15 @@ FEWEST_RESAMPLES = 200
 
 # Single precision halves the memory that is moved: counts stay exact, sums keep six digits, far below their own noise.
 
-# Binned calibration error is biased upwards by noise, and its resamples twice; reflecting them takes that out.
-REFLECTED = frozenset({"calibration_error"})
-
 
 def resamples_for(n: int, asked: int) -> int:
     """Return how many resamples to draw for n rows: those asked for, fewer (but 200) when there are very many rows."""
     return min(asked, max(FEWEST_RESAMPLES, WORK_CELLS // max(n, 1)))
 
 
-def method_of(metric: str, resamples: int) -> str:
-    """Return the name of the bootstrap that is used for a metric."""
-    kind = "reflected, low 0 unless Hosmer-Lemeshow rejects" if metric in REFLECTED else "percentile"
-    return f"bootstrap, {kind}, {resamples} resamples"
+def method_of(resamples: int) -> str:
+    """Return the name of the bootstrap."""
+    return f"bootstrap, percentile, {resamples} resamples"
 
 
 def draw(samples: Sequence[Weighed], *, n: int, resamples: int, seed: int) -> list[dict[str, Array]]:
@@ -47,21 +43,10 @@ def draw(samples: Sequence[Weighed], *, n: int, resamples: int, seed: int) -> li
     return [{name: np.concatenate([block[name] for block in found]) for name in found[0]} for found in blocks]
 
 
-def interval(metric: str, value: float, resampled: Array, *, confidence: float) -> tuple[float, float] | None:
+def interval(value: float, resampled: Array, *, confidence: float) -> tuple[float, float] | None:
     """Return the interval from resampled values; None when more than one in twenty resamples was not defined."""
     bounds = _percentiles(resampled, confidence)
-    if bounds is None:
-        return None
-    low, high = bounds
-    if metric in REFLECTED:
-        low, high = max(0.0, 2 * value - high), min(1.0, 2 * value - low)
     # What was measured is always one of the values that are held possible.
-    return min(low, value), max(high, value)
-
-
-def paired_interval(value: float, resampled: Array, *, confidence: float) -> tuple[float, float] | None:
-    """Return the interval of a difference from resampled differences; None as in ``interval``."""
-    bounds = _percentiles(resampled, confidence)
     return (min(bounds[0], value), max(bounds[1], value)) if bounds else None
 
 
