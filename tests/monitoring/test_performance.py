@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
+from tests.registry.cases import evaluated, registered
 
 from trimtab.evaluation import evaluate
 from trimtab.kernel import TrimtabError
@@ -100,6 +101,23 @@ def test_errors_that_are_all_equal_have_no_interval_of_width_zero(sqlite_store: 
     for name in ("rmse", "mae", "observed"):
         assert (found.metrics[name].low, found.metrics[name].high) == (None, None)
         assert found.metrics[name].why == "all rows are alike, which gives no interval"
+
+
+def test_the_pinball_loss_is_that_of_the_quantile_that_the_version_predicts(sqlite_store: Store) -> None:
+    rows = lived(sqlite_store, task="regression")
+    p, now = np.arange(60.0), sqlite_store.clock.now()
+    found = evaluate(task="regression", y=p[::-1], prediction=p, measured_at=now, quantile=0.9, resamples=20)
+    registered(sqlite_store, evaluation_id=evaluated(sqlite_store, found=found))
+    for version, alpha in ((1, 0.9), (None, 0.9), (2, 0.5)):  # of version 2 nothing was kept
+        y, p, _ = of(rows, START, START + DAY, version)
+        said = performance(
+            sqlite_store, "late", version=version, since=START, until=START + DAY, metrics=["pinball"],
+            slices=["origin"],
+        )  # fmt: skip
+        assert said.value("pinball") == pytest.approx(sk.mean_pinball_loss(y, p, alpha=alpha))
+        parts = [(one.n, one.metrics["pinball"].value) for one in said.slices["origin"] if one.metrics]
+        if len(parts) == len(said.slices["origin"]):
+            assert sum(n * (value or 0.0) for n, value in parts) / y.size == pytest.approx(said.value("pinball"))
 
 
 def alike(store: Store, task: str, score: float, outcome: float) -> Any:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from trimtab.declare import Condition, Metric, Threshold
-from trimtab.evaluation import Maturity, evaluate, judge, save_evaluation
+from trimtab.evaluation import Evaluation, Maturity, evaluate, judge, save_evaluation
 from trimtab.kernel import Actor, digest_of_bytes
 from trimtab.registry import Approval, Artifact, Lineage, ModelArtifacts, Version, approve, register_version
 from trimtab.store import Store
@@ -32,13 +32,15 @@ def lineage(store: Store, **changes: Any) -> Lineage:
 
 
 def evaluated(
-    store: Store, actor: Actor = ANN, *, model: bytes = b"model", passes: bool = True, maturity: Maturity | None = None
-) -> str:
-    """Save an evaluation of the model's bytes and return its id."""
+    store: Store, actor: Actor = ANN, *, model: bytes = b"model", passes: bool = True, maturity: Maturity | None = None,
+    found: Evaluation | None = None,
+) -> str:  # fmt: skip
+    """Save an evaluation (``found``, or one of sixty rows) of the model's bytes and return its id."""
     random = np.random.default_rng(0)
     p = random.random(60)
     now = store.clock.now()
-    found = evaluate(task="classification", y=random.random(60) < p, prediction=p, measured_at=now, resamples=20)
+    y = random.random(60) < p
+    found = found or evaluate(task="classification", y=y, prediction=p, measured_at=now, resamples=20)
     found = msgspec.structs.replace(found, maturity=maturity or Maturity())
     accept = (Condition(left=Metric(name="auc"), op=">=", right=Threshold(value=0.1 if passes else 0.999)),)
     with store.change(actor, "evaluate") as change:

@@ -14,7 +14,7 @@ from trimtab.evaluation import Task, range_of, unvaried_mean, wilson, z_of
 from trimtab.monitoring.maturity import final_until, mature_until, maturity_of
 from trimtab.monitoring.moments import HOUR_US, check_span, us_of
 from trimtab.monitoring.records import Estimate, Performance
-from trimtab.monitoring.rows import Span, counts_between, labelled_rows
+from trimtab.monitoring.rows import Span, counts_between
 from trimtab.monitoring.sliced import from_rows, sliced
 from trimtab.monitoring.sums import Sums, float_of, total
 from trimtab.monitoring.tables import monitoring_hours
@@ -67,7 +67,7 @@ def performance(
         found = _measured(task, labelled, sums, why=_why(matures_s))
         others = [name for name in metrics if name not in found]
         if others:
-            found |= from_rows(task, labelled_rows(store, span), others, confidence=CONFIDENCE)
+            found |= from_rows(store, span, task, others, confidence=CONFIDENCE)
     return Performance(
         endpoint=endpoint, version=version, since=since, until=until, task=task, decisions=n, labelled=labelled,
         waiting=(n - labelled) / n if n else None, metrics=found, matures_s=matures_s, mature_until=final,

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.evaluation import Evaluation, Task, auc, auc_interval, evaluate, metrics_of
-from trimtab.kernel import Invalid, time_of
+from trimtab.evaluation import Evaluation, Task, auc, auc_interval, evaluate, get_evaluation, metrics_of
+from trimtab.kernel import Invalid, NotFound, time_of
 from trimtab.monitoring.records import Estimate, SlicePerformance
 from trimtab.monitoring.rows import LabelledRows, Span, labelled_rows
+from trimtab.registry import VersionRef, get_version, list_versions
 from trimtab.serving import decision_tables
 from trimtab.store import Store
 
@@ -25,8 +26,10 @@ class NotSliceable(Invalid):
     code = "monitoring.not-sliceable"
 
 
-def from_rows(task: Task, rows: LabelledRows, names: Collection[str], *, confidence: float) -> dict[str, Estimate]:
-    """Return metrics by name. Raises ``NotSliceable`` for a name that is none of the task's."""
+def from_rows(
+    store: Store, span: Span, task: Task, names: Collection[str], *, confidence: float
+) -> dict[str, Estimate]:
+    """Return metrics of a span's decisions by name. Raises ``NotSliceable`` for a name that is none of the task's."""
     unknown = sorted(set(names) - set(metrics_of(task)))
     if unknown:
         raise NotSliceable(
@@ -34,12 +37,13 @@ def from_rows(task: Task, rows: LabelledRows, names: Collection[str], *, confide
             why="Each is measured from outcomes and predictions, as in an evaluation.",
             next=f"ask for one of: {', '.join(metrics_of(task))}",
         )  # fmt: skip
+    rows = labelled_rows(store, span)
     if not rows.y.size:
         return {name: Estimate(value=None, n=0, why="no outcome is known yet") for name in names}
     found = {"auc": _auc(rows, confidence)} if task == "classification" else {}
     others = [name for name in names if name not in found]
     if others:
-        found |= _evaluated(task, rows, {}, confidence).metrics
+        found |= _evaluated(task, rows, {}, confidence, _quantile(store, span, task)).metrics
     return {name: found[name] for name in names}
 
 
@@ -63,19 +67,35 @@ def sliced(
     if not rows.ids:
         return dict.fromkeys(by, ())
     columns = _features(store, span, rows, by)
-    measured = _evaluated(task, rows, columns, confidence)
+    measured = _evaluated(task, rows, columns, confidence, _quantile(store, span, task))
     return {
         name: tuple(SlicePerformance(value=one.value, n=one.n, metrics=one.metrics, why=one.why) for one in slices)
         for name, slices in measured.slices.items()
     }
 
 
-def _evaluated(task: Task, rows: LabelledRows, columns: dict[str, Any], confidence: float) -> Evaluation:
+def _quantile(store: Store, span: Span, task: Task) -> float:
+    """Return which quantile a version predicts (any: the newest), as its evaluation says; 0.5 where none was kept."""
+    if task == "classification":
+        return 0.5
+    try:
+        if span.version is None:
+            version = list_versions(store, span.endpoint, limit=1).items[0]
+        else:
+            version = get_version(store, VersionRef(span.endpoint, span.version, ""))
+        return get_evaluation(store, version.evaluation_id or "").report.evaluation.quantile
+    except (NotFound, IndexError):
+        return 0.5
+
+
+def _evaluated(
+    task: Task, rows: LabelledRows, columns: dict[str, Any], confidence: float, quantile: float
+) -> Evaluation:
     y: Any = rows.y > 0.5 if task == "classification" else rows.y
     # The moment of measuring is not part of what is returned; the newest row's will do.
     return evaluate(
         task=task, y=y, prediction=rows.p, slices=columns, measured_at=time_of(max(rows.subjects)),
-        confidence=confidence, resamples=RESAMPLES,
+        confidence=confidence, resamples=RESAMPLES, quantile=quantile,
     )  # fmt: skip
 
 
