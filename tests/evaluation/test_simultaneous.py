@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from tests.evaluation.cases import NOW
 
-from trimtab.evaluation import Evaluation, evaluate, fairness_gap, gap, gap_bounds, wilson, worst
+from trimtab.evaluation import Evaluation, evaluate, fairness_gap, gap, wilson, worst
 from trimtab.evaluation.records import MetricValue
-from trimtab.evaluation.simultaneous import chance_gap, range_quantile
+from trimtab.evaluation.simultaneous import chance_gap, gap_bounds, range_quantile
 
 RATES = ("recall", "selection_rate", "accuracy")
 

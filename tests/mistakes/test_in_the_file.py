@@ -150,6 +150,10 @@ KNOWING = {
         ),
         Mistake("accept_if of slow slices by 'depot'", "parcels.py:", "add Parcel.depot to the columns of parcel"),
     ),
+    "a policy that slices by the key": (
+        f"{source('return f')}\nslow.retrain_when(tt.recall.gap(by='parcel_id') > 0.3)\n",
+        Mistake("retrain_when of slow slices by 'parcel_id'", "parcels.py:", "or slice by one of: depot, sent_hour"),
+    ),
     "slices by the key": (
         changed("slow.accept_if(", "slow.accept_if(tt.recall.gap(by='parcel_id') <= 0.2, "),
         Mistake("accept_if of slow slices by 'parcel_id'", "parcels.py:", "or slice by one of: depot, sent_hour"),

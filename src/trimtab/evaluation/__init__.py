@@ -9,9 +9,9 @@ numbers.
 from trimtab.evaluation.api import routes
 from trimtab.evaluation.blocks import DAY_S, QUARTER_S, Blocks, blocks_from, blocks_of
 from trimtab.evaluation.compare import OtherRows, compare
-from trimtab.evaluation.evaluate import evaluate
+from trimtab.evaluation.evaluate import SLICE_MINIMUM, evaluate
 from trimtab.evaluation.events import EvaluationSaved
-from trimtab.evaluation.fairness import fairness_gap
+from trimtab.evaluation.fairness import fairness_gap, gap_among, rates_of
 from trimtab.evaluation.gate import judge, refused_conditions
 from trimtab.evaluation.intervals import auc_interval, wilson, z_of
 from trimtab.evaluation.latency import Latency, latency_of
@@ -62,18 +62,17 @@ from trimtab.evaluation.save import (
     read_report,
     save_evaluation,
 )
-from trimtab.evaluation.simultaneous import chance_gap, gap_bounds
-from trimtab.evaluation.slices import gap, worst
+from trimtab.evaluation.slices import gap, worst, worst_of
 from trimtab.evaluation.zero_variance import unvaried_mean
 
 __all__ = [
-    "CLASSIFICATION", "DAY_S", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "QUARTER_S", "REGRESSION", "Blocks",
-    "Comparison", "Difference", "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord",
+    "CLASSIFICATION", "DAY_S", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "QUARTER_S", "REGRESSION", "SLICE_MINIMUM",
+    "Blocks", "Comparison", "Difference", "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord",
     "EvaluationSaved", "EvidenceLine", "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable",
     "OtherRows", "OutcomeDelay", "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding",
-    "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "chance_gap", "compare", "curves_of",
-    "direction_of", "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_bounds", "get_evaluation",
+    "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of",
+    "direction_of", "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_among", "get_evaluation",
     "inverse_weights", "judge", "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity",
-    "metrics_of", "range_of", "read_report", "refused_conditions", "routes", "rows_digest", "save_evaluation",
-    "unvaried_mean", "wilson", "worst", "z_of",
+    "metrics_of", "range_of", "rates_of", "read_report", "refused_conditions", "routes", "rows_digest",
+    "save_evaluation", "unvaried_mean", "wilson", "worst", "worst_of", "z_of",
 ]  # fmt: skip

@@ -30,25 +30,31 @@ def fairness_gap(evaluation: Evaluation, name: str, *, by: str, at_least: int = 
     return _widest(name, [gap(wary, rate, by=by, at_least=at_least) for rate in rates])
 
 
+def gap_among(name: str, by: str, slices: Sequence[Slice], *, confidence: float) -> SliceFinding:
+    """Return the gap of a metric, or a fairness measure, among slices that all have it."""
+    rates = rates_of(name)
+    return _widest(name, [gap_of(rate, by, slices, confidence=_each(confidence, rates)) for rate in rates])
+
+
+def rates_of(name: str) -> tuple[str, ...]:
+    """Return the metrics that a fairness measure is the largest gap of; of any other name, itself."""
+    return GAPS.get(name, (name,))
+
+
 def _each(confidence: float, rates: Sequence[str]) -> float:
     """Return the confidence of each rate's gap, so that the largest of them has the one that is asked for."""
     return 1.0 - (1.0 - confidence) / len(rates)
 
 
 def _largest(name: str, by: str, slices: Sequence[Slice], confidence: float) -> SliceFinding:
-    gaps = []
-    for rate in GAPS[name]:
-        undefined = [one.value for one in slices if one.metrics[rate].value is None]
-        if len(slices) < 2 or undefined:
-            why = (
-                f"{rate} has no value for {by} {undefined[0]}"
-                if undefined
-                else "fewer than two groups are large enough"
-            )
-            gaps.append(SliceFinding(metric=rate, by=by, value=MetricValue(value=None, n=0, why=why)))
-        else:
-            gaps.append(gap_of(rate, by, slices, confidence=_each(confidence, GAPS[name])))
-    return _widest(name, gaps)
+    undefined = (
+        f"{rate} has no value for {by} {one.value}"
+        for rate in GAPS[name] for one in slices if one.metrics[rate].value is None
+    )  # fmt: skip
+    why = next(undefined, "fewer than two groups are large enough" if len(slices) < 2 else "")
+    if why:
+        return SliceFinding(metric=name, by=by, value=MetricValue(value=None, n=0, why=why))
+    return gap_among(name, by, slices, confidence=confidence)
 
 
 def _widest(name: str, gaps: Sequence[SliceFinding]) -> SliceFinding:

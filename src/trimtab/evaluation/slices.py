@@ -17,14 +17,17 @@ def worst(evaluation: Evaluation, metric: str, *, by: str, at_least: int = 0) ->
     chosen, why = _comparable(evaluation, metric, by, at_least, fewest=1)
     if metric in NEITHER_IS_BETTER:
         why = f"{metric} has no better or worse side; look at its gap"
-    if why:
-        return _nothing(metric, by, why)
+    return _nothing(metric, by, why) if why else worst_of(metric, by, chosen, confidence=evaluation.confidence)
+
+
+def worst_of(metric: str, by: str, slices: Sequence[Slice], *, confidence: float) -> SliceFinding:
+    """Return the worst of slices that all have the metric."""
     pick = max if metric in LOWER_IS_BETTER else min
-    found = pick(chosen, key=lambda one: (_value(one, metric), one.value))
-    value, all_ = found.metrics[metric], [one.metrics[metric] for one in chosen]
-    if len(chosen) > 1:
-        bounds = worst_bounds(all_, metric=metric, lowest=pick is min, confidence=evaluation.confidence)
-        method = f"{value.method}, for the worst of {len(chosen)}"
+    found = pick(slices, key=lambda one: (_value(one, metric), one.value))
+    value, all_ = found.metrics[metric], [one.metrics[metric] for one in slices]
+    if len(slices) > 1:
+        bounds = worst_bounds(all_, metric=metric, lowest=pick is min, confidence=confidence)
+        method = f"{value.method}, for the worst of {len(slices)}"
         value = _bounded(value, bounds, method)
     return SliceFinding(metric=metric, by=by, value=value, slices=(found.value,))
 

@@ -40,8 +40,18 @@ def metrics_of(conditions: Iterable[Condition]) -> Iterator[Metric]:
                 yield inner
 
 
+def rules_of(model: ModelSpec) -> dict[str, tuple[Condition, ...]]:
+    """Return the conditions of a model, by the word that they were declared with."""
+    rules = {"accept_if": model.accept}
+    if model.serving is not None and model.serving.roll_back_if is not None:
+        rules["roll_back_if"] = tuple(conditions_of(model.serving.roll_back_if))
+    if model.retraining is not None:
+        rules["retrain_when"] = tuple(conditions_of(model.retraining.when))
+    return rules
+
+
 def check_conditions(model: ModelSpec) -> None:
-    """Raise ``NeverAnswered`` for the first condition of ``accept_if`` that could not be answered on the test span.
+    """Raise ``NeverAnswered`` for the first condition that could not be answered on the test span, or in service.
 
     Slices are cut by the columns of the model's view, so a condition can name only those.
     """
@@ -55,14 +65,19 @@ def check_conditions(model: ModelSpec) -> None:
             next=f"correct or remove this condition of {model.name}.accept_if",
         )
     columns = {column.name for column in compile_view(model.view).columns if column.kind in _SLICING}
-    for metric in metrics_of(model.accept):
-        by = metric.slice_by
-        if by is not None and by not in columns:
-            usable = ", ".join(sorted(columns))
-            raise NeverAnswered(
-                f"accept_if of {model.name} slices by {by!r}, which is no column of features {model.view.name}",
-                where=where,
-                why="Slices are cut on the held-out rows, which hold the columns of the view and nothing else.",
-                next=f"add {model.view.of.name}.{by} to the columns of {model.view.name}"
-                + (f", or slice by one of: {usable}" if usable else ""),
-            )
+    for word, conditions in rules_of(model).items():
+        for metric in metrics_of(conditions):
+            if metric.slice_by is not None and metric.slice_by not in columns:
+                raise _no_column(model, word, metric.slice_by, columns, where=where)
+
+
+def _no_column(model: ModelSpec, word: str, by: str, columns: Iterable[str], *, where: str) -> NeverAnswered:
+    usable = ", ".join(sorted(columns))
+    rows = "the held-out rows, which hold" if word == "accept_if" else "the decisions, which are logged with"
+    return NeverAnswered(
+        f"{word} of {model.name} slices by {by!r}, which is no column of features {model.view.name}",
+        where=where,
+        why=f"Slices are cut on {rows} the columns of the view and nothing else.",
+        next=f"add {model.view.of.name}.{by} to the columns of {model.view.name}"
+        + (f", or slice by one of: {usable}" if usable else ""),
+    )

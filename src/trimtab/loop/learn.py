@@ -15,7 +15,7 @@ from trimtab.evaluation import Evaluation, Maturity, evaluate, get_evaluation, j
 from trimtab.evaluation import compare as compare_on_rows
 from trimtab.features import compile_view, digest_of_view
 from trimtab.kernel import canonical
-from trimtab.loop.conditions import metrics_of
+from trimtab.loop.conditions import metrics_of, rules_of
 from trimtab.loop.fitting import fit, keep
 from trimtab.loop.frames import as_float, label_of, model_input
 from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
@@ -180,7 +180,7 @@ def register(context: StepContext) -> dict[str, Any]:
 def _slices(test: pa.Table, model: ModelSpec) -> dict[str, Any]:
     """Return the columns to look at slice by slice: every category, and what the conditions name."""
     view = compile_view(model.view)
-    named = {metric.slice_by for metric in metrics_of(model.accept)}
+    named = {metric.slice_by for rule in rules_of(model).values() for metric in metrics_of(rule)}
     chosen = [column.name for column in view.columns if column.kind == "category" or column.name in named]
     return {name: test[name].to_numpy(zero_copy_only=False) for name in chosen}
 

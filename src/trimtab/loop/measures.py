@@ -1,15 +1,27 @@
 """What policies read: metrics of a version in service, from the decision log and from labels that arrived late."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
+import msgspec
+
 from trimtab.data import get_snapshot, latest_snapshot
 from trimtab.declare import Metric, duration_text
-from trimtab.evaluation import LOWER_IS_BETTER, NEITHER_IS_BETTER, chance_gap, gap_bounds, get_evaluation
+from trimtab.evaluation import (
+    NEITHER_IS_BETTER,
+    SLICE_MINIMUM,
+    MetricValue,
+    Slice,
+    gap_among,
+    get_evaluation,
+    rates_of,
+    worst_of,
+)
 from trimtab.features import get_view
-from trimtab.kernel import TrimtabError
+from trimtab.kernel import Invalid, TrimtabError
 from trimtab.loop.policy import Measure, Measured
-from trimtab.monitoring import SURE, Paired, Performance, drift, failures, mature_until, paired, performance
+from trimtab.monitoring import SURE, Paired, SlicePerformance, drift, failures, mature_until, paired, performance
 from trimtab.registry import get_version
 from trimtab.store import Store
 
@@ -25,6 +37,7 @@ LEAST_REQUESTS = 50
 LEAST_ERRORS = 5
 _WITHOUT_OUTCOMES = ("errors", "new_rows")
 CONFIDENCE = 0.95
+_NAMED = 5
 _PAIRED = {"log_loss": 1, "rmse": 2}
 """Metrics that are means over rows, so that both versions are compared on exactly the same ones; rmse by its square."""
 
@@ -118,39 +131,58 @@ def _measured(store: Store, endpoint: str, version: int, metric: Metric, *, sinc
         return Measured(value=value, n=seen.requests)
     if metric.name == "new_rows":
         return _new_rows(store, f"{endpoint}@{version}")
-    slices = (metric.slice_by,) if metric.slice_by else ()
-    found = performance(store, endpoint, version=version, since=since, until=now, slices=slices)
+    by = metric.slice_by
+    try:
+        found = performance(
+            store, endpoint, version=version, since=since, until=now, slices=(by,) if by else (),
+            metrics=() if by else (metric.name,),
+        )  # fmt: skip
+    except Invalid as error:  # a column of more values than slices are cut by
+        return Measured(value=None, why=error.what)
     if found.labelled < LEAST_LABELLED:
         return _too_few(found.labelled)
-    if metric.over_slices is not None:
-        return over_slices(found, metric)
-    value = found.metrics.get(metric.name)
-    return (
-        Measured(value=value.value, n=value.n) if value else Measured(value=None, why="it is not measured in service")
+    if by is not None:
+        return over_slices(found.slices.get(by, ()), metric)
+    return _told(found.metrics[metric.name])
+
+
+def over_slices(slices: Sequence[SlicePerformance | Slice], metric: Metric) -> Measured:
+    """Return the worst of the slices of a column, the gap between two, or its part beyond chance.
+
+    A slice in which the metric has no value, or rests on fewer than 30 rows, is left out and named: one group without a
+    positive must not hide how far the others lie apart, nor may one of a single positive decide.
+    """
+    by, rates, least = metric.slice_by or "", rates_of(metric.name), metric.at_least or LEAST_LABELLED
+    large = [Slice(value=one.value, n=one.n, metrics=one.metrics) for one in slices if one.n >= least]
+    used = [one for one in large if all(_rests_on_enough(one.metrics.get(rate)) for rate in rates)]
+    left_out = [one.value for one in large if one not in used]
+    if metric.over_slices == "worst" and metric.name in NEITHER_IS_BETTER:
+        return Measured(value=None, why=f"{metric.name} has no better or worse side; look at its gap")
+    if len(used) < (1 if metric.over_slices == "worst" else 2):
+        many = f"only one slice of {by} has" if used else f"no slice of {by} has"
+        enough = f", {SLICE_MINIMUM} of them for its {metric.name}" if left_out else ""
+        return Measured(value=None, why=f"{many} {least} labelled decisions{enough}")
+    look = worst_of if metric.over_slices == "worst" else gap_among
+    found = look(metric.name, by, used, confidence=CONFIDENCE)
+    told = _told(found.value)
+    if metric.over_slices == "gap_beyond_chance":
+        told = msgspec.structs.replace(told, value=found.value.low, why=found.value.why)
+    return msgspec.structs.replace(
+        told, chance=found.chance, left_out=_left_out(by, left_out, metric.name) if left_out else ""
     )
 
 
-def over_slices(found: Performance, metric: Metric) -> Measured:
-    """Return the worst slice of what was measured in service, the gap between two, or its part beyond chance."""
-    least = metric.at_least or LEAST_LABELLED
-    groups = [one for one in found.slices.get(metric.slice_by or "", ()) if one.n >= least]
-    known = {one.value: one.metrics[metric.name] for one in groups if metric.name in one.metrics}
-    values = [one.value for one in known.values() if one.value is not None]
-    if not values:
-        return Measured(value=None, why=f"no slice of {metric.slice_by} has {least} labelled decisions")
-    if metric.over_slices == "worst":
-        if metric.name in NEITHER_IS_BETTER:
-            return Measured(value=None, why=f"{metric.name} has no better or worse side; look at its gap")
-        return Measured(value=max(values) if metric.name in LOWER_IS_BETTER else min(values), n=found.labelled)
-    if len(values) < 2:
-        return Measured(value=None, why=f"only one slice of {metric.slice_by} has {least} labelled decisions")
-    compared = [one for one in known.values() if one.value is not None]
-    chance = chance_gap(compared, confidence=CONFIDENCE)
-    if metric.over_slices == "gap":
-        return Measured(value=max(values) - min(values), n=found.labelled, chance=chance)
-    bounds = gap_bounds(compared, metric=metric.name, confidence=CONFIDENCE)
-    why = "" if bounds else f"some slice of {metric.slice_by} has too few labelled decisions for an interval"
-    return Measured(value=bounds[0] if bounds else None, n=found.labelled, why=why, chance=chance)
+def _rests_on_enough(found: MetricValue | None) -> bool:
+    return found is not None and found.value is not None and found.n >= SLICE_MINIMUM
+
+
+def _left_out(by: str, names: Sequence[str], metric: str) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"without {by} {', '.join(names[:_NAMED])}{more}, where {metric} rests on fewer than {SLICE_MINIMUM} rows"
+
+
+def _told(found: MetricValue) -> Measured:
+    return Measured(value=found.value, n=found.n, why=found.why if found.value is None else "")
 
 
 def _drift(store: Store, endpoint: str, version: int, metric: Metric, *, since: datetime, now: datetime) -> Measured:
@@ -188,6 +220,8 @@ def _at_approval(store: Store, ref: str, metric: Metric) -> Measured:
         report = get_evaluation(store, version.evaluation_id).report
     except TrimtabError as error:
         return Measured(value=None, why=error.what)
+    if metric.slice_by is not None:
+        return over_slices(report.evaluation.slices.get(metric.slice_by, ()), metric)
     found = report.evaluation.metrics.get(metric.name)
     if found is None or found.value is None:
         return Measured(value=None, why=f"{metric.name} was not measured at approval")

@@ -165,7 +165,7 @@ def _view_lines(project: Project, view: FeatureViewSpec) -> tuple[str, ...]:
 
 
 def _model_lines(store: Store, project: Project, model: ModelSpec, sign: Sign, tables: Tables) -> tuple[str, ...]:
-    check_conditions(model)
+    check_conditions(next(one for one in project.spec.models if one.name == model.name))  # with its policies
     first = f"trains on {model.train.text}, tested on the {model.test.text}"
     of = model.view.of.name
     if of not in tables and sign != "=":

@@ -30,7 +30,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A quantity as it was measured: its value (None: it could not be, and ``why`` says so) and the rows behind it.
 
     ``doubt`` says why the value is not enough to act on, although it is one. ``chance`` is of a gap between groups: how
-    large a one chance alone gives at these sizes in 19 of 20 cases.
+    large a one chance alone gives at these sizes in 19 of 20 cases. ``left_out`` names the groups that it is without.
     """
 
     value: float | None
@@ -38,6 +38,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     doubt: str = ""
     chance: float | None = None
+    left_out: str = ""
 
 
 Measure = Callable[[Metric], Measured]
@@ -100,6 +101,7 @@ def _rests_on(found: Measured) -> str:
     """Write ``(1 200 rows, chance alone gives up to 0.14)``."""
     parts = [f"{found.n:,} rows".replace(",", " ")] if found.n else []
     parts += [f"chance alone gives up to {found.chance:.4g}"] if found.chance is not None else []
+    parts += [found.left_out] if found.left_out else []
     return f" ({', '.join(parts)})" if parts else ""
 
 
