@@ -1,11 +1,13 @@
 """A dry run tells the truth: so many false pages on its own days, and shifts of its smallest size are found."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.monitoring import seeded
 
 from trimtab.monitoring.calibration import calibrate
 from trimtab.monitoring.dry_run import dry_run
+from trimtab.monitoring.reference import build_reference
 
 ROWS, COLUMNS, DAYS = 2_000, 8, 40
 
@@ -80,6 +82,16 @@ def test_what_cannot_be_watched_is_named() -> None:
     assert [column.name for column in found.columns if column.power is None] == ["f6", "f7"]
     assert sum(column.shown for column in found.columns) <= 1
     assert found.text.endswith("Cannot be watched: f6.")
+
+
+def test_an_id_in_a_column_ends_no_dry_run() -> None:
+    """Its values lie in one day each: without that day a named one is nowhere."""
+    n = 1500
+    ids = pa.table({"id": [f"id {i}" for i in range(n)]})
+    at = pa.array(np.arange(n) * 3 * 86_400_000_000 // n, pa.timestamp("us", tz="UTC"))
+    p = np.random.default_rng(0).random(n)
+    found = dry_run(build_reference(ids, kinds={"id": "category"}, prediction=p, at=at))
+    assert "Cannot be watched: id." in found.text
 
 
 def test_larger_windows_and_calmer_days_find_smaller_shifts() -> None:

@@ -105,6 +105,17 @@ def test_a_column_of_32_bit_floats_takes_the_same_values_of_clients_for_the_same
     assert w1(before, np.full(50, 0.9)) == pytest.approx(float(np.float32(0.9)) - before.mean(dtype=np.float64))
 
 
+@pytest.mark.parametrize("value", [np.inf, 1.7e308])
+def test_infinite_values_of_both_signs_are_counted_without_a_word_from_numpy(value: float) -> None:
+    rows = np.array([-value, value, 1.0, np.nan] * 50)
+    cells = cells_for("x", "float", rows)
+    parts = partial_moments(cells, rows)
+    assert np.isfinite(parts).all()
+    at = pa.array(np.arange(200) % 4 * 86_400_000_000, pa.timestamp("us", tz="UTC"))
+    reference = build_reference(pa.table({"x": rows}), kinds={"x": "float"}, prediction=np.full(200, 0.5), at=at)
+    np.testing.assert_allclose(reference.tallies[0].partial_total, parts)
+
+
 def test_categories_and_columns_without_a_value_have_none() -> None:
     for cells, rows in ((cells_for("x", "category", np.array(["a", "b"])), np.array(["a"])),
                         (cells_for("x", "float", np.full(3, np.nan)), np.array([1.0]))):  # fmt: skip

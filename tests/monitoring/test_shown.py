@@ -1,11 +1,14 @@
 """A finding beside its figures: now, usual, how many times that, and a reason that never contradicts them."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.monitoring import seeded
 
 from trimtab.monitoring import shown_finding
 from trimtab.monitoring.calibration import FALSE_PAGES, MATTERS, calibrate, rate_of
+from trimtab.monitoring.counting import count
+from trimtab.monitoring.reference import build_reference
 
 RATE = rate_of(FALSE_PAGES, 1.0)
 
@@ -57,3 +60,15 @@ def test_a_window_without_rows_is_compared_with_nothing(watched) -> None:
     for finding in calibration.findings({}, np.zeros(calibration.columns[0][0].size, dtype=np.int64)):
         shown = shown_finding(finding)
         assert (shown.n, shown.psi, shown.ratio, shown.decided) == (0, None, None, "there is nothing to compare")
+
+
+def test_a_window_of_nulls_alone_is_judged_by_its_nulls() -> None:
+    """Half of the days of the reference had no value, so a day without one is as usual; nothing else is known of it."""
+    days = np.arange(400) // 10
+    x = pa.array(np.random.default_rng(0).normal(size=400), mask=days % 2 == 0)
+    at = pa.array(days * 86_400_000_000, pa.timestamp("us", tz="UTC"))
+    reference = build_reference(pa.table({"x": x}), kinds={"x": "float"}, prediction=np.full(400, 0.5), at=at)
+    window = count(reference.columns[0], np.full(10, np.nan))
+    found = calibrate(reference).findings({"x": window}, reference.predicted.blocks[0])[1]
+    assert (found.level, found.statistic) == ("none", "nulls")
+    assert shown_finding(found).decided.startswith("nulls moved ")

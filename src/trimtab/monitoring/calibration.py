@@ -241,8 +241,8 @@ def _named(standing: Standing, p: Array) -> int:
     then what has changed most.
     """
     sure = np.flatnonzero(p <= _BEYOND_DOUBT)
-    if not sure.size:
-        return int(np.argmin(p))
+    if not sure.size:  # of none that had rows is nothing known
+        return int(np.argmin(np.where(standing.n > 0, p, np.inf)))
     if not all(standing.is_share):
         return int(sure[0])
     if UNSEEN in standing.names and standing.names.index(UNSEEN) in sure:

@@ -167,7 +167,8 @@ def unseen_rows(blocks: Counts, cells: Cells) -> Array:
         return only
     named, others = blocks[:, : cells.unseen], int(blocks[:, cells.unseen].sum())
     total = named.sum(axis=0)
-    least = int(total.min()) if others else 1
+    held = total[total > 0]  # a category may lie in a block that was left out, and nowhere else
+    least = int(held.min()) if others and held.size else 1
     last = np.count_nonzero(total == least)
     left_out = others / least / (others / least + last) if others else 0.0
     alone = np.where(total - named < least, named, 0) + left_out * np.where(total - named == least, named, 0)

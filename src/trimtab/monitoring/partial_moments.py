@@ -48,8 +48,9 @@ def of_blocks(cells: Cells, values: Values, blocks: NDArray[np.intp], n: int) ->
 def _apart(cells: Cells, values: Values) -> Array:
     """Return how far above the middle each row lies; 0 for a null."""
     middle = cells.edges[cells.middle]
-    apart: Array = np.subtract(numbers_in(cells, values), middle, dtype=np.float64)
-    if not np.abs(apart).max(initial=0.0) <= GREATEST:  # nor is NaN
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart: Array = np.subtract(numbers_in(cells, values), middle, dtype=np.float64)
+    if not np.abs(apart).max(initial=0.0) <= GREATEST:  # nor is it of a null
         apart[np.isnan(apart)] = 0.0
         at = np.flatnonzero(np.abs(apart) > GREATEST)
         apart[at] = np.clip(apart[at], cells.edges[0] - middle, cells.edges[-1] - middle)
