@@ -109,3 +109,14 @@ def test_regression_is_compared_by_bootstrap() -> None:
     found = compared(10 * p, 10 * p + 0.5, label, task="regression").metrics
     assert found["mae"].difference.method.startswith("paired bootstrap")
     assert found["rmse"].better == "challenger"
+
+
+def test_no_model_is_better_on_a_few_rows() -> None:
+    """Of two equal models one is closer on both of two rows half of the time."""
+    y, p = np.array([1.0, 2.0]), np.array([1.1, 2.1])
+    found = compare(task="regression", y=y, champion=p, challenger=p + np.array([0.1, 0.2]), resamples=50).metrics[
+        "rmse"
+    ]
+    assert found.difference.low is None
+    assert found.difference.why == "too few rows for an interval"
+    assert found.better == "undecided"

@@ -110,10 +110,29 @@ def test_intervals_cover_the_truth(name: str, truth: dict[str, float]) -> None:
             order = np.argsort(-p, kind="stable")
             sample = resample.classification_sample(y[order], p[order], at=0.5)
             drawn = resample.draw([sample], n=n, resamples=300, seed=trial)[0]
-            low, high = resample.interval(value, drawn[name], confidence=0.95) or (math.nan, math.nan)
+            low, high = resample.interval(value, drawn[name], n=n, confidence=0.95) or (math.nan, math.nan)
         covered += low <= truth[name] <= high
     # 95 % promised; below 91 % would have a chance of one in a thousand if the promise held.
     assert 0.91 <= covered / trials <= 0.99, f"{name} covered {covered} of {trials}"
+
+
+@pytest.mark.parametrize("n", [resample.FEWEST_ROWS, 15, 30])
+def test_intervals_of_few_rows_cover_the_truth(n: int) -> None:
+    random, covered, trials = np.random.default_rng(n), 0, 300
+    for trial in range(trials):
+        error = random.exponential(size=n) * random.choice([-1, 1], n)
+        order = np.argsort(error)
+        sample = resample.regression_sample(error[order], np.zeros(n), quantile=0.5)
+        drawn = resample.draw([sample], n=n, resamples=300, seed=trial)[0]["mae"]
+        low, high = resample.interval(float(np.abs(error).mean()), drawn, n=n, confidence=0.95) or (math.nan, math.nan)
+        covered += low <= 1.0 <= high
+    assert covered >= 0.86 * trials, f"{covered} of {trials}"  # percentiles alone have .80 at ten rows
+
+
+@pytest.mark.parametrize("n", [10, 15, 100, 10_000])
+def test_few_rows_are_drawn_out_as_students_t_is(n: int) -> None:
+    expected = stats.t(n - 1).ppf(0.975) / stats.norm.ppf(0.975) * math.sqrt(n / (n - 1))
+    assert resample._wider(n, 0.95) == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -85,4 +85,4 @@ def test_very_many_rows_get_fewer_resamples() -> None:
 
 def test_mostly_undefined_resamples_give_no_interval() -> None:
     values = np.array([0.5] * 90 + [np.nan] * 10)
-    assert resample.interval(0.5, values, confidence=0.95) is None
+    assert resample.interval(0.5, values, n=100, confidence=0.95) is None

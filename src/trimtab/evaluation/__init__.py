@@ -52,6 +52,7 @@ from trimtab.evaluation.records import (
     SliceFinding,
     Verdict,
 )
+from trimtab.evaluation.resample import FEWEST_ROWS
 from trimtab.evaluation.rows import NotMeasurable, rows_digest
 from trimtab.evaluation.save import (
     EvaluationMissing,
@@ -66,8 +67,9 @@ from trimtab.evaluation.slices import gap, worst, worst_of
 from trimtab.evaluation.zero_variance import unvaried_mean
 
 __all__ = [
-    "CLASSIFICATION", "DAY_S", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "QUARTER_S", "REGRESSION", "SLICE_MINIMUM",
-    "Blocks", "Comparison", "Difference", "Evaluation", "EvaluationMissing", "EvaluationPage", "EvaluationRecord",
+    "CLASSIFICATION", "DAY_S", "FEWEST_ROWS", "LOWER_IS_BETTER", "NEITHER_IS_BETTER", "QUARTER_S", "REGRESSION",
+    "SLICE_MINIMUM", "Blocks", "Comparison", "Difference", "Evaluation", "EvaluationMissing", "EvaluationPage",
+    "EvaluationRecord",
     "EvaluationSaved", "EvidenceLine", "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable",
     "OtherRows", "OutcomeDelay", "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding",
     "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of",

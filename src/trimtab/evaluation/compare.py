@@ -159,7 +159,11 @@ class _Pair:
             return found, intervals.DELONG_PAIRED
         if not np.array_equal(self.first, self.second) and not varies(size, resampled[name]):
             return self._unvaried(name), f"{intervals.MOVER}, since no resample differs"
-        bounds = resample.interval(value, resampled[name], confidence=self.confidence)
+        lowest, highest = range_of(name)
+        bounds = resample.interval(
+            value, resampled[name], n=self.y.size, confidence=self.confidence, least=lowest - highest,
+            most=highest - lowest,
+        )  # fmt: skip
         return bounds, f"paired bootstrap, percentile, {resampled[name].size} resamples"
 
     def _unvaried(self, name: str) -> tuple[float, float] | None:

@@ -10,7 +10,17 @@ import numpy as np
 from trimtab.evaluation import curves, intervals, resample
 from trimtab.evaluation.blocks import DAY_S, blocks_of, micros
 from trimtab.evaluation.fairness import fairness_of
-from trimtab.evaluation.metrics import PROPORTIONS, Array, Flags, Task, counts, metrics_of, row_losses, value_of
+from trimtab.evaluation.metrics import (
+    PROPORTIONS,
+    Array,
+    Flags,
+    Task,
+    counts,
+    metrics_of,
+    range_of,
+    row_losses,
+    value_of,
+)
 from trimtab.evaluation.records import Evaluation, MetricValue, Slice
 from trimtab.evaluation.rows import labels, predictions, rows_digest, slice_rows
 from trimtab.evaluation.wording import count
@@ -163,7 +173,10 @@ class _Measuring:
         if name == "calibration_error":
             bounds = intervals.calibration_interval(y.astype(bool), p, value=value, confidence=self.confidence)
             return *bounds, intervals.CALIBRATION
-        found = resample.interval(value, resampled[name], confidence=self.confidence)
+        least, most = range_of(name)
+        found = resample.interval(
+            value, resampled[name], n=y.size, confidence=self.confidence, least=least, most=most
+        )  # fmt: skip
         return (*found, resample.method_of(resampled[name].size)) if found is not None else None
 
 

@@ -4,7 +4,9 @@ A resample of n rows is a multinomial vector of n counts. Most metrics are funct
 resamples costs one matrix product; the others need one weighted cumulative sum over rows that were sorted once.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ Weighed = Callable[[Weights], dict[str, Array]]
 BLOCK_CELLS = 2_000_000  # weights held at a time: 8 MB
 WORK_CELLS = 40_000_000  # rows times resamples: above it, fewer resamples are drawn
 FEWEST_RESAMPLES = 200
+FEWEST_ROWS = 10
+"""Rows below which resamples say nothing of others: of two rows an interval would hold the truth half of the time."""
 
 # Single precision halves the memory that is moved: counts stay exact, sums keep six digits, far below their own noise.
 
@@ -43,11 +47,20 @@ def draw(samples: Sequence[Weighed], *, n: int, resamples: int, seed: int) -> li
     return [{name: np.concatenate([block[name] for block in found]) for name in found[0]} for found in blocks]
 
 
-def interval(value: float, resampled: Array, *, confidence: float) -> tuple[float, float] | None:
-    """Return the interval from resampled values; None when more than one in twenty resamples was not defined."""
-    bounds = _percentiles(resampled, confidence)
+def interval(
+    value: float, resampled: Array, *, n: int, confidence: float, least: float = -math.inf, most: float = math.inf
+) -> tuple[float, float] | None:
+    """Return the interval of a value of ``n`` rows, between ``least`` and ``most``, from resampled values.
+
+    Percentiles of few rows are too narrow, as a normal interval is: they are drawn out as Student's t is wider. None
+    for fewer than ten rows, and when more than one in twenty resamples was not defined.
+    """
+    bounds = _percentiles(resampled, confidence) if n >= FEWEST_ROWS else None
+    if bounds is None:
+        return None
     # What was measured is always one of the values that are held possible.
-    return (min(bounds[0], value), max(bounds[1], value)) if bounds else None
+    low, high, grow = min(bounds[0], value), max(bounds[1], value), _wider(n, confidence)
+    return max(least, value - grow * (value - low)), min(most, value + grow * (high - value))
 
 
 def classification_sample(y: Flags, p: Array, rows: Rows | None = None, *, at: float) -> Weighed:
@@ -117,6 +130,16 @@ def differences(first: Mapping[str, Array], second: Mapping[str, Array]) -> dict
 def in_order(weigh: Weighed, order: Rows) -> Weighed:
     """Return a sample that takes weights in the rows' own order and brings them into its own."""
     return lambda weights: weigh(weights[order])
+
+
+def _wider(n: int, confidence: float) -> float:
+    """Return how many times as far as the normal curve Student's t reaches at ``n - 1`` degrees of freedom.
+
+    By the expansion of Cornish and Fisher; times the root of n / (n - 1), by which resamples vary too little.
+    """
+    z, freedom = NormalDist().inv_cdf((1.0 + confidence) / 2.0), n - 1
+    more = (z**2 + 1) / (4 * freedom) + (5 * z**4 + 16 * z**2 + 3) / (96 * freedom**2)
+    return (1.0 + more) * math.sqrt(n / freedom)
 
 
 def _percentiles(resampled: Array, confidence: float) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import select
 
 from trimtab.declare import duration_text
-from trimtab.evaluation import Task, range_of, unvaried_mean, wilson, z_of
+from trimtab.evaluation import FEWEST_ROWS, Task, range_of, unvaried_mean, wilson, z_of
 from trimtab.monitoring.maturity import final_until, mature_until, maturity_of
 from trimtab.monitoring.moments import HOUR_US, check_span, us_of
 from trimtab.monitoring.records import Estimate, Performance
@@ -142,8 +142,8 @@ def _measured(task: Task, n: int, sums: Sums, *, why: str) -> dict[str, Estimate
 def _mean(sum_: int, squares: int, n: int) -> Estimate:
     """Return a mean with its normal interval, from a sum and a sum of squares."""
     mean = float_of(sum_) / n
-    if n < 2:
-        return Estimate(value=mean, n=n, why="one row gives no interval")
+    if n < FEWEST_ROWS:
+        return Estimate(value=mean, n=n, why="too few rows for an interval")
     # Both are exact, so their difference keeps every digit.
     half = z_of(CONFIDENCE) * math.sqrt(max(0.0, float_of(squares * n - (sum_ * sum_ >> 128)) / (n * n * (n - 1))))
     if half <= _FLAT * abs(mean):
