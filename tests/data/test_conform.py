@@ -170,6 +170,31 @@ def test_a_zone_that_does_not_exist_is_named():
         brought(FieldKind.TIME, pa.array([0], pa.timestamp("us", tz="Mars/Olympus")))
 
 
+EMPTY = [
+    pa.nulls(2), pa.array([None, float("nan")]), pa.array([None, None], pa.int64()), pa.array([None, None], pa.bool_()),
+    pa.array([None, None], pa.timestamp("us")), pa.array([None, None], pa.duration("s")), pa.array(["", " "]),
+    pa.array([None, None], pa.list_(pa.int64())), pa.array([None, None], pa.dictionary(pa.int8(), pa.float64())),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FieldKind)
+@pytest.mark.parametrize("array", EMPTY, ids=lambda one: str(one.type))
+def test_a_column_without_a_value_is_missing_whatever_its_type(kind, array):
+    assert brought(kind, array) == (brought(kind, pa.nulls(2)).array, None, None)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_times_reach_from_the_first_to_the_last_moment_of_the_years_1_to_9999(unit):
+    first = pa.array([datetime(1, 1, 1)], pa.timestamp("us")).cast(pa.timestamp(unit))
+    last = pa.array([datetime(9999, 12, 31, 23, 59, 59, 999999)], pa.timestamp("us")).cast(
+        pa.timestamp(unit), safe=False
+    )
+    kept = brought(FieldKind.TIME, pa.chunked_array([first, last])).array
+    assert kept.cast(pa.timestamp(unit), safe=False).to_pylist() == [first[0].as_py(), last[0].as_py()]
+    beyond = pa.array([first.cast(pa.int64())[0].as_py() - 1, last.cast(pa.int64())[0].as_py() + 1, 0])
+    assert brought(FieldKind.TIME, beyond.cast(pa.timestamp(unit))).wrong.tolist() == [True, True, False]
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True))))
 def test_bringing_twice_is_bringing_once(values):
     once = brought(FieldKind.FLOAT, pa.array(values, pa.float64()))

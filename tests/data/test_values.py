@@ -35,6 +35,11 @@ def test_a_value_has_one_text_or_none(value, text):
     assert value_text(value) == text
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="floats of this machine are not longer")
+def test_a_longer_float_is_not_rounded_to_another_whole_number():
+    assert [value_text(np.longdouble(EXACT) + one) for one in (-1, 0, 1)] == [str(EXACT - 1), str(EXACT), None]
+
+
 @given(st.integers(-EXACT, EXACT))
 def test_a_whole_number_has_its_digits_in_every_type(value):
     assert {value_text(one) for one in (value, float(value), Decimal(value), Decimal(f"{value}.000"))} == {str(value)}

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from trimtab.data.conformed import Conformed, each_distinct, marked, mask
 from trimtab.data.errors import MixedTimeZones, WrongType, first_line
 from trimtab.data.numbers import booleans, decimal_texts, floats, integers, without_nan
-from trimtab.data.times import TIME, SeveralZones, times
+from trimtab.data.times import TIME, SeveralZones, refuse_mixed_zones, times
 from trimtab.data.values import shown, value_text
 from trimtab.declare import ContractSpec, FieldKind, FieldSpec
 
@@ -66,7 +66,14 @@ def conform(contract: ContractSpec, field: FieldSpec, column: pa.ChunkedArray | 
 
 
 def _brought(array: pa.Array, target: pa.DataType) -> Conformed | None:
-    """Return a column in a type; None when its kind has nothing to do with it."""
+    """Return a column in a type; None when its kind has nothing to do with it, unless it holds no value at all."""
+    found = _read_as(array, target)
+    if found is None and pc.all(pc.is_null(array, nan_is_null=True), min_count=0).as_py():
+        return Conformed(pa.nulls(len(array), target))
+    return found
+
+
+def _read_as(array: pa.Array, target: pa.DataType) -> Conformed | None:
     if target == TIME:
         return times(array)
     if target == pa.float64():
@@ -80,14 +87,17 @@ def _brought(array: pa.Array, target: pa.DataType) -> Conformed | None:
 
 def _each_part(array: pa.UnionArray, target: pa.DataType) -> Conformed:
     """Bring each part of a column of several types by itself, and put the values back in their order."""
-    codes, found, order = np.asarray(array.type_codes), [], []
+    codes, found, order, parts = np.asarray(array.type_codes), [], [], []
     for code in range(array.type.num_fields):
         rows = np.flatnonzero(codes == code)
         inside = np.asarray(array.offsets)[rows] if array.type.mode == "dense" else rows
-        part = _plain(array.field(code).take(pa.array(inside)))
-        whole = Conformed(pa.nulls(len(part), target)) if pa.types.is_null(part.type) else _brought(part, target)
-        found.append(whole or marked(pa.nulls(len(part), target), np.ones(len(part), bool), _as_texts(part)))
+        parts.append(_plain(array.field(code).take(pa.array(inside))))
         order.append(rows)
+    if target == TIME:
+        refuse_mixed_zones(parts)
+    for part in parts:
+        whole = _brought(part, target)
+        found.append(whole or marked(pa.nulls(len(part), target), np.ones(len(part), bool), _as_texts(part)))
     back = pa.array(np.argsort(np.concatenate(order), kind="stable"))
     brought = pa.concat_arrays([one.array for one in found]).take(back)
     given = [pa.nulls(len(one.array), pa.string()) if one.given is None else _as_texts(one.given) for one in found]

@@ -1,5 +1,7 @@
 """Read columns as moments in UTC, in microseconds, from the year 1 to 9999."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +18,23 @@ _YEAR_9999_US = 253_402_300_799_999_999
 
 class SeveralZones(ValueError):
     """The times of a column name no single zone; the text says how."""
+
+
+def refuse_mixed_zones(parts: Iterable[pa.Array]) -> None:
+    """Raise ``SeveralZones`` for the parts of one column when some of their times name a zone and others do not."""
+    zoned = bare = 0
+    for part in parts:
+        if part.type == pa.string():
+            iso = pc.match_substring_regex(part, _ISO)
+            with_zone = pc.and_(iso, pc.match_substring_regex(part, _OFFSET))
+            zoned += pc.sum(with_zone).as_py() or 0
+            bare += pc.sum(pc.and_not(iso, with_zone)).as_py() or 0
+        elif pa.types.is_timestamp(part.type) and part.type.tz:
+            zoned += len(part) - part.null_count
+        elif pa.types.is_timestamp(part.type) or pa.types.is_date(part.type):
+            bare += len(part) - part.null_count
+    if zoned and bare:
+        raise SeveralZones(f"has {zoned} times with a zone and {bare} without one")
 
 
 def times(array: pa.Array) -> Conformed | None:
@@ -36,7 +55,7 @@ def times(array: pa.Array) -> Conformed | None:
     instants = array
     if array.type.unit in ("s", "ms"):  # what is beyond the range of microseconds would come out as another moment
         most, numbers = _YEAR_9999_US // 1_000, array.cast(pa.int64())
-        instants = pc.if_else(pc.and_(pc.less(numbers, most), pc.greater(numbers, -most)), array, None)
+        instants = pc.if_else(pc.and_(pc.less_equal(numbers, most), pc.greater(numbers, -most)), array, None)
         instants = instants.cast(pa.timestamp("us", tz=zone), safe=False)
         far = mask(array.is_valid()) & (mask(instants.is_null()) | _beyond(instants))
     else:
@@ -61,12 +80,9 @@ def _times_at_once(text: pa.Array) -> Conformed | None:
 
 def _times_in(text: pa.Array) -> Conformed:
     iso = pc.match_substring_regex(text, _ISO)
-    zoned = pc.match_substring_regex(text, _OFFSET)
+    refuse_mixed_zones([text])
     usable = pc.if_else(iso, text, None)
-    with_zone = pc.sum(pc.and_(iso, zoned)).as_py() or 0
-    without = pc.sum(pc.and_not(iso, zoned)).as_py() or 0
-    if with_zone and without:
-        raise SeveralZones(f"has {with_zone} times with a zone and {without} without one")
+    with_zone = pc.any(pc.match_substring_regex(usable, _OFFSET)).as_py()
     # Arrow reads a fraction of up to nine digits only into nanoseconds, whose range is too small: cut it first.
     usable = pc.replace_substring_regex(usable, r"(\.\d{6})\d+", r"\1")
     kind = TIME if with_zone else pa.timestamp("us")

@@ -34,7 +34,7 @@ def value_text(value: Any) -> str | None:
         case int() | np.integer():
             return _digits(int(value))
         case float() | np.floating():
-            return _text_of_float(float(value))
+            return _text_of_float(value)
         case Decimal():
             return _plain_digits(value) if value.is_finite() and abs(value.adjusted()) < MOST_DIGITS else None
         case UUID():
@@ -64,8 +64,9 @@ def _digits(value: int) -> str | None:
     return f"{number:f}" if number.adjusted() < MOST_DIGITS else None
 
 
-def _text_of_float(value: float) -> str | None:
-    if not abs(value) <= EXACT:  # NaN and the infinities too
+def _text_of_float(given: float | np.floating[Any]) -> str | None:
+    value = float(given)
+    if not abs(value) <= EXACT or (abs(value) == EXACT and value != given):  # NaN too; a longer float 2**53 + 1
         return None
     return str(int(value)) if value.is_integer() else _plain_digits(Decimal(repr(value)))
 
