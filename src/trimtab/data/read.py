@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from pyarrow import ipc, parquet
+from pyarrow import ipc
 
 from trimtab.data.check import require_columns
 from trimtab.data.csv_file import Unreadable, read_csv
@@ -24,26 +24,12 @@ from trimtab.data.errors import (
     first_line,
 )
 from trimtab.data.frames import to_arrow
+from trimtab.data.parquet_file import read_parquet
 from trimtab.declare import ContractSpec, SourceSpec
 
 _EXTRA = b"trimtab.extra_columns"
 _IPC_FILE = b"ARROW1"
 _WIDE = ("UHUGEINT", "BIGNUM")
-
-
-def _read_parquet(path: Path, _contract: ContractSpec) -> pa.Table:
-    # Spark, Athena and Impala write times as INT96; nanoseconds, which Arrow would choose, end in the year 2262.
-    return parquet.read_table(
-        path, coerce_int96_timestamp_unit="us", partitioning=_names_of(path) if path.is_dir() else None
-    )
-
-
-def _names_of(folder: Path) -> Any:
-    """Return how the folders of a folder of files say values: as texts. Arrow would take shop=007 for the number 7."""
-    from pyarrow import dataset  # which takes its time, and which only a folder needs
-
-    names = sorted({part.name.partition("=")[0] for part in folder.rglob("*=*") if part.is_dir()})
-    return dataset.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive") if names else None
 
 
 def _read_ipc(path: Path, _contract: ContractSpec) -> pa.Table:
@@ -54,7 +40,7 @@ def _read_ipc(path: Path, _contract: ContractSpec) -> pa.Table:
 
 
 _READERS: dict[str, Callable[[Path, ContractSpec], pa.Table]] = {
-    ".parquet": _read_parquet,
+    ".parquet": read_parquet,
     ".csv": read_csv,
     ".gz": read_csv,
     ".arrow": _read_ipc,
@@ -141,7 +127,7 @@ def _read_file(source: SourceSpec, path: Path, *, where: str) -> pa.Table:
             f"{source.path} of source {source.name} cannot be read", where=where, why=f"Of {path.name}: {error}.",
             next=error.todo,
         ) from None  # fmt: skip
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise SourceFailed(
             f"{source.path} of source {source.name} cannot be read",
             where=where,
