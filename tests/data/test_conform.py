@@ -135,9 +135,31 @@ def test_a_text_key_is_named_as_the_way_out_for_long_integers():
         assert brought(FieldKind.KEY, column).array.to_pylist() == [str(column[0].as_py())]
 
 
-def test_a_decimal_comma_is_named():
-    with pytest.raises(WrongType, match="decimal=','"):
-        brought(FieldKind.FLOAT, pa.array(["1,5", "-2,25"]))
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1,5", "decimal=',')"), ("-2,25", "decimal=',')"), ("1.234,5", "decimal=',', thousands='.')"),
+        ("1,234,567", "thousands=',')"), ("1,234.5", "thousands=',')"),
+        ("1,234", "thousands=',') or decimal=',', whichever the comma means"),
+    ],
+)  # fmt: skip
+def test_the_way_out_of_a_comma_in_numbers_is_never_another_number(text, says):
+    with pytest.raises(WrongType) as caught:
+        brought(FieldKind.FLOAT, pa.array([text]))
+    assert caught.value.next.endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (pa.array(["31.12.2024"]), "format="), (pa.array([1704067200]), "unit="), (pa.array(["1704067200"]), "unit="),
+        (pa.array([1704067200.0]), "unit="),
+    ],
+)  # fmt: skip
+def test_the_way_out_of_other_times_is_to_say_how_they_are_written(array, says):
+    with pytest.raises(WrongType) as caught:
+        brought(FieldKind.TIME, array)
+    assert f"pd.to_datetime(..., {says}" in caught.value.next
 
 
 def test_texts_of_another_encoding_are_refused():

@@ -130,6 +130,29 @@ def test_a_file_without_the_promised_columns_says_what_there_is(tmp_path: Path, 
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("above", "separator", "says", "todo"),
+    [
+        ("# made by hand\n", ",", "the header stands in line 2, below other lines", "skiprows=1)"),
+        ("Report,,,\r\n\r\n,,\r\n", ",", "the header stands in line 4, below other lines", "skiprows=3)"),
+        ("", "^", "the names of the header are separated by '\\^'", "sep='^')"),
+        ("", "\x01", "the names of the header are separated by '.x01'", "sep='\\x01')"),
+        ("sep=,\n", ";", "the names of the header are separated by ';'", "sep=';')"),
+        ("a, b\n", " ", "stands in line 2, below other lines and the names .* by ' '", "skiprows=1, sep=' ')"),
+    ],
+)
+def test_a_header_that_stands_or_is_written_otherwise_is_named(
+    tmp_path: Path, above: str, separator: str, says: str, todo: str
+) -> None:
+    path = tmp_path / "notes.csv"
+    path.write_text(
+        above + separator.join(["id", "at", "extra", "note", "amount"]) + "\na,2024-01-01,,x,1\n", newline=""
+    )
+    with pytest.raises(SourceFailed, match=says) as caught:
+        read(path)
+    assert caught.value.next.endswith(todo)
+
+
 def test_lines_that_end_in_cr_empty_lines_and_gzip(tmp_path: Path) -> None:
     content = b"\r\rid,at,extra,note,amount\r\ra,2024-01-01,,x,1\r\rb,2024-01-01,,y,2\r"
     (tmp_path / "a.csv").write_bytes(content)

@@ -206,11 +206,9 @@ def _wrong_type(array: pa.Array, contract: ContractSpec, field: FieldSpec) -> Wr
     example = _decoded(example) if pa.types.is_union(array.type) else example
     found = f"'{example[:40]}'" if isinstance(example, str) else shown(example)
     too_long = field.kind is FieldKind.KEY and (pa.types.is_integer(array.type) or found.strip("'-").isdigit())
-    todo = f"convert {field.name} in the source, or declare it as what it is"
+    todo = _way_out(field, found)
     if too_long:
         todo = f"declare {field.name} as tt.Key[str], which holds any number of digits"
-    elif arrow_type(field) in (pa.float64(), pa.int64()) and re.fullmatch(r"\s*'[-+]?[\d.]+,\d+'", found):
-        todo = "write numbers with a point, or read the file in a function: pd.read_csv(..., decimal=',')"
     return WrongType(
         f"{field.name} holds {kind_in_words(array.type)} such as {found}, promised {promised(field)}",
         where=place(contract, field),
@@ -218,6 +216,29 @@ def _wrong_type(array: pa.Array, contract: ContractSpec, field: FieldSpec) -> Wr
         next=todo,
         column=field.name,
     )
+
+
+def _way_out(field: FieldSpec, found: str) -> str:
+    """Return what to do about a column of another kind, of which ``found`` is a value, texts in quotes."""
+    if arrow_type(field) in (pa.float64(), pa.int64()):
+        in_function = "write numbers as 1234.5, or read the file in a function: pd.read_csv(..., "
+        if re.fullmatch(r"\s*'[-+]?\d{1,3},\d{3}'", found):
+            return in_function + "thousands=',') or decimal=',', whichever the comma means"
+        if re.fullmatch(r"\s*'[-+]?\d{1,3}(,\d{3})+(\.\d*)?'", found):
+            return in_function + "thousands=',')"
+        if re.fullmatch(r"\s*'[-+]?\d+,\d+'", found):
+            return in_function + "decimal=',')"
+        if re.fullmatch(r"\s*'[-+]?\d{1,3}(\.\d{3})+,\d+'", found):
+            return in_function + "decimal=',', thousands='.')"
+    if arrow_type(field) == TIME:
+        is_count = re.fullmatch(r"'?-?\d+(\.0)?'?", found) is not None
+        said = (
+            "what they count: pd.to_datetime(..., unit=...)"
+            if is_count
+            else "their format: pd.to_datetime(..., format=...)"
+        )
+        return f"write times as 2013-03-01T12:00:00Z, or convert them in the source and say {said}"
+    return f"convert {field.name} in the source, or declare it as what it is"
 
 
 def kind_in_words(kind: pa.DataType) -> str:

@@ -31,6 +31,7 @@ THREADS = 4
 _SEPARATORS = (",", ";", "\t", "|")
 _QUOTES = ('"', "'")
 _HEAD = 1 << 20
+_LINES_TO_A_HEADER = 100
 # The marks of UTF-32 begin with those of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -73,6 +74,8 @@ def read_csv(path: Path, contract: ContractSpec) -> pa.Table:
     """
     data = _utf8_of(path)
     dialect = _dialect_of(data, contract)
+    if not {field.name for field in contract.fields}.issubset(dialect.names):
+        _refuse_header_elsewhere(data, dialect, contract)
     require_columns(contract, dialect.names)
     try:
         table = _parsed(data, dialect, contract)
@@ -130,6 +133,28 @@ def _header(head: str, separator: str, quote: str) -> list[str]:
             return next((row for row in rows if row), [])
     except csv.Error:
         return []
+
+
+def _refuse_header_elsewhere(data: pa.Buffer, dialect: _Dialect, contract: ContractSpec) -> None:
+    """Raise ``Unreadable`` when a later line, or another separator, would give all the promised names."""
+    promised = {field.name for field in contract.fields}
+    head = data.slice(0, min(data.size, _HEAD)).to_pybytes().decode(errors="replace")
+    above = _line(data, dialect.begin) - 1
+    lines = re.split(r"\r\n|\r|\n", head)[above:][:_LINES_TO_A_HEADER]
+    looked_at = next((number for number, line in enumerate(lines) if line), 0)
+    for number, line in enumerate(lines):
+        for separator in (*_SEPARATORS, *sorted(set(re.findall(r"[^\w\s\"']| |\x01", line)).difference(_SEPARATORS))):
+            other = separator not in _SEPARATORS or (dialect.begin and separator != dialect.separator)
+            names = {name.strip(" \"'") for name in line.split(separator)}
+            if not promised.issubset(names) or (number == looked_at and not other):
+                continue
+            below = f"the header stands in line {above + number + 1}, below other lines" if number > looked_at else ""
+            apart = f"the names of the header are separated by {separator!r}" if other else ""
+            options = [f"skiprows={above + number}"] * bool(below) + [f"sep={separator!r}"] * bool(apart)
+            raise Unreadable(
+                " and ".join(filter(None, (below, apart))),
+                f"read it in a function and return the frame: pd.read_csv(..., {', '.join(options)})",
+            )
 
 
 @contextlib.contextmanager
