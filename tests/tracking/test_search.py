@@ -358,4 +358,7 @@ def test_whole_numbers_are_compared_to_the_last_digit(store, actor):
         assert found(f"!= {wanted}") == found(f"NOT IN ({wanted})") == {*NEIGHBOURS, "none"} - {wanted}
     assert found(f"IN (5, {2**53 + 1}, {10**19})") == {5, 2**53 + 1, 10**19}
     assert rounded in found_by(store, f"params.seed = {10**19}")
+    padded = open_run(store, StartRun(experiment="seeds", params={"seed": f"-000{2**53 + 1}"}), actor=actor)
+    for condition, is_found in ((f"= -{2**53 + 1}", True), (f"< -{2**53}", True), (f"< -{2**53 + 1}", False)):
+        assert (padded.id in found_by(store, f"params.seed {condition}")) is is_found
     assert search_runs(store, f"metrics.auc > {10**30} OR metrics.auc IN ({2**64}, 1)").items == ()

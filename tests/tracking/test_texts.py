@@ -25,6 +25,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
@@ -138,6 +139,8 @@ SAME = [
     ("float", [float]),
     ("numpy.log", [np.log]),
     ("list[int]", [list[int]]),
+    ("loguniform(0.001, 1, loc=2)", [stats.loguniform(0.001, 1.0, loc=2)]),
+    ("scipy.stats.norm", [stats.norm]),
     ("sklearn.metrics._classification.f1_score", [f1_score]),
     ('partial("len", average="micro")', [functools.partial(len, average="micro")]),
     ("Callback(inner=[0.1], rounds=3)", [Callback()]),

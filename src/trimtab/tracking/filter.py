@@ -5,7 +5,8 @@
 A comparison names ``metrics.x``, ``params.y``, ``tags.z`` or an attribute of the run (``attributes.status``, or
 ``status`` alone); names with other characters stand in quotes or backticks (``metrics."val loss"``). Its operator is
 one of ``= != < <= > >= LIKE ILIKE IN``, ``NOT LIKE``, ``NOT ILIKE``, ``NOT IN``, ``IS NULL``, ``IS NOT NULL``. Beside a
-number, parameters and tags count as numbers, whole ones to the last digit; beside a text, as text. In LIKE, ``%`` is
+number, parameters and tags count as numbers, whole ones to the last digit and fractions as floats; beside a text, as
+text. In LIKE, ``%`` is
 any text, ``_`` any character, and ``\\`` makes the next character mean itself; ILIKE folds case (see
 ``trimtab.store.fold``). A comparison with something that the run does not have is false, also with ``!=``; only NOT in
 front of it makes it true. So is one with a metric that is NaN: the run has it, and only ``metrics.x = 'nan'`` finds it.

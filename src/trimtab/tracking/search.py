@@ -192,16 +192,20 @@ class _Compiler:
             return not_(same) if negated else same
         (value,) = large
         # Of one sign and one float, so the longer is further from 0.
-        text, digits = table.c.value, str(value)
-        further = or_(func.length(text) > len(digits), and_(func.length(text) == len(digits), text > digits))
-        nearer = or_(func.length(text) < len(digits), and_(func.length(text) == len(digits), text < digits))
+        text, size, digits = table.c.value, self._size(table), str(abs(value))
+        further = or_(func.length(size) > len(digits), and_(func.length(size) == len(digits), size > digits))
+        nearer = or_(func.length(size) < len(digits), and_(func.length(size) == len(digits), size < digits))
         beyond = further if (value > 0) == (term.op[0] == ">") else nearer
-        close = and_(number == float(value), or_(beyond, text == digits) if term.op[-1] == "=" else beyond)
+        close = and_(number == float(value), or_(beyond, size == digits) if term.op[-1] == "=" else beyond)
         return or_(_compare(number, term.op[0], float(value)), and_(self._is_whole(text), close))
 
     def _same_digits(self, table: Table, value: int) -> ColumnElement[bool]:
         other_form = not_(self._is_whole(table.c.value))  # such as 1e20
-        return and_(table.c.number == float(value), or_(table.c.value == str(value), other_form))
+        return and_(table.c.number == float(value), or_(self._size(table) == str(abs(value)), other_form))
+
+    def _size(self, table: Table) -> ColumnElement[Any]:
+        """Return the digits of a whole number without its sign, and without zeros before them: 007 is 7."""
+        return func.ltrim(table.c.value, "-0")
 
     def _is_whole(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
         if self._is_sqlite:

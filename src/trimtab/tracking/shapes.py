@@ -10,6 +10,7 @@ import datetime as dt
 import enum
 import functools
 import re
+import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
@@ -63,7 +64,7 @@ def shape_of(value: Any) -> Shape:
         return plain
     if kind.__name__ in _MISSING:
         return Text(str(value), missing=True)
-    for look in (_numpy_scalar, _scalar, _time, _code, _frame, _array, _record, _container):
+    for look in (_numpy_scalar, _scalar, _time, _code, _frame, _array, _record, _container, _distribution):
         shape = look(value)
         if shape is not None:
             return shape
@@ -211,6 +212,16 @@ def _container(value: Any) -> Shape:
     return None
 
 
+def _distribution(value: Any) -> Shape:
+    """Distributions of scipy, of which searches draw; their own parts are mostly pages of documentation."""
+    if not type(value).__module__.startswith("scipy.stats"):
+        return None
+    if hasattr(value, "dist") and hasattr(value, "kwds"):
+        return Call(value.dist.name, [*(("", one) for one in value.args), *sorted(value.kwds.items())])
+    name = str(getattr(value, "name", ""))
+    return Text(f"scipy.stats.{name}") if getattr(sys.modules["scipy.stats"], name, None) is value else None
+
+
 def _object(value: Any) -> Shape:
     kind = type(value)
     if callable(getattr(value, "get_params", None)):  # an estimator, whose own text leaves the end out
@@ -218,7 +229,7 @@ def _object(value: Any) -> Shape:
     plain: tuple[Any, Any] = (object.__repr__, object.__str__)
     if (kind.__repr__, kind.__str__) == plain:
         if hasattr(value, "__dict__"):
-            return Call(kind.__qualname__, sorted(vars(value).items()))
+            return Call(kind.__qualname__, sorted((name, of) for name, of in vars(value).items() if name != "__doc__"))
         return Text(f"<{kind.__module__}.{kind.__qualname__}>", bare=True)
     shown = repr(value)
     bare = _ADDRESS.search(shown) is not None
