@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from tests.features import nasty
@@ -188,6 +189,12 @@ def test_a_key_has_one_text_in_a_column_and_in_a_request(online: OnlineStore, ke
     expected = None if asked is None else 1.0
     assert online.row(VIEW, {"shop": asked, "amount": 0}, NOON).values[2] == expected
     assert online.row(VIEW, {"shop": kept, "amount": 0}, NOON).values[2] == expected
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), Decimal("NaN"), Decimal("sNaN"), pd.NA, pd.NaT], ids=repr)
+def test_what_says_that_a_value_is_missing_is_null_in_a_request(online: OnlineStore, missing: Any) -> None:
+    fill(online, VIEW, tables([], [{}]), now=NOON)
+    assert online.row(VIEW, {"shop": missing, "amount": missing}, NOON).values[2] is None
 
 
 def test_large_keys_are_told_apart(online: OnlineStore) -> None:

@@ -129,7 +129,8 @@ def test_what_the_model_cannot_take_is_refused_whatever_is_declared(
     sqlite_store: Store, released: FakeReleases, online: OnlineStore
 ) -> None:
     route(sqlite_store, released, broken_rows="flag")
-    for ask in (raw(distance=["far"]), raw(distance=[float("inf")]), Ask(columns=FIELDS | {"distance": ["far"]})):
+    by_fields = (Ask(columns=FIELDS | {"distance": [odd]}) for odd in ("far", float("-inf")))
+    for ask in (raw(distance=["far"]), raw(distance=[float("inf")]), *by_fields):
         error = problem_of(gateway_of(sqlite_store, released, online=online), ask)
         assert isinstance(error, Invalid)
         assert not isinstance(error, PromiseBroken)

@@ -1,5 +1,6 @@
 """Read one row of features: one cell for each lookup and tail, then the columns in order."""
 
+import math
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
@@ -33,6 +34,8 @@ from trimtab.kernel import Invalid, digest_of_bytes, parse_time
 
 _CELL = "SELECT data FROM cells WHERE part = ? AND key = ?"
 _TIMES = (FieldKind.TIME, FieldKind.EVENT_TIME)
+_MISSING = ("NAType", "NaTType")
+"""What pandas writes for a value that is missing: pandas.NA, pandas.NaT."""
 Answer = tuple[Scalar, float | None]
 
 
@@ -230,7 +233,7 @@ def field_value(field: FieldSpec, value: Any, where: str) -> Scalar:
     """
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124
+    if _is_missing(value):
         return None
     if field.kind in _TIMES:
         if isinstance(value, str):
@@ -249,6 +252,17 @@ def field_value(field: FieldSpec, value: Any, where: str) -> Scalar:
         why="A value of another kind would be taken for another value.",
         next=f"send {field.name} as the contract promises it",
     )
+
+
+def _is_missing(value: Any) -> bool:
+    match value:
+        case None:
+            return True
+        case float():
+            return math.isnan(value)
+        case Decimal():
+            return value.is_nan()
+    return type(value).__name__ in _MISSING
 
 
 def _as_kind(kind: Kind | None, value: Any) -> Scalar:

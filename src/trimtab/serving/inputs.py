@@ -110,6 +110,7 @@ class Intake:
             return self._full(columns, count)
         if source == "key":
             return self._read(source, ask.columns, count, now)
+        _refuse_infinite(ask.columns)
         ruled = [(name, self._field_rules[name]) for name in ask.columns if name in self._field_rules]
         broken = self._broken([(rule, self._meant(name, rule, ask.columns[name])) for name, rule in ruled], count)
         given = self._read(source, ask.columns, count, now)
@@ -321,6 +322,12 @@ def _wrong(column: Input, value: Any) -> InputProblem:
         why=f"The model learnt {column.name} as a {column.kind}.",
         next=f"send {column.name} as a {column.kind}" + (", or null when it is not known" if column.nullable else ""),
     )
+
+
+def _refuse_infinite(columns: Mapping[str, Sequence[Any]]) -> None:
+    for name, values in columns.items():
+        if any(type(value) is float and math.isinf(value) for value in values):
+            raise _infinite(name)
 
 
 def _infinite(name: str) -> InputProblem:
