@@ -181,7 +181,7 @@ def test_objects_in_polars_are_read_as_in_pandas():
     contract = ContractSpec(name="C", fields=(*fields, FieldSpec(name="x", kind=K.TEXT, missing=None)))
     found = check(contract, to_arrow(frame, contract, where="x", source="x")).kept["x"].to_pylist()
     assert found == judged(contract.fields[2], values) == ["1", "A2", None, "2.5"]
-    with pytest.raises(WrongType, match="x holds a list"):
+    with pytest.raises(WrongType, match="x holds a value of the type list"):
         to_arrow(frame.with_columns(pl.Series("x", [[1]] * 4, dtype=pl.Object)), contract, where="x", source="x")
 
 

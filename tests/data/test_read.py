@@ -215,5 +215,14 @@ def test_a_lazy_frame_that_fails_is_a_source_that_failed(source, observations):
 
 def test_objects_in_a_column_are_refused(source, observations):
     frame = pd.DataFrame(observations(temp=[30.0, "31", {"a": 1}, *[1.0] * 5]))
-    with pytest.raises(WrongType, match="temp holds a dict among other values"):
+    with pytest.raises(WrongType, match="temp holds a value of the type dict"):
         read_source(source, {"weather": lambda: frame})
+
+
+def test_periods_are_named_and_not_their_counts(source, observations):
+    months = pd.period_range("2013-01", periods=8, freq="M")
+    for column in (months, pd.Categorical(months)):
+        frame = pd.DataFrame(observations()).assign(at=column)
+        with pytest.raises(WrongType, match="at holds a value of the type Period") as caught:
+            read_source(source, {"weather": lambda frame=frame: frame})
+        assert caught.value.next.endswith("at.dt.to_timestamp()")

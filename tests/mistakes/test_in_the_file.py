@@ -87,7 +87,7 @@ READING = {
     ),
     "a list among the numbers": (
         source("f = f.astype({'weight': object}); f.at[5, 'weight'] = [1]; return f"),
-        Mistake("weight holds a list among other values", "contract Parcel.weight", "turn weight into one of these"),
+        Mistake("weight holds a value of the type list", "contract Parcel.weight", "turn weight into one of these"),
     ),
     "texts of times, some with a zone": (
         source("return f.assign(sent=[t.isoformat()[: 19 if i % 2 else None] for i, t in enumerate(f.sent)])"),

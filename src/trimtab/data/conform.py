@@ -233,11 +233,11 @@ def _way_out(field: FieldSpec, found: str) -> str:
     if arrow_type(field) == TIME:
         is_count = re.fullmatch(r"'?-?\d+(\.0)?'?", found) is not None
         said = (
-            "what they count: pd.to_datetime(..., unit=...)"
+            "what it counts: pd.to_datetime(..., unit=...)"
             if is_count
-            else "their format: pd.to_datetime(..., format=...)"
+            else "its format: pd.to_datetime(..., format=...)"
         )
-        return f"write times as 2013-03-01T12:00:00Z, or convert them in the source and say {said}"
+        return f"write times as 2013-03-01T12:00:00Z, or convert {field.name} in the source and say {said}"
     return f"convert {field.name} in the source, or declare it as what it is"
 
 

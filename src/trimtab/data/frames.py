@@ -118,11 +118,19 @@ def _from_series(series: Any, contract: ContractSpec, name: str, *, where: str) 
         _refuse_mixed_zones(present, contract, name)
     if len(kinds) <= 1 and None not in kinds:
         try:
-            return pa.array(series, from_pandas=True)
+            found = pa.array(series, from_pandas=True)
         except _NOT_ONE_TYPE:
-            pass
+            found = None
+        if found is not None and not _is_of_pandas(found):
+            return found
     values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
     return _each_value(values, contract, name, where=where)
+
+
+def _is_of_pandas(array: pa.Array) -> bool:
+    """Say whether a column holds what only pandas has a type for: periods, of which Arrow has counts, and intervals."""
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    return str(getattr(kind, "extension_name", "")).startswith("pandas.")
 
 
 def _without_signals(series: Any) -> Any:
@@ -153,10 +161,11 @@ def _each_value(values: Sequence[Any], contract: ContractSpec, name: str, *, whe
     for value in values:
         if value is not None and not isinstance(value, _PLAIN):
             raise WrongType(
-                f"{name} holds a {type(value).__name__} among other values",
+                f"{name} holds a value of the type {type(value).__name__}",
                 where=place(contract, field) or where,
                 why="A column holds numbers, text, times or booleans.",
-                next=f"turn {name} into one of these in the source",
+                next=f"turn {name} into one of these in the source"
+                + (f": {name}.dt.to_timestamp()" if type(value).__name__ == "Period" else ""),
                 column=name,
             )
         has_none = value is not None and arrow_type(field) == pa.string() and value_text(value) is None
