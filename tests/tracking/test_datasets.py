@@ -47,6 +47,9 @@ def masked(*mask: int) -> np.ma.MaskedArray:
         (pa.table({"a": [[1]]}), pa.table({"a": [[2]]})),
         (pl.DataFrame({"a": [{"b": 1}]}), pl.DataFrame({"a": [{"b": 2}]})),
         (pl.DataFrame({"a": [time(1)]}), pl.DataFrame({"a": [time(2)]})),
+        (pa.table({"a": pa.array([1], pa.time64("ns"))}), pa.table({"a": pa.array([2], pa.time64("ns"))})),
+        (pd.DataFrame({"a": pd.to_datetime(["2024-07-01"])}),
+         pd.DataFrame({"a": pd.to_datetime(["2024-07-01"], utc=True)})),
         (pl.DataFrame({"a": pl.Series([2**100], dtype=pl.Int128)}),
          pl.DataFrame({"a": pl.Series([2**100 + 1], dtype=pl.Int128)})),
         (masked(0, 0), masked(0, 1)),
@@ -74,6 +77,15 @@ def test_any_data_has_a_digest_of_its_values(one: Any, other: Any) -> None:
         [pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}), pd.DataFrame({"a": [0, 1]})],
         [np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]], np.ma.array([[1, 2], [3, 4]])],
         [sparse.csr_matrix(np.eye(2)), sparse.coo_matrix(np.eye(2)), sparse.csc_array(np.eye(2))],
+        [np.array([[0.0]]), np.array([[-0.0]])],
+        [pd.DataFrame({"a": [np.nan]}), pd.DataFrame({"a": [pd.NaT]}), pl.DataFrame({"a": [None]}), objects(None)],
+        [pd.DataFrame({"a": []}), pl.DataFrame({"a": pl.Series([], dtype=pl.Int64)}), pa.table({"a": pa.nulls(0)})],
+        [objects(time(1), None), pl.DataFrame({"a": [time(1), None]}), pa.table({"a": [time(1), None]})],
+        [
+            pd.DataFrame({"a": pd.to_datetime(["2024-07-01"]).tz_localize("UTC")}),
+            pd.DataFrame({"a": pd.to_datetime(["2024-07-01 02:00"]).tz_localize("Europe/Berlin")}),
+            pl.DataFrame({"a": pl.Series([datetime(2024, 7, 1)]).dt.replace_time_zone("UTC")}),
+        ],
     ],
 )
 def test_the_same_values_have_one_digest(same: list[Any]) -> None:

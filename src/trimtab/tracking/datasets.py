@@ -102,6 +102,8 @@ def _plain(given: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
     """Return a column in one of the few types that digests know."""
     column = given if isinstance(given, pa.ChunkedArray) else pa.chunked_array([given])
     kind = column.type
+    if pc.all(pc.is_null(column, nan_is_null=True), min_count=0).as_py():  # then the type says nothing
+        return pa.chunked_array([pa.nulls(len(column), pa.string())])
     if pa.types.is_boolean(kind):
         return column
     if pa.types.is_uint64(kind) and (pc.max(column).as_py() or 0) >= 2**63:  # which fits no int64
@@ -111,17 +113,24 @@ def _plain(given: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
     if pa.types.is_decimal(kind):
         return _decimals(column)
     if pa.types.is_floating(kind):
-        numbers = column.cast(pa.float64())
+        numbers = pc.add(column.cast(pa.float64()), 0.0)  # -0.0 and 0.0 are one value
         return pc.if_else(pc.is_nan(numbers), None, numbers)
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        try:
-            return column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)))
-        except pa.ArrowInvalid:  # parts of a microsecond, or farther away than these reach
-            return column.cast(pa.string())
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
+        return _times(column)
     try:
         return _plain(column.cast(kind.value_type)) if pa.types.is_dictionary(kind) else column.cast(pa.string())
     except pa.ArrowException:  # lists, structures, bytes that are no UTF-8
         return _texts(column.to_pylist())
+
+
+def _times(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return moments (those of a zone in UTC) and days in microseconds, and times of the day as texts."""
+    try:
+        if pa.types.is_time(column.type):
+            return column.cast(pa.time64("us")).cast(pa.string())
+        return column.cast(pa.timestamp("us", tz="UTC" if getattr(column.type, "tz", None) else None))
+    except pa.ArrowException:  # parts of a microsecond, or farther away than these reach
+        return column.cast(pa.string())
 
 
 def _texts(values: Iterable[Any]) -> pa.ChunkedArray:
