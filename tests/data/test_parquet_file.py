@@ -52,6 +52,13 @@ def test_the_first_file_decides_nothing_for_the_others(tmp_path: Path, first: in
     assert found(FieldKind.CATEGORY, tmp_path) == [text for _, text in cases]
 
 
+def test_a_file_without_rows_says_nothing(tmp_path: Path) -> None:
+    write(tmp_path, {"b": pa.array([1]), "c": pa.array(["x"])})
+    empty = pa.table({"row": pa.array([], pa.int64()), "at": pa.array([], pa.date32()), "x": pa.array([], pa.bool_())})
+    parquet.write_table(empty, tmp_path / "x.parquet" / "a")
+    assert found(FieldKind.TEXT, tmp_path) == ["1", "x"]
+
+
 def test_times_of_every_unit_and_none_lie_side_by_side(tmp_path: Path) -> None:
     never, noon = datetime(9999, 12, 31, 23, 59, 59), datetime(2024, 1, 1, 12)
     parts = {

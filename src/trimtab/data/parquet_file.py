@@ -83,6 +83,7 @@ def _part(folder: Path, name: str, promised: list[str]) -> _File:
 
 def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
     """Put columns under each other; those of several types in a union, in which each keeps its own."""
+    parts = [part for part in parts if len(part)]
     kinds = list(dict.fromkeys(part.type for part in parts if not pa.types.is_null(part.type)))
     if len(kinds) <= 1:
         return _stacked(parts, kinds[0] if kinds else pa.null())
