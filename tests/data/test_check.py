@@ -43,6 +43,15 @@ def test_broken_rows_are_set_aside_with_every_reason(weather, table):
     assert checked.breaks[1].sentence.endswith("and 1 row more")
 
 
+def test_a_bound_is_written_to_its_last_digit():
+    names = {"id": FieldKind.KEY, "at": FieldKind.EVENT_TIME}
+    keys = tuple(FieldSpec(name=name, kind=kind) for name, kind in names.items())
+    contract = ContractSpec(name="C", fields=(*keys, FieldSpec(name="x", kind=FieldKind.INT, low=0, high=12345678901)))
+    at = pa.array([datetime(2024, 1, 1)] * 2, pa.timestamp("us"))
+    found = check(contract, pa.table({"id": ["a", "b"], "at": at, "x": [12345678901, 12345678902]}))
+    assert found.set_aside["reason"].to_pylist() == ["x 12345678902, promised 0 to 12345678901"]
+
+
 def test_a_number_is_never_rounded_back_inside_its_bounds(weather, table):
     checked = check(weather, table(temp=[120.0000001] + [0.0] * 7))
     assert checked.set_aside.column("reason").to_pylist() == ["temp 120.0000001, promised -20 to 120"]

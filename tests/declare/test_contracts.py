@@ -49,6 +49,7 @@ def test_a_promise_shows_as_it_was_written() -> None:
     assert repr(tt.one_of("a", 'b"c')) == """tt.one_of("a", 'b"c')"""
     assert repr(tt.known_at("arrived", missing=0.08)) == 'tt.known_at("arrived", missing=0.08)'
     assert repr(tt.missing(0.2)) == "tt.missing(0.2)"
+    assert repr(tt.between(-0.5, 1234567, missing=0.0123456789)) == "tt.between(-0.5, 1234567, missing=0.0123456789)"
 
 
 def test_annotations_may_be_texts() -> None:

@@ -21,7 +21,7 @@ from trimtab.data.conform import conform, place, promised
 from trimtab.data.conformed import Conformed
 from trimtab.data.errors import ContractBroken, EmptySource, MissingColumn, TooNew
 from trimtab.data.records import Break, Checked
-from trimtab.declare import ContractSpec, FieldKind, FieldSpec
+from trimtab.declare import ContractSpec, FieldKind, FieldSpec, number_text
 
 REASON = "reason"
 THREADS = 4
@@ -176,11 +176,10 @@ def _bound(bound: float, inwards: Callable[[float], int], values: np.ndarray) ->
 
 
 def _bounds(field: FieldSpec) -> str:
-    if field.low is None:
-        return f"at most {field.high:.10g}"
-    if field.high is None:
-        return f"at least {field.low:.10g}"
-    return f"{field.low:.10g} to {field.high:.10g}"
+    low, high = (None if bound is None else number_text(bound) for bound in (field.low, field.high))
+    if low and high:
+        return f"{low} to {high}"
+    return f"at least {low}" if low else f"at most {high}"
 
 
 def number(value: float, *, outside: FieldSpec | None = None) -> str:

@@ -98,7 +98,7 @@ from trimtab.declare.records import (
     Threshold,
     TimePart,
 )  # fmt: skip
-from trimtab.declare.render import show, show_policy, show_rollout
+from trimtab.declare.render import number_text, show, show_policy, show_rollout
 from trimtab.declare.rollouts import Rollout, canary, full, shadow
 from trimtab.declare.sources import Source, source
 from trimtab.declare.spelling import closest
@@ -117,7 +117,7 @@ __all__ = [
     "by", "calibration_error", "canary", "champion", "closest", "column", "column_names", "contract_of", "days",
     "declaration_digest", "describe", "drift", "duration_text", "equalised_odds", "errors", "every", "f1",
     "false_positive_rate", "features", "full", "here", "hours", "known_at", "latency", "load_project", "log_loss",
-    "mae", "minutes", "missing", "model", "new_rows", "one_of", "parse_duration", "pinball", "pr_auc", "precision",
-    "r2", "recall", "retraining_policy", "rmse", "selection_rate", "shadow", "show", "show_policy", "show_rollout",
-    "source", "true_positive_rate",
+    "mae", "minutes", "missing", "model", "new_rows", "number_text", "one_of", "parse_duration", "pinball", "pr_auc",
+    "precision", "r2", "recall", "retraining_policy", "rmse", "selection_rate", "shadow", "show", "show_policy",
+    "show_rollout", "source", "true_positive_rate",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import msgspec
 
 from trimtab.declare.mistakes import BadPromise
 from trimtab.declare.places import here
-from trimtab.declare.render import quoted
+from trimtab.declare.render import number_text, quoted
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,15 +110,15 @@ def promise_text(
     known_at: str | None,
 ) -> str:
     """Write a promise as it stands in a contract; empty when there is nothing but the type."""
-    share = [f"missing={missing:g}"] if missing else []
+    share = [f"missing={number_text(missing)}"] if missing else []
     known = [f'known_at="{known_at}"'] if known_at else []
     if low is not None and high is not None:
-        return f"tt.between({', '.join([f'{low:g}', f'{high:g}', *share, *known])})"
+        return f"tt.between({', '.join([number_text(low), number_text(high), *share, *known])})"
     if values is not None:
         return f"tt.one_of({', '.join([*(quoted(value) for value in values), *share, *known])})"
     if known_at:
         return f"tt.known_at({', '.join([quoted(known_at), *share])})"
-    return f"tt.missing({missing:g})" if missing else ""
+    return f"tt.missing({number_text(missing)})" if missing else ""
 
 
 def _promise(word: str, **parts: Any) -> Promise:

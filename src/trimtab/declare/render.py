@@ -105,6 +105,12 @@ def quoted(text: str) -> str:
     return repr("'" + text)[2:-1].join('""') if '"' not in text else repr(text)
 
 
+def number_text(value: float) -> str:
+    """Write a number to its last digit, so that it is never taken for a neighbour: ``5``, ``0.65``, ``12345678901``."""
+    text = repr(float(value) + 0.0)  # -0.0 is 0
+    return text.removesuffix(".0")
+
+
 def _inner(operand: Operand) -> str:
     return f"({show(operand)})" if isinstance(operand, Arithmetic | Comparison) else show(operand)
 

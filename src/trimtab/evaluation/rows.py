@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.declare import number_text
 from trimtab.evaluation.metrics import Array, Flags, Task
 from trimtab.evaluation.wording import count
 from trimtab.kernel import Invalid
@@ -62,7 +63,7 @@ def labels(y: Any, *, task: Task) -> Flags | Array:
     classes = np.unique(numbers)
     if not np.isin(classes, (0.0, 1.0)).all():
         raise NotMeasurable(
-            f"the label has the values {', '.join(f'{value:g}' for value in classes[:5])}"
+            f"the label has the values {', '.join(map(number_text, classes[:5]))}"
             + (f" and {classes.size - 5} more" if classes.size > 5 else ""),
             where="evaluate: y",
             why="Classification is evaluated for two classes, True and False (1 and 0), and no more.",
@@ -96,7 +97,7 @@ def predictions(prediction: Any, *, task: Task, n: int) -> Array:
     outside = numbers[np.isfinite(numbers) & ((numbers < 0) | (numbers > 1))]
     if task == "classification" and outside.size:
         raise NotMeasurable(
-            f"{count(outside.size)} predictions are no probabilities, for example {outside[0]:g}",
+            f"{count(outside.size)} predictions are no probabilities, for example {number_text(outside[0])}",
             where="evaluate: prediction",
             why="Classification is measured on the probability of True, between 0 and 1.",
             next="pass model.predict_proba(X)[:, 1]",

@@ -1,6 +1,6 @@
 """How evidence reads: numbers, counts and names of metrics in words that can be spoken."""
 
-from trimtab.declare import AtApproval, Condition, Metric, Scaled, Threshold
+from trimtab.declare import AtApproval, Condition, Metric, Scaled, Threshold, number_text
 
 Side = Metric | Scaled | Threshold | AtApproval
 """One side of a condition."""
@@ -57,15 +57,19 @@ def side(term: Side) -> str:
     """Write one side of a condition."""
     match term:
         case Threshold():
-            return term.text or f"{term.value:g}"
+            return term.text or number_text(term.value)
         case Metric():
             return subject(term)
         case AtApproval():
             return "its value at approval"
         case Scaled():
             text = side(term.metric)
-            text = text if term.factor == 1.0 else f"{term.factor:g} times {text}"
-            return text if term.plus == 0.0 else f"{text} {'plus' if term.plus > 0 else 'minus'} {abs(term.plus):g}"
+            text = text if term.factor == 1.0 else f"{number_text(term.factor)} times {text}"
+            return (
+                text
+                if term.plus == 0.0
+                else f"{text} {'plus' if term.plus > 0 else 'minus'} {number_text(abs(term.plus))}"
+            )
 
 
 def spoken(condition: Condition) -> str:

@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
+from trimtab.declare import number_text
 from trimtab.evaluation import Task
 from trimtab.kernel import Actor, digest_of_bytes
 from trimtab.monitoring.errors import OutcomeRefused, OutcomeUnknown
@@ -119,7 +120,10 @@ def _contradictions(said: Sequence[Said], found: Sequence[Sequence[str]]) -> dic
 
 
 def _contradicted(pairs: Sequence[tuple[Said, Said]]) -> OutcomeRefused:
-    shown = ", ".join(f"rows {a.row} and {b.row} ({a.name}: {a.value:g} and {b.value:g})" for a, b in pairs[:_SHOWN])
+    shown = ", ".join(
+        f"rows {a.row} and {b.row} ({a.name}: {number_text(a.value)} and {number_text(b.value)})"
+        for a, b in pairs[:_SHOWN]
+    )
     more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
     return OutcomeRefused(
         f"outcomes contradict each other: {shown}{more}", where=f"outcomes, row {pairs[0][1].row}",
@@ -269,7 +273,7 @@ def _scored(connection: Connection, endpoint: str, subjects: Mapping[str, Any]) 
 
 def not_a_class(subject: str, value: float) -> OutcomeRefused:
     return OutcomeRefused(
-        f"the outcome of decision {subject} is {value:g}", where="outcomes",
+        f"the outcome of decision {subject} is {number_text(value)}", where="outcomes",
         why="A classifier's decision turns out 1 (its positive class) or 0, and nothing of this call was kept.",
     )  # fmt: skip
 

@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from trimtab.declare import Column, Field, FieldKind, FieldSpec, Latest, Rolling, TimePart, column_names
+from trimtab.declare import (
+    Column,
+    Field,
+    FieldKind,
+    FieldSpec,
+    Latest,
+    Rolling,
+    TimePart,
+    column_names,
+    number_text,
+)
 from trimtab.features import CompiledView
 from trimtab.serving.errors import PromiseBroken
 from trimtab.serving.records import Input
@@ -163,7 +173,7 @@ def _of_field(field: FieldSpec | None, name: str, *, required: bool) -> Rule:
 
 def _bounded(name: str, low: float, high: float, *, required: bool) -> Rule:
     bounded = low > -math.inf or high < math.inf
-    promise = f"at least {low:.10g}" if high == math.inf else f"{low:.10g} to {high:.10g}"
+    promise = f"at least {number_text(low)}" if high == math.inf else f"{number_text(low)} to {number_text(high)}"
     return Rule(name=name, low=low, high=high, promise=promise, required=required, is_bounded=bounded)
 
 
