@@ -87,6 +87,7 @@ def test_decisions_and_evaluations_have_one_column_for_each_figure(at_seeded: Ty
     )
     assert float(row["result.probability"]) == decision["result"]["probability"]
     assert row["key.parcel_id"] == decision["key"]["parcel_id"]
+    assert (row["latency_us"], decision["latency_us"]) == ("", 0), "a clock that stands still measures nothing"
     (row, *_), (found, *_) = (
         rows_of(at_seeded("get", "evaluations", "-o", "csv").out),
         json.loads(at_seeded("get", "evaluations", "-o", "json").out),

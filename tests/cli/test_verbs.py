@@ -136,6 +136,7 @@ def test_a_decision_is_explained(at_seeded: Type, seeded: Seeded) -> None:
         "Evaluation on",
         "Approved by ben",
         "first model",
+        "took         not measured: the clock stood still, as in a replay",
     ):
         assert says in typed.out
     assert json.loads(at_seeded("why", seeded.decisions[0], "-o", "json").out)["missing"] == []

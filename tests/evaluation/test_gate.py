@@ -182,7 +182,7 @@ def test_a_rate_of_few_rows_in_a_large_slice_fails(metric: Metric) -> None:
     found = measured(y=y, prediction=p, slices={"group": group})
     judged = line(condition(metric, "<=", 1.0), candidate=found)
     assert not judged.passed
-    assert "of group one rests on 1 rows, and at least 20 are needed" in judged.why
+    assert "of group one rests on 1 row, and at least 20 are needed" in judged.why
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_latency_from_too_few_calls_or_long_ago_fails() -> None:
     few = line(asked, latency=latency_of([0.001] * 99, measured_at=NOW))
     assert (few.passed, few.why) == (False, "p99 needs at least 100 calls, and 99 were measured")
     one = line(condition(Metric(name="latency.mean"), "<=", 1.0), latency=latency_of([0.001], measured_at=NOW))
-    assert (one.passed, one.why) == (False, "it rests on 1 calls, and at least 30 are needed")
+    assert (one.passed, one.why) == (False, "it rests on 1 call, and at least 30 are needed")
     old = line(asked, latency=latency_of([0.001] * 500, measured_at=NOW - timedelta(days=30)))
     assert "stale" in old.why
     assert (
@@ -303,6 +303,17 @@ def test_latency_from_too_few_calls_or_long_ago_fails() -> None:
             condition(Metric(name="latency.p42"), "<=", 1.0), latency=latency_of([0.001] * 500, measured_at=NOW)
         ).why
     )
+
+
+def test_a_latency_that_a_standing_clock_gave_is_not_measured() -> None:
+    still = latency_of(np.zeros(500), measured_at=NOW)
+    found = line(condition(P99, "<=", Threshold(value=0.05, text="50ms")), latency=still)
+    assert (found.passed, found.observed, found.low) == (True, None, None)
+    assert found.text == (
+        "latency p99 is at most 50ms: passed, not measured: the clock stood still during the calls, as in a replay"
+    )
+    against = condition(P99, "<=", Scaled(metric=Metric(name="latency.p99", of="champion"), factor=1.5))
+    assert line(against, latency=still, champion=measured(), champion_latency=still).why == found.why
 
 
 def test_latency_is_compared_with_the_champions() -> None:

@@ -66,7 +66,9 @@ def test_a_gap_stands_beside_what_chance_alone_gives(lived: Store, card: Card) -
     parity = next(row for row in table.rows if row.label == "demographic parity")
     found = report.evaluation.fairness["depot"].demographic_parity
     assert found.chance is not None
-    assert (parity.cells[0].value, parity.cells[-1].value) == (found.value.value, found.chance)
+    assert (parity.cells[2].value, parity.cells[-1].value) == (found.value.value, found.chance)
+    assert table.columns[1:3] == ("lowest group", "highest group")
+    assert tuple(cell.value for cell in parity.cells[:2]) == found.slices
     assert (table.columns[-1], parity.cells[-1].name) == ("chance alone, 19 of 20 cases",) * 2
 
 

@@ -51,6 +51,12 @@ def test_a_latency_is_judged_from_fifty_requests_on(store: Store, clock: Virtual
     assert measured(store, clock, "latency.p99").value == pytest.approx(0.010, rel=0.04)
 
 
+def test_a_latency_that_a_standing_clock_gave_is_no_latency(store: Store, clock: VirtualClock) -> None:
+    counted(store, 2, "canary", answers=LEAST_REQUESTS, errors=0, took_s=0.0)
+    found = measured(store, clock, "latency.p99")
+    assert (found.value, found.why) == (None, "it was not measured: the clock stood still, as in a replay")
+
+
 AT = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 

@@ -164,7 +164,7 @@ def test_one_rare_null_is_no_alarm() -> None:
     broken = count_table(reference.columns, pa.table({"c": ["a"] * 20 + [None] * 20}))
     found = findings(reference, broken, _none(reference))[1]
     assert found.level == "shown"
-    assert "is missing in 50.0% of the rows" in found.text
+    assert "is missing in 50 % of the rows" in found.text
 
 
 @pytest.mark.parametrize("days", [1, 2])
@@ -237,7 +237,7 @@ def test_an_id_as_a_category_cannot_be_watched(distinct: int) -> None:
     rows = pa.table({"c": ["i14999"] * 500})  # one value, and no more is seen of it than of as many different ones
     found = findings(reference, count_table(reference.columns, rows), _none(reference))[1]
     assert found.level == "unwatched"
-    assert found.text.startswith("c cannot be watched: 100% of its rows hold values that the reference does not name")
+    assert found.text.startswith("c cannot be watched: 100 % of its rows hold values that the reference does not name")
 
 
 def test_what_never_had_a_value_cannot_be_watched() -> None:

@@ -15,10 +15,10 @@ from trimtab.store import Store
 SPAN = {"since": START, "until": START + timedelta(minutes=5)}
 
 
-def counted(store: Store, version: int, stage: Stage, *, answers: int, errors: int) -> None:
+def counted(store: Store, version: int, stage: Stage, *, answers: int, errors: int, took_s: float = 0.010) -> None:
     tally = Tally(stage)
     for _ in range(answers):
-        tally.answered(2, 0.010)
+        tally.answered(2, took_s)
     tally.errors = errors
     Counting(store, {("late", version, ""): tally}).flush()
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from tests.monitoring import seeded
 
+from trimtab.kernel import percent
 from trimtab.monitoring import shown_finding
 from trimtab.monitoring.calibration import FALSE_PAGES, MATTERS, calibrate, rate_of
 from trimtab.monitoring.counting import count
@@ -35,7 +36,7 @@ def test_the_reason_is_the_gate_that_decided(watched, shift: float, rows: int) -
         elif finding.adjusted > RATE:
             assert "which chance does too" in shown.decided
         else:
-            assert f"{MATTERS:.0%} matter" in shown.decided
+            assert f"{percent(MATTERS)} matter" in shown.decided
         assert finding.statistic in shown.decided
 
 

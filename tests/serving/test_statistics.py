@@ -25,6 +25,13 @@ def test_what_is_out_of_range_counts_in_the_outermost_bucket() -> None:
     assert Histogram().quantile(0.5) is None
 
 
+def test_where_the_clock_stood_still_no_time_was_measured() -> None:
+    tally = Tally()
+    tally.answered(3, 0.0)
+    figures = tally.figures(1, "full")
+    assert (figures.requests, figures.p50_s, figures.p99_s, figures.mean_s) == (1, None, None, None)
+
+
 def test_a_tally_of_nothing_has_no_means() -> None:
     figures = Tally().figures(1, "full")
     assert (figures.requests, figures.p50_s, figures.mean_s, figures.mean_difference) == (0, None, None, None)

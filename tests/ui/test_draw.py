@@ -93,8 +93,9 @@ def test_numbers_of_any_size_are_drawn_inside_the_chart(ys: list[float]) -> None
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (1.23e9, "1.23 G"), (9.999e12, "9999 G"), (1.5e17, "1.5e+17"), (-1e300, "-1e+300"), (4.2e6, "4.2 M"),
-        (math.inf, "∞"), (-math.inf, "-∞"), (math.nan, "NaN"), (None, "–"),
+        (0.99996, "0.9999"), (1.0, "1"), (-0.0, "0"), (1.4e-6, "0.0000014"), (0.0004, "0.0004"), (999.99, "1\u202f000"),
+        (9.9999e8, "1 G"), (9.9996e12, "1e+13"), (1.23e9, "1.23 G"), (9.999e12, "9999 G"), (1.5e17, "1.5e+17"),
+        (-1e300, "-1e+300"), (4.2e6, "4.2 M"), (math.inf, "∞"), (-math.inf, "-∞"), (math.nan, "NaN"), (None, "–"),
     ],
 )  # fmt: skip
 def test_a_number_is_short_whatever_its_size(value: float | None, text: str) -> None:

@@ -79,7 +79,7 @@ def test_what_waits_for_its_label_is_left_unfilled(looped_client: httpx.Client, 
     found = performance(looped_store, "slow", version=1, since=until - SPANS["1d"], until=until)
     assert 0 < found.labelled < found.decisions
     assert 'class="waits"' in page
-    waiting = [int(n) for n in re.findall(r"decisions, (\d+) wait for their label", page)]
+    waiting = [int(n) for n in re.findall(r"decisions?, (\d+) wait for their label", page)]
     assert sum(waiting) == found.decisions - found.labelled
     assert waiting[0] == 0, "parcels arrive within two hours"
     assert f"{LOOPED_TO:%Y-%m-%d}" in page

@@ -280,6 +280,13 @@ def test_a_link_puts_no_command_into_the_line_to_copy(client: httpx.Client, path
     assert f"<code>{line}" in html.unescape(client.get(path).text)
 
 
+def test_where_the_clock_stood_still_no_latency_is_shown(client: httpx.Client, seeded: Seeded) -> None:
+    page = client.get(f"/ui/decisions/{seeded.decisions[0]}").text
+    assert '<dt>Latency</dt><dd>not measured<div class="note">the clock stood still, as in a replay</div>' in page
+    listed = client.get("/ui/decisions").text
+    assert (listed.count("not measured"), listed.count("0 s")) == (listed.count("nowrap"), 0)
+
+
 def test_a_decision_says_what_its_row_breaks(empty_client: httpx.Client, sqlite_store: Store) -> None:
     releases = FakeReleases()
     releases.release(sqlite_store, 1, None, digest="sha256:" + "0" * 64)

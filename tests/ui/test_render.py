@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from trimtab.kernel import Actor, Call
-from trimtab.ui.render import address_of, percent, signed
+from trimtab.ui.render import address_of, percent, signed, span
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,14 @@ def test_a_difference_carries_its_sign(value: float | None, text: str) -> None:
 )  # fmt: skip
 def test_all_of_it_is_100_percent_and_nearly_all_is_not(value: float | None, text: str) -> None:
     assert percent(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"), (0.0, "0 s"), (0.00099999, "1 ms"), (0.9999, "1 s"), (59.94, "59.9 s"), (59.99, "1 min"),
+        (119.9, "2 min"), (3599.9, "1 h"), (7260, "2 h 1 min"), (-61, "−1 min 1 s"),
+    ],
+)  # fmt: skip
+def test_a_span_is_rounded_into_the_next_unit(seconds: float | None, text: str) -> None:
+    assert span(seconds) == text

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from trimtab.cli.errors import coloured, plain
+from trimtab.kernel import figure
 
 FORMATS = ("table", "json", "yaml", "csv")
 _GAP = 3
@@ -190,13 +191,18 @@ def text_of(value: Any) -> str:
         case int():
             return f"{value:,}".replace(",", " ")
         case float():
-            return f"{value:.4g}"
+            return figure(value)
         case Mapping():
             return ", ".join(f"{key}={text_of(item)}" for key, item in value.items())
         case list() | tuple():
             return ", ".join(text_of(item) for item in value)
         case _:
             return plain(str(value))
+
+
+def took(seconds: float | None) -> str:
+    """Return how long an answer took, or why there is no such figure."""
+    return "not measured: the clock stood still, as in a replay" if seconds is None else f"{seconds * 1000:.2f} ms"
 
 
 def _csv(items: Sequence[Any], columns: Sequence[Column]) -> str:

@@ -64,6 +64,7 @@ from trimtab.evaluation.save import (
     save_evaluation,
 )
 from trimtab.evaluation.slices import gap, worst, worst_of
+from trimtab.evaluation.wording import apart
 from trimtab.evaluation.zero_variance import unvaried_mean
 
 __all__ = [
@@ -72,7 +73,7 @@ __all__ = [
     "EvaluationRecord",
     "EvaluationSaved", "EvidenceLine", "Fairness", "Histogram", "Latency", "Maturity", "MetricValue", "NotMeasurable",
     "OtherRows", "OutcomeDelay", "ReliabilityBin", "Report", "RocPoint", "SavedEvaluation", "Slice", "SliceFinding",
-    "Task", "Verdict", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of",
+    "Task", "Verdict", "apart", "auc", "auc_interval", "blocks_from", "blocks_of", "compare", "curves_of",
     "direction_of", "evaluate", "fairness_gap", "find_evaluation", "gap", "gap_among", "get_evaluation",
     "inverse_weights", "judge", "known_share", "latency_of", "list_evaluations", "log_losses", "measured_maturity",
     "metrics_of", "range_of", "rates_of", "read_report", "refused_conditions", "routes", "rows_digest",

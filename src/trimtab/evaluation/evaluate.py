@@ -23,7 +23,7 @@ from trimtab.evaluation.metrics import (
 )
 from trimtab.evaluation.records import Evaluation, MetricValue, Slice
 from trimtab.evaluation.rows import labels, predictions, rows_digest, slice_rows
-from trimtab.evaluation.wording import count
+from trimtab.evaluation.wording import count, counted
 from trimtab.evaluation.zero_variance import f1_interval, unvaried_interval, varies
 
 RESAMPLES = 1000
@@ -182,13 +182,14 @@ class _Measuring:
 
 def why_undefined(name: str, y: Flags | Array, p: Array) -> str:
     """Say why a metric has no value on these rows."""
-    rows = f"{count(y.size)} rows"
+    rows = counted(y.size, "rows")
     with np.errstate(over="ignore"):
         apart = np.isinf(y.astype(np.float64) - p).any()
     if apart:
         return f"labels and predictions of {rows} lie so far apart that the errors are no numbers"
     if name == "auc":
-        return f"all {count(y.size)} labels are {'true' if y.any() else 'false'}"
+        those = "the one label is" if y.size == 1 else f"all {count(y.size)} labels are"
+        return f"{those} {'true' if y.any() else 'false'}"
     return _UNDEFINED.get(name, "it is not defined on {rows}").format(rows=rows)
 
 

@@ -17,7 +17,7 @@ from trimtab.evaluation.reading import (
     refusal,
 )
 from trimtab.evaluation.records import Comparison, Evaluation, EvidenceLine, Verdict
-from trimtab.evaluation.wording import OPERATORS, Side, apart, count, number, side, spoken
+from trimtab.evaluation.wording import OPERATORS, Side, apart, counted, number, side, spoken
 from trimtab.kernel import digest_of
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -126,7 +126,7 @@ def _details(found: Reading, metric: str) -> str:
     if found.low is not None and found.high is not None:
         parts.append(f"{number(found.low, metric)} to {number(found.high, metric)}")
     if found.n:
-        parts.append(f"{count(found.n)} {'calls' if metric.startswith('latency.') else 'rows'}")
+        parts.append(counted(found.n, "calls" if metric.startswith("latency.") else "rows"))
     if found.chance is not None:
         parts.append(f"chance alone gives up to {number(found.chance, metric)}")
     return f" ({', '.join(parts)})" if parts else ""

@@ -13,19 +13,25 @@ from trimtab.kernel import Invalid
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 METHOD = "order statistics"
+STOOD_STILL = "not measured: the clock stood still during the calls, as in a replay"
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """Measured call times. ``metrics``: p50, p90, p95, p99, p999, mean and max, in seconds."""
+    """Measured call times. ``metrics``: p50, p90, p95, p99, p999, mean and max, in seconds.
+
+    ``absent`` says why there are none, and no fault of the model's: the clock stood still.
+    """
 
     n: int
     metrics: dict[str, MetricValue]
     measured_at: datetime
+    absent: str = ""
 
 
 def latency_of(seconds: Any, *, measured_at: datetime, confidence: float = 0.95) -> Latency:
     """Summarise call times in seconds. A quantile needs enough calls to lie inside them: p99 at least 100.
 
+    Where no call took any time the clock stood still, and nothing was measured: ``absent`` says so.
     Raises ``Invalid`` for a time that is negative or not finite.
     """
     times = np.sort(np.asarray(seconds, dtype=np.float64).ravel())
@@ -36,6 +42,10 @@ def latency_of(seconds: Any, *, measured_at: datetime, confidence: float = 0.95)
             why="Latency is the time from question to answer, in seconds.",
             next="measure with a monotonic clock, for example store.clock.monotonic()",
         )
+    if times.size and not times.any():
+        nothing = MetricValue(value=None, n=times.size, why=STOOD_STILL)
+        metrics = dict.fromkeys((*QUANTILES, "mean", "max"), nothing)
+        return Latency(n=times.size, metrics=metrics, measured_at=measured_at, absent=STOOD_STILL)
     metrics = {name: _quantile(times, name, share, confidence) for name, share in QUANTILES.items()}
     for name, value in (("mean", np.mean), ("max", np.max)):
         why = "" if times.size else "no call was measured"

@@ -11,7 +11,8 @@ from trimtab.evaluation.latency import Latency
 from trimtab.evaluation.metrics import CLASSIFICATION, REGRESSION, Task, metrics_of
 from trimtab.evaluation.records import Evaluation, MetricValue, SliceFinding
 from trimtab.evaluation.slices import gap, worst
-from trimtab.evaluation.wording import Side, count, named, side
+from trimtab.evaluation.wording import Side, count, counted, named, side
+from trimtab.kernel import figure
 
 MONITORED = frozenset({"drift", "errors", "freshness", "missing", "requests", "skew"})
 MINIMUM_ROWS = 30
@@ -151,7 +152,7 @@ def _value(metric: Metric, evaluation: Evaluation) -> SliceFinding | MetricValue
     rates = {
         one.value: one.metrics[metric.name].value for one in evaluation.slices.get(metric.slice_by, ()) if one.metrics
     }
-    return msgspec.structs.replace(found, slices=tuple(f"{name} {rates[name]:.4g}" for name in found.slices))
+    return msgspec.structs.replace(found, slices=tuple(f"{name} {figure(rates[name] or 0.0)}" for name in found.slices))
 
 
 def _thick(found: SliceFinding, rates: tuple[str, ...], evaluation: Evaluation) -> SliceFinding:
@@ -164,7 +165,7 @@ def _thick(found: SliceFinding, rates: tuple[str, ...], evaluation: Evaluation) 
             n = one.metrics[rate].n
             if n < evaluation.slice_minimum:
                 why = (
-                    f"{named(rate)} of {found.by} {one.value} rests on {count(n)} rows, "
+                    f"{named(rate)} of {found.by} {one.value} rests on {counted(n, 'rows')}, "
                     f"and at least {count(evaluation.slice_minimum)} are needed"
                 )
                 return msgspec.structs.replace(found, value=MetricValue(value=None, n=n, why=why))
@@ -181,7 +182,7 @@ def _checked(found: SliceFinding | MetricValue | None, metric: Metric, evidence:
     if not math.isfinite(value.value):
         return Reading(value=None, n=value.n, why=f"{named(metric.name)} is {value.value}, not a finite number")
     if metric.slice_by is None and value.n < evidence.minimum_rows:
-        rests = f"it rests on {count(value.n)} rows, and at least {count(evidence.minimum_rows)} are needed"
+        rests = f"it rests on {counted(value.n, 'rows')}, and at least {count(evidence.minimum_rows)} are needed"
         return Reading(value=None, n=value.n, why=rests)
     if value.low is None or value.high is None:
         return Reading(value=None, n=value.n, why=value.why or "no interval was given with it")
@@ -205,6 +206,8 @@ def _latency(metric: Metric, evidence: Evidence) -> Reading:
     why = _stale(latency.measured_at, evidence) if latency else f"{side(metric)} was not measured"
     if latency is None or why:
         return Reading(value=None, why=why)
+    if latency.absent:
+        return Reading(value=None, absent=latency.absent)
     return _quantile(latency, metric.name.removeprefix("latency."), minimum=evidence.minimum_rows)
 
 
@@ -215,7 +218,7 @@ def _quantile(latency: Latency, name: str, *, minimum: int) -> Reading:
     if found.value is None or not math.isfinite(found.value):
         return Reading(value=None, n=found.n, why=found.why or "it is not a finite number")
     if found.n < minimum:
-        why = f"it rests on {count(found.n)} calls, and at least {count(minimum)} are needed"
+        why = f"it rests on {counted(found.n, 'calls')}, and at least {count(minimum)} are needed"
         return Reading(value=None, n=found.n, why=why)
     return Reading(value=found.value, n=found.n, low=found.low, high=found.high)
 

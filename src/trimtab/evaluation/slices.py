@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from trimtab.evaluation.metrics import LOWER_IS_BETTER, NEITHER_IS_BETTER
 from trimtab.evaluation.records import Evaluation, MetricValue, Slice, SliceFinding
 from trimtab.evaluation.simultaneous import METHOD, chance_gap, gap_bounds, worst_bounds
-from trimtab.evaluation.wording import count
+from trimtab.evaluation.wording import count, counted
 
 
 def worst(evaluation: Evaluation, metric: str, *, by: str, at_least: int = 0) -> SliceFinding:
@@ -71,7 +71,7 @@ def _comparable(evaluation: Evaluation, metric: str, by: str, at_least: int, *, 
     if len(large) < fewest:
         largest = max((one.n for one in slices), default=0)
         return [], (
-            f"{len(large)} of {len(slices)} slices by {by} have at least {count(at_least)} rows, {fewest} needed "
+            f"{len(large)} of {len(slices)} slices by {by} have at least {counted(at_least, 'rows')}, {fewest} needed "
             f"(the largest has {count(largest)})"
         )
     for one in large:

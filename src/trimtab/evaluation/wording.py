@@ -1,6 +1,7 @@
 """How evidence reads: numbers, counts and names of metrics in words that can be spoken."""
 
 from trimtab.declare import AtApproval, Condition, Metric, Scaled, Threshold, number_text
+from trimtab.kernel import figure
 
 Side = Metric | Scaled | Threshold | AtApproval
 """One side of a condition."""
@@ -16,8 +17,8 @@ def named(metric: str) -> str:
 def number(value: float, metric: str, *, digits: int = 4) -> str:
     """Write a value of a metric; latencies are in seconds and read in milliseconds below one second."""
     if not metric.startswith("latency."):
-        return f"{value:.{digits}g}"
-    return f"{value * 1000:.{digits}g} ms" if abs(value) < 1 else f"{value:.{digits}g} s"
+        return figure(value, digits=digits)
+    return f"{figure(value * 1000, digits=digits)} ms" if abs(value) < 1 else f"{figure(value, digits=digits)} s"
 
 
 def apart(value: float, other: float, metric: str) -> tuple[str, str]:
@@ -34,6 +35,11 @@ def count(n: int) -> str:
     return f"{n:,}".replace(",", " ")
 
 
+def counted(n: int, nouns: str) -> str:
+    """Write how many there are: ``1 row``, ``336 776 rows``."""
+    return f"{count(n)} {nouns.removesuffix('s') if n == 1 else nouns}"
+
+
 def subject(metric: Metric) -> str:
     """Name a metric and where it is looked at: ``AUC worst by carrier (at least 1 000 rows)``."""
     text = named(metric.name)
@@ -41,7 +47,7 @@ def subject(metric: Metric) -> str:
         text += f" {'worst' if metric.over_slices == 'worst' else 'gap'} by {metric.slice_by}"
         text += " beyond chance" if metric.over_slices == "gap_beyond_chance" else ""
         if metric.at_least:
-            text += f" (at least {count(metric.at_least)} rows)"
+            text += f" (at least {counted(metric.at_least, 'rows')})"
     if metric.over_s is not None:
         text += f" over {metric.over_s / 86400:g} days"
     match metric.of:

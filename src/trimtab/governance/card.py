@@ -32,6 +32,7 @@ from trimtab.store import Store
 MOST_SLICES = 40
 """Slices of one column that a card shows; the report holds all of them."""
 _INTERVAL = ("value", "low", "high", "n")
+_ENDS = ("lowest group", "highest group")
 _CHANCE = "chance alone, 19 of 20 cases"
 
 
@@ -210,14 +211,17 @@ class _Card:
         return _tables(f"By {column}{left}", (column, "n", *metrics), rows)
 
     def _fairness(self, lead: str, column: str, gaps: dict[str, object]) -> Iterable[CardTable]:
-        rows = [
-            Row(
-                label=name.replace("_", " "),
-                cells=(*self.facts(f"{lead}/{name}/value", *_INTERVAL), self.fact(_CHANCE, f"{lead}/{name}/chance")),
-            )
-            for name in sorted(gaps) if isinstance(gaps[name], dict)
-        ]  # fmt: skip
-        return _tables(f"Gaps between groups by {column}", ("gap", *_INTERVAL, _CHANCE), rows)
+        rows = []
+        for name, gap in sorted(gaps.items()):
+            if isinstance(gap, dict):
+                groups = tuple(
+                    self.fact(end, f"{lead}/{name}/slices/{i}") if gap["slices"] else Fact(name=end, state="auto")
+                    for i, end in enumerate(_ENDS)
+                )
+                measured = self.facts(f"{lead}/{name}/value", *_INTERVAL)
+                chance = self.fact(_CHANCE, f"{lead}/{name}/chance")
+                rows.append(Row(label=name.replace("_", " "), cells=(*groups, *measured, chance)))
+        return _tables(f"Gaps between groups by {column}", ("gap", *_ENDS, *_INTERVAL, _CHANCE), rows)
 
     def _comparison(self, metrics: Sequence[str]) -> Iterable[CardTable]:
         rows = [

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from trimtab.governance.dossier import EVENTS
 from trimtab.governance.records import Card, CardRecord, Fact, Section
-from trimtab.kernel import canonical
+from trimtab.kernel import canonical, figure
 
 MISSING = "missing"
 _STYLE = """
@@ -72,7 +72,7 @@ def text_of(fact: Fact) -> str:
         case int():
             return f"{fact.value:,}".replace(",", " ")
         case float():
-            return f"{fact.value:.4g}"
+            return figure(fact.value)
         case str():
             return fact.value
     raise AssertionError

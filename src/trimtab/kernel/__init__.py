@@ -8,6 +8,7 @@ from trimtab.kernel.canonical import canonical
 from trimtab.kernel.clock import Clock, StartedClock, SystemClock, VirtualClock, parse_time
 from trimtab.kernel.digest import digest_of, digest_of_bytes, digest_of_file, is_digest
 from trimtab.kernel.errors import Conflict, Invalid, MissingExtra, NotFound, Refused, TrimtabError, Unavailable
+from trimtab.kernel.figures import figure, percent
 from trimtab.kernel.ids import Ids, is_id, time_of
 from trimtab.kernel.locks import lock
 from trimtab.kernel.prepare import prepare_records
@@ -44,12 +45,14 @@ __all__ = [
     "digest_of",
     "digest_of_bytes",
     "digest_of_file",
+    "figure",
     "is_digest",
     "is_id",
     "limit_query",
     "load",
     "lock",
     "parse_time",
+    "percent",
     "prepare_records",
     "this_user",
     "time_of",

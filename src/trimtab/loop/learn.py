@@ -64,11 +64,11 @@ def train(context: StepContext) -> dict[str, Any]:
         started = context.stopwatch.monotonic()
         fitted = fit(project, model, rows, y, weights=weights, log=f"trimtab logs {context.run_id} {context.step}")
         seconds = context.stopwatch.monotonic() - started
-        run.log_metrics({"train_rows": float(len(rows)), "train_seconds": seconds})
+        run.log_metrics({"train_rows": float(len(rows))} | ({"train_seconds": seconds} if seconds else {}))
         logged = keep(run, model, fitted, rows)
         environment = run.environment
         assert environment is not None, "a pipeline's run captures its environment"
-    context.log(f"trained on {len(rows)} rows in {seconds:.1f} s")
+    context.log(f"trained on {len(rows)} rows" + (f" in {seconds:.1f} s" if seconds else ""))
     return {
         "run": run.id,
         "environment": environment.digest,

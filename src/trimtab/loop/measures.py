@@ -128,7 +128,8 @@ def _measured(store: Store, endpoint: str, version: int, metric: Metric, *, sinc
         if seen.requests < LEAST_REQUESTS and many < LEAST_ERRORS:
             return Measured(value=None, n=seen.requests, why=f"{seen.requests} requests, fewer than {LEAST_REQUESTS}")
         value = seen.errors / seen.requests if metric.name == "errors" else getattr(seen, f"{metric.name[8:]}_s")
-        return Measured(value=value, n=seen.requests)
+        why = "it was not measured: the clock stood still, as in a replay" if value is None else ""
+        return Measured(value=value, n=seen.requests, why=why)
     if metric.name == "new_rows":
         return _new_rows(store, f"{endpoint}@{version}")
     by = metric.slice_by

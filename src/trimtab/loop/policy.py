@@ -20,6 +20,8 @@ from trimtab.declare import (
     describe,
     duration_text,
 )
+from trimtab.evaluation import apart
+from trimtab.kernel import figure
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
@@ -91,7 +93,8 @@ def _condition(condition: Condition, measure: Measure) -> Judged:
     exceeds = _COMPARE[condition.op](left.value, right.value)
     doubt = left.doubt or right.doubt
     is_so = condition.op if exceeds else f"is not {condition.op}"
-    line = f"{words}: {left.value:.4g}{_rests_on(left)} {is_so} {right.value:.4g}"
+    observed, threshold = apart(left.value, right.value, _metric_of(condition).name)
+    line = f"{words}: {observed}{_rests_on(left)} {is_so} {threshold}"
     holds = exceeds and not doubt
     line += f"; is not sure yet, {doubt}" if exceeds and doubt else ""
     return _leaf(condition, line, holds=holds)
@@ -100,7 +103,7 @@ def _condition(condition: Condition, measure: Measure) -> Judged:
 def _rests_on(found: Measured) -> str:
     """Write ``(1 200 rows, chance alone gives up to 0.14)``."""
     parts = [f"{found.n:,} rows".replace(",", " ")] if found.n else []
-    parts += [f"chance alone gives up to {found.chance:.4g}"] if found.chance is not None else []
+    parts += [f"chance alone gives up to {figure(found.chance)}"] if found.chance is not None else []
     parts += [found.left_out] if found.left_out else []
     return f" ({', '.join(parts)})" if parts else ""
 

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from trimtab.kernel import Invalid
+from trimtab.kernel import Invalid, percent
 from trimtab.monitoring.cells import Array, Cells, Counts, Kind
 from trimtab.monitoring.distances import Distances, distances, null_share, shares, unseen_before, usual, valid
 from trimtab.monitoring.pooling import pooled
@@ -179,7 +179,7 @@ def unwatchable(reference: Counts, cells: Cells, spread: Spread) -> str:
         return "its values cannot be told from others"
     unnamed = float(spread.mean[names.index(UNSEEN)]) if cells.unseen is not None else 0.0
     if unnamed > MOST_UNNAMED:
-        return f"{unnamed:.0%} of its rows hold values that the reference does not name, as those of an id do"
+        return f"{percent(unnamed)} of its rows hold values that the reference does not name, as those of an id do"
     return ""
 
 
@@ -294,7 +294,7 @@ def _settled(finding: Finding, adjusted: float, *, level: Level, blind: str) -> 
             level = "unwatched"
             text = f"{finding.name} cannot be watched: {blind}" if blind else f"{finding.name} has no rows"
     else:
-        text = f"{finding.name} {finding.text}; {finding.effect:.0%} of the rows lie elsewhere"
+        text = f"{finding.name} {finding.text}; {percent(finding.effect)} of the rows lie elsewhere"
         if math.isfinite(finding.usual.psi) and math.isfinite(finding.distances.psi):
             text += f" (PSI {finding.distances.psi:.2f}, usually below {finding.usual.psi:.2f})"
         if finding.influence < USED:
@@ -306,7 +306,7 @@ def _words(standing: Standing, at: int) -> str:
     name, more = standing.names[at], standing.change[at] > 0
     if standing.is_share[at]:
         words = {"nulls": "is missing", "unseen": "has values that the reference did not name"}.get(name, f"is {name}")
-        return f"{words} in {standing.share[at]:.1%} of the rows instead of {standing.expected[at]:.1%}"
+        return f"{words} in {percent(standing.share[at])} of the rows instead of {percent(standing.expected[at])}"
     higher = "is higher than in the reference" if more else "is lower than in the reference"
     return {
         "location": higher,

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from trimtab.kernel import percent
 from trimtab.monitoring.alerts import settle
 from trimtab.monitoring.calibration import Finding
 from trimtab.monitoring.drift import drift, drift_findings
@@ -92,12 +93,13 @@ def finding_signs(found: Sequence[Finding], *, of: str, day: str) -> list[Sign]:
 
 def _failing(store: Store, endpoint: str, version: int, at: datetime) -> list[Sign]:
     found = failures(store, endpoint, version=version, since=at - ERRORS_OVER, until=at)
-    if found.requests < LEAST_REQUESTS or (found.error_rate or 0.0) <= ERROR_RATE:
+    rate = found.error_rate or 0.0
+    if found.requests < LEAST_REQUESTS or rate <= ERROR_RATE:
         return []
     return [
         Sign(
             kind="service", group="service:errors", severity="page",
-            title=f"{found.error_rate:.1%} of the requests of the last hour failed",
+            title=f"{percent(rate)} of the requests of the last hour failed",
             lines=(f"{found.errors:,} of {found.requests:,} requests to version {version}",),
         )
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from trimtab.data import Snapshot, get_snapshot, latest_snapshot, list_snapshots
 from trimtab.declare import duration_text
-from trimtab.kernel import NotFound
+from trimtab.kernel import NotFound, percent
 from trimtab.monitoring.drift import Drift
 from trimtab.monitoring.maturity import maturity_of
 from trimtab.monitoring.moments import hour_of
@@ -102,7 +102,7 @@ def column_signs(window: Drift) -> list[Sign]:
                 Sign(
                     kind="quality", group=f"quality:missing:{one.name}", severity="page",
                     title=f"{one.name} is missing in all {window.n:,} decisions of the day",
-                    lines=(f"it was missing in {one.null_before or 0.0:.1%} of the reference",),
+                    lines=(f"it was missing in {percent(one.null_before or 0.0)} of the reference",),
                 )
             )  # fmt: skip
     return signs

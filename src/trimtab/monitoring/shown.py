@@ -4,6 +4,7 @@ import math
 
 import msgspec
 
+from trimtab.kernel import percent
 from trimtab.monitoring.calibration import FALSE_PAGES, MATTERS, Finding, Level, rate_of
 
 
@@ -48,12 +49,12 @@ def _decided(finding: Finding, rate: float) -> str:
     if not finding.n or not math.isfinite(finding.z):
         return "there is nothing to compare"
     change = f"{finding.statistic} moved {finding.z:+.1f} sd"  # of windows in which nothing is wrong
-    elsewhere = f"{finding.effect:.1%} of the rows lie elsewhere"
+    elsewhere = f"{percent(finding.effect)} of the rows lie elsewhere"
     if finding.level in ("page", "shown"):
         return f"{change}, beyond chance (p {finding.adjusted:.2g} < {rate:.2g}); {elsewhere}"
     if finding.adjusted > rate:
         return f"{change}, which chance does too (p {finding.adjusted:.2g}, not < {rate:.2g})"
-    return f"{change}, but only {elsewhere}, and {MATTERS:.0%} matter"
+    return f"{change}, but only {elsewhere}, and {percent(MATTERS)} matter"
 
 
 def _number(value: float) -> float | None:

@@ -19,7 +19,7 @@ from sqlalchemy import insert, select
 from trimtab.data import Snapshot, get_snapshot, latest_snapshot, load_snapshot
 from trimtab.declare import FeatureViewSpec
 from trimtab.features import compile_view, get_view, training_frame
-from trimtab.kernel import NotFound
+from trimtab.kernel import NotFound, percent
 from trimtab.monitoring.moments import moment_of, us_of
 from trimtab.monitoring.records import Sign
 from trimtab.monitoring.tables import monitoring_skews
@@ -107,7 +107,7 @@ def skew_signs(found: Skew | None) -> list[Sign]:
         Sign(
             kind="skew", group="skew", severity="page" if share > PAGE_SHARE else "note",
             title=(
-                f"{share:.1%} of {found.rows} served rows of {found.day} are not what training would see: "
+                f"{percent(share)} of {found.rows} served rows of {found.day} are not what training would see: "
                 f"{', '.join(found.columns)}"
             ),
             lines=(*found.lines, *([f"and {left:,} more differences"] if left > 0 else [])),

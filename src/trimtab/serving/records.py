@@ -183,7 +183,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     of the signed statement under which ``model``@``version`` was loaded. ``ages_s`` are seconds, one for each value;
     None where a value was given with the request or is missing. ``result`` is what the caller got, by output.
     ``mirrors`` is, for a shadow's decision, the id of the one that was answered. ``broken`` says in words what the
-    request's values break of the contract, where such rows are answered all the same.
+    request's values break of the contract, where such rows are answered all the same. ``latency_us`` is 0 where the
+    clock stood still meanwhile, as in a replay.
     """
 
     id: str
@@ -209,6 +210,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def features(self) -> dict[str, Scalar]:
         """The feature values by name, in the model's order."""
         return dict(zip(self.columns, self.values, strict=True))
+
+    @property
+    def took_s(self) -> float | None:
+        """Seconds from the question to the answer; None where the clock stood still."""
+        return self.latency_us / 1e6 or None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,8 +42,11 @@ class Histogram:
         self.max_s = max(self.max_s, max_s)
 
     def quantile(self, share: float) -> float | None:
-        """Return the duration in seconds below which this share lies; None when nothing was added."""
-        if not self.n:
+        """Return the duration in seconds below which this share lies.
+
+        None when nothing was added, or the clock stood still meanwhile, as in a replay.
+        """
+        if not self.max_s:
             return None
         wanted = share * self.n
         for place, count in enumerate(self._counts):
@@ -104,7 +107,7 @@ class Tally:
         return Figures(
             version=version, stage=stage, requests=times.n, rows=self.rows, errors=self.errors,
             p50_s=times.quantile(0.50), p95_s=times.quantile(0.95), p99_s=times.quantile(0.99),
-            mean_s=times.sum_s / times.n if times.n else None, compared=self.compared,
+            mean_s=times.sum_s / times.n if times.sum_s else None, compared=self.compared,
             mean_difference=self.difference / self.compared if self.compared else None,
             same_label=self.same / self.labelled if self.labelled else None, dropped=self.dropped,
             flagged=self.flagged, refused=self.refused,

@@ -9,7 +9,7 @@ import msgspec
 from trimtab.data import latest_snapshot
 from trimtab.evaluation import get_evaluation
 from trimtab.features import get_view
-from trimtab.kernel import TrimtabError
+from trimtab.kernel import TrimtabError, figure
 from trimtab.loop import Turn
 from trimtab.monitoring import alerts, lately, windows
 from trimtab.pipelines import PipelineRun, get_pipeline_run
@@ -18,6 +18,7 @@ from trimtab.serving import EndpointStatus, Routing
 from trimtab.store import Store
 from trimtab.ui.declared import Declared
 from trimtab.ui.links import version_href
+from trimtab.ui.render import counted
 from trimtab.ui.stages import tone_of_turn
 from trimtab.ui.tones import tone_of
 
@@ -85,7 +86,7 @@ def _features(about: About) -> Phase | None:
     view = get_view(about.store, name)
     return Phase(
         name="Features", tone="ok" if view.materialised_at else "off",
-        word="online" if view.materialised_at else "offline only", fact=f"{len(view.columns)} columns",
+        word="online" if view.materialised_at else "offline only", fact=counted(len(view.columns), "columns"),
         at=view.materialised_at or view.registered_at, href=f"/ui/features/{quote(name, safe='')}",
     )  # fmt: skip
 
@@ -120,7 +121,7 @@ def _evaluation(about: About) -> Phase | None:
     word = {True: "passed", False: "failed", None: "not judged"}[record.passed]
     return Phase(
         name="Evaluation", tone=tone_of(word), word=word, at=record.measured_at,
-        fact=f"{(name or '').replace('_', ' ')} {value:.4g}" if value is not None else version.ref,
+        fact=f"{(name or '').replace('_', ' ')} {figure(value)}" if value is not None else version.ref,
         href=f"{version_href(version.ref)}/evaluation",
     )  # fmt: skip
 
@@ -167,14 +168,13 @@ def _monitoring(about: About) -> Phase | None:
     found = week.metrics[name] if name else None
     fact = "no label final yet" if week.matures_s else "no label known yet"
     if found is not None and found.value is not None:
-        labels = f"{found.n:,}".replace(",", "\u202f")
         through = f" to {week.until:%d %b}" if week.matures_s else ""
-        fact = f"{(name or '').replace('_', ' ')} {found.value:.4g} over 7 d{through}, {labels} labels"
+        fact = f"{(name or '').replace('_', ' ')} {figure(found.value)} over 7 d{through}, {counted(found.n, 'labels')}"
     standing = alerts(about.store, endpoint=endpoint, states=("open", "acknowledged"), limit=None)
     if standing:
         pages = sum(alert.severity == "page" for alert in standing)
-        many, what = (pages, "alarm") if pages else (len(standing), "note")
-        word = f"{many} {what}{'s' if many > 1 else ''}"
+        many, what = (pages, "alarms") if pages else (len(standing), "notes")
+        word = counted(many, what)
         newest = max(alert.raised_at for alert in standing)
         return Phase(name="Monitoring", tone="bad" if pages else "warn", word=word, fact=fact, at=newest, href=href)
     seen = windows(about.store, endpoint, since=about.now - WEEK, until=about.now)

@@ -11,12 +11,14 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from trimtab.kernel import VERSION, Body, Call, Clock, TrimtabError
+from trimtab.kernel import percent as share_in_percent
 from trimtab.ui.assets import Assets
 from trimtab.ui.draw.scale import short
 from trimtab.ui.python import given, python_line
 from trimtab.ui.tones import tone_of
 
 OK = 200
+_SPANS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -78,8 +80,8 @@ class Pages:
             lstrip_blocks=True,
         )  # fmt: skip
         self._environment.filters.update(
-            ago=self._ago, when=when, num=number, short=short, brief=brief, percent=percent, span=span, signed=signed,
-            words=words, quoted=quoted, given=given,
+            ago=self._ago, when=when, num=number, counted=counted, short=short, brief=brief, percent=percent, span=span,
+            took=took, signed=signed, words=words, quoted=quoted, given=given,
         )  # fmt: skip
         self._environment.globals.update(
             asset=assets.url,
@@ -140,13 +142,14 @@ def number(value: float | None) -> str:
     return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else short(value)
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a count with its noun, which is given for many: ``1 row``, ``1 200 rows``."""
+    return f"{number(n)} {noun.removesuffix('s') if n == 1 else noun}"
+
+
 def percent(value: float | None) -> str:
     """Return a share in percent; 100 % is all of it, and never nearly all."""
-    if value is None:
-        return "–"
-    nearly = "99.9" if value > 0 else "-99.9"
-    text = f"{value * 100:.3g}"
-    return f"{nearly if abs(value) < 1 and text in ('100', '-100') else text} %"
+    return "–" if value is None else share_in_percent(value)
 
 
 def signed(value: float | None) -> str:
@@ -172,17 +175,21 @@ def span(seconds: float | None, *, most: int = 2) -> str:
         return "0 s"
     if seconds < 0:  # two clocks that do not agree
         return "\u2212" + span(-seconds, most=most)
-    if seconds < 1e-3:
+    if seconds < 0.9995e-3:
         return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1e3:.3g} ms"
-    for size, unit, small, below in (
-        (86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"),
-    ):  # fmt: skip
-        if seconds >= size:
-            first, rest = int(seconds // size), int(seconds % size // small)
-            return f"{first} {unit} {rest} {below}" if rest and first < 10 and most > 1 else f"{first} {unit}"
-    return f"{seconds:.3g} s" if most > 1 else f"{seconds:.0f} s"
+    if seconds < (59.95 if most > 1 else 59.5):
+        return f"{seconds:.3g} s" if most > 1 else f"{seconds:.0f} s"
+    seconds = round(seconds)
+    size, unit, small, below = next(step for step in _SPANS if seconds >= step[0])
+    first, rest = int(seconds // size), int(seconds % size // small)
+    return f"{first} {unit} {rest} {below}" if rest and first < 10 and most > 1 else f"{first} {unit}"
+
+
+def took(seconds: float | None) -> str:
+    """Return how long answers took; without a figure the clock stood still, as in a replay, or there is no answer."""
+    return "not measured" if seconds is None else span(seconds)
 
 
 def words(values: Mapping[str, Any], **options: str) -> str:

@@ -7,6 +7,7 @@ from trimtab.cli.nouns.noun import Asked, Noun, missing
 from trimtab.cli.output import Column
 from trimtab.cli.session import Session
 from trimtab.data import Snapshot, get_snapshot, latest_snapshot, list_snapshots, list_sources
+from trimtab.kernel import percent
 
 _COLUMNS = [
     Column("SOURCE", lambda s: s.source), Column("CONTRACT", lambda s: s.contract),
@@ -42,7 +43,7 @@ def _facts(snapshot: Snapshot) -> list[tuple[str, Any]]:
         ("broken promises", "\n".join(broken.sentence for broken in snapshot.breaks) or "none"),
         ("events", f"{snapshot.event_time_from:%Y-%m-%d %H:%M} to {snapshot.event_time_to:%Y-%m-%d %H:%M}"),
         ("taken", f"{snapshot.taken_at:%Y-%m-%d %H:%M:%S} by {snapshot.taken_by}"), ("digest", snapshot.digest),
-        ("columns", "\n".join(f"{column.name} ({column.kind}), {column.missing:.2%} missing"
+        ("columns", "\n".join(f"{column.name} ({column.kind}), {percent(column.missing)} missing"
                               for column in snapshot.profile.columns)),
     ]  # fmt: skip
 

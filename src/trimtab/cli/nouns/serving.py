@@ -5,7 +5,7 @@ from typing import Any
 
 from trimtab.cli.nouns import past
 from trimtab.cli.nouns.noun import Asked, Noun
-from trimtab.cli.output import Column, columns_of
+from trimtab.cli.output import Column, columns_of, took
 from trimtab.cli.session import Session
 from trimtab.kernel import is_id
 from trimtab.serving import Decision, Endpoint, Routing, decisions, find_decision, get_endpoint, list_endpoints
@@ -66,7 +66,7 @@ def _decision_facts(decision: Decision) -> list[tuple[str, Any]]:
     return [
         ("decision", decision.id), ("at", decision.at), ("answered by", f"{decision.model}@{decision.version}"),
         ("stage", decision.stage), ("reason", decision.reason), ("result", decision.result),
-        ("latency", f"{decision.latency_us / 1000:.2f} ms"), ("key", decision.key or "-"),
+        ("latency", took(decision.took_s)), ("key", decision.key or "-"),
         ("breaks", "\n".join(decision.broken) or "-"),
         ("features", "\n".join(f"{n} = {v}" + (f"  ({a:,.0f} s old)" if a else "") for n, v, a in rows)),
     ]  # fmt: skip
@@ -78,7 +78,7 @@ def _decision_columns(found: Sequence[Decision]) -> list[Column]:
         Column("DECISION", lambda d: d.id), Column("AT", lambda d: d.at), Column("ENDPOINT", lambda d: d.endpoint),
         Column("MODEL", lambda d: d.model), Column("VERSION", lambda d: d.version), Column("STAGE", lambda d: d.stage),
         *columns_of(found, lambda d: d.result, "result"), *columns_of(found, lambda d: d.key or {}, "key"),
-        Column("LATENCY_US", lambda d: d.latency_us),
+        Column("LATENCY_US", lambda d: d.latency_us or None),
     ]  # fmt: skip
 
 
@@ -101,7 +101,7 @@ NOUNS = {
         columns=[
             Column("DECISION", lambda d: d.id), Column("AT", lambda d: d.at),
             Column("ANSWERED BY", lambda d: f"{d.model}@{d.version}"), Column("STAGE", lambda d: d.stage),
-            Column("RESULT", lambda d: d.result), Column("MS", lambda d: d.latency_us / 1000, number=True),
+            Column("RESULT", lambda d: d.result), Column("MS", lambda d: d.took_s and d.took_s * 1000, number=True),
         ],
         empty="No decision yet:\n  trimtab predict ENDPOINT --example",
         facts=_decision_facts,

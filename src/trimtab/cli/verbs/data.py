@@ -14,7 +14,7 @@ from trimtab.cli.nouns.noun import Asked
 from trimtab.cli.output import Column, output_option, say_left_out, show_list
 from trimtab.cli.session import Session, pass_session
 from trimtab.data import Snapshot, get_snapshot, latest_snapshot, load_snapshot, set_aside_rows
-from trimtab.kernel import Invalid, NotFound
+from trimtab.kernel import Invalid, NotFound, percent
 
 
 @click.group()
@@ -72,7 +72,7 @@ def _check_profile(*, aside: bool, month: str) -> None:
 
 _PROFILE = [
     Column("COLUMN", lambda c: c.name), Column("KIND", lambda c: c.kind), Column("ROWS", lambda c: c.rows, number=True),
-    Column("MISSING", lambda c: f"{c.missing:.2%}", number=True), Column("DISTINCT", lambda c: c.distinct, number=True),
+    Column("MISSING", lambda c: percent(c.missing), number=True), Column("DISTINCT", lambda c: c.distinct, number=True),
     Column("MIN", lambda c: _value(c, c.min), number=True), Column("MEAN", lambda c: _value(c, c.mean), number=True),
     Column("MAX", lambda c: _value(c, c.max), number=True),
     Column("MOST OFTEN", lambda c: ", ".join(f"{value} {count}" for value, count in c.top[:3]) or None),

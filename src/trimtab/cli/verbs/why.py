@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from trimtab.cli.output import show_one, text_of, text_option
+from trimtab.cli.output import show_one, text_of, text_option, took
 from trimtab.cli.session import Session, pass_session
 from trimtab.governance import Why
 from trimtab.governance import why as explain
@@ -30,7 +30,7 @@ def lines_of(why: Why) -> Iterator[str]:
     yield f"Decision {decision.id}"
     yield _line("answered", f"{text_of(decision.at)} by {decision.model}@{decision.version} ({decision.reason})")
     yield _line("result", text_of(decision.result))
-    yield _line("took", f"{decision.latency_us / 1000:.2f} ms")
+    yield _line("took", took(decision.took_s))
     for text in decision.broken:
         yield _line("breaks", f"its contract: {text}")
     if decision.key:

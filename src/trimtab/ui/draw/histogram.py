@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from trimtab.kernel import percent
 from trimtab.ui.draw.scale import short
 
 WIDTH, HEIGHT = 1000.0, 100.0
@@ -56,13 +57,13 @@ def histogram_pair(
     for i, share in enumerate(shares):
         a, b = edges[i], edges[i + 1]
         said = f"{short(a)} to {short(b)}"
-        pair = f", {other_name} {others[i]:.1%}" if others else ""
+        pair = f", {other_name} {percent(others[i])}" if others else ""
         width = max(at_x(b) - at_x(a) - 2, 0.5)
         bars.append(
             Bar(f"{at_x(a) + 1:.5g}", f"{at_y(share):.4g}", f"{width:.5g}", f"{HEIGHT - at_y(share):.4g}",
-                f"{said}: {name} {share:.1%}{pair}")
+                f"{said}: {name} {percent(share)}{pair}")
         )  # fmt: skip
-        rows.append((said, f"{share:.1%}", *([f"{others[i]:.1%}"] if others else [])))
+        rows.append((said, percent(share), *([percent(others[i])] if others else [])))
     outline = ""
     if others:
         outline = f"M0 {HEIGHT:g}" + "".join(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from trimtab.kernel import percent
 from trimtab.ui.draw.chart import style_of
 from trimtab.ui.draw.scale import short
 
@@ -22,12 +23,12 @@ def shares_of(parts: Sequence[tuple[str, float]]) -> tuple[Share, ...]:
     total = sum(value for _, value in parts) or 1.0
     shares, x = [], 0.0
     for i, (name, value) in enumerate(parts):
-        percent = value / total * 100
+        width = value / total * 100
         shares.append(
-            Share(name=name, percent=percent, style=style_of(i), x=f"{x:.5g}", width=f"{percent:.5g}",
-                  text=f"{percent:.3g} %")
+            Share(name=name, percent=width, style=style_of(i), x=f"{x:.5g}", width=f"{width:.5g}",
+                  text=percent(value / total))
         )  # fmt: skip
-        x += percent
+        x += width
     return tuple(shares)
 
 
@@ -51,8 +52,9 @@ def whisker_of(
     def at(x: float) -> float:
         return min(max((x - left) / span * 1000, 0.0), 1000.0)
 
+    label = short(value) if low is None or high is None else f"{short(value)}, between {short(low)} and {short(high)}"
     low, high = value if low is None else low, value if high is None else high
     return Whisker(
         low=f"{at(low):.4g}", high=f"{at(high):.4g}", at=f"{at(value):.4g}",
-        mark="" if mark is None else f"{at(mark):.4g}", label=f"{short(value)}, between {short(low)} and {short(high)}",
+        mark="" if mark is None else f"{at(mark):.4g}", label=label,
     )  # fmt: skip

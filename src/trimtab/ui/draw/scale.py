@@ -4,6 +4,8 @@ import math
 import sys
 from datetime import UTC, datetime
 
+from trimtab.kernel import figure
+
 _LEAST, _GREATEST = 1e-300, sys.float_info.max
 
 
@@ -32,18 +34,18 @@ def short(value: float | None) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
     size = abs(value)
-    if size >= 1e13:
+    if size >= 9.9995e12:
         return f"{value:.3g}"
-    if size >= 1e9:
+    if size >= 0.9995e9:
         return f"{value / 1e9:.4g} G"
-    if size >= 1e6:
+    if size >= 0.9995e6:
         return f"{value / 1e6:.3g} M"
-    if size >= 1000:
+    if size >= 999.95:
         return f"{value:,.0f}".replace(",", "\u202f")
     if size == 0 or size >= 1e-3:
-        return f"{value:.4g}"
+        return figure(value)
     if size >= 1e-6:
-        return f"{value:.6f}".rstrip("0")
+        return f"{value:.{2 - math.floor(math.log10(size))}f}".rstrip("0")
     return f"{value:.2e}"
 
 

@@ -15,7 +15,7 @@ from trimtab.data import (
     page_after,
     set_aside_rows,
 )
-from trimtab.kernel import Body, Call, NotFound, Route
+from trimtab.kernel import Body, Call, NotFound, Route, percent
 from trimtab.ui.draw import Histogram, histogram_pair, spark_bars
 from trimtab.ui.draw.scale import short
 from trimtab.ui.render import when
@@ -112,7 +112,7 @@ def _column(profile: ColumnProfile) -> ColumnLine:
     return ColumnLine(
         profile, _value(profile, profile.min), _value(profile, profile.mean), _value(profile, profile.max),
         spark_bars(_coarse(counts)),
-        ", ".join(f"{value} {count / max(profile.rows, 1):.0%}" for value, count in profile.top[:3]),
+        ", ".join(f"{value} {percent(count / max(profile.rows, 1))}" for value, count in profile.top[:3]),
     )  # fmt: skip
 
 

@@ -140,8 +140,8 @@ def _strip(recent: list[Decision]) -> Strip | None:
 
 
 def _latency(recent: list[Decision]) -> object:
-    """Draw how long the last decisions took, in milliseconds, in the order in which they were answered."""
-    points = [(float(i), d.latency_us / 1000) for i, d in enumerate(reversed(recent)) if d.stage != "shadow"]
+    """Draw how long the last decisions took, in milliseconds and in their order, where that was measured."""
+    points = [(float(i), d.took_s * 1000) for i, d in enumerate(reversed(recent)) if d.stage != "shadow" and d.took_s]
     if len(points) < 2:
         return None
     return line_chart([Series(name="ms", points=points)], x_name="decision", include=(0.0,))

@@ -34,6 +34,7 @@ from trimtab.ui.against import PREDICTION, against_reference
 from trimtab.ui.declared import declared_model
 from trimtab.ui.draw import Chart, Series, line_chart
 from trimtab.ui.phases import HEADLINE
+from trimtab.ui.render import counted
 from trimtab.ui.screen import Desk, shown_at
 from trimtab.ui.screens.alarms import HOURS, alarms_of, open_alarms
 
@@ -253,7 +254,8 @@ def _over_time(store: Store, endpoint: str, version: int, span: str, until: date
 
 def _waiting(one: Performance, i: int, width: float, top: int) -> Waiting:
     height, known = one.decisions / top * 42, one.labelled / top * 42
-    text = f"{one.since:%d %b %H:%M}: {one.decisions} decisions, {one.decisions - one.labelled} wait for their label"
+    waits = one.decisions - one.labelled
+    text = f"{one.since:%d %b %H:%M}: {counted(one.decisions, 'decisions')}, {waits} wait for their label"
     return Waiting(
         x=f"{i * width + 1:.5g}", width=f"{max(width - 2, 1):.4g}", top=f"{43 - height:.4g}",
         waits=f"{height - known:.4g}", y=f"{43 - known:.4g}", known=f"{known:.4g}", text=text,
