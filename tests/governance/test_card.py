@@ -8,7 +8,7 @@ import pytest
 from tests.registry.cases import registered
 
 from trimtab.evaluation import get_evaluation
-from trimtab.governance import Card, Fact, as_html, as_json, as_markdown, model_card
+from trimtab.governance import Card, Fact, Section, as_html, as_json, as_markdown, model_card
 from trimtab.governance.card import card_of
 from trimtab.governance.dossier import dossier_of
 from trimtab.governance.history import size_at
@@ -125,6 +125,10 @@ def test_the_page_needs_no_other_and_each_number_links_to_its_record(card: Card)
 def test_texts_cannot_become_markup(card: Card) -> None:
     nasty = msgspec.structs.replace(card, ref="<script>alert(1)</script>|@1")
     assert "<script" not in as_html(nasty)
+    reason = Fact(name="because", value="[a](javascript:b) *c* _d_ e_f <img src=x>|\ng", state="declared")
+    text = as_markdown(msgspec.structs.replace(nasty, sections=(Section(title="Approvals", facts=(reason,)),)))
+    assert "# Model card: &lt;script&gt;alert(1)&lt;/script&gt;\\|@1" in text
+    assert r"- because: \[a\](javascript:b) \*c\* \_d\_ e_f &lt;img src=x&gt;\| g" in text
 
 
 def test_it_is_the_same_as_of_the_same_position(lived: Store, card: Card) -> None:

@@ -3,6 +3,7 @@
 import html
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -88,6 +89,18 @@ def test_what_waits_for_its_label_is_left_unfilled(looped_client: httpx.Client, 
 def test_a_span_with_nothing_in_it_says_so(client: httpx.Client) -> None:
     page = client.get("/ui/monitor/slow").text
     assert "Too few labels are known to draw a line." in page
+
+
+def test_the_performance_over_time_says_which_spans_it_leaves_out(
+    looped_client: httpx.Client, looped_store: Store
+) -> None:
+    until = looped_store.clock.now()
+    hours = [until - timedelta(hours=n) for n in range(24, 0, -1)]
+    found = [performance(looped_store, "slow", version=1, since=at, until=at + timedelta(hours=1)) for at in hours]
+    few = sum(one.decisions > 0 and one.labelled < 20 for one in found)
+    assert few > 1
+    page = looped_client.get("/ui/monitor/slow?version=1&span=1d").text
+    assert f"A point is 1 hour with at least 20 labels; {few} with decisions have fewer, and are left out." in page
 
 
 def test_a_finding_stands_beside_what_it_rests_on(looped_client: httpx.Client, looped_store: Store) -> None:

@@ -153,7 +153,7 @@ def test_the_first_address_leads_to_the_pages(client: httpx.Client) -> None:
         ("/ui/data/nothing", 404, "no such state"),
         ("/ui/data/parcels?page=0", 400, "is not a page"),
         ("/ui/runs?filter=metrics.auc+%3E", 400, "filter"),
-        ("/ui/compare?run:x=1", 400, "1 runs are chosen"),
+        ("/ui/compare?run:x=1", 400, "1 run chosen"),
         ("/ui/pipelines?status=odd", 400, "odd"),
         ("/ui/pipelines?run=017MJX5EG0ZE9Z452JPBRNNFDN", 404, "there is no pipeline run"),
         ("/ui/audit?since=yesterday", 400, "is not a time"),

@@ -84,6 +84,17 @@ def test_a_long_curve_shows_its_beginning_its_end_and_its_extremes(sqlite_store:
     assert "loss: 1 of 12\u202f002 points were logged again at their step; the latest counts" in page
 
 
+def test_a_curve_of_one_number_says_why_there_is_no_line(sqlite_store: Store) -> None:
+    with start_run(sqlite_store, experiment="e", actor=Actor("ann"), capture=()) as run:
+        run.log_metrics({"loss": math.nan}, 0)
+        run.log_metrics({"loss": 0.5}, 1)
+    with client_of(sqlite_store) as client:
+        page = client.get(f"/ui/runs/{run.id}").text
+    assert "loss: 1 of 2 values are NaN or infinite, and not drawn" in page
+    assert "loss: fewer than two values can be drawn, so there is no line" in page
+    assert "curves are drawn" not in page
+
+
 def test_curves_that_are_not_drawn_are_counted_and_can_be_chosen(sqlite_store: Store) -> None:
     run = start_run(sqlite_store, experiment="many", name="many", actor=Actor("ann"), capture=())
     for step in range(3):

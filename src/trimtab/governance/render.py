@@ -1,6 +1,7 @@
 """Write a model card as HTML that needs no other file, as Markdown, or as JSON."""
 
 import html
+import re
 from collections.abc import Iterator
 
 from trimtab.governance.dossier import EVENTS
@@ -8,6 +9,8 @@ from trimtab.governance.records import Card, CardRecord, Fact, Section
 from trimtab.kernel import canonical, figure
 
 MISSING = "missing"
+_MARKUP = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)")
+"""What begins or ends markup in Markdown; an underscore within a word does not."""
 _STYLE = """
 :root { color-scheme: light dark; --bg: light-dark(#fbfbfa, #101113); --panel: light-dark(#ffffff, #17181b);
   --line: light-dark(#e6e5e1, #2a2c31); --text: light-dark(#1b1c1e, #e9e9ea); --muted: light-dark(#66686d, #9a9ca3);
@@ -102,23 +105,28 @@ def _vouched(record: CardRecord) -> str:
     return "" if record.position is None else str(record.position)
 
 
+def _plain(text: str) -> str:
+    """Return a text that Markdown shows as it is, on one line: what people wrote is no markup."""
+    return _MARKUP.sub(r"\\\g<0>", html.escape(" ".join(text.splitlines()), quote=False))
+
+
 def _markdown(card: Card) -> Iterator[str]:
     numbers = _Numbered(card)
 
     def cell(fact: Fact) -> str:
         number = numbers.of(fact)
-        text = text_of(fact).replace("|", "\\|").replace("\n", " ")
+        text = _plain(text_of(fact))
         return text if number is None else f"[{text}][{number}]"
 
-    yield f"# Model card: {card.ref}\n\n{_head(card)}"
+    yield f"# Model card: {_plain(card.ref)}\n\n{_head(card)}"
     for section in card.sections:
         yield f"\n## {section.title}\n"
         yield from (f"- {fact.name}: {cell(fact)}" for fact in section.facts)
         for table in section.tables:
-            yield f"\n### {table.title}\n\n| {' | '.join(table.columns)} |\n|{' --- |' * len(table.columns)}"
+            heads = " | ".join(map(_plain, table.columns))
+            yield f"\n### {_plain(table.title)}\n\n| {heads} |\n|{' --- |' * len(table.columns)}"
             for row in table.rows:
-                label = row.label.replace("|", "\\|").replace("\n", " ")
-                yield f"| {' | '.join([label, *map(cell, row.cells)])} |"
+                yield f"| {' | '.join([_plain(row.label), *map(cell, row.cells)])} |"
     yield "\n## Records\n\nEach value links to the record that it was read from.\n"
     yield f"| record | file | SHA-256 | event |\n|{' --- |' * 4}"
     yield f"| events | [{EVENTS}][0] | each is proved by itself | |"

@@ -142,11 +142,17 @@ class Drifting(msgspec.Struct, frozen=True):
 
 
 class OverTime(msgspec.Struct, frozen=True):
-    """The main metric bin by bin, and below it how many decisions of each bin still wait for their label."""
+    """The main metric bin by bin, and below it how many decisions of each bin still wait for their label.
+
+    ``few`` bins of ``hours`` hours have decisions and fewer than ``least`` labels: the chart leaves them out.
+    """
 
     chart: Chart | None
     bars: tuple[Waiting, ...]
     waits_from: datetime | None
+    hours: int
+    few: int
+    least: int = LEAST_LABELLED
 
 
 def _line(store: Store, endpoint: Endpoint, now: datetime) -> Line:
@@ -249,7 +255,8 @@ def _over_time(store: Store, endpoint: str, version: int, span: str, until: date
     bars = tuple(_waiting(one, i, width, top) for i, one in enumerate(found))
     waits = next((one.since for one in found if one.decisions and one.labelled < one.decisions), None)
     chart = _chart(found, metric, level=_at_approval(store, f"{endpoint}@{version}", metric))
-    return OverTime(chart, bars, waits)
+    few = sum(one.decisions > 0 and one.labelled < LEAST_LABELLED for one in found)
+    return OverTime(chart, bars, waits, round(step / timedelta(hours=1)), few)
 
 
 def _waiting(one: Performance, i: int, width: float, top: int) -> Waiting:

@@ -27,7 +27,7 @@ from trimtab.tracking import (
 )
 from trimtab.ui.draw import Chart, Series, line_chart, thin
 from trimtab.ui.draw.scale import short
-from trimtab.ui.render import number
+from trimtab.ui.render import counted, number
 from trimtab.ui.screen import Desk, shown_at
 
 AT = "/ui/runs"
@@ -92,7 +92,7 @@ def routes(desk: Desk) -> list[Route]:
         drawn = [_drawn(store, [found], key) for key in chosen]
         files, console = list_artifacts(store, found.id), read_console(store, found.id)
         return desk.pages.page(
-            call, "run.html", at=AT, run=found, drawn=[d for d in drawn if d.chart], curved=curved,
+            call, "run.html", at=AT, run=found, drawn=drawn, curved=curved,
             heads=[_head([found], key) for key in sorted(found.metrics)],
             files=files, files_shown=files[:FILES_SHOWN], models=list_models(store, found.id),
             console=console[-CONSOLE_SHOWN:], console_length=len(console), environment=_environment(store, found),
@@ -103,7 +103,7 @@ def routes(desk: Desk) -> list[Route]:
         chosen = sorted(name.removeprefix("run:") for name in call.query if name.startswith("run:"))
         if not 2 <= len(chosen) <= COMPARED_AT_MOST:
             raise Invalid(
-                f"{len(chosen)} runs are chosen",
+                f"{counted(len(chosen), 'runs')} chosen",
                 where="pages: compare",
                 why=f"Two to {COMPARED_AT_MOST} runs can be held against each other.",
                 next="choose them in the list of runs",
@@ -114,7 +114,7 @@ def routes(desk: Desk) -> list[Route]:
         asked = call.query.get("curve", "")
         drawn = [_drawn(store, found, key) for key in ([asked] if asked in curved else curved[:CURVES_AT_MOST])]
         return desk.pages.page(
-            call, "compare.html", at=AT, runs=found, drawn=[d for d in drawn if d.chart], curved=curved,
+            call, "compare.html", at=AT, runs=found, drawn=drawn, curved=curved,
             query_values=dict(call.query),
             params=_differences([run.params for run in found]), tags=_differences([run.tags for run in found]),
             metrics=[(_head(found, key), [_number(run, key) for run in found]) for key in keys],
@@ -204,6 +204,8 @@ def _drawn(store: Store, runs: Sequence[Run], key: str) -> Drawn:
             kept = thin(steps, values)
             points = list(zip(steps[kept].tolist(), values[kept].tolist(), strict=True))
             series.append(Series(name=name, points=points, of=steps.size, last=float(curve.values[-1])))
+        else:
+            notes.append(f"{name}: fewer than two values can be drawn, so there is no line")
     chart = line_chart(series, x_name="step") if series else None
     return Drawn(key, chart, short(_number(runs[0], key)), tuple(notes))
 
