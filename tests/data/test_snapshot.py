@@ -250,6 +250,6 @@ def test_the_routes_answer_with_the_same(store, take, table, actor):
     rest = call(path, {"limit": "2", "cursor": first.next}, id=taken.id)
     assert [row["temp"] for row in rest.items] == [502.0]
     assert rest.next is None
-    for query in ({"limit": "many"}, {"limit": "9999"}, {"cursor": "-1"}):
+    for query in ({"limit": "many"}, {"limit": "9999"}, {"limit": "0"}, {"cursor": "-1"}):
         with pytest.raises(Invalid):
             call(path, query, id=taken.id)

@@ -60,14 +60,14 @@ def routes(store: Store) -> list[Route]:
 
 
 def _limit(call: Call) -> int:
-    return max(1, _whole(call, "limit", LIMIT, most=MOST))
+    return _whole(call, "limit", LIMIT, most=MOST, least=1)
 
 
-def _whole(call: Call, name: str, default: int, *, most: int) -> int:
+def _whole(call: Call, name: str, default: int, *, most: int, least: int = 0) -> int:
     text = call.query.get(name, str(default))
-    if not text.isascii() or not text.isdecimal() or int(text) > most:
+    if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
         raise Invalid(
-            f"{text[:40]!r} is not a whole number up to {most}",
+            f"{text[:40]!r} is not a whole number from {least} to {most}",
             where=f"query {name}",
             why=f"{name} counts rows.",
             next=f"leave it out, or write ?{name}={default}",
