@@ -85,7 +85,7 @@ def _latency(metrics: Metrics, figures: Figures, labels: Labels) -> None:
         metrics.add(name, "summary", help_, getattr(figures, field), [*labels, ("quantile", quantile)])
     total = None if figures.mean_s is None else figures.mean_s * figures.requests
     metrics.add(name, "summary", help_, total, labels, "_sum")
-    metrics.add(name, "summary", help_, None if total is None else figures.requests, labels, "_count")
+    metrics.add(name, "summary", help_, figures.requests or None, labels, "_count")
 
 
 def _quality(metrics: Metrics, store: Store, endpoint: str, version: int, model: str) -> None:
