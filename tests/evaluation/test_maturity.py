@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,6 +40,21 @@ def test_the_share_that_is_known_is_the_estimator_as_it_is_defined(rows: list[tu
     delays, ages = [delay for delay, _ in rows], [delay + more for delay, more in rows]
     found = known_share(np.array(delays, np.float64), np.array(ages, np.float64))
     assert found(at) == pytest.approx(_oracle(delays, ages, at), abs=1e-12)
+
+
+def test_an_age_that_was_declared_too_short_is_warned_of() -> None:
+    y, delays, ages = _world(5, positive=3, negative=-30)
+    known = delays <= ages
+    measured = measured_maturity("classification", y[known], delays[known], ages[known])
+    assert measured.warning == ""
+    for days, warned in ((30, False), (29, True), (10, True)):
+        declared = msgspec.structs.replace(measured, by="declared", after_s=days * DAY)
+        assert bool(declared.warning) == warned, days
+        if warned:
+            assert declared.warning == (
+                f"Labels were taken for final {days}d after the decision, but False takes up to 30d to become known: "
+                "these figures lean to what is known first"
+            )
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), max_size=200))

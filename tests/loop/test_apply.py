@@ -158,13 +158,13 @@ WEIGHED = {
 
 def test_young_rows_are_learnt_from_by_their_weight(sqlite_store: Store, tmp_path: Path, actor: Actor) -> None:
     """Of two months, the rows of the second are younger than what labels take."""
-    parts = {}
+    parts, lines = {}, {}
     for name, words in (("with", {}), ("without", {', immature="weight"': "", ", weights": "", "weights)": "None)"})):
         file = write_project(tmp_path / "parcels.py", **WEIGHED)
         file.write_text(reduce(lambda text, word: text.replace(*word), words.items(), file.read_text()))
         run, _ = apply_project(sqlite_store, load_project(file), actor=actor, because=BECAUSE)
         assert run is not None
-        parts[name] = run.outputs["features-slow"]
+        parts[name], lines[name] = run.outputs["features-slow"], run.outputs["evaluate-slow"]["lines"]
     weighed, plain = parts["with"], parts["without"]
     assert weighed["test"] == plain["test"]
     assert weighed["train_rows"] > 1.5 * plain["train_rows"]
@@ -173,3 +173,8 @@ def test_young_rows_are_learnt_from_by_their_weight(sqlite_store: Store, tmp_pat
     assert datetime.fromisoformat(weighed["test_until"]) - through == timedelta(days=20)
     saved = get_evaluation(sqlite_store, get_version(sqlite_store, "slow@1").evaluation_id or "").report.evaluation
     assert (saved.maturity.after_s, saved.mature_through) == (20 * 86400.0, through)
+    assert saved.maturity.warning.startswith(
+        "Labels were taken for final 20d after the decision, but False takes up to"
+    )
+    for told in lines.values():
+        assert told[-1] == f"warning: {saved.maturity.warning}"

@@ -3,11 +3,22 @@
 import re
 
 import httpx
+import msgspec
 import pytest
 
-from trimtab.evaluation import Difference, EvidenceLine, MetricValue, Verdict, get_evaluation
+from trimtab.evaluation import (
+    Difference,
+    EvidenceLine,
+    Maturity,
+    MetricValue,
+    OutcomeDelay,
+    SavedEvaluation,
+    Verdict,
+    get_evaluation,
+)
 from trimtab.registry import get_version
 from trimtab.store import Store
+from trimtab.ui.screens import evaluation as screen
 from trimtab.ui.screens.evaluation import _difference, gate_lines, metric_lines
 
 
@@ -77,6 +88,27 @@ def test_every_line_of_the_gate_is_told(client: httpx.Client, seeded_store: Stor
     assert len(verdict.lines) == 2
     for line in verdict.lines:
         assert line.text.replace("'", "&#39;") in page
+
+
+def test_labels_that_were_declared_final_too_soon_are_said(
+    client: httpx.Client, seeded_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    too_soon = Maturity(
+        after_s=86400.0, by="declared", uneven=0.5,
+        outcomes=(OutcomeDelay(outcome="False", n=90, median_s=2e6, p99_s=30 * 86400.0),),
+    )  # fmt: skip
+    real = screen.saved_evaluation
+
+    def saved_evaluation(store: Store, id: str | None) -> tuple[SavedEvaluation | None, str]:
+        saved, trouble = real(store, id)
+        assert saved is not None
+        evaluation = msgspec.structs.replace(saved.report.evaluation, maturity=too_soon)
+        report = msgspec.structs.replace(saved.report, evaluation=evaluation)
+        return msgspec.structs.replace(saved, report=report), trouble
+
+    assert "declared final too soon" not in client.get("/ui/models/slow/2/evaluation").text
+    monkeypatch.setattr(screen, "saved_evaluation", saved_evaluation)
+    assert too_soon.warning in client.get("/ui/models/slow/2/evaluation").text
 
 
 def test_one_column_is_shown_alone_to_its_end(client: httpx.Client) -> None:

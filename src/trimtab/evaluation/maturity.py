@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.declare import duration_text
 from trimtab.evaluation.metrics import Task
 
 Floats = NDArray[np.float64]
@@ -59,6 +60,18 @@ class Maturity(msgspec.Struct, frozen=True, kw_only=True):
     def slowest_s(self) -> float:
         """The age at which 99 % of the slowest outcome are known, rounded up to whole hours, or days from two on."""
         return _rounded(max((one.p99_s for one in self.outcomes), default=0.0))
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with figures of labels that were declared final too soon; nothing where they were not."""
+        if not self.is_too_soon:
+            return ""
+        slowest = max(self.outcomes, key=lambda one: one.p99_s)
+        declared, takes = (duration_text(round(seconds)) for seconds in (self.after_s, self.slowest_s))
+        return (
+            f"Labels were taken for final {declared} after the decision, but {slowest.outcome} takes up to {takes} to "
+            f"become known: these figures lean to what is known first"
+        )
 
 
 class KnownShare:

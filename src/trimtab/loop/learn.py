@@ -122,15 +122,18 @@ def evaluate_candidate(context: StepContext) -> dict[str, Any]:
         model.accept, candidate=candidate, now=clock.now(), champion=champion, latency=latency,
         champion_latency=their_latency, comparison=comparison,
     )  # fmt: skip
-    for line in verdict.lines:
-        context.log(line.text)
+    lines = [line.text for line in verdict.lines]
+    if maturity.warning:
+        lines.append(f"warning: {maturity.warning}")
+    for line in lines:
+        context.log(line)
     with context.store.change(context.actor, context.because) as change:
         record = save_evaluation(
             change, candidate, blobs=context.store.blobs, model_digest=logged.digest, dataset_digest=given["test"],
             code_digest=model.code, verdict=verdict, comparison=comparison,
         )  # fmt: skip
     _log_held_out(context, trained["run"], candidate)
-    return {"evaluation": record.id, "passed": verdict.passed, "lines": [line.text for line in verdict.lines]}
+    return {"evaluation": record.id, "passed": verdict.passed, "lines": lines}
 
 
 def register(context: StepContext) -> dict[str, Any]:

@@ -64,9 +64,11 @@ def _tell(session: Session, version: Version) -> None:
     if version.evaluation_id is None:
         click.echo("  never evaluated")
         return
-    verdict = get_evaluation(session.store, version.evaluation_id).report.verdict
-    for line in verdict.lines if verdict else ():
+    report = get_evaluation(session.store, version.evaluation_id).report
+    for line in report.verdict.lines if report.verdict else ():
         click.echo(f"  {'passed' if line.passed else 'FAILED'}  {line.text}")
+    if report.evaluation.maturity.warning:
+        click.echo(f"  warning {report.evaluation.maturity.warning}")
     reference = get_reference(session.store, version.model, version.number)
     if reference is not None:
         click.echo(f"  monitor {dry_run(reference).text}")
