@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from trimtab.monitoring.calibration import calibrate
 from trimtab.monitoring.counting import count, count_table
+from trimtab.monitoring.partial_moments import partial_moments
 from trimtab.monitoring.reference import Reference, build_reference, reference_of, to_bytes
 
 LIMITS_S = {1_000_000: 0.8, 10_000_000: 4.0}
@@ -61,7 +62,12 @@ def measured(rows: int, runs: int) -> dict[str, object]:
 
     def check() -> None:
         columns = count_table(reference.columns, window, threads=THREADS)
-        calibration.findings(columns, count(reference.prediction, prediction))
+        with ThreadPoolExecutor(THREADS) as pool:
+            moments = [*pool.map(lambda cells: partial_moments(cells, window[cells.name]), reference.columns)]
+        calibration.findings(
+            columns, count(reference.prediction, prediction),
+            partial=[partial_moments(reference.prediction, prediction), *moments],
+        )  # fmt: skip
 
     check_s, extra_mib = best(check, runs)
     result: dict[str, object] = {"check_s": round(check_s, 3), "extra_mib": round(extra_mib, 1)}

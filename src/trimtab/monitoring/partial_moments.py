@@ -30,9 +30,9 @@ def partial_moments(cells: Cells, values: Values) -> Array:
     if cells.numeric and cells.edges:
         for chunk in values.chunks if isinstance(values, pa.ChunkedArray) else [values]:
             for start in range(0, len(chunk), _CHUNK):
-                apart = _apart(cells, chunk[start : start + _CHUNK])
-                above = np.maximum(apart, 0.0).sum()
-                found += (above - apart.sum(), above)
+                apart, size = _apart(cells, chunk[start : start + _CHUNK])
+                total = apart.sum()
+                found += ((size - total) / 2, (size + total) / 2)
     return found
 
 
@@ -40,21 +40,23 @@ def of_blocks(cells: Cells, values: Values, blocks: NDArray[np.intp], n: int) ->
     """Return the partial moments of the rows of each block. Shapes: (rows,) for values and ``blocks``, (n, 2)."""
     if not (cells.numeric and cells.edges):
         return np.zeros((n, 2))
-    apart = _apart(cells, values)
+    apart, _ = _apart(cells, values)
     sides = (np.bincount(blocks, weights=np.maximum(side, 0.0), minlength=n) for side in (-apart, apart))
     return np.stack(list(sides), axis=-1)
 
 
-def _apart(cells: Cells, values: Values) -> Array:
-    """Return how far above the middle each row lies; 0 for a null."""
+def _apart(cells: Cells, values: Values) -> tuple[Array, float]:
+    """Return how far above the middle each row lies, 0 for a null, and the sum of these numbers without their signs."""
     middle = cells.edges[cells.middle]
     with np.errstate(over="ignore", invalid="ignore"):
         apart: Array = np.subtract(numbers_in(cells, values), middle, dtype=np.float64)
-    if not np.abs(apart).max(initial=0.0) <= GREATEST:  # nor is it of a null
+        size = float(np.abs(apart).sum())
+    if not size <= GREATEST:  # nor is it with a null
         apart[np.isnan(apart)] = 0.0
         at = np.flatnonzero(np.abs(apart) > GREATEST)
         apart[at] = np.clip(apart[at], cells.edges[0] - middle, cells.edges[-1] - middle)
-    return apart
+        size = float(np.abs(apart).sum())
+    return apart, size
 
 
 def exact_sides(estimated: Array, below: Array, means: tuple[Array, Array], cells: Cells) -> Array:
