@@ -285,6 +285,7 @@ def test_where_the_clock_stood_still_no_latency_is_shown(client: httpx.Client, s
     assert '<dt>Latency</dt><dd>not measured<div class="note">the clock stood still, as in a replay</div>' in page
     listed = client.get("/ui/decisions").text
     assert (listed.count("not measured"), listed.count("0 s")) == (listed.count("nowrap"), 0)
+    assert "of them were not measured: the clock stood still, as in a replay." in client.get("/ui/endpoints/slow").text
 
 
 def test_a_decision_says_what_its_row_breaks(empty_client: httpx.Client, sqlite_store: Store) -> None:

@@ -156,7 +156,8 @@ def over_slices(slices: Sequence[SlicePerformance | Slice], metric: Metric) -> M
     by, rates, least = metric.slice_by or "", rates_of(metric.name), metric.at_least or LEAST_LABELLED
     large = [Slice(value=one.value, n=one.n, metrics=one.metrics) for one in slices if one.n >= least]
     used = [one for one in large if all(_rests_on_enough(one.metrics.get(rate)) for rate in rates)]
-    left_out = [one.value for one in large if one not in used]
+    names = {one.value for one in used}
+    left_out = [one.value for one in large if one.value not in names]
     if metric.over_slices == "worst" and metric.name in NEITHER_IS_BETTER:
         return Measured(value=None, why=f"{metric.name} has no better or worse side; look at its gap")
     if len(used) < (1 if metric.over_slices == "worst" else 2):

@@ -62,6 +62,7 @@ def routes(desk: Desk) -> list[Route]:
         return desk.pages.page(
             call, "endpoint.html", at=AT, line=line(found), routing=routing, endpoint=found,
             decisions=recent[:DECISIONS_SHOWN], strip=_strip(recent), latency=_latency(recent),
+            untimed=sum(decision.took_s is None for decision in recent),
             outputs=_outputs(recent), changes=_changes(store, routing.endpoint),
             back_to=_before(store, routing, rolling), looked_at=len(recent), turn=turn,
             steps=steps_of(rolling, stages_of(store, routing.model), now=store.clock.now()) if rolling else (),
