@@ -8,9 +8,10 @@ import pytest
 from sklearn import metrics as sk
 from tests.monitoring.served import ACTOR, HOUR, ORIGINS, START, Served, move
 from tests.registry.cases import evaluated, registered
+from tests.serving.late import FakeReleases, route
 
 from trimtab.evaluation import FEWEST_ROWS, evaluate
-from trimtab.kernel import TrimtabError
+from trimtab.kernel import TrimtabError, digest_of_bytes
 from trimtab.monitoring import Outcome, performance, record_outcomes, watch
 from trimtab.monitoring.sums import LARGEST
 from trimtab.store import Store
@@ -18,9 +19,12 @@ from trimtab.store import Store
 DAY = timedelta(days=1)
 
 
-def lived(store: Store, *, n_hours: int = 6, each: int = 30, known: float = 0.8, task: str = "classification") -> Any:
+def lived(
+    store: Store, *, n_hours: int = 6, each: int = 30, known: float = 0.8, task: str = "classification",
+    endpoint: str = "late",
+) -> Any:  # fmt: skip
     """Some hours of decisions of two versions, most of them with an outcome; return moments, scores, outcomes."""
-    served = Served(store, task=task)
+    served = Served(store, endpoint, task=task)
     random = np.random.default_rng(3)
     rows: list[tuple[Any, ...]] = []
     said = []
@@ -37,8 +41,8 @@ def lived(store: Store, *, n_hours: int = 6, each: int = 30, known: float = 0.8,
             if has:
                 said.append(Outcome(decision=id_, value=y))
     move(store, START + n_hours * HOUR)
-    watch(store, "late", until=START + n_hours * HOUR)
-    record_outcomes(store, "late", said, actor=ACTOR)
+    watch(store, endpoint, until=START + n_hours * HOUR)
+    record_outcomes(store, endpoint, said, actor=ACTOR)
     return rows
 
 
@@ -106,15 +110,19 @@ def test_errors_that_are_all_equal_have_no_interval_of_width_zero(sqlite_store: 
         assert found.metrics[name].why == "all rows are alike, which gives no interval"
 
 
-def test_the_pinball_loss_is_that_of_the_quantile_that_the_version_predicts(sqlite_store: Store) -> None:
-    rows = lived(sqlite_store, task="regression")
+@pytest.mark.parametrize("endpoint", ["late", "late-eu"])
+def test_the_pinball_loss_is_that_of_the_quantile_that_the_version_predicts(sqlite_store: Store, endpoint: str) -> None:
+    rows = lived(sqlite_store, task="regression", endpoint=endpoint)
     p, now = np.arange(60.0), sqlite_store.clock.now()
     found = evaluate(task="regression", y=p[::-1], prediction=p, measured_at=now, quantile=0.9, resamples=20)
     registered(sqlite_store, evaluation_id=evaluated(sqlite_store, found=found))
+    releases = FakeReleases()
+    releases.release(sqlite_store, 1, None, digest=digest_of_bytes(b"model"))
+    route(sqlite_store, releases, endpoint=endpoint)
     for version, alpha in ((1, 0.9), (None, 0.9), (2, 0.5)):  # of version 2 nothing was kept
         y, p, _ = of(rows, START, START + DAY, version)
         said = performance(
-            sqlite_store, "late", version=version, since=START, until=START + DAY, metrics=["pinball"],
+            sqlite_store, endpoint, version=version, since=START, until=START + DAY, metrics=["pinball"],
             slices=["origin"],
         )  # fmt: skip
         assert said.value("pinball") == pytest.approx(sk.mean_pinball_loss(y, p, alpha=alpha))

@@ -39,7 +39,7 @@ def maturity_of(store: Store, endpoint: str, *, at: datetime, model: str = "") -
     How late each outcome became known is that of the endpoint's own, once there are enough. ``model`` is whose versions
     answer, "" the one that is routed.
     """
-    trained = _of_version(store, model or _routed_model(store, endpoint))
+    trained = _of_version(store, model or routed_model(store, endpoint))
     served = _in_service(store, endpoint, us_of(at) // HOUR_US // _WEEK_H)
     if trained is None or not served.outcomes:
         return trained or served
@@ -75,7 +75,7 @@ def final_until(store: Store, endpoint: str, *, after_s: float, at: datetime) ->
         return told if connection.execute(missing).scalar() else by_age
 
 
-def _routed_model(store: Store, endpoint: str) -> str:
+def routed_model(store: Store, endpoint: str) -> str:
     """Return the model whose versions answer at an endpoint: that of its own name, unless it is routed otherwise."""
     try:
         return get_endpoint(store, endpoint).routing.model

@@ -9,7 +9,7 @@ from sqlalchemy import and_, select
 
 from trimtab.evaluation import QUARTER_S, Blocks, Task, blocks_of, get_evaluation
 from trimtab.kernel import NotFound
-from trimtab.monitoring.maturity import final_until, maturity_of
+from trimtab.monitoring.maturity import final_until, maturity_of, routed_model
 from trimtab.monitoring.moments import HOUR_US, check_span, us_of
 from trimtab.monitoring.paired_test import paired_evidence
 from trimtab.monitoring.records import Estimate, Paired
@@ -50,7 +50,7 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
     over = moments // BLOCK_US < until_us // BLOCK_US
     blocks = blocks_of((second - first)[over], moments[over], span_s=QUARTER_S)
     scale = float((first[over].mean() + second[over].mean()) / 2) if over.any() else 0.0
-    past = past_differences(store, endpoint, challenger)
+    past = past_differences(store, routed_model(store, endpoint), challenger)
     said = paired_evidence(blocks, past, scale=scale)
     return Paired(
         endpoint=endpoint, challenger=challenger, champion=champion, since=since, until=until, metric=metric,

@@ -9,6 +9,7 @@ import numpy as np
 
 from trimtab.evaluation import Evaluation, Task, auc, auc_interval, evaluate, get_evaluation, metrics_of
 from trimtab.kernel import Invalid, NotFound, time_of
+from trimtab.monitoring.maturity import routed_model
 from trimtab.monitoring.records import Estimate, SlicePerformance
 from trimtab.monitoring.rows import LabelledRows, Span, labelled_rows
 from trimtab.registry import VersionRef, get_version, list_versions
@@ -78,11 +79,12 @@ def _quantile(store: Store, span: Span, task: Task) -> float:
     """Return which quantile a version predicts (any: the newest), as its evaluation says; 0.5 where none was kept."""
     if task == "classification":
         return 0.5
+    model = routed_model(store, span.endpoint)
     try:
         if span.version is None:
-            version = list_versions(store, span.endpoint, limit=1).items[0]
+            version = list_versions(store, model, limit=1).items[0]
         else:
-            version = get_version(store, VersionRef(span.endpoint, span.version, ""))
+            version = get_version(store, VersionRef(model, span.version, ""))
         return get_evaluation(store, version.evaluation_id or "").report.evaluation.quantile
     except (NotFound, IndexError):
         return 0.5
