@@ -10,12 +10,12 @@ from tests.store.kept_homes import KEPT, Rows, rows_of, settings_of_kept
 
 from trimtab.cli.main import run
 from trimtab.cli.verbs.get import NOUNS
-from trimtab.kernel import Settings
-from trimtab.store import NewerDatabase, Store, migrate, open_store, verify
+from trimtab.kernel import Actor, Settings
+from trimtab.store import KeyMissing, NewerDatabase, Store, migrate, open_store, replace_key, verify
 
 PASSING = {"ledger_outbox", "pipeline_runners", "tracking_console"}
 """Tables that hold rows only while something runs."""
-ADDED = ("partial_moments",)
+ADDED = ("partial_moments", "rules", "ruled_before", "code")
 """Columns that migrations have added since the first schema."""
 NEXT = '''"""A migration of the future."""
 
@@ -63,7 +63,10 @@ def test_a_kept_home_migrates_without_losing_a_row(kept: Settings, fill: Callabl
         assert_kept(before, rows_of(url_of(kept)), added=ADDED)
         found = verify(store)
         assert (found.kind, found.events) == ("intact", len(before["ledger_events"]))
-        assert fill(store, 1).position == found.events
+        with pytest.raises(KeyMissing):
+            fill(store, 1)
+        replace_key(store, actor=Actor("keeper"), because="the key was not kept")
+        assert fill(store, 1).position == found.events + 1
         assert verify(store).kind == "intact"
     finally:
         store.close()
@@ -84,6 +87,7 @@ def test_everything_in_a_kept_home_can_be_read(
     for noun in NOUNS:
         assert len(typed("get", noun, "-o", "csv").splitlines()) > 1, noun
     assert "slow@2" in typed("status")
+    typed("ledger", "new-key", "--because", "the key was not kept")
     decision = typed("get", "decisions", "-n", "1", "-o", "csv").splitlines()[1].split(",")[0]
     assert "Approved by ops-lead" in typed("why", decision)
     typed("export", "slow@1", "-o", "slow1.zip")

@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 
 from trimtab.kernel import Actor, Settings, VirtualClock
 from trimtab.store import Event, Store, Subject, VerificationKind, Witness, open_store, verify
+from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.notes import SigningKey
 from trimtab.store.ledger.records import pending_of
 from trimtab.store.tables import ledger_checkpoints, ledger_events
@@ -169,13 +170,18 @@ def rebuild(
     with store.read() as connection:
         bodies = list(connection.execute(select(ledger_events.c.body).order_by(ledger_events.c.position)).scalars())
     emptied = ("ledger_events", "ledger_subjects", "ledger_tiles", "ledger_checkpoints")
-    tamper(store, *(f"DELETE FROM {table}" for table in emptied), "UPDATE ledger_head SET size = 0, frontier = ''")
+    nothing = "X''" if store.database.is_sqlite else "''"
+    tamper(
+        store, *(f"DELETE FROM {table}" for table in emptied), f"UPDATE ledger_head SET size = 0, frontier = {nothing}"
+    )
     events = [pending_of(write(position, body).encode()) for position, body in enumerate(bodies[:until])]
+    elsewhere = Authenticity(store.origin, store.keys, Witness(store.settings.home_path / "elsewhere"))
+    ledger = type(store._ledger)(store.database, elsewhere)
     with store.database.write() as connection:
-        acknowledge = store._ledger.enter(connection, events, durable=sign)
+        acknowledge = ledger.enter(connection, events, durable=sign)
     acknowledge()
     if not sign:
-        tamper(store, "DELETE FROM ledger_checkpoints")
+        tamper(store, "DELETE FROM ledger_checkpoints", "UPDATE ledger_events SET code = NULL, ruled_before = NULL")
 
 
 def test_another_history_is_found_by_who_remembers(store: Store, fill: Callable) -> None:

@@ -26,6 +26,7 @@ VERBS: dict[str, Verb] = {
     "reject": Verb("approve", "Govern", "Reject a version."),
     "why": Verb("why", "Govern", "Explain one decision: row, features, model, data, code, who approved it."),
     "verify": Verb("verify", "Govern", "Prove that nothing in the ledger was altered."),
+    "ledger": Verb("ledger", "Govern", "Go on after a restored database, or with another key."),
     "export": Verb("export", "Govern", "Write the evidence of a version, or its model card, for others."),
     "diff": Verb("diff", "Govern", "Say how two versions differ, from data to approvals."),
     "level": Verb("level", "Govern", "Say how mature a model's operation is, by facts alone."),

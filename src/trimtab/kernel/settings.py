@@ -22,7 +22,7 @@ _IN_WORDS = {
 }
 
 
-_SECRET = ("token", "alerts_secret", "alerts_webhook")
+_SECRET = ("token", "alerts_secret", "alerts_webhook", "ledger_key_command")
 """Settings that are never shown: a webhook's address is often all that it takes to post to it."""
 
 
@@ -31,6 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     home: str = ".trimtab"
     """Folder of the embedded stores, the blobs, the keys and the logs."""
+    ledger_key_command: str = ""
+    """Command that prints the ledger's key, out of a secret store or a key service; empty means the file in ``home``."""
     database: str = ""
     """Database URL: ``postgresql://...``; empty means SQLite in ``home``."""
     blobs: str = ""

@@ -22,7 +22,7 @@ from trimtab.declare import (
 from trimtab.loop.events import DeclarationApplied
 from trimtab.loop.records import Declaration
 from trimtab.loop.tables import declarations
-from trimtab.store import Change, Store
+from trimtab.store import Change, Store, check_rows
 
 _T = TypeVar("_T")
 KINDS = ("source", "features", "model", "endpoint", "policy")
@@ -62,6 +62,8 @@ def applied(store: Store, project: str) -> dict[tuple[str, str], Declaration]:
     )
     with store.read() as connection:
         rows = connection.execute(query).mappings().all()
+        if store.has_key:  # without it nothing can be done here that would rest on them
+            check_rows(connection, declarations, rows, all_of=(project,))
     return {(row["kind"], row["name"]): _declaration(dict(row)) for row in rows}
 
 
@@ -75,12 +77,14 @@ class InForce(msgspec.Struct, frozen=True):
 def all_in_force(store: Store) -> tuple[InForce, ...]:
     """Return every project as it was last applied, each model with its policies, by the project's name."""
     with store.read() as connection:
-        rows = connection.execute(_ALL).all()
+        rows = connection.execute(_ALL).mappings().all()
+        if store.has_key:
+            check_rows(connection, declarations, rows, all_of=())
     found = []
-    for project, group in groupby(rows, key=lambda row: str(row.project)):
+    for project, group in groupby(rows, key=lambda row: str(row["project"])):
         mine = list(group)
-        specs = tuple((row.kind, row.name, row.spec) for row in mine)
-        found.append(InForce(Path(max(mine, key=lambda row: row.applied_at).file), _declared(project, specs)))
+        specs = tuple((row["kind"], row["name"], row["spec"]) for row in mine)
+        found.append(InForce(Path(max(mine, key=lambda row: row["applied_at"])["file"]), _declared(project, specs)))
     return tuple(found)
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import delete, insert, select, update
 from trimtab.registry.errors import ModelMissing, NotApproved
 from trimtab.registry.events import AliasMoved
 from trimtab.registry.records import CHALLENGER, CHAMPION, Version, VersionRef, check_alias
-from trimtab.registry.rows import aliases_of, find_version, lock_version, yes_to
+from trimtab.registry.rows import aliases_of, check_model, find_version, lock_version, yes_to
 from trimtab.registry.tables import registry_aliases, registry_models
 from trimtab.store import Change
 
@@ -40,6 +40,7 @@ def drop_alias(change: Change, model: str, alias: str) -> None:
     query = select(registry_models.c.name).where(registry_models.c.name == model).with_for_update()
     if change.connection.execute(query).first() is None:
         raise ModelMissing(f"there is no model {model[:80]!r}", where=f"alias {alias[:80]!r}")
+    check_model(change.connection, model)
     was = aliases_of(change.connection, model).get(alias)
     if was is None:
         return

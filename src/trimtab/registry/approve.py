@@ -11,9 +11,9 @@ from trimtab.registry.errors import AuthorApproves, ReasonMissing
 from trimtab.registry.events import VersionApproved, VersionRejected, VersionRetired
 from trimtab.registry.records import Approval, ApprovalState, Limits, Status, Version, VersionRef
 from trimtab.registry.revoke import revoke_releases_of
-from trimtab.registry.rows import find_version, locate, lock_version, names_of, text_of, version_of, yes_to
+from trimtab.registry.rows import check_model, find_version, locate, lock_version, names_of, text_of, version_of, yes_to
 from trimtab.registry.tables import registry_approvals, registry_versions
-from trimtab.store import Blobs, Change, Store, events
+from trimtab.store import Blobs, Change, NotAuthentic, Store, events
 
 MEANING = "approves release"
 
@@ -93,6 +93,7 @@ def approval_state(store: Store, ref: VersionRef | Version | str) -> ApprovalSta
     compares with the approval's record and with the event in the ledger. Each difference is a reason.
     """
     with store.read() as connection:
+        forged = _forged(connection, VersionRef.of(ref).model)
         place = locate(connection, VersionRef.of(ref))
         version = find_version(connection, place)
         approval = yes_to(connection, place)
@@ -102,6 +103,7 @@ def approval_state(store: Store, ref: VersionRef | Version | str) -> ApprovalSta
             why = f"{place} is {version.status.value}, not approved"
         return ApprovalState(ref=str(place), valid=False, reasons=(why,), approval=approval)
     reasons = (
+        *forged,
         *((f"the record of {place} is that of {version.ref}",) if version.ref != str(place) else ()),
         *_differences(version, approval),
         *_own_work(version, approval),
@@ -110,6 +112,15 @@ def approval_state(store: Store, ref: VersionRef | Version | str) -> ApprovalSta
         *_evaluation_differences(store.blobs, approval),
     )
     return ApprovalState(ref=str(place), valid=not reasons, reasons=reasons, approval=approval)
+
+
+def _forged(connection: Connection, model: str) -> tuple[str, ...]:
+    """Say whether rows of a model are others than the ledger says, or that this home cannot tell."""
+    try:
+        check_model(connection, model)
+    except NotAuthentic as error:
+        return (error.what,)
+    return ()
 
 
 def approval_event_position(store: Store, approval: Approval) -> int | None:

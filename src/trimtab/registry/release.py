@@ -13,10 +13,10 @@ from trimtab.registry.errors import ApprovalVoid, NotApproved, ReleaseMissing, R
 from trimtab.registry.events import ReleaseIssued
 from trimtab.registry.keys import ReleaseKeys, is_signed, key_id
 from trimtab.registry.records import Approval, Status, Version, VersionRef
-from trimtab.registry.rows import find_version, text_of
+from trimtab.registry.rows import check_model, find_version, text_of
 from trimtab.registry.statement import Release, Statement
 from trimtab.registry.tables import registry_releases
-from trimtab.store import AlreadyDone, RowsDamaged, Store
+from trimtab.store import AlreadyDone, RowForged, RowsDamaged, Store
 
 BECAUSE = "the version was approved"
 
@@ -49,6 +49,7 @@ def check_release(store: Store, release: Release) -> None:
     _check_signature(store, release)
     table = registry_releases
     with store.read() as connection:
+        check_model(connection, release.statement.model)
         row = connection.execute(select(table).where(table.c.id == release.statement.id)).one_or_none()
     if row is None or row.digest != release.digest:
         raise _refused(release, "was never issued here", "Its statement is not in the registry.")
@@ -131,6 +132,8 @@ def _issue(store: Store, version: Version, approval: Approval, *, actor: Actor, 
             )  # fmt: skip
             return release
     except AlreadyDone:
+        if _release_of(store, approval) is None:
+            raise RowForged(f"the release of {version.ref} was taken out", where=f"version {version.ref}") from None
         return release_for(store, version, actor=actor, because=because)
 
 

@@ -11,7 +11,7 @@ from trimtab.kernel import Actor, ActorKind, Conflict, Invalid, NotFound, Permis
 from trimtab.server.events import TokenIssued, TokenRevoked
 from trimtab.server.records import Access, IssuedToken, Token
 from trimtab.server.tables import api_tokens
-from trimtab.store import Change, Store
+from trimtab.store import Change, Store, check_rows
 
 PREFIX = "trimtab_"
 """Lets people and secret scanners see what a leaked text is."""
@@ -76,7 +76,9 @@ def revoke_token(change: Change, id_or_name: str) -> Token:
 def active_token(connection: Connection, id_or_name: str) -> Token:
     """Return the active token with an id or a name. Raises ``NotFound``, and ``Conflict`` unless it is exactly one."""
     query = select(api_tokens).where((api_tokens.c.id == id_or_name) | (api_tokens.c.name == id_or_name))
-    found = [_token(row) for row in connection.execute(query).mappings()]
+    rows = connection.execute(query).mappings().all()
+    check_rows(connection, api_tokens, rows)
+    found = [_token(row) for row in rows]
     if not found:
         raise NotFound(
             f"there is no token {id_or_name[:100]!r}",
@@ -108,8 +110,9 @@ def recognise(store: Store, secret: str, *, now: datetime) -> Access | None:
         return None
     with store.read() as connection:
         row = connection.execute(select(api_tokens).where(api_tokens.c.digest == _digest(secret))).mappings().first()
-    if row is None:
-        return None
+        if row is None:
+            return None
+        check_rows(connection, api_tokens, [row])
     token = _token(row)
     if token.state(now) != "active":
         return None

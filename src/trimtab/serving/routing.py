@@ -12,7 +12,7 @@ from trimtab.serving.events import RoutingChanged
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.tables import serving_routes
-from trimtab.store import Change, Store
+from trimtab.store import Change, Store, check_rows
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +83,14 @@ def list_endpoints(store: Store) -> list[Endpoint]:
         return [_endpoint(dict(row)) for row in rows]
 
 
+def routed(store: Store) -> list[Endpoint]:
+    """Return every endpoint, to be served as it is routed. Raises ``RowForged`` unless all are what the ledger says."""
+    with store.read() as connection:
+        rows = connection.execute(select(serving_routes).order_by(serving_routes.c.endpoint)).mappings().all()
+        check_rows(connection, serving_routes, rows, all_of=())
+        return [_endpoint(dict(row)) for row in rows]
+
+
 def revisions(store: Store) -> dict[str, tuple[int, str]]:
     """Return the revision and digest of each endpoint's routing: what a gateway polls to see a change."""
     table = serving_routes.c
@@ -95,6 +103,7 @@ def _locked(change: Change, endpoint: str) -> Endpoint | None:
     """Return the endpoint's row, locked until the end of the change."""
     query = select(serving_routes).where(serving_routes.c.endpoint == endpoint).with_for_update()
     row = change.connection.execute(query).mappings().first()
+    check_rows(change.connection, serving_routes, [] if row is None else [row], all_of=(endpoint,))
     return None if row is None else _endpoint(dict(row))
 
 

@@ -13,10 +13,10 @@ from trimtab.serving.loader import LoadedModel
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.router import Route, RoutingSnapshot
-from trimtab.serving.routing import list_endpoints, revisions
+from trimtab.serving.routing import revisions, routed
 from trimtab.serving.shadow import Shadow
 from trimtab.serving.threads import limit_threads
-from trimtab.store import Store
+from trimtab.store import NotAuthentic, Store
 
 RETRY_S = 30.0
 """How long a routing that could not be taken up is left alone before it is tried again unchanged."""
@@ -72,12 +72,12 @@ class Served:
                 return
             # What a version did until now, it did in its old place.
             await self._before_change()
-            routed = {one.routing.endpoint: one for one in await asyncio.to_thread(list_endpoints, self._store)}
-            for name, endpoint in routed.items():
+            endpoints = {one.routing.endpoint: one for one in await asyncio.to_thread(routed, self._store)}
+            for name, endpoint in endpoints.items():
                 state = (endpoint.revision, endpoint.routing.digest)
                 if name not in self._building and (self._seen.get(name) != state or name in due):
                     self._building[name] = asyncio.create_task(self._take_up(endpoint.routing, state))
-            self._forget(set(self._seen) - set(routed))
+            self._forget(set(self._seen) - set(endpoints))
 
     async def recheck(self) -> None:
         """Check the release of everything that is served, and stop serving what was withdrawn meanwhile.
@@ -133,7 +133,7 @@ class Served:
             except (Refused, NotFound, Invalid) as error:
                 _log.error("%s is served, but: %s", released.ref, error)
                 problems.append(error)
-                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid):
+                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid | NotAuthentic):
                     withdrawn.add(released.version)
         return frozenset(withdrawn), tuple(problems)
 

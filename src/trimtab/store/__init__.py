@@ -8,9 +8,13 @@ from trimtab.store.change import JOURNAL, AlreadyDone, Change, Journal, NoEvent
 from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
-from trimtab.store.failures import DatabaseDamaged, RowsDamaged
+from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged
 from trimtab.store.folding import fold, folded
+from trimtab.store.governed import RowForged, check_rows
+from trimtab.store.ledger.authentic import EventForged, HistoryDiffers
+from trimtab.store.ledger.baselines import accept_history, replace_key
 from trimtab.store.ledger.export import export_log
+from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.listing import event_at, event_times, events
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
 from trimtab.store.ledger.prefix import inclusion_proofs, ledger_size, signed_prefix
@@ -30,9 +34,10 @@ from trimtab.store.tables import Position
 
 __all__ = [
     "JOURNAL", "AlreadyDone", "Blobs", "Change", "Checkpoint", "ConsistencyProof", "Damaged", "Database",
-    "DatabaseDamaged", "Event", "InclusionProof", "Journal", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent",
-    "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject",
-    "Verification", "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at", "event_times",
-    "events", "export_log", "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size",
-    "make_home", "metadata", "open_store", "signed_prefix", "verify",
+    "DatabaseDamaged", "Event", "EventForged", "HistoryDiffers", "InclusionProof", "Journal", "KeyMissing",
+    "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NotAuthentic", "Position", "PublicKey", "Receipt",
+    "Recorded", "RowForged", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject", "Verification",
+    "VerificationKind", "Witness", "accept_history", "check_rows", "clock_of", "consistency_proof", "event_at",
+    "event_times", "events", "export_log", "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_root",
+    "ledger_size", "make_home", "metadata", "open_store", "replace_key", "signed_prefix", "verify",
 ]  # fmt: skip

@@ -83,6 +83,7 @@ class Database:
             self._reader = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         else:
             raise _unknown_url()
+        self._engines = (self._writer, self._reader)
 
     @property
     def is_sqlite(self) -> bool:
@@ -117,6 +118,15 @@ class Database:
         """Yield a connection to PostgreSQL that begins and commits nothing by itself, and whose commits are on disk."""
         with named(), self._by_hand.connect() as connection:
             yield connection
+
+    def tell(self, options: dict[str, Any]) -> None:
+        """Let every connection carry these options, for whoever is only given a connection."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.close()  # it was made before
+                self._kept = None
+        for engine in self._engines:
+            engine.update_execution_options(**options)
 
     def flush(self) -> None:
         """Return when every commit of this process so far is on disk; concurrent callers share one wait (SQLite)."""

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from trimtab.kernel import Invalid, TrimtabError, Unavailable
+from trimtab.kernel import Invalid, Refused, TrimtabError, Unavailable
 
 _SQLITE_AWAY = {
     sqlite3.SQLITE_BUSY: "another process is writing and did not finish in time",
@@ -40,6 +40,12 @@ class RowsDamaged(Invalid):
     code = "store.rows-damaged"
     default_why = "Somebody wrote to the database past Trimtab, or restored a part of it."
     default_next = "trimtab verify, then restore the database from a backup"
+
+
+class NotAuthentic(Refused):
+    """What the database says is not what Trimtab recorded, or that cannot be told here: whoever would act refuses."""
+
+    code = "store.not-authentic"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select, text
 
 from trimtab.kernel import Conflict
 from trimtab.store.database import Database
+from trimtab.store.ledger.keys import Keys
 from trimtab.store.tables import ledger_head
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -28,8 +29,10 @@ def revisions() -> list[str]:
     return sorted(file.stem for file in (FOLDER / "versions").glob("[0-9]*.py"))
 
 
-def bring_up_to_date(database: Database, *, name: str) -> str:
+def bring_up_to_date(database: Database, *, name: str, keys: Keys) -> str:
     """Make or migrate the schema where needed; return the ledger's origin, which is ``name`` if it is new.
+
+    A new ledger's key is made with it, in ``keys``: whoever finds a ledger later has to have its key.
 
     Raises ``NewerDatabase`` when a later version of Trimtab has migrated it.
     """
@@ -52,6 +55,7 @@ def bring_up_to_date(database: Database, *, name: str) -> str:
             upgrade_to(connection, "head")
         origin = _origin(connection)
         if origin is None:
+            keys.make(name)
             connection.execute(insert(ledger_head).values(one=1, origin=name, size=0, frontier=b""))
     return origin or name
 

@@ -12,6 +12,9 @@ from trimtab.store.blobs import Blobs, blobs_of
 from trimtab.store.change import AlreadyDone, Change, Journal
 from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database
+from trimtab.store.governed import OPTION, Governed
+from trimtab.store.ledger.authentic import Authenticity
+from trimtab.store.ledger.baselines import adopt_if_older
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.postgres import PostgresLedger
 from trimtab.store.ledger.records import Ledger, Signed
@@ -37,12 +40,14 @@ class Store:
         self.settings = settings
         self.ids = ids
         self.origin = origin
-        self.keys = Keys(settings.home_path / "keys")
+        self.keys = keys_of(settings)
         self.witness = Witness(settings.home_path / "witness")
         self.place = place_of(settings)
         self.first_origin = self.witness.first_at(self.place, origin) if origin else ""
         """The ledger that this home has first known in this place; another one is not taken for it."""
-        self._ledger: Ledger = (SqliteLedger if database.is_sqlite else PostgresLedger)(database, self.keys)
+        self.authenticity = Authenticity(origin, self.keys, self.witness)
+        self._ledger: Ledger = (SqliteLedger if database.is_sqlite else PostgresLedger)(database, self.authenticity)
+        database.tell({OPTION: Governed(self.authenticity)})
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -78,6 +83,11 @@ class Store:
         """Write journal tables (metric points, leases): one transaction, no event, not awaited on disk."""
         with self.database.write() as connection:
             yield Journal(connection)
+
+    @property
+    def has_key(self) -> bool:
+        """Say whether this home can write, and can tell what the ledger says from what somebody else wrote."""
+        return self.keys.has(self.origin)
 
     def sequence(self) -> None:
         """Give positions to committed events that still wait for one (PostgreSQL, after a crash of their author)."""
@@ -118,12 +128,23 @@ def open_store(settings: Settings | None = None, *, clock: Clock | None = None, 
     clock = clock or clock_of(settings)
     ids = Ids(clock, seed=seed)
     try:
-        origin = bring_up_to_date(database, name=f"{ORIGIN_PREFIX}{ids.new()}")
+        origin = bring_up_to_date(database, name=f"{ORIGIN_PREFIX}{ids.new()}", keys=keys_of(settings))
         blobs = blobs_of(settings)
     except BaseException:
         database.dispose()  # nobody else can: the store that would close it is not made
         raise
-    return Store(database=database, blobs=blobs, clock=clock, settings=settings, ids=ids, origin=origin)
+    store = Store(database=database, blobs=blobs, clock=clock, settings=settings, ids=ids, origin=origin)
+    try:
+        adopt_if_older(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def keys_of(settings: Settings) -> Keys:
+    """Return the keys of a home."""
+    return Keys(settings.home_path / "keys", command=settings.ledger_key_command)
 
 
 def place_of(settings: Settings) -> str:
