@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from tests.forging import with_key
 from tests.registry.cases import ANN, BOB, approved, artifacts, lineage, registered
 
 from trimtab.kernel import SYSTEM, Actor, canonical, digest_of_bytes
@@ -119,7 +119,7 @@ def test_an_approval_by_an_author_does_not_hold_however_it_came_about(store: Sto
     with store.change(BOB, "good") as change:
         approve(change, version)
     by_bob = msgspec.structs.replace(version, registered_by=BOB)
-    _rewrite(store, "registry_versions", record=msgspec.json.encode(by_bob).decode())
+    with_key(store, "registry_versions", record=msgspec.json.encode(by_bob).decode())
     assert "bob approved their own work, and the policy asks for two persons" in approval_state(store, version).reasons
 
 
@@ -260,13 +260,6 @@ def test_a_covered_blob_that_is_gone_voids_the_approval(sqlite_store: Store, num
     assert f"the {what}" in approval_state(sqlite_store, version).reasons[0]
 
 
-def _rewrite(store: Store, table: str, **columns: Any) -> None:
-    """Change rows behind the store's back, as someone with the database's password could."""
-    assignments = ", ".join(f"{name} = :{name}" for name in columns)
-    with store.database.write() as connection:
-        connection.execute(text(f"UPDATE {table} SET {assignments}"), columns)
-
-
 OTHER = digest_of_bytes(b"other")
 
 
@@ -292,7 +285,7 @@ def test_a_changed_record_voids_the_approval(store: Store, part: str) -> None:
     version, _ = approved(store)
     changed = _changed(version, part)
     assert changed.covers() != version.covers()
-    _rewrite(store, "registry_versions", record=msgspec.json.encode(changed).decode())
+    with_key(store, "registry_versions", record=msgspec.json.encode(changed).decode())
     state = approval_state(store, "late@1")
     assert not state.valid
     assert any(part.replace("_", " ") in reason for reason in state.reasons)
@@ -305,8 +298,8 @@ def test_changing_record_and_approval_alike_is_seen_in_the_ledger(sqlite_store: 
     covered = changed.covers()
     changed = msgspec.structs.replace(changed, covered=covered.digest)
     forged = msgspec.structs.replace(approval, covered=covered, bound_to=covered.digest)
-    _rewrite(sqlite_store, "registry_versions", record=msgspec.json.encode(changed).decode(), covered=covered.digest)
-    _rewrite(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode(), bound_to=covered.digest)
+    with_key(sqlite_store, "registry_versions", record=msgspec.json.encode(changed).decode(), covered=covered.digest)
+    with_key(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode(), bound_to=covered.digest)
     state = approval_state(sqlite_store, "late@1")
     assert not state.valid
     assert "covered of the approval is not what the ledger says" in state.reasons
@@ -324,20 +317,20 @@ def test_changing_record_and_approval_alike_is_seen_in_the_ledger(sqlite_store: 
 def test_a_changed_approval_is_void(sqlite_store: Store, changes: dict[str, Any]) -> None:
     version, approval = approved(sqlite_store)
     forged = msgspec.structs.replace(approval, **changes)
-    _rewrite(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode())
+    with_key(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode())
     assert not approval_state(sqlite_store, version).valid
 
 
 def test_a_status_that_there_is_not_says_so(sqlite_store: Store) -> None:
     approved(sqlite_store)
-    _rewrite(sqlite_store, "registry_versions", status="live")
+    with_key(sqlite_store, "registry_versions", status="live")
     with pytest.raises(RowsDamaged, match="the status of late@1 is 'live'"):
         release_for(sqlite_store, "late@1")
 
 
 def test_a_status_that_was_written_by_hand_approves_nothing(store: Store) -> None:
     version = registered(store)
-    _rewrite(store, "registry_versions", status="approved")
+    with_key(store, "registry_versions", status="approved")
     assert approval_state(store, version).reasons == ("no approval of late@1 is recorded",)
     with pytest.raises(ApprovalVoid, match="no approval of late@1 is recorded"):
         release_for(store, version)
@@ -350,7 +343,7 @@ def test_a_verdict_that_the_evaluation_does_not_hold_is_seen(sqlite_store: Store
     version = registered(sqlite_store, passes=False)
     forged = msgspec.structs.replace(version, verdict_passed=True)
     forged = msgspec.structs.replace(forged, covered=forged.covers().digest)
-    _rewrite(sqlite_store, "registry_versions", record=msgspec.json.encode(forged).decode(), covered=forged.covered)
+    with_key(sqlite_store, "registry_versions", record=msgspec.json.encode(forged).decode(), covered=forged.covered)
     with sqlite_store.change(BOB, "it passed") as change:
         approve(change, "late@1")
     assert approval_state(sqlite_store, "late@1").reasons == ("the verdict is not the one in the evaluation",)

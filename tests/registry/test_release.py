@@ -1,6 +1,7 @@
 """Releases: signed, issued once, held only as long as every word and byte is as it was, and ended by revoking."""
 
 import base64
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import text
+from tests.forging import with_key
 from tests.registry.cases import BOB, approved, registered
 
 from trimtab.kernel import (
@@ -152,11 +153,7 @@ def test_a_right_signature_on_other_words_is_no_release(sqlite_store: Store, wor
     forged = _signed_anew(sqlite_store, release_for(sqlite_store, "late@1"), **{word: WORDS[word]})
     with pytest.raises(ReleaseRefused, match="was never issued here"):
         check_release(sqlite_store, forged)
-    with sqlite_store.database.write() as connection:
-        connection.execute(
-            text("UPDATE registry_releases SET release = :release, digest = :digest"),
-            {"release": msgspec.json.encode(forged).decode(), "digest": forged.digest},
-        )
+    with_key(sqlite_store, "registry_releases", release=msgspec.json.encode(forged).decode(), digest=forged.digest)
     with pytest.raises(TrimtabError) as raised:
         check_release(sqlite_store, forged)
     # A word about which version it is leads to that one, which is not there or not approved.
@@ -264,11 +261,12 @@ def test_a_host_that_only_checks_needs_no_private_key(sqlite_store: Store) -> No
 
 
 def test_another_home_is_trusted_only_by_its_key(sqlite_store: Store, tmp_path: Path, clock: VirtualClock) -> None:
-    """Two hosts over one database and one blob store: each has its own home and key."""
+    """Two hosts over one database and one blob store: each has its own home and release key."""
     approved(sqlite_store)
     release = release_for(sqlite_store, "late@1")
     home = sqlite_store.settings.home_path
     settings = Settings(home=str(tmp_path / "other"), database=f"sqlite:///{home / 'trimtab.db'}")
+    shutil.copytree(home / "keys", tmp_path / "other" / "keys", ignore=shutil.ignore_patterns("release*"))
     other = open_store(settings, clock=clock)
     other.blobs = sqlite_store.blobs
     try:
