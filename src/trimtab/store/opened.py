@@ -14,7 +14,7 @@ from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database
 from trimtab.store.governed import OPTION, Governed
 from trimtab.store.ledger.authentic import Authenticity
-from trimtab.store.ledger.baselines import adopt_if_older
+from trimtab.store.ledger.baselines import settle_ledger
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.postgres import PostgresLedger
 from trimtab.store.ledger.records import Ledger, Signed
@@ -135,7 +135,7 @@ def open_store(settings: Settings | None = None, *, clock: Clock | None = None, 
         raise
     store = Store(database=database, blobs=blobs, clock=clock, settings=settings, ids=ids, origin=origin)
     try:
-        adopt_if_older(store)
+        settle_ledger(store)
     except BaseException:
         store.close()
         raise

@@ -6,11 +6,13 @@ Each is an event that says what was there, so that nobody can do it unseen.
 import base64
 from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
 from sqlalchemy import Connection, select
 
 from trimtab.kernel import SYSTEM, Actor, Invalid, Refused
 from trimtab.store.events import Event, Subject
 from trimtab.store.governed import RowForged, differences
+from trimtab.store.ledger.authentic import head_in
 from trimtab.store.ledger.notes import PublicKey, SigningKey
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes
@@ -77,17 +79,17 @@ def statement_of(*, ledger: str, size: int, root: str, old: str, new: str) -> by
     return f"trimtab.key/1\n{ledger}\n{size}\n{root}\n{old}\n{new}\n".encode()
 
 
-def adopt_if_older(store: "Store") -> None:
-    """Authenticate a ledger from here on that was written before events were authenticated.
+def settle_ledger(store: "Store") -> None:
+    """Finish what a killed process began, and authenticate a ledger from here on that was written before events were.
 
     That happens once in a home: codes that were taken out of a ledger later make it no older one.
     """
     with store.read() as connection:
+        if store.keys.is_prepared(store.origin):  # whoever replaced the key was killed before it was in its place
+            store.keys.settle(store.origin, signed_by=head_in(connection).signed.key)
         event = ledger_events.c
         newest = connection.execute(select(event.code).order_by(event.position.desc()).limit(1)).first()
-    if newest is None:
-        return
-    if newest.code is not None:
+    if newest is None or newest.code is not None:
         store.witness.keep_authentic(store.origin)
     elif not store.witness.is_authentic(store.origin) and store.keys.has(store.origin):
         with store.change(SYSTEM, "events are authenticated from here on") as change:
@@ -161,15 +163,24 @@ def replace_key(store: "Store", *, actor: Actor, because: str) -> KeyReplaced:
     return event
 
 
-def replaced_by(old: PublicKey, event: dict[str, object]) -> PublicKey | None:
-    """Return the key that took an old one's place by the data of an event; None unless both have signed that."""
-    names = ("ledger", "size", "root", "old", "new")
-    statement = statement_of(**{name: event.get(name) for name in names})  # type: ignore[arg-type]
-    new = PublicKey.parse(str(event.get("new")))
-    if str(event.get("old")) != str(old) or new.name != old.name:
+class _Body(msgspec.Struct):
+    data: KeyReplaced
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def replaced_by(old: PublicKey, body: str) -> PublicKey | None:
+    """Return the key that took an old one's place by an event's body; None unless both have signed that."""
+    try:
+        said = _decode(body).data
+        new = PublicKey.parse(said.new)
+    except (msgspec.DecodeError, Invalid):
         return None
-    signed = old.has_signed(statement, str(event.get("by_old"))) and new.has_signed(statement, str(event.get("by_new")))
-    return new if signed else None
+    statement = statement_of(ledger=said.ledger, size=said.size, root=said.root, old=said.old, new=said.new)
+    right = said.old == str(old) and said.ledger == old.name == new.name
+    right = right and old.has_signed(statement, said.by_old or "") and new.has_signed(statement, said.by_new)
+    return new if right else None
 
 
 def _end(connection: Connection) -> tuple[int, bytes]:

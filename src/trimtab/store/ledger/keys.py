@@ -77,11 +77,13 @@ class Keys:
         self._path(key.public.name, _NEXT).unlink(missing_ok=True)
         self._write(key, _NEXT)
 
+    def is_prepared(self, origin: str) -> bool:
+        """Say whether a key waits to take the place of a ledger's."""
+        return self._path(origin, _NEXT).exists()
+
     def settle(self, origin: str, *, signed_by: str) -> None:
         """Put a prepared key into its place if the ledger is signed by it; the one of before stays, named after its id."""
         path = self._path(origin, _NEXT)
-        if not path.exists():
-            return
         key = SigningKey.parse(path.read_text("utf-8", "replace"))
         if str(key.public) != signed_by:
             return

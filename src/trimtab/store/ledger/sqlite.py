@@ -68,9 +68,9 @@ class SqliteLedger:
         with self._database.write() as connection:
             driver = _driver(connection)
             head = _head(driver)
+            self._authenticity.trusted(connection, head)
             if head.signed.size == head.size:
                 return head.signed
-            self._authenticity.trusted(connection, head)
             signed = sign(self._authenticity.key, Frontier.unpack(head.size, head.frontier))
             _put(driver, signed)
         self._database.flush()

@@ -12,7 +12,7 @@ from trimtab.kernel import Refused, TrimtabError
 from trimtab.store.failures import RowsDamaged
 from trimtab.store.governed import differences
 from trimtab.store.ledger.audit import Anchor, Check, Codes, Row, Tampered, Tree, audit_rows
-from trimtab.store.ledger.baselines import KEY_REPLACED
+from trimtab.store.ledger.baselines import KEY_REPLACED, replaced_by
 from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.records import Signed
@@ -73,7 +73,7 @@ class _Evidence:
     """The checkpoints and keys that a ledger is held against."""
 
     def __init__(
-        self, origin: str, *, witness: Witness, keys: Sequence[PublicKey], notes: Sequence[Checkpoint]
+        self, origin: str, *, witness: Witness, keys: Sequence[PublicKey], notes: Sequence[Checkpoint], strict: bool
     ) -> None:
         self.origin = origin
         self.remembered = witness.checkpoints(origin)
@@ -81,16 +81,31 @@ class _Evidence:
         self.keys = {(key.name, key.id): key for key in keys}
         self.anchors: list[Anchor] = []
         self.covered = 0
-        """The largest size of which a checkpoint is signed by a known key, or was kept outside of the ledger."""
+        """The largest size of which a checkpoint is signed by a known key, or was kept outside of the ledger.
+
+        Where keys were given (``strict``), what this client remembers is only as good as its signature."""
         self.strangers: set[str] = set()
         self.is_authentic = False
         """Whether the codes of the events and the rows that give power were checked."""
         self.refused = 0
         """How much was found in the outbox that Trimtab had not put there."""
         for checkpoint in self.remembered:
-            self._anchor(checkpoint, "this client's memory", trusted=True)
+            self._anchor(checkpoint, "this client's memory", trusted=not strict)
         for checkpoint in self.given:
             self._anchor(checkpoint, "a checkpoint that you gave", trusted=True)
+
+    def follow_keys(self, connection: Connection) -> None:
+        """Trust the keys that took the place of trusted ones, as both have signed, and what is signed by them."""
+        event = ledger_events.c
+        query = select(event.body).where(event.type == KEY_REPLACED).order_by(event.position)
+        for body in connection.execute(query).scalars():
+            for old in list(self.keys.values()):
+                new = replaced_by(old, body)
+                if new is not None:
+                    self.keys[new.name, new.id] = new
+        for checkpoint in self.remembered:
+            if any(key.signed(checkpoint.note) for key in self.keys.values()):
+                self.covered = max(self.covered, checkpoint.size)
 
     def add_own(self, signed: Signed) -> None:
         """Take a checkpoint that the ledger itself carries. Raises ``Tampered`` when it is not what was signed."""
@@ -141,7 +156,7 @@ def verify(
     try:
         store.sequence()
         # What the client remembers is read first: a change that is made meanwhile may not look like a truncation.
-        evidence = _Evidence(store.origin, witness=memory, keys=trusted or known, notes=given)
+        evidence = _Evidence(store.origin, witness=memory, keys=trusted or known, notes=given, strict=bool(trusted))
         tree = _audited(store, evidence, progress)
     except Tampered as found:
         return _tampered(found, store.origin)
@@ -193,6 +208,7 @@ def _audit_store(store: "Store", connection: Connection, evidence: _Evidence, pr
     if [head.origin for head in heads] != [evidence.origin]:
         raise Tampered(f"the ledger calls itself {', '.join(repr(head.origin) for head in heads) or 'nothing'}", None)
     head = heads[0]
+    evidence.follow_keys(connection)
     columns = ledger_checkpoints.c
     for row in connection.execute(select(columns.size, columns.note, columns.key).order_by(columns.tile)):
         evidence.add_own(Signed(*row))
