@@ -1,4 +1,4 @@
-"""Ways to change rows: behind the ledger's back, and with its key, as a thief of the key or a fault of our own would."""
+"""Ways to change rows: behind the ledger's back, and with its key, as its thief or a fault of our own would."""
 
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ class RowsRewritten(Event):
 def by_sql(store: Store, statement: str, **values: Any) -> None:
     """Run a statement as someone with the database's password could."""
     with store.database.write() as connection:
-        connection.execute(text(statement), values)
+        connection.execute(text(statement), values) if values else connection.exec_driver_sql(statement)
 
 
 def with_key(store: Store, table: str, **columns: Any) -> None:

@@ -39,7 +39,7 @@ from trimtab.serving import (
     find_decision,
     set_routing,
 )
-from trimtab.store import Store
+from trimtab.store import RowForged, Store
 from trimtab.tracking import ALLOWED_TYPES, PackedModel, pack_model
 
 
@@ -198,7 +198,7 @@ def test_rows_of_a_released_version_do_not_release_another(sqlite_store: Store, 
             connection.execute(
                 text("UPDATE registry_versions SET record = (SELECT record FROM registry_versions WHERE number = 1)")
             )
-    with pytest.raises(Refused):
+    with pytest.raises(RowForged):
         RegisteredReleases(sqlite_store).checked("late", 2)
 
 

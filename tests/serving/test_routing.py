@@ -2,12 +2,13 @@
 
 import msgspec
 import pytest
+from tests.forging import by_sql
 from tests.serving.late import ACTOR, FakeReleases, route
 
 from trimtab.kernel import Invalid, NotFound, Refused, digest_of
 from trimtab.serving import Canary, Released, Routing, get_endpoint, list_endpoints, remove_endpoint, set_routing
-from trimtab.serving.routing import revisions
-from trimtab.store import Store
+from trimtab.serving.routing import revisions, routed
+from trimtab.store import RowForged, Store, verify
 
 
 @pytest.fixture
@@ -107,3 +108,25 @@ def test_an_endpoint_can_be_removed(store: Store, gate: FakeReleases) -> None:
         get_endpoint(store, "late")
     with pytest.raises(NotFound), store.change(ACTOR, "again") as change:
         remove_endpoint(change, "late")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE serving_routes SET routing = replace(routing, '\"champion\":1', '\"champion\":2')",
+        "UPDATE serving_routes SET revision = 7",
+        "DELETE FROM serving_routes",
+        "INSERT INTO serving_routes (endpoint, model, revision, digest, routing, changed_at, changed_by) "
+        "SELECT 'other', model, revision, digest, routing, changed_at, changed_by FROM serving_routes",
+    ],
+)
+def test_a_route_that_was_written_by_sql_is_not_obeyed(store: Store, gate: FakeReleases, statement: str) -> None:
+    route(store, gate, 1)
+    assert [one.routing.champion for one in routed(store)] == [1]
+    by_sql(store, statement)
+    with pytest.raises(RowForged):
+        routed(store)
+    if not statement.startswith("INSERT"):
+        with pytest.raises(RowForged):
+            route(store, gate, 2)
+    assert verify(store).kind == "tampered"

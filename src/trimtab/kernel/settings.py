@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: str = ".trimtab"
     """Folder of the embedded stores, the blobs, the keys and the logs."""
     ledger_key_command: str = ""
-    """Command that prints the ledger's key, out of a secret store or a key service; empty means the file in ``home``."""
+    """Command that prints the ledger's key, from a secret store or a key service; empty means the file in ``home``."""
     database: str = ""
     """Database URL: ``postgresql://...``; empty means SQLite in ``home``."""
     blobs: str = ""

@@ -1,8 +1,8 @@
 """Tell the events that Trimtab recorded from rows that somebody else wrote.
 
 Each event carries a code that only the ledger's key can make: an HMAC with SHA-256 (RFC 2104) over its place, its leaf
-and its link to the newest event before it that ruled over rows. The database holds the codes, never the key. So an event
-cannot be written by SQL; and since the links are covered, no event that gave or took power can be left out unnoticed.
+and its link to the newest event before it that ruled over rows. The database holds the codes, never the key. So an
+event cannot be written by SQL; and as the links are covered, none that gave or took power can be left out unnoticed.
 """
 
 import hmac

@@ -1,7 +1,7 @@
 """The keys that sign checkpoints and authenticate events: a file for each ledger in the folder ``keys`` of the home.
 
-It is readable by its owner only. Or a command prints the key (the setting ``ledger_key_command``): out of the environment,
-a secret store or a cloud's key service, and no file of the home holds it.
+It is readable by its owner only. Or a command prints the key (the setting ``ledger_key_command``): from the
+environment, a secret store or a cloud's key service, and no file of the home holds it.
 """
 
 import os
@@ -66,7 +66,7 @@ class Keys:
         return self._load(origin) is not None
 
     def prepare(self, key: SigningKey) -> None:
-        """Keep a key that is about to take the place of a ledger's. Raises ``Invalid`` where a command prints the key."""
+        """Keep a key that is about to take the place of a ledger's. Raises ``Invalid`` where a command prints it."""
         if self._command:
             raise Invalid(
                 "the key cannot be replaced here",
@@ -82,7 +82,7 @@ class Keys:
         return self._path(origin, _NEXT).exists()
 
     def settle(self, origin: str, *, signed_by: str) -> None:
-        """Put a prepared key into its place if the ledger is signed by it; the one of before stays, named after its id."""
+        """Put a prepared key into its place if the ledger is signed by it; the one of before stays, under its id."""
         path = self._path(origin, _NEXT)
         key = SigningKey.parse(path.read_text("utf-8", "replace"))
         if str(key.public) != signed_by:

@@ -6,8 +6,8 @@ that is visible (the order of the ledger is the order in which commits became vi
 transaction that waits for the disk, and thereby makes the changes themselves durable, which come before it in the same
 log. A process that dies in between leaves its events in the outbox, for the next one to sequence.
 
-What lies in the outbox carries the code of the ledger's key. Whatever does not was put there by somebody else: it is set
-aside, gets no position, and is named by ``verify``.
+What lies in the outbox carries the code of the ledger's key. Whatever does not was put there by somebody else: it is
+set aside, gets no position, and is named by ``verify``.
 """
 
 import logging

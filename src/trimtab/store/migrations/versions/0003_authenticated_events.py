@@ -1,4 +1,4 @@
-"""Authenticate events: each carries a code that only the ledger's key can make, and its link to the rows that it rules."""
+"""Authenticate events: each carries a code that only the ledger's key can make, and is linked to what ruled before."""
 
 import sqlalchemy as sa
 from alembic import op
