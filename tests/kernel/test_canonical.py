@@ -40,6 +40,37 @@ def test_the_bytes_are_those_of_the_reference(value: Any) -> None:
     assert canonical(value) == rfc8785.dumps(value)
 
 
+class Mixed(msgspec.Struct):
+    text: str
+    number: int
+    maybe: str | None
+    many: tuple[Any, ...]
+    named: dict[str, Any]
+    colour: Colour = Colour.RED
+
+
+mixed = st.builds(
+    Mixed, st.text(), st.integers(-(2**53) + 1, 2**53 - 1), st.none() | st.text(), st.tuples(values, values),
+    st.dictionaries(st.text(), values, max_size=3), st.just(Colour.RED),
+)  # fmt: skip
+
+
+@given(mixed)
+def test_structs_have_the_bytes_of_the_reference(value: Mixed) -> None:
+    assert canonical(value) == rfc8785.dumps(msgspec.to_builtins(value))
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), float("nan")])
+def test_a_field_that_json_cannot_say_is_refused(value: object) -> None:
+    for given_ in (
+        Mixed("a", value, None, (), {}),
+        Mixed("a", 1, None, (value,), {}),
+        Mixed("a", 1, None, (), {"x": value}),
+    ):  # type: ignore[arg-type]
+        with pytest.raises(Invalid):
+            canonical(given_)
+
+
 around_surrogates = st.characters(min_codepoint=0xD7F0, max_codepoint=0x1F610, exclude_categories=["Cs"])
 
 

@@ -116,8 +116,7 @@ def test_an_endpoint_can_be_removed(store: Store, gate: FakeReleases) -> None:
         "UPDATE serving_routes SET routing = replace(routing, '\"champion\":1', '\"champion\":2')",
         "UPDATE serving_routes SET revision = 7",
         "DELETE FROM serving_routes",
-        "INSERT INTO serving_routes (endpoint, model, revision, digest, routing, changed_at, changed_by) "
-        "SELECT 'other', model, revision, digest, routing, changed_at, changed_by FROM serving_routes",
+        "UPDATE serving_routes SET endpoint = 'other'",
     ],
 )
 def test_a_route_that_was_written_by_sql_is_not_obeyed(store: Store, gate: FakeReleases, statement: str) -> None:
@@ -126,7 +125,6 @@ def test_a_route_that_was_written_by_sql_is_not_obeyed(store: Store, gate: FakeR
     by_sql(store, statement)
     with pytest.raises(RowForged):
         routed(store)
-    if not statement.startswith("INSERT"):
-        with pytest.raises(RowForged):
-            route(store, gate, 2)
+    with pytest.raises(RowForged):
+        route(store, gate, 2)
     assert verify(store).kind == "tampered"

@@ -70,6 +70,18 @@ class Change:
             return self._execute_governed(statement, table, rows)
         return self.connection.execute(statement, rows)
 
+    def insert(self, table: Table, row: Mapping[str, Any]) -> None:
+        """Insert one row of plain values (texts, numbers, None), as it is, into a table that gives no power.
+
+        It goes to the driver by hand, in a fifth of the time: for what is written often.
+        """
+        assert table.name not in GOVERNED
+        self._wrote = self._wrote or str(table)
+        text = _insert_of(self.connection.dialect, table, tuple(row))
+        driver = self.connection.connection.driver_connection
+        assert driver is not None
+        driver.execute(text, tuple(row.values()))
+
     def record(self, event: Event) -> str:
         """Add the event that explains this change; return its id."""
         id_ = self._ids.new()
@@ -150,6 +162,14 @@ class Journal:
     def _check(self, table: Any) -> None:
         if not getattr(table, "info", {}).get("journal"):
             raise NoEvent("a journal tried to write state", where=f"table {table}")
+
+
+@lru_cache(maxsize=256)
+def _insert_of(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str:
+    """Return an insert of some columns, as a driver takes it, with its values in order."""
+    quote = dialect.identifier_preparer.quote
+    values = ", ".join(["?" if dialect.positional else "%s"] * len(names))
+    return f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))}) VALUES ({values})"  # noqa: S608
 
 
 @lru_cache(maxsize=64)

@@ -1,8 +1,8 @@
 """Rows that give power, held against the events that made them: the ledger rules, rows do not.
 
 An approval, a release, a token, a route: whoever acts on such a row calls ``check_rows`` first. A change that writes
-one puts the digest of the row, as it stands at the end, into its event; the newest digest of each row is what the ledger
-says. It is read once for each event that rules, so a check costs one row of the ledger and a digest.
+one puts the digest of the row, as it stands at the end, into its event; the newest digest of each row is what the
+ledger says. It is read once for each event that rules, so a check costs one row of the ledger and a digest.
 """
 
 import threading
@@ -198,8 +198,8 @@ def check_rows(connection: Connection, table: Table, rows: Iterable[RowMapping],
     """Raise ``RowForged`` unless each row of a governed table is what the ledger says.
 
     Rows are whole (every column), and were read on this connection. With ``all_of`` they are all those whose primary
-    key begins so, and none may be missing. Raises ``EventForged`` or ``HistoryDiffers`` when the ledger itself is not to
-    be relied on, and ``KeyMissing`` in a home that cannot tell.
+    key begins so, and none may be missing. Raises ``EventForged`` or ``HistoryDiffers`` when the ledger itself is not
+    to be relied on, and ``KeyMissing`` in a home that cannot tell.
     """
     governed: Governed = connection.get_execution_options()[OPTION]
     governed.check(connection, table, list(rows), all_of=all_of)

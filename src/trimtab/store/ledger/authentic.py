@@ -58,6 +58,7 @@ class Authenticity:
 
     def __init__(self, origin: str, keys: Keys, witness: Witness) -> None:
         self.origin = origin
+        self._name = origin.encode()
         self._keys = keys
         self._witness = witness
         self._trusted: Trusted | None = None
@@ -85,13 +86,16 @@ class Authenticity:
 
     def code(self, position: int, ruled_before: int, leaf: bytes) -> bytes:
         """Return the code of an event."""
-        said = b"trimtab.event/1\n%b\n%d\n%d\n%b" % (self.origin.encode(), position, ruled_before, leaf)
-        return hmac.digest(self.key.event_key, said, "sha256")
+        return self._mac(b"trimtab.event/1\n%b\n%d\n%d\n%b" % (self._name, position, ruled_before, leaf))
 
     def code_of_waiting(self, bodies: str) -> bytes:
         """Return the code of the events of one change that wait for their positions."""
-        said = b"trimtab.outbox/1\n%b\n%b" % (self.origin.encode(), bodies.encode())
-        return hmac.digest(self.key.event_key, said, "sha256")
+        return self._mac(b"trimtab.outbox/1\n%b\n%b" % (self._name, bodies.encode()))
+
+    def _mac(self, said: bytes) -> bytes:
+        begun = self.key.mac.copy()  # begun with the key, which costs three times as much as the rest
+        begun.update(said)
+        return begun.digest()
 
     def is_waiting(self, bodies: str, code: bytes | None) -> bool:
         """Say whether Trimtab put these events into the outbox."""

@@ -7,6 +7,7 @@ one that Go's checksum database, Sigstore and the public witnesses read.
 import base64
 import binascii
 import hashlib
+import hmac
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -106,8 +107,9 @@ class SigningKey:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self._seed = seed
         self.public = PublicKey.of(name, self._key.public_key().public_bytes_raw())
-        self.event_key = HKDF(SHA256(), HASH_BYTES, salt=None, info=b"trimtab.event/1").derive(seed)
-        """The secret that authenticates events, derived from the key (HKDF, RFC 5869)."""
+        secret = HKDF(SHA256(), HASH_BYTES, salt=None, info=b"trimtab.event/1").derive(seed)
+        self.mac = hmac.new(secret, digestmod="sha256")
+        """Begins the codes that authenticate events: under a secret that is derived from the key (HKDF, RFC 5869)."""
 
     @classmethod
     def make(cls, name: str) -> "SigningKey":

@@ -141,8 +141,8 @@ def verify(
     Every leaf, tile and root is computed again; columns and subjects are compared with the bodies; and the ledger is
     held against its own checkpoints, against ``checkpoints`` (notes kept from receipts) and against what ``witness``
     remembers (without one: its own home's memory). A checkpoint counts as signed when one of ``keys`` signed it;
-    without any, when one that the witness has seen did, or the home's own. Where the home has the ledger's key, the code
-    of each event is computed again, and each row that gives power is held against what the ledger says of it.
+    without any, when one that the witness has seen did, or the home's own. Where the home has the ledger's key, the
+    code of each event is computed again, and each row that gives power is held against what the ledger says of it.
     ``progress`` is told the number of events every so often.
     """
     try:
