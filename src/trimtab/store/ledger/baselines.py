@@ -22,8 +22,6 @@ from trimtab.store.tables import ledger_events, ledger_head
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
 
-KEY_REPLACED = "store.key-replaced"
-
 
 class LedgerAdopted(Event, frozen=True, kw_only=True):
     """From here on each event is authenticated. Of the ``size`` events before it the first ``signed`` are signed."""
@@ -60,7 +58,7 @@ class KeyReplaced(Event, frozen=True, kw_only=True):
     What they sign is ``statement_of`` a replacement: the ledger's name, its size and root, and both public keys.
     """
 
-    type: ClassVar[str] = KEY_REPLACED
+    type: ClassVar[str] = "store.key-replaced"
 
     ledger: str
     size: int
@@ -72,6 +70,9 @@ class KeyReplaced(Event, frozen=True, kw_only=True):
 
     def subjects(self) -> tuple[Subject, ...]:
         return (Subject("ledger", self.ledger),)
+
+
+KEY_REPLACED = KeyReplaced.type
 
 
 def statement_of(*, ledger: str, size: int, root: str, old: str, new: str) -> bytes:
