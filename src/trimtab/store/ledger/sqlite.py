@@ -24,7 +24,7 @@ _HEAD = """
 _INSERT_EVENT = f"INSERT INTO ledger_events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _INSERT_SUBJECT = "INSERT INTO ledger_subjects (position, kind, id) VALUES (?, ?, ?)"
 _INSERT_TILE = "INSERT INTO ledger_tiles (level, number, root) VALUES (?, ?, ?)"
-_UPDATE_HEAD = "UPDATE ledger_head SET size = ?, frontier = ?"
+_MOVE_HEAD = "UPDATE ledger_head SET size = ?, frontier = ? WHERE size = ? AND frontier = ? AND origin = ?"
 _FIND_KEY = "SELECT position FROM ledger_events WHERE idempotency_key = ?"
 _PUT_CHECKPOINT = "INSERT OR REPLACE INTO ledger_checkpoints (tile, size, note, key) VALUES (?, ?, ?, ?)"
 
@@ -36,16 +36,28 @@ class SqliteLedger:
         self._database = database
         self._authenticity = authenticity
         self._added = False
+        self._head: Head | None = None
+        """The ledger's end as this process left it: where it is still so, it need not be read."""
 
     def enter(self, connection: Connection, events: list[Pending], *, durable: bool) -> Callable[[], Receipt]:
         """Add events inside their change's transaction. A checkpoint is signed only for what the disk will hold."""
         driver, known = _driver(connection), self._authenticity
-        head = _head(driver)
-        growth = grow(head, events, ruled=known.trusted(connection, head).ruled, code=known.code)
+        head = self._head or _head(driver)
+        growth = self._grown(connection, head, events)
+        frontier = growth.frontier.pack()
+        if not _move(driver, head, growth, frontier):  # somebody else has added to it
+            head = _head(driver)
+            growth = self._grown(connection, head, events)
+            frontier = growth.frontier.pack()
+            _move(driver, head, growth, frontier)
         signed = sign(known.key, growth.frontier) if durable or is_due(head, growth.frontier) else None
-        known.expect(growth.frontier.size, _write(driver, growth, signed), growth.ruled)
+        _write(driver, growth)
+        if signed:
+            _put(driver, signed)
+        known.expect(growth.frontier.size, frontier, growth.ruled)
         newest = signed or head.signed
         receipt = Receipt(growth.frontier.size - 1, newest.note, newest.key)
+        self._head = Head(head.origin, growth.frontier.size, frontier, newest)
 
         def acknowledge() -> Receipt:
             self._added = True
@@ -54,6 +66,10 @@ class SqliteLedger:
             return receipt
 
         return acknowledge
+
+    def _grown(self, connection: Connection, head: Head, events: list[Pending]) -> Growth:
+        known = self._authenticity
+        return grow(head, events, ruled=known.trusted(connection, head).ruled, code=known.code)
 
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key; the write transaction itself keeps it."""
@@ -93,19 +109,19 @@ def _head(driver: sqlite3.Connection) -> Head:
     return head_of(driver.execute(_HEAD).fetchone())
 
 
-def _write(driver: sqlite3.Connection, growth: Growth, signed: Signed | None) -> bytes:
-    """Write what was added; return the packed frontier."""
+def _move(driver: sqlite3.Connection, head: Head, growth: Growth, frontier: bytes) -> bool:
+    """Move the ledger's end to where it has grown; return False, and change nothing, when it is not at ``head``."""
+    before = (head.size, head.frontier, head.origin)
+    return driver.execute(_MOVE_HEAD, (growth.frontier.size, frontier, *before)).rowcount == 1
+
+
+def _write(driver: sqlite3.Connection, growth: Growth) -> None:
     for row in growth.events:
         driver.execute(_INSERT_EVENT, row)
     for subject in growth.subjects:
         driver.execute(_INSERT_SUBJECT, subject)
     for tile in growth.tiles:
         driver.execute(_INSERT_TILE, (tile.level, tile.number, tile.root))
-    frontier = growth.frontier.pack()
-    driver.execute(_UPDATE_HEAD, (growth.frontier.size, frontier))
-    if signed:
-        _put(driver, signed)
-    return frontier
 
 
 def _put(driver: sqlite3.Connection, signed: Signed) -> None:
