@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, text
 from trimtab.kernel import Conflict
 from trimtab.store.database import Database
 from trimtab.store.ledger.keys import Keys
-from trimtab.store.tables import ledger_head
+from trimtab.store.tables import ledger_events, ledger_head
 
 FOLDER = Path(__file__).parent / "migrations"
 
@@ -55,7 +55,8 @@ def bring_up_to_date(database: Database, *, name: str, keys: Keys) -> str:
             upgrade_to(connection, "head")
         origin = _origin(connection)
         if origin is None:
-            keys.make(name)
+            if connection.execute(select(ledger_events.c.position).limit(1)).first() is None:
+                keys.make(name)  # elsewhere somebody has taken the head away, and what is there has its key
             connection.execute(insert(ledger_head).values(one=1, origin=name, size=0, frontier=b""))
     return origin or name
 
