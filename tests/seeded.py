@@ -9,7 +9,7 @@ import msgspec
 from tests.loop.parcels import write_project
 
 from trimtab.declare import load_project
-from trimtab.kernel import Actor, Clock, Permission, Settings, VirtualClock
+from trimtab.kernel import Actor, Clock, Settings, VirtualClock
 from trimtab.loop import Replay, apply_project, approve_version, serve_version
 from trimtab.monitoring import Sign, deliver, mind, silence
 from trimtab.monitoring.alerts import settle
@@ -55,7 +55,7 @@ def seed(folder: Path) -> Seeded:
         mind(store)  # one parcel is heavier than its contract promises
         runs = tuple(_tracked(store, name, rate) for name, rate in (("first try", 0.1), ("slower <b>", 0.03)))
         with store.change(ANN, "for the nightly job") as change:
-            issue_token(change, "nightly", permission=Permission.PREDICT)
+            issue_token(change, "nightly", may=["predict"])
         return Seeded(store.settings.home_path, project, decisions, runs, applied, _failed(store))
     finally:
         store.close()
@@ -94,7 +94,7 @@ def seed_everything(folder: Path) -> Seeded:
     try:
         runs = [_tracked(store, f"sweep {n}", n / 100) for n in range(1, SWEPT)]
         with store.change(ANN, "for the nightly job") as change:
-            issue_token(change, "nightly", permission=Permission.PREDICT)
+            issue_token(change, "nightly", may=["predict"])
             silence(change, "slow", until=LOOPED_TO + timedelta(days=2), groups="drift:*")
         page = Sign(kind="quality", group="quality:weight", severity="page", title="weight is missing", lines=("5 %",))
         settle(store, "slow", [page], kinds=["quality"], at=LOOPED_TO)

@@ -27,7 +27,7 @@ WORDS = {
     "plan --fast": (1, Mistake("No such option '--fast'", "trimtab plan", "trimtab plan --help")),
     "get runs -o xml": (2, Mistake("'xml' is not one of", "trimtab get", "trimtab get --help")),
     "get runs -n 0": (2, Mistake("0 is not in the range", "trimtab get", "trimtab get --help")),
-    "token create ci --scope all": (2, Mistake("'all' is not one of", "token create", "trimtab token create --help")),
+    "token create ci --may all": (1, Mistake("'all' is no permission", "tokens: may", "approve:late,churn")),
     "token revoke": (2, Mistake("Missing argument", "trimtab token revoke", "trimtab token revoke --help")),
 }
 
@@ -108,7 +108,10 @@ FILES = {
     ),
     "--home parcels.py status": (1, Mistake("parcels.py cannot be the home", "setting home", "name a folder")),
     "--home /proc/none status": (1, Mistake("none cannot be the home", "setting home", "TRIMTAB_HOME")),
-    "up --host 0.0.0.0": (1, Mistake("open to everyone", "host 0.0.0.0", "trimtab token create NAME --scope admin")),
+    "up --host 0.0.0.0": (
+        1,
+        Mistake("open to everyone", "host 0.0.0.0", "trimtab token create NAME --may read --may admin"),
+    ),
 }
 
 TYPED = {**WORDS, **NAMES, **VERSIONS, **ASKING, **FILES}
