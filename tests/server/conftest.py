@@ -132,3 +132,13 @@ def client(sqlite_store: Store) -> TestClient:
 def far_client(sqlite_store: Store) -> TestClient:
     """A caller from elsewhere, who has to show a token."""
     return client_of(sqlite_store, note_routes(NoticingStore.around(sqlite_store)), local=None)
+
+
+@pytest.fixture
+def notes_behind(sqlite_store: Store) -> Callable[[Doors], TestClient]:
+    """Make a client of the small room behind doors of the test's own."""
+
+    def behind(doors: Doors) -> TestClient:
+        return TestClient(create_app(note_routes(sqlite_store), doors=doors, ids=sqlite_store.ids))
+
+    return behind

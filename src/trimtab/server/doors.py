@@ -107,6 +107,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
             needed=f"{needed.value}{about}" if names is not None else f"{needed.value}, not for some names only",
             held=", ".join(access.grants.texts) or "none",
             wanted=f"{needed.value}{about}",
+            who=str(access.actor),
         )
 
     def sign_in(self, token: str, *, address: str, because: str) -> str:
@@ -128,8 +129,8 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
                 end_session(change, access)
 
     def note(self, error: TrimtabError, access: Access | None, *, asked: str, about: str = "") -> None:
-        """Count an error that refuses, by whom it was met."""
-        actor = UNKNOWN if access is None or access is ANYONE else str(access.actor)
+        """Count an error that refuses, by whom it was met: as far as the request went, or as the error says."""
+        actor = str(error.data.get("who", UNKNOWN)) if access in (None, ANYONE) else str(access.actor)
         self.refusals.note(error, at=self.clock.now(), actor=actor, asked=asked, about=about)
 
     async def _who(self, headers: Headers, address: str) -> Access:
