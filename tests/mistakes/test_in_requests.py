@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 from tests.mistakes.answers import Mistake, check
 from tests.mistakes.homes import ALICE, settings_of
-from tests.mistakes.standing import unchanged
+from tests.mistakes.standing import RECORDED, unchanged
 from tests.waiting import wait_until
 
 from trimtab.kernel import GRANTED
@@ -286,7 +286,8 @@ def test_a_mistake_is_answered(served: Served, sent: Sent) -> None:
     if sent.token:
         headers["authorization"] = f"Bearer {served.tokens.get(sent.token, sent.token)}"
     body = sent.body if isinstance(sent.body, bytes | None) else json.dumps(sent.body).encode()
-    with unchanged(served.store, but=COUNTED):
+    recorded = RECORDED if "did not pass its gate" in sent.expected.what else ()
+    with unchanged(served.store, but=(*COUNTED, *recorded)):
         answer = served.client.request(sent.method, sent.path, content=body, headers=headers)
     assert answer.status_code == sent.status, answer.text
     assert answer.headers["content-type"] == "application/json"

@@ -81,9 +81,10 @@ def revoke_token(change: Change, id_or_name: str) -> Token:
 
     Servers stop taking them within seconds. Raises ``ReasonMissing`` for a change without a reason.
     """
+    found = active_token(change.connection, id_or_name)
     if not change.because.strip():
-        raise ReasonMissing("no reason was given", where=f"revoke token {id_or_name[:100]}")
-    token = msgspec.structs.replace(active_token(change.connection, id_or_name), revoked_at=change.at)
+        raise ReasonMissing("no reason was given", where=f"revoke token {found.name}")
+    token = msgspec.structs.replace(found, revoked_at=change.at)
     change.execute(update(api_tokens).where(api_tokens.c.id == token.id).values(revoked_at=change.at.isoformat()))
     change.record(TokenRevoked(token=token.id, name=token.name))
     return token
