@@ -23,7 +23,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import trimtab
-from trimtab.kernel import Permission, Route, Settings, TrimtabError
+from trimtab.kernel import GRANTED, Permission, Route, Settings, TrimtabError
 from trimtab.store import Event
 
 ROOT = Path(__file__).parent.parent
@@ -154,16 +154,24 @@ def metrics() -> Iterator[str]:
 
 def routes() -> Iterator[str]:
     """Yield a row for each operation of the HTTP API."""
-    yield "| Operation | Permission | Parameters | |"
-    yield "|---|---|---|---|"
+    from trimtab.server import named_by
+
+    yield "| Operation | Permission | Held for | Parameters | |"
+    yield "|---|---|---|---|---|"
     for route in sorted(api_routes(), key=lambda route: (route.path, route.method)):
         asked = ", ".join(f"`{parameter.name}`" for parameter in route.query)
-        yield f"| `{route.method} {route.path}` | {route.permission.value} | {asked} | {cell(route.summary)} |"
+        held = "" if route.permission is Permission.PUBLIC else named_by(route.resource)
+        operation = f"`{route.method} {route.path}`"
+        yield f"| {operation} | {route.permission.value} | {held} | {asked} | {cell(route.summary)} |"
 
 
 def permissions() -> Iterator[str]:
-    """Yield the permissions, the least first."""
-    yield ", ".join(f"`{permission.value}`" for permission in Permission if permission is not Permission.PUBLIC)
+    """Yield a row for each permission that a token can hold."""
+    yield "| Permission | |"
+    yield "|---|---|"
+    texts = attribute_docs(Permission)
+    for permission in GRANTED:
+        yield f"| `{permission.value}` | {texts[permission.name]} |"
 
 
 def extras() -> Iterator[str]:

@@ -159,10 +159,11 @@ def test_logs_of_a_pipeline_are_read(at_seeded: Type, seeded: Seeded) -> None:
 
 
 def test_a_token_is_issued_once_listed_and_revoked(trimtab: Type) -> None:
-    typed = trimtab("token", "create", "ci", "--scope", "write", "--because", "pipeline", "--expires", "12h")
+    may = ("--may", "log:late", "--may", "read")
+    typed = trimtab("token", "create", "ci", *may, "--because", "pipeline", "--expires", "12h")
     assert re.fullmatch(r"trimtab_[\w-]{43}\n", typed.out)
     (listed,) = _json(trimtab("token", "list", "-o", "json").out)
-    assert (listed["name"], listed["permission"]) == ("ci", "write")
+    assert (listed["name"], listed["may"]) == ("ci", ["read", "log:late"])
     assert typed.out.strip() not in str(listed)
     assert "would revoke token ci" in trimtab("token", "revoke", "ci", "--dry-run").out
     asked = trimtab("token", "revoke", "ci")

@@ -76,6 +76,12 @@ def nothing_half_written(home: Path, *, damaged: set[str] | None = None) -> None
     assert wrong_blobs(home) == (damaged or set()), "half written"
 
 
+REFUSED = ("server_refusals",)
+"""Who was refused what is counted, on the command line too."""
+RECORDED = (*REFUSED, "ledger", "witness")
+"""An approval that the gate refuses is an event."""
+
+
 @contextmanager
 def unchanged(of: Store | Path, *, but: tuple[str, ...] = ()) -> Iterator[None]:
     """Fail when the block changes anything in a store's home or database, or leaves anything half done.

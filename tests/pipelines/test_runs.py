@@ -10,7 +10,7 @@ import pytest
 from tests.pipelines.conftest import Hurried, Marks, asker, on_sqlite, pipeline, runs, step
 from tests.waiting import PATIENCE_S, wait_until
 
-from trimtab.kernel import Actor, Conflict, Invalid, NotFound, Settings, VirtualClock
+from trimtab.kernel import Actor, ActorKind, Conflict, Invalid, NotFound, Settings, VirtualClock
 from trimtab.pipelines import (
     Outcome,
     PipelineRun,
@@ -62,6 +62,14 @@ def test_steps_run_when_their_needs_are_done_and_pass_on_their_outputs(
     assert {event.because for event in recorded} == {"a test"}
     assert {event.actor.id for event in recorded} == {"tester"}
     assert runner.run_until_done(run.id) == done
+
+
+def test_a_run_keeps_who_stands_behind_its_author(store: Store, runner: Runner, actor: Actor) -> None:
+    """A token's run is its issuer's, also when a worker registers what came of it."""
+    held = actor.holding("ci", ActorKind.SERVICE)
+    run = submit(store, pipeline(step("w", "where")), actor=held)
+    assert runner.run_until_done(run.id).actor == held
+    assert events(store, type="pipelines.run-finished")[-1].actor == held
 
 
 def test_a_step_gets_params_inputs_actor_reason_and_the_time_of_the_project(

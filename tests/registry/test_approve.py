@@ -7,7 +7,7 @@ import pytest
 from tests.forging import with_key
 from tests.registry.cases import ANN, BOB, approved, artifacts, lineage, registered
 
-from trimtab.kernel import SYSTEM, Actor, canonical, digest_of_bytes
+from trimtab.kernel import SYSTEM, Actor, ActorKind, VirtualClock, canonical, digest_of_bytes
 from trimtab.registry import (
     ApprovalVoid,
     AuthorApproves,
@@ -26,6 +26,7 @@ from trimtab.registry import (
     approve,
     get_version,
     list_approvals,
+    refused_approvals,
     register_version,
     reject,
     release_for,
@@ -33,6 +34,8 @@ from trimtab.registry import (
     set_alias,
 )
 from trimtab.store import Blobs, LocalBlobs, RowsDamaged, Store, events
+
+ROOT = Actor("root")
 
 
 def test_an_approval_is_bound_to_everything_it_covers(store: Store) -> None:
@@ -95,6 +98,65 @@ def test_an_author_cannot_approve_where_the_policy_asks_for_two_persons(
             approve(change, version, override=override)
     assert get_version(store, version).status is Status.CANDIDATE
     assert events(store, type="registry.version-approved") == []
+
+
+@pytest.mark.parametrize(
+    ("author", "approver", "same"),
+    [
+        (ANN, ANN.holding("bob", ActorKind.PERSON), True),
+        (ANN, ANN.holding("ops", ActorKind.SERVICE).holding("bob", ActorKind.PERSON), True),
+        (ANN.holding("ci", ActorKind.SERVICE), ANN, True),
+        (ANN.holding("ci", ActorKind.SERVICE), ANN.holding("web", ActorKind.SERVICE), True),
+        (ROOT.holding("ann", ActorKind.PERSON), ROOT.holding("bob", ActorKind.PERSON), False),
+    ],
+)
+def test_a_token_of_the_author_is_the_author(store: Store, author: Actor, approver: Actor, same: bool) -> None:
+    """However it is called: nobody makes themselves a second person, and where one suffices it shows."""
+    asked = registered(store, author, other_than_author=True)
+    if same:
+        with pytest.raises(AuthorApproves), store.change(approver, "good") as change:
+            approve(change, asked)
+    else:
+        with store.change(approver, "good") as change:
+            assert approve(change, asked).by.issuers == approver.issuers
+        assert approval_state(store, asked).valid
+    free = registered(store, author, model=b"no rule")
+    with store.change(approver, "good") as change:
+        assert approve(change, free).self_approved is same
+    told = events(store, type="registry.version-approved")[-1]
+    assert (told.actor, told.data["self_approved"]) == (approver, same)
+
+
+def test_an_approval_does_not_hold_when_its_record_hides_who_issued_the_token(store: Store) -> None:
+    version = registered(store, ANN, other_than_author=True)
+    with store.change(ROOT.holding("bob", ActorKind.PERSON), "good") as change:
+        approval = approve(change, version)
+    _rewrite(
+        store, "registry_approvals", record=msgspec.json.encode(msgspec.structs.replace(approval, by=BOB)).decode()
+    )
+    assert "the ledger names another approver or another time" in approval_state(store, version).reasons
+
+
+def test_a_refused_approval_is_an_event_once_an_hour(store: Store, clock: VirtualClock) -> None:
+    version = registered(store, ANN, other_than_author=True)
+    mine = ANN.holding("bob", ActorKind.PERSON)
+
+    def attempt(actor: Actor) -> None:
+        with (
+            pytest.raises(AuthorApproves),
+            refused_approvals(store, version, actor=actor, because="good"),
+            store.change(actor, "good") as change,
+        ):
+            approve(change, version)
+
+    for actor in (ANN, ANN, mine, ANN):
+        attempt(actor)
+    clock.sleep(3601)
+    attempt(ANN)
+    found = events(store, type="registry.approval-refused", subject=("version", version.ref))
+    assert [event.actor for event in found] == [ANN, mine, ANN]
+    assert found[1].data["code"] == "registry.author-approves"
+    assert "bob, issued by ann cannot approve late@1" in found[1].data["what"]
 
 
 def test_who_wrote_the_code_is_an_author_of_what_is_trained_with_it_later(store: Store) -> None:

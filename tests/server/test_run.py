@@ -81,7 +81,7 @@ def test_a_server_answers_and_stops_cleanly(start: Start, tmp_path: Path) -> Non
     wait_until(lambda: _ask(port, "/readyz")[0] == 200, "the server is ready", alive=process)
     assert _ask(port, "/v2/health/ready")[0] == 200
     assert _ask(port, "/ui")[0] == 200
-    assert _ask(port, "/api/v1/me")[1]["permission"] == "admin"
+    assert "admin" in _ask(port, "/api/v1/me")[1]["may"]
     status, run = _ask(port, "/api/v1/runs", method="POST", body={"name": "x"}, Trimtab_Because="to see")
     assert status in (200, 201), run
     assert _ended(process) == (0, "")
@@ -124,7 +124,7 @@ def test_a_server_that_others_can_reach_needs_a_token(start: Start, tmp_path: Pa
     assert process.returncode == 1
     assert "the server would be open to everyone" in err
     subprocess.run(
-        [sys.executable, "-c", "from trimtab.cli import main; main()", "token", "create", "me", "--scope", "admin"],
+        [sys.executable, "-c", "from trimtab.cli import main; main()", "token", "create", "me", "--may", "admin"],
         env={**os.environ, "TRIMTAB_HOME": str(tmp_path / "home")}, check=True, capture_output=True,
     )  # fmt: skip
     port = _port(start("--host", "0.0.0.0"))

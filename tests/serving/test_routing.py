@@ -7,6 +7,7 @@ from tests.serving.late import ACTOR, FakeReleases, route
 
 from trimtab.kernel import Invalid, NotFound, Refused, digest_of
 from trimtab.serving import Canary, Released, Routing, get_endpoint, list_endpoints, remove_endpoint, set_routing
+from trimtab.serving.errors import ReasonMissing
 from trimtab.serving.routing import revisions, routed
 from trimtab.store import RowForged, Store, verify
 
@@ -100,6 +101,8 @@ def test_what_makes_no_sense_is_refused_whoever_is_released(
 
 def test_an_endpoint_can_be_removed(store: Store, gate: FakeReleases) -> None:
     route(store, gate, 1)
+    with pytest.raises(ReasonMissing), store.change(ACTOR) as change:
+        remove_endpoint(change, "late")
     with store.change(ACTOR, "no longer needed") as change:
         remove_endpoint(change, "late")
     assert revisions(store) == {}

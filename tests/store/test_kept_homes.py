@@ -11,12 +11,17 @@ from tests.store.kept_homes import KEPT, Rows, rows_of, settings_of_kept
 from trimtab.cli.main import run
 from trimtab.cli.verbs.get import NOUNS
 from trimtab.kernel import Actor, Settings
-from trimtab.store import KeyMissing, NewerDatabase, Store, migrate, open_store, replace_key, verify
+from trimtab.server import list_tokens
+from trimtab.store import KeyMissing, NewerDatabase, Store, events, migrate, open_store, replace_key, verify
 
 PASSING = {"ledger_outbox", "pipeline_runners", "tracking_console"}
 """Tables that hold rows only while something runs."""
-ADDED = ("partial_moments", "rules", "ruled_before", "code")
+ADDED = ("partial_moments", "rules", "ruled_before", "code", "issued_by", "may")
 """Columns that migrations have added since the first schema."""
+REMOVED = {"server_tokens": ("permission",)}
+"""Columns that were replaced by others; what became of their values has a test of its own."""
+YOUNGER = {"refusals"}
+"""Nouns of what no home of the first schema could hold."""
 NEXT = '''"""A migration of the future."""
 
 import sqlalchemy as sa
@@ -48,7 +53,9 @@ def url_of(settings: Settings) -> str:
 def assert_kept(before: Rows, after: Rows, *, added: tuple[str, ...] = ()) -> None:
     for table in before.keys() - {"alembic_version"}:
         rows = [{name: row[name] for name in row if name not in added} for row in after[table]]
-        assert sorted(rows, key=repr) == before[table], table
+        gone = REMOVED.get(table, ())
+        kept = [{name: row[name] for name in row if name not in gone} for row in before[table]]
+        assert sorted(rows, key=repr) == sorted(kept, key=repr), table
 
 
 def test_the_oldest_home_is_of_the_first_schema_and_fills_its_tables(kept: Settings) -> None:
@@ -72,6 +79,18 @@ def test_a_kept_home_migrates_without_losing_a_row(kept: Settings, fill: Callabl
         store.close()
 
 
+def test_a_token_of_before_may_do_what_it_could(kept: Settings) -> None:
+    """Each permission included those before it; and who issued the token, the ledger knows."""
+    (before,) = rows_of(url_of(kept))["server_tokens"]
+    assert before["permission"] == "predict"
+    store = open_store(kept)
+    (token,) = list_tokens(store)
+    issuer = events(store, type="server.token-issued")[0].actor
+    store.close()
+    assert (token.name, token.may) == (before["name"], ("read", "predict"))
+    assert token.actor.issuers == (issuer.id,)
+
+
 def test_everything_in_a_kept_home_can_be_read(
     kept: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,7 +103,7 @@ def test_everything_in_a_kept_home_can_be_read(
         assert run(list(words)) == 0, (words, capsys.readouterr().err)
         return capsys.readouterr().out
 
-    for noun in NOUNS:
+    for noun in NOUNS.keys() - YOUNGER:
         assert len(typed("get", noun, "-o", "csv").splitlines()) > 1, noun
     assert "slow@2" in typed("status")
     typed("ledger", "new-key", "--because", "the key was not kept")

@@ -1,6 +1,7 @@
 """What one command line works with: the settings, the opened store, who acts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from trimtab.kernel import Actor, Setting, Settings, load, this_user
+from trimtab.kernel import Actor, Setting, Settings, TrimtabError, load, this_user
 
 if TYPE_CHECKING:
     from trimtab.store import Store
@@ -56,6 +57,16 @@ class Session:
     def project_file(self, file: str | None) -> Path:
         """Return the project file that was named, or the one of the settings."""
         return Path(file or self.settings.project)
+
+    def refused(self, error: TrimtabError, words: Sequence[str]) -> None:
+        """Count that this command line was refused something, as a server counts it of its callers."""
+        if "store" not in self.__dict__:
+            return
+        from trimtab.server import count_refusal
+
+        about = " ".join(word for word in words[1:2] if not word.startswith("-"))
+        with suppress(TrimtabError):  # the refusal itself is what there is to tell
+            count_refusal(self.store, error, actor=str(self.actor), asked=f"trimtab {words[0]}", about=about)
 
     def close(self) -> None:
         if "store" in self.__dict__:

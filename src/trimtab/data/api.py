@@ -6,7 +6,7 @@ import msgspec
 
 from trimtab.data.records import Snapshot
 from trimtab.data.snapshot import Page, get_snapshot, list_snapshots, set_aside_rows
-from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.kernel import CURSOR, PROJECT, Call, Invalid, Permission, Query, Route, limit_query
 from trimtab.store import Store
 
 LIMIT = 50
@@ -43,16 +43,19 @@ def routes(store: Store) -> list[Route]:
 
     return [
         Route(
-            method="GET", path="/api/v1/snapshots", permission=Permission.READ, handler=list_, response=Page,
+            method="GET", path="/api/v1/snapshots", permission=Permission.READ, resource=PROJECT,
+            handler=list_, response=Page,
             query=(_SOURCE, limit_query(LIMIT, most=MOST), CURSOR),
             summary="List snapshots, newest first",
         ),
         Route(
-            method="GET", path="/api/v1/snapshots/{id}", permission=Permission.READ, handler=get, response=Snapshot,
+            method="GET", path="/api/v1/snapshots/{id}", permission=Permission.READ, resource=PROJECT,
+            handler=get, response=Snapshot,
             summary="Show one snapshot with its profile",
         ),
         Route(
-            method="GET", path="/api/v1/snapshots/{id}/set-aside", permission=Permission.READ, handler=set_aside,
+            method="GET", path="/api/v1/snapshots/{id}/set-aside", permission=Permission.READ, resource=PROJECT,
+            handler=set_aside,
             response=SetAsidePage, query=(limit_query(LIMIT, most=MOST), CURSOR),
             summary="List the rows that broke the contract, with the reasons",
         ),

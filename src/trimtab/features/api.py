@@ -9,7 +9,7 @@ from trimtab.features.compile import compile_view
 from trimtab.features.online import OnlineStore
 from trimtab.features.records import CompiledView, RegisteredView, Scalar
 from trimtab.features.register import get_view, list_views
-from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.kernel import CURSOR, PROJECT, Call, Invalid, Permission, Query, Route, limit_query
 from trimtab.store import Store
 
 _PAGE = 100
@@ -86,16 +86,19 @@ def routes(store: Store, online: OnlineStore) -> list[Route]:
 
     return [
         Route(
-            method="GET", path="/api/v1/features", permission=Permission.READ, handler=list_, response=ViewList,
+            method="GET", path="/api/v1/features", permission=Permission.READ, resource=PROJECT,
+            handler=list_, response=ViewList,
             query=(limit_query(_PAGE, most=1000), CURSOR), summary="List the newest version of each feature view",
         ),
         Route(
-            method="GET", path="/api/v1/features/{name}", permission=Permission.READ, handler=get, response=ViewAnswer,
+            method="GET", path="/api/v1/features/{name}", permission=Permission.READ, resource=PROJECT,
+            handler=get, response=ViewAnswer,
             query=(Query(name="version", meaning="Which version; without it the newest.", kind=_VERSION),),
             summary="Show a feature view",
         ),
         Route(
-            method="POST", path="/api/v1/features/{name}/online", permission=Permission.PREDICT, handler=read,
+            method="POST", path="/api/v1/features/{name}/online", permission=Permission.PREDICT, resource=PROJECT,
+            handler=read,
             request=OnlineRequest, response=OnlineAnswer,
             summary="Read one row of features from the online store, by key or by its fields",
         ),

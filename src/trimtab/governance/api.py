@@ -13,8 +13,21 @@ from trimtab.governance.pack import evidence_pack
 from trimtab.governance.records import Card, Diff, Graph, Maturity, Why
 from trimtab.governance.render import as_html, as_markdown
 from trimtab.governance.why import why
-from trimtab.kernel import CURSOR, Body, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.kernel import (
+    CURSOR,
+    PROJECT,
+    Body,
+    Call,
+    Invalid,
+    Permission,
+    Query,
+    Route,
+    in_path,
+    in_query,
+    limit_query,
+)
 from trimtab.registry import CHAMPION
+from trimtab.serving import find_decision
 from trimtab.store import Store
 
 VERSION = "/api/v1/models/{model}/versions/{version}"
@@ -22,6 +35,7 @@ POSITION = Query(
     name="position", meaning="As of this position of the ledger; the newest without it.",
     kind=Annotated[int, msgspec.Meta(ge=0)],
 )  # fmt: skip
+OF_MODEL = in_path("model")
 MOST_IDS, USUAL_IDS = 10_000, 1000
 _SUBJECT = Query(
     name="subject", required=True,
@@ -52,12 +66,16 @@ def routes(store: Store) -> list[Route]:
 
 
 def _of_decisions(store: Store) -> list[Route]:
+    def endpoint_of(decision: str) -> str:
+        return find_decision(store, decision).endpoint
+
     def explain(call: Call) -> Why:
         return why(store, call.path["id"])
 
     return [
         Route(
-            method="GET", path="/api/v1/decisions/{id}/why", permission=Permission.READ, handler=explain,
+            method="GET", path="/api/v1/decisions/{id}/why", permission=Permission.READ,
+            resource=in_path("id", endpoint_of), handler=explain,
             summary="Everything that a decision rests on, each part verified, and what is missing.", response=Why,
         ),
     ]  # fmt: skip
@@ -96,15 +114,18 @@ def _of_versions(store: Store) -> list[Route]:
     was = Query(name="was", meaning="The other version of the model: a number or an alias.", default=CHAMPION)
     return [
         Route(
-            method="GET", path=f"{VERSION}/card", permission=read, handler=card, response=Card, query=(form, POSITION),
+            method="GET", path=f"{VERSION}/card", permission=read, resource=OF_MODEL,
+            handler=card, response=Card, query=(form, POSITION),
             summary="The model card: each value with the record that it was read from, or missing.",
         ),
         Route(
-            method="GET", path=f"{VERSION}/evidence", permission=read, handler=evidence, query=(POSITION,),
+            method="GET", path=f"{VERSION}/evidence", permission=read, resource=OF_MODEL,
+            handler=evidence, query=(POSITION,),
             summary="The evidence pack: a zip that verifies offline, the same bytes for the same position.",
         ),
         Route(
-            method="GET", path=f"{VERSION}/diff", permission=read, handler=differences, response=Diff,
+            method="GET", path=f"{VERSION}/diff", permission=read, resource=OF_MODEL,
+            handler=differences, response=Diff,
             query=(was, POSITION), summary="What differs from another version: data to approvals.",
         ),
     ]  # fmt: skip
@@ -130,15 +151,17 @@ def _of_all(store: Store) -> list[Route]:
     limit = limit_query(USUAL_IDS, most=MOST_IDS)
     return [
         Route(
-            method="GET", path="/api/v1/level", permission=read, handler=maturity, response=Maturities,
+            method="GET", path="/api/v1/level", permission=read, resource=in_query("model"),
+            handler=maturity, response=Maturities,
             query=(model, POSITION), summary="MLOps maturity by facts alone, with the events that prove each check.",
         ),
         Route(
-            method="GET", path="/api/v1/lineage", permission=read, handler=graph, response=Graph,
+            method="GET", path="/api/v1/lineage", permission=read, resource=PROJECT, handler=graph, response=Graph,
             query=(_SUBJECT, POSITION), summary="What something was made from, and what depends on it.",
         ),
         Route(
-            method="GET", path="/api/v1/lineage/decisions", permission=read, handler=dependent, response=DecisionIds,
+            method="GET", path="/api/v1/lineage/decisions", permission=read, resource=PROJECT,
+            handler=dependent, response=DecisionIds,
             query=(_SUBJECT, POSITION, limit, CURSOR), summary="Every sealed decision that depends on something.",
         ),
     ]  # fmt: skip

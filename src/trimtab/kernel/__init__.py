@@ -11,13 +11,34 @@ from trimtab.kernel.errors import Conflict, Invalid, MissingExtra, NotFound, Ref
 from trimtab.kernel.figures import figure, percent
 from trimtab.kernel.ids import Ids, is_id, time_of
 from trimtab.kernel.locks import lock
+from trimtab.kernel.permissions import EVERYTHING, GRANTED, NOTHING, Grants, Names, Permission
 from trimtab.kernel.prepare import prepare_records
-from trimtab.kernel.routes import CURSOR, Body, Call, Permission, Query, Route, limit_query, time_query
+from trimtab.kernel.routes import (
+    CURSOR,
+    EACH,
+    PROJECT,
+    Body,
+    Call,
+    Part,
+    Query,
+    Resource,
+    Route,
+    in_body,
+    in_path,
+    in_query,
+    limit_query,
+    time_query,
+)
 from trimtab.kernel.settings import Setting, Settings, load
 from trimtab.kernel.version import VERSION
 
 __all__ = [
     "CURSOR",
+    "EACH",
+    "EVERYTHING",
+    "GRANTED",
+    "NOTHING",
+    "PROJECT",
     "SYSTEM",
     "VERSION",
     "Actor",
@@ -26,13 +47,17 @@ __all__ = [
     "Call",
     "Clock",
     "Conflict",
+    "Grants",
     "Ids",
     "Invalid",
     "MissingExtra",
+    "Names",
     "NotFound",
+    "Part",
     "Permission",
     "Query",
     "Refused",
+    "Resource",
     "Route",
     "Setting",
     "Settings",
@@ -46,6 +71,9 @@ __all__ = [
     "digest_of_bytes",
     "digest_of_file",
     "figure",
+    "in_body",
+    "in_path",
+    "in_query",
     "is_digest",
     "is_id",
     "limit_query",

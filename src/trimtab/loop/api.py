@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from trimtab.kernel import CURSOR, Call, Permission, Query, Route, limit_query
+from trimtab.kernel import CURSOR, PROJECT, Call, Permission, Query, Route, in_path, in_query, limit_query
 from trimtab.loop.cancel import cancel_turn
 from trimtab.loop.declarations import applied, projects
 from trimtab.loop.records import Declaration, Turn
@@ -56,6 +56,8 @@ def routes(store: Store) -> list[Route]:
 
 
 def _turning(store: Store) -> list[Route]:
+    of_turn = in_path("id", lambda turn: get_turn(store, turn).model)
+
     def listed(call: Call) -> TurnPage:
         limit = call.limit(LIMIT, most=MOST)
         found = list_turns(store, call.query.get("model"), limit=limit, before_id=call.id_cursor())
@@ -72,21 +74,25 @@ def _turning(store: Store) -> list[Route]:
 
     return [
         Route(
-            method="GET", path="/api/v1/turns", permission=Permission.READ, handler=listed, response=TurnPage,
+            method="GET", path="/api/v1/turns", permission=Permission.READ, resource=in_query("model"),
+            handler=listed, response=TurnPage,
             summary="List turns of the loop, newest first.",
             query=(Query(name="model", meaning="Only turns of this model."), limit_query(LIMIT, most=MOST), CURSOR),
         ),
         Route(
-            method="GET", path="/api/v1/turns/{id}", permission=Permission.READ, handler=one, response=Turn,
+            method="GET", path="/api/v1/turns/{id}", permission=Permission.READ, resource=of_turn,
+            handler=one, response=Turn,
             summary="Show one turn of the loop: its trigger, its moves and their evidence.",
         ),
         Route(
-            method="POST", path="/api/v1/turns/{id}/cancel", permission=Permission.APPROVE, handler=cancelled,
+            method="POST", path="/api/v1/turns/{id}/cancel", permission=Permission.APPROVE, resource=of_turn,
+            handler=cancelled,
             request=BecauseRequest, response=Turn,
             summary="Stop a turn whose version does not answer all traffic yet.",
         ),
         Route(
-            method="POST", path="/api/v1/endpoints/{endpoint}/rollback", permission=Permission.APPROVE, handler=back,
+            method="POST", path="/api/v1/endpoints/{endpoint}/rollback", permission=Permission.APPROVE,
+            resource=in_path("endpoint"), handler=back,
             request=BecauseRequest, response=Endpoint,
             summary="Let the version before the present one answer again: model, features and thresholds in one move.",
         ),
@@ -113,17 +119,19 @@ def _deciding(store: Store) -> list[Route]:
 
     return [
         Route(
-            method="GET", path="/api/v1/declarations", permission=Permission.READ, handler=declared,
+            method="GET", path="/api/v1/declarations", permission=Permission.READ, resource=PROJECT, handler=declared,
             summary="What is declared and in force, by project.", response=DeclarationList,
             query=(Query(name="project", meaning="Only what this project declares."),),
         ),
         Route(
             method="POST", path="/api/v1/models/{model}/versions/{number}/rollout", permission=Permission.APPROVE,
+            resource=in_path("model"),
             handler=release, request=ApproveRequest, response=Approved,
             summary="Approve a candidate, sign its release and start its rollout.",
         ),
         Route(
             method="POST", path="/api/v1/models/{model}/versions/{number}/serve", permission=Permission.APPROVE,
+            resource=in_path("model"),
             handler=serve, request=ServeRequest, response=Endpoint,
             summary="Give an approved version its place at the endpoint: shadow, a share of the traffic, or all of it.",
         ),

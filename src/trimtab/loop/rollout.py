@@ -17,6 +17,7 @@ from trimtab.registry import (
     VersionRef,
     approve,
     get_version,
+    refused_approvals,
     release_for,
     set_alias,
 )
@@ -63,9 +64,13 @@ def approve_version(store: Store, ref: str, *, actor: Actor, because: str, overr
     approving raises; killed between approval and routing, the version is approved and the controller goes on.
     """
     version = get_version(store, ref)
-    version.may_be_approved(override=override)
+    with refused_approvals(store, version, actor=actor, because=because):
+        version.may_be_approved(override=override)
     _check_releasable(store, version)
-    with store.change(actor, because) as change:
+    with (
+        refused_approvals(store, version, actor=actor, because=because),
+        store.change(actor, because) as change,
+    ):
         approval = approve(change, version, because=because, override=override)
         turn = _waiting_turn(store, change, version)
     try:

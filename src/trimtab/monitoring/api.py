@@ -8,12 +8,15 @@ import msgspec
 
 from trimtab.kernel import (
     CURSOR,
+    PROJECT,
     Body,
     Call,
     Invalid,
     Permission,
     Query,
     Route,
+    in_path,
+    in_query,
     limit_query,
     parse_time,
     time_query,
@@ -51,6 +54,7 @@ from trimtab.serving import Gateway, Routing, get_endpoint
 from trimtab.store import Store
 
 ENDPOINT = "/api/v1/endpoints/{endpoint}"
+OF_ENDPOINT = in_path("endpoint")
 OUTCOMES_BYTES = 32 << 20
 LIMIT, MOST = 100, 1000
 LAST = timedelta(days=7)
@@ -144,7 +148,7 @@ def _outcomes(store: Store) -> list[Route]:
 
     return [
         Route(
-            method="POST", path=f"{ENDPOINT}/outcomes", permission=Permission.WRITE, handler=record,
+            method="POST", path=f"{ENDPOINT}/outcomes", permission=Permission.LOG, resource=OF_ENDPOINT, handler=record,
             request=OutcomesRequest, response=Recorded, limit_bytes=OUTCOMES_BYTES,
             summary="Say what came of decisions, by id or by key; all are recorded, or none",
         )
@@ -245,7 +249,8 @@ def _comparing(store: Store) -> list[Route]:
 
 def _read(name: str, handler: Callable[..., object], response: type, query: tuple[Query, ...], summary: str) -> Route:
     return Route(
-        method="GET", path=f"{ENDPOINT}/{name}", permission=Permission.READ, handler=handler, response=response,
+        method="GET", path=f"{ENDPOINT}/{name}", permission=Permission.READ, resource=OF_ENDPOINT,
+        handler=handler, response=response,
         query=query, summary=summary,
     )  # fmt: skip
 
@@ -277,23 +282,28 @@ def _alerting(store: Store) -> list[Route]:
         with store.change(call.actor, request.because or call.because) as change:
             return silence(change, endpoint, until=request.until, groups=request.groups)
 
+    of_alert = in_path("id", lambda alert: get_alert(store, alert).endpoint)
     endpoint = Query(name="endpoint", meaning="Only alerts of this endpoint.")
     state = Query(name="state", meaning="Only alerts in this state: open, acknowledged or resolved.")
     return [
         Route(
-            method="GET", path="/api/v1/alerts", permission=Permission.READ, handler=listed, response=AlertPage,
+            method="GET", path="/api/v1/alerts", permission=Permission.READ, resource=in_query("endpoint"),
+            handler=listed, response=AlertPage,
             query=(endpoint, state, limit_query(LIMIT, most=MOST), CURSOR), summary="List alerts, newest first",
         ),
         Route(
-            method="GET", path="/api/v1/alerts/{id}", permission=Permission.READ, handler=one, response=AlertAnswer,
+            method="GET", path="/api/v1/alerts/{id}", permission=Permission.READ, resource=of_alert,
+            handler=one, response=AlertAnswer,
             summary="Show one alert, and whether its targets were told",
         ),
         Route(
-            method="POST", path="/api/v1/alerts/{id}/acknowledge", permission=Permission.WRITE, handler=taken,
+            method="POST", path="/api/v1/alerts/{id}/acknowledge", permission=Permission.REGISTER, resource=of_alert,
+            handler=taken,
             request=AcknowledgeRequest, response=Alert, summary="Take an alert on",
         ),
         Route(
-            method="POST", path=f"{ENDPOINT}/silence", permission=Permission.WRITE, handler=silenced,
+            method="POST", path=f"{ENDPOINT}/silence", permission=Permission.REGISTER, resource=OF_ENDPOINT,
+            handler=silenced,
             request=SilenceRequest, response=Silence, summary="Send nothing for alerts of an endpoint until a moment",
         ),
     ]  # fmt: skip
@@ -304,7 +314,7 @@ def _metrics(store: Store, gateway: Gateway) -> Route:
         return Body(data=exposition(store, gateway.status()).encode(), media_type=MEDIA_TYPE)
 
     return Route(
-        method="GET", path="/metrics", permission=Permission.READ, handler=metrics, response=Body,
+        method="GET", path="/metrics", permission=Permission.READ, resource=PROJECT, handler=metrics, response=Body,
         summary="Metrics for Prometheus",
     )  # fmt: skip
 

@@ -64,6 +64,7 @@ from trimtab.registry.records import (
     Version,
     VersionRef,
 )
+from trimtab.registry.refused import refused_approvals
 from trimtab.registry.register import register_version
 from trimtab.registry.release import check_release, check_signature, get_release, release_for
 from trimtab.registry.revoke import revoke_release
@@ -78,5 +79,6 @@ __all__ = [
     "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "all_models", "all_versions", "approval_state",
     "approve", "check_release", "check_signature", "drop_alias", "get_model", "get_release", "get_version", "key_id",
     "list_approvals", "list_models", "list_releases", "list_versions", "public_pem", "read_public_key",
+    "refused_approvals",
     "register_version", "reject", "release_for", "retire", "revoke_release", "routes", "set_alias", "waiting_versions",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from trimtab.evaluation import read_report
 from trimtab.kernel import SYSTEM, Actor, TrimtabError, digest_of
@@ -146,8 +146,8 @@ def _differences(version: Version, approval: Approval) -> tuple[str, ...]:
 
 def _own_work(version: Version, approval: Approval) -> tuple[str, ...]:
     """Say whether an author approved where the policy asks for two persons: no door lets that happen."""
-    if version.other_than_author and approval.by.id in (version.registered_by.id, version.lineage.trained_by):
-        return (f"{approval.by.id} approved their own work, and the policy asks for two persons",)
+    if version.other_than_author and any(approval.by.is_same_person(author) for author in _makers(version)):
+        return (f"{approval.by} approved their own work, and the policy asks for two persons",)
     return ()
 
 
@@ -164,7 +164,7 @@ def _ledger_differences(store: Store, version: Version, approval: Approval) -> t
     }  # fmt: skip
     reasons = [f"{name} of the approval is not what the ledger says" for name, value in expected.items()
                if event.data.get(name) != value]  # fmt: skip
-    if event.actor.id != approval.by.id or event.at != approval.at:
+    if event.actor != approval.by or event.at != approval.at:
         reasons.append("the ledger names another approver or another time")
     return tuple(reasons)
 
@@ -246,18 +246,19 @@ def _refuse_author(change: Change, version: Version) -> None:
     """Raise ``AuthorApproves`` when the policy asks for two persons and the change is made by an author."""
     if not version.other_than_author:
         return
-    did = _authors(change.connection, version).get(change.actor.id)
-    if did is not None:
-        raise AuthorApproves(
-            f"{change.actor.id} cannot approve {version.ref}",
-            where=f"version {version.ref}",
-            who=change.actor.id,
-            did=did,
-            version=version.ref,
-        )
+    for author, did in _authors(change.connection, version):
+        if change.actor.is_same_person(author):
+            same = change.actor.id == author.id
+            raise AuthorApproves(
+                f"{change.actor} cannot approve {version.ref}",
+                where=f"version {version.ref}",
+                who=str(author) if same else f"{change.actor} is no other person than {author}, who",
+                did=did,
+                version=version.ref,
+            )
 
 
-def _authors(connection: Connection, version: Version) -> dict[str, str]:
+def _authors(connection: Connection, version: Version) -> list[tuple[Actor, str]]:
     """Return who made a version, and how: trained it, registered it, or registered another one of the same code.
 
     What the loop trains by itself has the code of a version that a person had trained.
@@ -265,23 +266,31 @@ def _authors(connection: Connection, version: Version) -> dict[str, str]:
     query = select(registry_versions.c.status, registry_versions.c.record).where(
         registry_versions.c.model == version.model
     )
-    found: dict[str, str] = {}
+    found: list[tuple[Actor, str]] = []
     for other in (version_of(row.status, row.record) for row in connection.execute(query)):
         if other.lineage.code == version.lineage.code:
             how = "it" if other.number == version.number else f"{other.ref}, which has the same code"
-            found.setdefault(other.registered_by.id, f"registered {how}")
+            found.append((other.registered_by, f"registered {how}"))
             if other.lineage.trained_by is not None:
-                found.setdefault(other.lineage.trained_by, f"trained {how}")
+                found.append((Actor(other.lineage.trained_by), f"trained {how}"))
     return found
+
+
+def _makers(version: Version) -> tuple[Actor, ...]:
+    """Return who registered a version, and who trained it when that was another."""
+    trained = version.lineage.trained_by
+    return (version.registered_by, *(() if trained is None else (Actor(trained),)))
 
 
 def _is_own(connection: Connection, actor: Actor, version: Version) -> bool:
     """Say whether an approver judges their own work: they made it, or nobody else ever took part here."""
-    if actor.id in (version.registered_by.id, version.lineage.trained_by):
+    if any(actor.is_same_person(maker) for maker in _makers(version)):
         return True
-    people = {*connection.execute(select(registry_versions.c.person).distinct()).scalars()}
-    people |= {*connection.execute(select(registry_approvals.c.by).distinct()).scalars()}
-    return not people - {actor.id, SYSTEM.id, None}
+    trained = connection.execute(select(registry_versions.c.person).distinct()).scalars()
+    newest = select(func.max(registry_approvals.c.record)).group_by(registry_approvals.c.by)
+    people = [Actor(person) for person in trained if person is not None]
+    people += [msgspec.json.decode(record, type=Approval).by for record in connection.execute(newest).scalars()]
+    return all(person.id == SYSTEM.id or actor.is_same_person(person) for person in people)
 
 
 def _reason(change: Change, because: str, where: str) -> str:

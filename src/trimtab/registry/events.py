@@ -64,6 +64,15 @@ class VersionApproved(_VersionEvent, frozen=True, kw_only=True):
         return (*super().subjects(), Subject("approval", self.approval))
 
 
+class ApprovalRefused(_VersionEvent, frozen=True, kw_only=True):
+    """Somebody wanted to approve a version and was refused: by the rule of two persons, or by the gate."""
+
+    type = "registry.approval-refused"
+
+    code: str
+    what: str
+
+
 class VersionRejected(_VersionEvent, frozen=True, kw_only=True):
     """Somebody said no, or took back a yes."""
 

@@ -1,6 +1,6 @@
 """Find models, versions and what was decided about them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -46,9 +46,11 @@ def get_model(store: Store, name: str) -> Model:
         return _model(connection, row)
 
 
-def list_models(store: Store, *, limit: int = 100, cursor: str = "") -> ModelPage:
-    """Return models by name, after ``cursor``."""
+def list_models(store: Store, *, limit: int = 100, cursor: str = "", only: Collection[str] | None = None) -> ModelPage:
+    """Return models by name, after ``cursor``; with ``only``, those of these names."""
     query = select(registry_models).where(registry_models.c.name > cursor).order_by(registry_models.c.name)
+    if only is not None:
+        query = query.where(registry_models.c.name.in_(only))
     with store.read() as connection:
         rows = connection.execute(query.limit(limit + 1)).all()
         items = tuple(_model(connection, row) for row in rows[:limit])

@@ -6,16 +6,30 @@ from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from trimtab.kernel import VERSION, Body, Call, Permission, Route, Unavailable
+from trimtab.kernel import (
+    CURSOR,
+    EACH,
+    PROJECT,
+    VERSION,
+    Body,
+    Call,
+    Invalid,
+    Permission,
+    Route,
+    Unavailable,
+    limit_query,
+)
 from trimtab.server.doors import Doors
 from trimtab.server.openapi import openapi_of
-from trimtab.server.records import Health, IssuedToken, IssueToken, Me, Token, TokenList
+from trimtab.server.records import Health, IssuedToken, IssueToken, Me, RefusalList, Token, TokenList
+from trimtab.server.refusals import list_refusals
 from trimtab.server.tokens import issue_token, list_tokens, revoke_token
 from trimtab.store import Store
 
+LIMIT = 200
+MOST = 1000
 LISTENERS_AT_MOST = 64
 LIVE_EVERY_S = 1.0
 
@@ -39,8 +53,7 @@ def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Liv
         return Health("ok", VERSION)
 
     async def me(call: Call) -> Me:
-        access = await doors.admit(Permission.READ, Headers(call.headers))
-        return Me(access.actor, access.permission)
+        return Me(call.actor, call.may)
 
     def tokens(_call: Call) -> TokenList:
         return TokenList(list_tokens(store))
@@ -48,30 +61,44 @@ def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Liv
     def issue(call: Call, asked: IssueToken) -> IssuedToken:
         """The secret is in this answer and nowhere else."""
         with store.change(call.actor, call.because) as change:
-            return issue_token(
-                change, asked.name, permission=asked.permission, actor=asked.actor, expires_in_s=asked.expires_in_s
-            )
+            return issue_token(change, asked.name, may=asked.may, actor=asked.actor, expires_in_s=asked.expires_in_s)
 
     def revoke(call: Call) -> Token:
         with store.change(call.actor, call.because) as change:
             return revoke_token(change, call.path["id"])
 
+    def refused(call: Call) -> RefusalList:
+        """What was noted a moment ago is written down first, so that it is in the list."""
+        doors.refusals.write(store)
+        limit, cursor = call.limit(LIMIT, most=MOST), call.query.get("cursor", "0")
+        if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
+            raise Invalid(
+                "the cursor is not one of ours", where="query cursor", why="It counts what came before.",
+                next="start again without a cursor",
+            )  # fmt: skip
+        found = list_refusals(store, limit=limit, offset=int(cursor))
+        return RefusalList(found, str(int(cursor) + limit) if len(found) == limit else None)
+
     read, admin = Permission.READ, Permission.ADMIN
     return [
-        Route(method="GET", path="/healthz", permission=Permission.PUBLIC, handler=healthz,
+        Route(method="GET", path="/healthz", permission=Permission.PUBLIC, resource=EACH, handler=healthz,
               summary="Is the process alive?", response=Health),
-        Route(method="GET", path="/readyz", permission=Permission.PUBLIC, handler=readyz,
+        Route(method="GET", path="/readyz", permission=Permission.PUBLIC, resource=EACH, handler=readyz,
               summary="May traffic come?", response=Health),
-        Route(method="GET", path="/api/v1/me", permission=read, handler=me,
+        Route(method="GET", path="/api/v1/me", permission=read, resource=EACH, handler=me,
               summary="Who am I, and what may I do?", response=Me),
-        Route(method="GET", path="/api/v1/live", permission=read, handler=live.stream,
+        Route(method="GET", path="/api/v1/live", permission=read, resource=EACH, handler=live.stream,
               summary="A stream that tells when the ledger has grown (server-sent events)", response=Body),
-        Route(method="GET", path="/api/v1/tokens", permission=admin, handler=tokens,
+        Route(method="GET", path="/api/v1/tokens", permission=admin, resource=PROJECT, handler=tokens,
               summary="List API tokens", response=TokenList),
-        Route(method="POST", path="/api/v1/tokens", permission=admin, handler=issue, summary="Issue an API token",
+        Route(method="POST", path="/api/v1/tokens", permission=admin, resource=PROJECT,
+              handler=issue, summary="Issue an API token",
               request=IssueToken, response=IssuedToken, status=201),
-        Route(method="DELETE", path="/api/v1/tokens/{id}", permission=admin, handler=revoke,
+        Route(method="DELETE", path="/api/v1/tokens/{id}", permission=admin, resource=PROJECT, handler=revoke,
               summary="Revoke an API token", response=Token),
+        Route(method="GET", path="/api/v1/refusals", permission=read, resource=PROJECT, handler=refused,
+              query=(limit_query(LIMIT, most=MOST), CURSOR), response=RefusalList,
+              summary="List attempts that were refused, counted by the hour, newest first"),
     ]  # fmt: skip
 
 
@@ -85,7 +112,7 @@ def described(all_routes: Sequence[Route]) -> Route:
         return Body(data=document[0], media_type="application/json")
 
     route = Route(
-        method="GET", path="/api/v1/openapi.json", permission=Permission.READ, handler=openapi,
+        method="GET", path="/api/v1/openapi.json", permission=Permission.READ, resource=EACH, handler=openapi,
         summary="This description", response=dict[str, Any],
     )  # fmt: skip
     return route

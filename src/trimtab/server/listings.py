@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from trimtab.data import Snapshot, list_sources
-from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query, parse_time, time_query
+from trimtab.kernel import CURSOR, PROJECT, Call, Invalid, Permission, Query, Route, limit_query, parse_time, time_query
 from trimtab.server.standing import Standing, standing_of
 from trimtab.store import InclusionProof, Recorded, Signed, Store, VerificationKind, event_at, events, inclusion_proof
 from trimtab.store import verify as verify_ledger
@@ -62,9 +62,11 @@ def _things(store: Store) -> list[Route]:
 
     read = Permission.READ
     return [
-        Route(method="GET", path="/api/v1/status", permission=read, handler=standing, response=Standing,
+        Route(method="GET", path="/api/v1/status", permission=read, resource=PROJECT,
+              handler=standing, response=Standing,
               summary="How the project stands, and what needs a person"),
-        Route(method="GET", path="/api/v1/sources", permission=read, handler=sources, response=SourceList,
+        Route(method="GET", path="/api/v1/sources", permission=read, resource=PROJECT,
+              handler=sources, response=SourceList,
               summary="List sources, each with its newest snapshot"),
     ]  # fmt: skip
 
@@ -100,15 +102,19 @@ def _ledger(store: Store) -> list[Route]:
 
     read = Permission.READ
     return [
-        Route(method="GET", path="/api/v1/events", permission=read, handler=recorded, response=EventPage,
+        Route(method="GET", path="/api/v1/events", permission=read, resource=PROJECT,
+              handler=recorded, response=EventPage,
               query=_NARROWED, summary="List events, newest first"),
-        Route(method="GET", path="/api/v1/events/{position}", permission=read, handler=event, response=Recorded,
+        Route(method="GET", path="/api/v1/events/{position}", permission=read, resource=PROJECT,
+              handler=event, response=Recorded,
               summary="Show one event"),
-        Route(method="GET", path="/api/v1/events/{position}/proof", permission=read, handler=proof,
+        Route(method="GET", path="/api/v1/events/{position}/proof", permission=read, resource=PROJECT, handler=proof,
               response=InclusionProof, summary="Prove that an event stands in the ledger (RFC 9162)"),
-        Route(method="GET", path="/api/v1/ledger/checkpoint", permission=read, handler=checkpoint, response=Signed,
+        Route(method="GET", path="/api/v1/ledger/checkpoint", permission=read, resource=PROJECT,
+              handler=checkpoint, response=Signed,
               summary="The newest signed checkpoint (C2SP tlog-checkpoint)"),
-        Route(method="GET", path="/api/v1/ledger/verification", permission=read, handler=verified, response=Verified,
+        Route(method="GET", path="/api/v1/ledger/verification", permission=read, resource=PROJECT,
+              handler=verified, response=Verified,
               summary="Verify the whole ledger now"),
     ]  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Serve one project from one process until it is told to stop."""
 
+import asyncio
 import logging
 import logging.handlers
 import os
@@ -14,8 +15,9 @@ from urllib.parse import urlsplit
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 
-from trimtab.kernel import Clock, Permission, Refused, Settings, this_user
+from trimtab.kernel import EVERYTHING, Clock, Refused, Settings, TrimtabError, this_user
 from trimtab.server.api import Live, described, routes
 from trimtab.server.app import create_app
 from trimtab.server.doors import LOOPBACK_NAMES, Doors, is_loopback
@@ -26,8 +28,12 @@ from trimtab.server.rooms import Rooms
 from trimtab.server.tokens import has_active_token
 from trimtab.store import Store, open_store
 
+log = logging.getLogger("trimtab.server")
+
 GRACE_S = 10
 """How long requests in progress may take to finish when the server stops."""
+REFUSALS_EVERY_S = 2.0
+"""How long a refused attempt is known to this process alone."""
 PROBE_S = 2.0
 """How long a server may take to answer when somebody asks whether it is there."""
 
@@ -44,7 +50,7 @@ class NeedsToken(Refused):
 
     code = "server.needs-token"
     default_why = "Other machines can reach {host}, and there is no API token that would tell who calls."
-    default_next = "trimtab token create NAME --scope admin, then start again; or leave host at 127.0.0.1"
+    default_next = "trimtab token create NAME --may read --may admin, then start again; or leave host at 127.0.0.1"
 
 
 def serve(settings: Settings, *, clock: Clock | None = None, on_ready: Callable[[Address], None]) -> None:
@@ -75,7 +81,7 @@ def doors_of(store: Store, settings: Settings) -> Doors:
         )
     # Far callers show a token that no page of another site can know, so any name is good unless names were given.
     hosts = frozenset() if reachable and not names else names | frozenset(LOOPBACK_NAMES)
-    local = None if reachable else Access(actor=this_user(), permission=Permission.ADMIN)
+    local = None if reachable else Access(actor=this_user(), grants=EVERYTHING)
     return Doors(store=store, clock=store.clock, hosts=hosts, local=local)
 
 
@@ -89,13 +95,33 @@ def application(store: Store, doors: Doors, *, rooms: Rooms, live: Live) -> Star
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await rooms.start()
+        writing = asyncio.create_task(_write_refusals(store, doors))
         try:
             yield
         finally:
             live.stopping = True
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
             await rooms.stop()
+            await run_in_threadpool(_refusals_written, store, doors)
 
     return create_app(all_routes, doors=doors, ids=store.ids, lifespan=lifespan, faces=faces)
+
+
+async def _write_refusals(store: Store, doors: Doors) -> None:
+    """Write down who was refused what, every few seconds."""
+    while True:
+        await asyncio.sleep(REFUSALS_EVERY_S)
+        await run_in_threadpool(_refusals_written, store, doors)
+
+
+def _refusals_written(store: Store, doors: Doors) -> None:
+    try:
+        doors.refusals.write(store)
+    except TrimtabError as error:
+        log.warning("refused attempts cannot be written down yet: %s", error)
+    except Exception:  # the edge of a background task: somebody must hear of it
+        log.exception("refused attempts cannot be written down")
 
 
 def running_server(settings: Settings) -> Address | None:

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trimtab.kernel import Conflict
-from trimtab.serving.errors import NoEndpoint
+from trimtab.serving.errors import NoEndpoint, ReasonMissing
 from trimtab.serving.events import RoutingChanged
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
@@ -56,7 +56,9 @@ def set_routing(change: Change, routing: Routing, *, releases: Releases) -> Endp
 
 
 def remove_endpoint(change: Change, endpoint: str) -> None:
-    """Stop answering at an endpoint; its decisions stay. Raises ``NotFound``."""
+    """Stop answering at an endpoint; its decisions stay. Raises ``NotFound``, or ``ReasonMissing``."""
+    if not change.because.strip():
+        raise ReasonMissing("no reason was given", where=f"remove endpoint {endpoint[:100]}")
     was = _locked(change, endpoint)
     if was is None:
         raise NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")

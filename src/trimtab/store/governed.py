@@ -27,6 +27,7 @@ GOVERNED = frozenset(
         "registry_approvals",
         "registry_releases",
         "registry_versions",
+        "server_sessions",
         "server_tokens",
         "serving_routes",
     }

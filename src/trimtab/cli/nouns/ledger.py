@@ -1,4 +1,4 @@
-"""Events and tokens."""
+"""Events, tokens, and attempts that were refused."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from trimtab.cli.nouns.noun import Asked, Noun, missing
 from trimtab.cli.output import Column
 from trimtab.cli.session import Session
 from trimtab.kernel import Invalid
-from trimtab.server import list_tokens
+from trimtab.server import list_refusals, list_tokens
 from trimtab.store import event_at, events
 
 
@@ -54,13 +54,19 @@ def _tokens(session: Session, asked: Asked) -> Any:
     return found
 
 
+def _refusals(session: Session, asked: Asked) -> Any:
+    if asked.name:
+        raise missing("refusals", asked.name, why="Refused attempts are counted by the hour, and have no name.")
+    return list_refusals(session.store, limit=asked.limit)
+
+
 NOUNS = {
     "events": Noun(
         find=_events,
         takes=frozenset({"type", "actor", "subject", "since", "until"}),
         columns=[
             Column("POSITION", lambda e: e.position, number=True), Column("AT", lambda e: e.at),
-            Column("ACTOR", lambda e: e.actor.id), Column("TYPE", lambda e: e.type),
+            Column("ACTOR", lambda e: str(e.actor)), Column("TYPE", lambda e: e.type),
             Column("ABOUT", lambda e: ", ".join(f"{s.kind} {s.id}" for s in e.subjects)),
             Column("BECAUSE", lambda e: e.because or None),
         ],
@@ -71,10 +77,20 @@ NOUNS = {
         find=_tokens,
         columns=[
             Column("ID", lambda t: t.id), Column("NAME", lambda t: t.name), Column("ACTS AS", lambda t: t.actor.id),
-            Column("SCOPE", lambda t: t.permission.value), Column("CREATED", lambda t: t.created_at),
+            Column("ISSUED BY", lambda t: ", by ".join(t.actor.issuers) or None),
+            Column("MAY", lambda t: " ".join(t.may)), Column("CREATED", lambda t: t.created_at),
             Column("EXPIRES", lambda t: t.expires_at), Column("REVOKED", lambda t: t.revoked_at),
         ],
         empty="No token yet:\n  trimtab token create NAME",
         past=past.tokens,
+    ),
+    "refusals": Noun(
+        find=_refusals,
+        columns=[
+            Column("HOUR", lambda r: r.hour), Column("CODE", lambda r: r.code), Column("ACTOR", lambda r: r.actor),
+            Column("ASKED", lambda r: r.asked), Column("ABOUT", lambda r: r.about or None),
+            Column("TIMES", lambda r: r.count, number=True), Column("LAST", lambda r: r.last_at),
+        ],
+        empty="Nobody was refused anything.",
     ),
 }  # fmt: skip

@@ -12,10 +12,9 @@ from trimtab.cli.nouns import past
 from trimtab.cli.nouns.noun import Asked
 from trimtab.cli.output import Column, output_option, show_list, show_one
 from trimtab.cli.session import Session, because_option, pass_session
-from trimtab.kernel import Invalid, Permission
+from trimtab.kernel import GRANTED, Grants, Invalid
 from trimtab.server import active_token, issue_token, list_tokens, revoke_token
 
-SCOPES = [permission.value for permission in Permission if permission is not Permission.PUBLIC]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -26,7 +25,14 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option("--scope", type=click.Choice(SCOPES), default="read", show_default=True, help="The most it may do.")
+@click.option(
+    "--may",
+    multiple=True,
+    default=("read",),
+    show_default=True,
+    metavar="PERMISSION",
+    help=f"{', '.join(GRANTED)}; for some names only: predict:late,churn. Repeat it for several.",
+)
 @click.option("--as", "actor", default="", metavar="PERSON", help="Act in this person's name instead of its own.")
 @click.option("--expires", default="90d", show_default=True, metavar="TIME", help="90d, 12h, or never.")
 @because_option
@@ -34,20 +40,22 @@ def token() -> None:
 @click.option("--yes", is_flag=True, help="Never asks; taken for scripts that pass it everywhere.")
 @output_option
 @pass_session
-def create(session: Session, /, name: str, scope: str, form: str, dry_run: bool, **told: Any) -> None:
+def create(session: Session, /, name: str, may: tuple[str, ...], form: str, dry_run: bool, **told: Any) -> None:
     """Issue a token; its secret is shown this once."""
     actor, expires, because = told["actor"], told["expires"], told["because"]
     life = None if expires == "never" else _seconds(expires)
     if dry_run:
-        click.echo(f"Nothing has changed: this would issue the token {name}, which may {scope}, expiring: {expires}.")
+        wanted = ", ".join(Grants.of(may, where="option --may").texts)
+        click.echo(f"Nothing has changed: this would issue the token {name}, which may {wanted}, expiring: {expires}.")
         return
     with session.store.change(session.actor, because) as change:
-        issued = issue_token(change, name, permission=Permission(scope), actor=actor, expires_in_s=life)
+        issued = issue_token(change, name, may=may, actor=actor, expires_in_s=life)
     if form == "table":
         click.echo(issued.secret)
         until = issued.token.expires_at
         end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "without an end"
-        click.echo(f"{name} may {scope}, {end}. The secret above is not kept and not shown again.", err=True)
+        click.echo(f"{issued.token.actor}: may {', '.join(issued.token.may)}, {end}.", err=True)
+        click.echo("The secret above is not kept and not shown again.", err=True)
     else:
         show_one(issued, form=form)
 
@@ -72,7 +80,8 @@ def list_(session: Session, at: str, watch: bool, every: float, form: str) -> No
 def _columns(now: datetime) -> list[Column]:
     return [
         Column("ID", lambda t: t.id), Column("NAME", lambda t: t.name), Column("ACTS AS", lambda t: t.actor.id),
-        Column("SCOPE", lambda t: t.permission.value), Column("STATE", lambda t: t.state(now)),
+        Column("ISSUED BY", lambda t: ", by ".join(t.actor.issuers) or None),
+        Column("MAY", lambda t: " ".join(t.may)), Column("STATE", lambda t: t.state(now)),
         Column("CREATED", lambda t: t.created_at), Column("EXPIRES", lambda t: t.expires_at),
     ]  # fmt: skip
 

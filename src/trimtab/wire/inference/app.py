@@ -95,9 +95,7 @@ class _Protocol:
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answered:
-        path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/v2").strip("/")
-        method = scope["method"]
-        parts = path.split("/") if path else []
+        parts, method = parts_of(scope), scope["method"]
         match parts:
             case ["models", endpoint, "infer"] if method == "POST":
                 return await self._infer(scope, receive, endpoint, None)
@@ -157,6 +155,12 @@ class _Protocol:
         what = f"Trimtab made a mistake; it is in the server's log as {id_}"
         next_ = f"look for {id_} in the server's log, and report it"
         return _json(Problem(what, "fault", what, "inference", "This is a fault of the program.", next_), 500)
+
+
+def parts_of(scope: Scope) -> list[str]:
+    """Return the words of a request's path below /v2. Who may ask is decided by the same words."""
+    path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/v2").strip("/")
+    return path.split("/") if path else []
 
 
 def _answered(endpoint: str, request: InferRequest, answer: Answer) -> Answered:
