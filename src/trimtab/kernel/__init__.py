@@ -12,6 +12,7 @@ from trimtab.kernel.figures import figure, percent
 from trimtab.kernel.ids import Ids, is_id, time_of
 from trimtab.kernel.locks import lock
 from trimtab.kernel.prepare import prepare_records
+from trimtab.kernel.remote import Remote, ServerUnreachable
 from trimtab.kernel.routes import CURSOR, Body, Call, Permission, Query, Route, limit_query, time_query
 from trimtab.kernel.settings import Setting, Settings, load
 from trimtab.kernel.version import VERSION
@@ -33,7 +34,9 @@ __all__ = [
     "Permission",
     "Query",
     "Refused",
+    "Remote",
     "Route",
+    "ServerUnreachable",
     "Setting",
     "Settings",
     "StartedClock",

@@ -2,30 +2,41 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from trimtab.kernel import VERSION, Body, Call, Permission, Route, Unavailable
+from trimtab.kernel import VERSION, Body, Call, Invalid, Permission, Query, Route, Unavailable
 from trimtab.server.doors import Doors
+from trimtab.server.logs import LogPart, server_log
 from trimtab.server.openapi import openapi_of
 from trimtab.server.records import Health, IssuedToken, IssueToken, Me, Token, TokenList
-from trimtab.server.tokens import issue_token, list_tokens, revoke_token
+from trimtab.server.tokens import create_token, end_token, list_tokens
 from trimtab.store import Store
 
 LISTENERS_AT_MOST = 64
 LIVE_EVERY_S = 1.0
+_LOG = (
+    Query(name="offset", meaning="Where to go on, in bytes; without it the last of the file.",
+          kind=Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]),
+    Query(name="file", meaning="The `file` of the part before: a full log is put aside and begun anew."),
+)  # fmt: skip
 
 
-def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Live") -> list[Route]:
+def routes(
+    store: Store, doors: Doors, *, missing: Callable[[], str], live: "Live", instance: str = ""
+) -> list[Route]:  # fmt: skip
     """Return the server's own routes. ``missing`` says what still keeps the server from being ready."""
+
+    def health() -> Health:
+        return Health("ok", VERSION, at=store.clock.now(), instance=instance)
 
     async def healthz(_call: Call) -> Health:
         """Answers as soon as the process can answer anything."""
-        return Health("ok", VERSION)
+        return health()
 
     def readyz(_call: Call) -> Health:
         """Answers 503 until the database, the models and the workers are there."""
@@ -36,7 +47,7 @@ def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Liv
                 why="It would refuse, or answer with less than it should.",
                 next="ask again in a second; trimtab doctor says more",
             )
-        return Health("ok", VERSION)
+        return health()
 
     async def me(call: Call) -> Me:
         access = await doors.admit(Permission.READ, Headers(call.headers))
@@ -47,14 +58,15 @@ def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Liv
 
     def issue(call: Call, asked: IssueToken) -> IssuedToken:
         """The secret is in this answer and nowhere else."""
-        with store.change(call.actor, call.because) as change:
-            return issue_token(
-                change, asked.name, permission=asked.permission, actor=asked.actor, expires_in_s=asked.expires_in_s
-            )
+        return create_token(store, asked, actor=call.actor, because=call.because)
 
     def revoke(call: Call) -> Token:
-        with store.change(call.actor, call.because) as change:
-            return revoke_token(change, call.path["id"])
+        return end_token(store, call.path["id"], actor=call.actor, because=call.because)
+
+    def log(call: Call) -> LogPart:
+        """Bytes from an offset on; a file that began anew since ``file`` is told from its beginning."""
+        offset = call.query.get("offset")
+        return server_log(store, file=call.query.get("file", ""), offset=None if offset is None else _offset(offset))
 
     read, admin = Permission.READ, Permission.ADMIN
     return [
@@ -66,6 +78,8 @@ def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Liv
               summary="Who am I, and what may I do?", response=Me),
         Route(method="GET", path="/api/v1/live", permission=read, handler=live.stream,
               summary="A stream that tells when the ledger has grown (server-sent events)", response=Body),
+        Route(method="GET", path="/api/v1/server/log", permission=admin, handler=log, response=LogPart, query=_LOG,
+              summary="Read what the server had to say, also as it grows"),
         Route(method="GET", path="/api/v1/tokens", permission=admin, handler=tokens,
               summary="List API tokens", response=TokenList),
         Route(method="POST", path="/api/v1/tokens", permission=admin, handler=issue, summary="Issue an API token",
@@ -89,6 +103,17 @@ def described(all_routes: Sequence[Route]) -> Route:
         summary="This description", response=dict[str, Any],
     )  # fmt: skip
     return route
+
+
+def _offset(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 17):
+        raise Invalid(
+            f"{text[:40]!r} is no offset",
+            where="query offset",
+            why="It counts bytes.",
+            next="send the next_offset of the part before",
+        )
+    return int(text)
 
 
 class Live:

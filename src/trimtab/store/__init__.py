@@ -10,6 +10,8 @@ from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
 from trimtab.store.failures import DatabaseDamaged, RowsDamaged
 from trimtab.store.folding import fold, folded
+from trimtab.store.identity import Identity, folder_of, identity_of
+from trimtab.store.ledger.export import Header as LedgerHeader
 from trimtab.store.ledger.export import export_log
 from trimtab.store.ledger.listing import event_at, event_times, events
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
@@ -25,14 +27,61 @@ from trimtab.store.ledger.records import Receipt, Signed
 from trimtab.store.ledger.verify import Verification, VerificationKind, verify
 from trimtab.store.ledger.witness import Witness
 from trimtab.store.migrate import NewerDatabase
-from trimtab.store.opened import Store, make_home, open_store
+from trimtab.store.opened import NoProject, Store, existing_store, has_project, make_home, no_project, open_store
 from trimtab.store.tables import Position
 
 __all__ = [
-    "JOURNAL", "AlreadyDone", "Blobs", "Change", "Checkpoint", "ConsistencyProof", "Damaged", "Database",
-    "DatabaseDamaged", "Event", "InclusionProof", "Journal", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent",
-    "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject",
-    "Verification", "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at", "event_times",
-    "events", "export_log", "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size",
-    "make_home", "metadata", "open_store", "signed_prefix", "verify",
+    "JOURNAL",
+    "AlreadyDone",
+    "Blobs",
+    "Change",
+    "Checkpoint",
+    "ConsistencyProof",
+    "Damaged",
+    "Database",
+    "DatabaseDamaged",
+    "Event",
+    "Identity",
+    "InclusionProof",
+    "Journal",
+    "LedgerHeader",
+    "LocalBlobs",
+    "NestedChange",
+    "NewerDatabase",
+    "NoEvent",
+    "NoProject",
+    "Position",
+    "PublicKey",
+    "Receipt",
+    "Recorded",
+    "RowsDamaged",
+    "Signed",
+    "SigningKey",
+    "Store",
+    "Subject",
+    "Verification",
+    "VerificationKind",
+    "Witness",
+    "clock_of",
+    "consistency_proof",
+    "event_at",
+    "event_times",
+    "events",
+    "existing_store",
+    "export_log",
+    "fold",
+    "folded",
+    "folder_of",
+    "has_project",
+    "identity_of",
+    "inclusion_proof",
+    "inclusion_proofs",
+    "ledger_root",
+    "ledger_size",
+    "make_home",
+    "metadata",
+    "no_project",
+    "open_store",
+    "signed_prefix",
+    "verify",
 ]  # fmt: skip
