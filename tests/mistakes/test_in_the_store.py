@@ -153,7 +153,7 @@ DAMAGED = {
     ),
     "the routing names a candidate": Damaged(
         sql("""UPDATE serving_routes SET routing = replace(routing, '"champion":1', '"champion":3')"""),
-        PREDICT, Mistake("a row of serving_routes is not what the ledger says", "row slow of serving_routes", "trimtab verify"),
+        PREDICT, Mistake("a row of serving_routes is not what the ledger says", "row slow of", "trimtab verify"),
     ),
     "the ledger's head is behind": Damaged(
         sql("UPDATE ledger_head SET size = size - 1"),

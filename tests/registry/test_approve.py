@@ -131,7 +131,7 @@ def test_an_approval_does_not_hold_when_its_record_hides_who_issued_the_token(st
     version = registered(store, ANN, other_than_author=True)
     with store.change(ROOT.holding("bob", ActorKind.PERSON), "good") as change:
         approval = approve(change, version)
-    _rewrite(
+    with_key(
         store, "registry_approvals", record=msgspec.json.encode(msgspec.structs.replace(approval, by=BOB)).decode()
     )
     assert "the ledger names another approver or another time" in approval_state(store, version).reasons

@@ -79,10 +79,15 @@ def routes(store: Store, online: OnlineStore) -> list[Route]:
         number = None if version is None else _number(version, "version")
         return _answer(get_view(store, call.path["name"], version=number))
 
+    def registered(call: Call) -> RegisteredView:
+        version = call.query.get("version")
+        return get_view(store, call.path["name"], version=None if version is None else _number(version, "version"))
+
     def read(call: Call, request: OnlineRequest) -> OnlineAnswer:
         view = get_view(store, call.path["name"])
         compiled = compile_view(view.spec)
-        return _read(online, view, compiled, request)
+        latest = None if request.at else store.clock.now()  # as a decision now would read it
+        return _read(online, view, compiled, request, latest)
 
     return [
         Route(
@@ -97,6 +102,12 @@ def routes(store: Store, online: OnlineStore) -> list[Route]:
             summary="Show a feature view",
         ),
         Route(
+            method="GET", path="/api/v1/features/{name}/registered", permission=Permission.READ, resource=PROJECT,
+            handler=registered, response=RegisteredView,
+            query=(Query(name="version", meaning="Which version; without it the newest.", kind=_VERSION),),
+            summary="Show a feature view with its whole definition",
+        ),
+        Route(
             method="POST", path="/api/v1/features/{name}/online", permission=Permission.PREDICT, resource=PROJECT,
             handler=read,
             request=OnlineRequest, response=OnlineAnswer,
@@ -105,7 +116,9 @@ def routes(store: Store, online: OnlineStore) -> list[Route]:
     ]  # fmt: skip
 
 
-def _read(online: OnlineStore, view: RegisteredView, compiled: CompiledView, request: OnlineRequest) -> OnlineAnswer:
+def _read(
+    online: OnlineStore, view: RegisteredView, compiled: CompiledView, request: OnlineRequest, latest: datetime | None
+) -> OnlineAnswer:
     if (request.keys is None) == (request.fields is None):
         raise Invalid(
             "a row is named by its keys or described by its fields",
@@ -114,9 +127,9 @@ def _read(online: OnlineStore, view: RegisteredView, compiled: CompiledView, req
             next='send {"keys": {...}} or {"fields": {...}}',
         )
     if request.keys is not None:
-        row = online.read(compiled, request.keys, request.at)
+        row = online.read(compiled, request.keys, request.at, latest=latest)
     else:
-        row = online.row(compiled, request.fields or {}, request.at)
+        row = online.row(compiled, request.fields or {}, request.at, latest=latest)
     return OnlineAnswer(
         view=view.name,
         version=view.version,

@@ -224,6 +224,15 @@ def online_row(view: View, online: OnlineStore, request: Mapping[str, Any], at: 
     return online.row(view, request, at)
 
 
+def row_with_key(store: Store, compiled: CompiledView, keys: Mapping[str, Any]) -> OnlineRow:
+    """Return the features of the row with these keys, as a decision now would read them. Raises what ``read`` does."""
+    rows = open_online(store)
+    try:
+        return rows.read(compiled, keys, latest=store.clock.now())
+    finally:
+        rows.close()
+
+
 def find_loaded(connection: sqlite3.Connection, digest: str) -> Loaded | None:
     """Return what the file holds of a definition."""
     found = connection.execute(

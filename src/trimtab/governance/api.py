@@ -2,15 +2,17 @@
 
 from itertools import islice
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 
 from trimtab.governance.card import model_card
 from trimtab.governance.diff import diff
+from trimtab.governance.history import position_at
 from trimtab.governance.level import level, levels
-from trimtab.governance.lineage import dependent_decisions, lineage
+from trimtab.governance.lineage import dependent_decisions, lineage, lineage_subjects
 from trimtab.governance.pack import evidence_pack
-from trimtab.governance.records import Card, Diff, Graph, Maturity, Why
+from trimtab.governance.records import Card, Diff, Graph, LineageNode, Maturity, Why
 from trimtab.governance.render import as_html, as_markdown
 from trimtab.governance.why import why
 from trimtab.kernel import (
@@ -25,6 +27,8 @@ from trimtab.kernel import (
     in_path,
     in_query,
     limit_query,
+    parse_time,
+    time_query,
 )
 from trimtab.registry import CHAMPION
 from trimtab.serving import find_decision
@@ -51,6 +55,18 @@ class Maturities(msgspec.Struct, frozen=True, kw_only=True):
     """The maturity of each model that was asked about."""
 
     items: tuple[Maturity, ...]
+
+
+class Subjects(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be followed by its events, the newest first."""
+
+    items: tuple[LineageNode, ...]
+
+
+class LedgerPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """The place of an event in the ledger, counted from 0."""
+
+    position: int
 
 
 class DecisionIds(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,16 +118,22 @@ def _of_versions(store: Store) -> list[Route]:
     def evidence(call: Call) -> Body:
         found = evidence_pack(store, _ref(call), position=_position(call))
         name = f"{found.ref.replace('@', '-')}.zip"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+        headers = {
+            "Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff",
+            "Trimtab-Ref": found.ref, "Trimtab-Position": str(found.position),
+            "Trimtab-Key": quote(found.key, safe="+/="),
+        }  # fmt: skip
         return Body(data=found.data, media_type="application/zip", headers=headers)
 
     def differences(call: Call) -> Diff:
-        was = f"{call.path['model']}@{call.query.get('was', CHAMPION)}"
+        was = call.query.get("was", CHAMPION)
+        was = was if "@" in was else f"{call.path['model']}@{was}"
         return diff(store, was, _ref(call), position=_position(call))
 
     read = Permission.READ
     form = Query(name="as", meaning="The form: `json`, `html` or `md`.", default="json")
-    was = Query(name="was", meaning="The other version of the model: a number or an alias.", default=CHAMPION)
+    other = "The other version: a number or an alias of this model, or `model@number`."
+    was = Query(name="was", meaning=other, default=CHAMPION)
     return [
         Route(
             method="GET", path=f"{VERSION}/card", permission=read, resource=OF_MODEL,
@@ -140,6 +162,12 @@ def _of_all(store: Store) -> list[Route]:
     def graph(call: Call) -> Graph:
         return lineage(store, call.query.get("subject", ""), position=_position(call))
 
+    def subjects(call: Call) -> Subjects:
+        return Subjects(items=lineage_subjects(store, position=_position(call)))
+
+    def position(call: Call) -> LedgerPosition:
+        return LedgerPosition(position=position_at(store, parse_time(call.query.get("at", ""), where="query at")))
+
     def dependent(call: Call) -> DecisionIds:
         limit, after = _number(call.query.get("limit", str(USUAL_IDS)), "limit", most=MOST_IDS), call.id_cursor()
         found = dependent_decisions(store, call.query.get("subject", ""), position=_position(call), after=after or "")
@@ -149,6 +177,7 @@ def _of_all(store: Store) -> list[Route]:
     read = Permission.READ
     model = Query(name="model", meaning="Only this model.")
     limit = limit_query(USUAL_IDS, most=MOST_IDS)
+    at = msgspec.structs.replace(time_query("at", "The moment."), required=True)
     return [
         Route(
             method="GET", path="/api/v1/level", permission=read, resource=in_query("model"),
@@ -158,6 +187,15 @@ def _of_all(store: Store) -> list[Route]:
         Route(
             method="GET", path="/api/v1/lineage", permission=read, resource=PROJECT, handler=graph, response=Graph,
             query=(_SUBJECT, POSITION), summary="What something was made from, and what depends on it.",
+        ),
+        Route(
+            method="GET", path="/api/v1/lineage/subjects", permission=read, resource=PROJECT, handler=subjects,
+            response=Subjects, query=(POSITION,),
+            summary="Everything whose lineage can be followed by its events, newest first.",
+        ),
+        Route(
+            method="GET", path="/api/v1/ledger/position", permission=read, resource=PROJECT, handler=position,
+            response=LedgerPosition, query=(at,), summary="The newest event that was recorded up to a moment.",
         ),
         Route(
             method="GET", path="/api/v1/lineage/decisions", permission=read, resource=PROJECT,

@@ -13,6 +13,7 @@ from trimtab.kernel.ids import Ids, is_id, time_of
 from trimtab.kernel.locks import lock
 from trimtab.kernel.permissions import EVERYTHING, GRANTED, NOTHING, Grants, Names, Permission
 from trimtab.kernel.prepare import prepare_records
+from trimtab.kernel.remote import Remote, ServerUnreachable
 from trimtab.kernel.routes import (
     CURSOR,
     EACH,
@@ -57,8 +58,10 @@ __all__ = [
     "Permission",
     "Query",
     "Refused",
+    "Remote",
     "Resource",
     "Route",
+    "ServerUnreachable",
     "Setting",
     "Settings",
     "StartedClock",

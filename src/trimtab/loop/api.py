@@ -4,13 +4,25 @@ from typing import Literal
 
 import msgspec
 
-from trimtab.kernel import CURSOR, PROJECT, Call, Permission, Query, Route, in_path, in_query, limit_query
+from trimtab.kernel import (
+    CURSOR,
+    PROJECT,
+    Call,
+    Permission,
+    Query,
+    Route,
+    in_path,
+    in_query,
+    limit_query,
+    parse_time,
+    time_query,
+)
 from trimtab.loop.cancel import cancel_turn
 from trimtab.loop.declarations import applied, projects
 from trimtab.loop.records import Declaration, Turn
 from trimtab.loop.rollback import roll_back
 from trimtab.loop.rollout import Approved, approve_version, serve_version
-from trimtab.loop.turns import MOST, get_turn, list_turns
+from trimtab.loop.turns import MOST, TurnPage, get_turn, list_turns
 from trimtab.serving import Endpoint
 from trimtab.store import Store
 
@@ -37,13 +49,6 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     because: str = ""
 
 
-class TurnPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some turns of the loop, newest first, and where the next page begins (null: it was the last)."""
-
-    items: list[Turn]
-    next: str | None = None
-
-
 class BecauseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``because`` is needed here or in the header."""
 
@@ -60,7 +65,8 @@ def _turning(store: Store) -> list[Route]:
 
     def listed(call: Call) -> TurnPage:
         limit = call.limit(LIMIT, most=MOST)
-        found = list_turns(store, call.query.get("model"), limit=limit, before_id=call.id_cursor())
+        since = parse_time(call.query["since"], where="query since") if "since" in call.query else None
+        found = list_turns(store, call.query.get("model"), limit=limit, before_id=call.id_cursor(), since=since)
         return TurnPage(items=found, next=found[-1].id if len(found) == limit else None)
 
     def one(call: Call) -> Turn:
@@ -77,7 +83,10 @@ def _turning(store: Store) -> list[Route]:
             method="GET", path="/api/v1/turns", permission=Permission.READ, resource=in_query("model"),
             handler=listed, response=TurnPage,
             summary="List turns of the loop, newest first.",
-            query=(Query(name="model", meaning="Only turns of this model."), limit_query(LIMIT, most=MOST), CURSOR),
+            query=(
+                Query(name="model", meaning="Only turns of this model."),
+                time_query("since", "Begun at this time or later."), limit_query(LIMIT, most=MOST), CURSOR,
+            ),
         ),
         Route(
             method="GET", path="/api/v1/turns/{id}", permission=Permission.READ, resource=of_turn,

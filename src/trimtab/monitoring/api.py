@@ -23,14 +23,12 @@ from trimtab.kernel import (
 )
 from trimtab.monitoring.alerts import acknowledge, alerts, get_alert, silence
 from trimtab.monitoring.drift import Drift, drift, drift_findings
-from trimtab.monitoring.dry_run import DryRun, dry_run
 from trimtab.monitoring.estimate import Estimated
 from trimtab.monitoring.expected import expected
 from trimtab.monitoring.exposition import MEDIA_TYPE, exposition
 from trimtab.monitoring.figures import failures
-from trimtab.monitoring.kept import get_reference
-from trimtab.monitoring.level_power import LevelPower
-from trimtab.monitoring.levels import LevelTest, level_power, level_test
+from trimtab.monitoring.foreseen import Foreseen, foreseen
+from trimtab.monitoring.levels import LevelTest, level_test
 from trimtab.monitoring.moments import check_span
 from trimtab.monitoring.notify import deliveries
 from trimtab.monitoring.outcomes import record_outcomes
@@ -98,16 +96,6 @@ class ExpectedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An estimate, and what it is blind to; null for a regression, and without decisions."""
 
     expected: Estimated | None
-
-
-class DryRunAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """False pages, and the smallest shifts that would be found; null when the version has no reference.
-
-    ``level`` is how large a rise of the loss above its level at approval is found.
-    """
-
-    dry_run: DryRun | None
-    level: LevelPower
 
 
 class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,12 +207,15 @@ def _comparing(store: Store) -> list[Route]:
         routing, (since, until), version = _routing(store, call), _span(call, store), _version(call, store)
         return ExpectedAnswer(expected=expected(store, routing.endpoint, version=version, since=since, until=until))
 
-    def shown_dry_run(call: Call) -> DryRunAnswer:
+    def shown_dry_run(call: Call) -> Foreseen:
         version, routing = _version(call, store), _routing(store, call)
-        reference = get_reference(store, routing.model, version)
-        level = level_power(store, routing.endpoint, version=version, at=store.clock.now(), model=routing.model)
-        return DryRunAnswer(dry_run=None if reference is None else dry_run(reference), level=level)
+        return foreseen(store, f"{routing.model}@{version}", endpoint=routing.endpoint)
 
+    def shown_foreseen(call: Call) -> Foreseen:
+        ref = f"{call.path['model']}@{call.path['version']}"
+        return foreseen(store, ref, endpoint=call.query.get("endpoint", ""))
+
+    at_endpoint = Query(name="endpoint", meaning="Where it would serve; by default the endpoint of its model.")
     champion = Query(name="champion", kind=int, meaning="The version to compare with; by default the champion.")
     challenger = Query(name="challenger", kind=int, required=True, meaning="The version that is compared.")
     return [
@@ -233,8 +224,13 @@ def _comparing(store: Store) -> list[Route]:
             "Estimate a classifier's performance before outcomes, from its own probabilities",
         ),
         _read(
-            "dry-run", shown_dry_run, DryRunAnswer, (_VERSION,),
+            "dry-run", shown_dry_run, Foreseen, (_VERSION,),
             "Say what watching a version for drift would have done on its own reference, and what it can find",
+        ),
+        Route(
+            method="GET", path="/api/v1/models/{model}/versions/{version}/foreseen", permission=Permission.READ,
+            resource=in_path("model"), handler=shown_foreseen, response=Foreseen, query=(at_endpoint,),
+            summary="Say what watching a version could find, before it serves",
         ),
         _read(
             "failures", shown_failures, Failures, (_VERSION, *_SPAN),
@@ -257,13 +253,12 @@ def _read(name: str, handler: Callable[..., object], response: type, query: tupl
 
 def _alerting(store: Store) -> list[Route]:
     def listed(call: Call) -> AlertPage:
-        limit, state = call.limit(LIMIT, most=MOST), call.query.get("state")
-        if state is not None and state not in _STATES:
+        limit, states = call.limit(LIMIT, most=MOST), _names(call, "state") or _STATES
+        if strange := [state for state in states if state not in _STATES]:
             raise Invalid(
-                f"{state[:40]!r} is no state of an alert", where="query state", why="An alert is in one of three.",
+                f"{strange[0][:40]!r} is no state of an alert", where="query state", why="An alert is in one of three.",
                 next=f"ask for one of: {', '.join(_STATES)}",
             )  # fmt: skip
-        states = _STATES if state is None else (state,)
         found = alerts(
             store, endpoint=call.query.get("endpoint"), states=states, limit=limit, before_id=call.id_cursor()
         )
@@ -284,7 +279,7 @@ def _alerting(store: Store) -> list[Route]:
 
     of_alert = in_path("id", lambda alert: get_alert(store, alert).endpoint)
     endpoint = Query(name="endpoint", meaning="Only alerts of this endpoint.")
-    state = Query(name="state", meaning="Only alerts in this state: open, acknowledged or resolved.")
+    state = Query(name="state", meaning="Only in these states, separated by commas: open, acknowledged, resolved.")
     return [
         Route(
             method="GET", path="/api/v1/alerts", permission=Permission.READ, resource=in_query("endpoint"),

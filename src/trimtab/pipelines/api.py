@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from trimtab.kernel import CURSOR, PROJECT, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.kernel import CURSOR, PROJECT, Call, Invalid, Permission, Query, Route, limit_query, parse_time, time_query
 from trimtab.pipelines.cancel import cancel
 from trimtab.pipelines.find import get_pipeline_run, list_attempts, list_pipeline_runs, status_named, step_named
 from trimtab.pipelines.logs import PIECE_BYTES, LogPiece, read_log
@@ -55,6 +55,7 @@ def routes(store: Store, wake: Callable[[], None] = lambda: None) -> list[Route]
             store,
             pipeline=call.query.get("pipeline"),
             status=None if status is None else status_named(status),
+            since=parse_time(call.query["since"], where="query since") if "since" in call.query else None,
             limit=limit + 1,
             before=call.id_cursor(),
         )
@@ -99,6 +100,7 @@ def routes(store: Store, wake: Callable[[], None] = lambda: None) -> list[Route]
             query=(
                 Query(name="pipeline", meaning="Only runs of this pipeline."),
                 Query(name="status", meaning="Only runs that stand so.", kind=RunStatus),
+                time_query("since", "Submitted at this time or later."),
                 limit_query(LIMIT, most=MOST), CURSOR,
             ),
             summary="List pipeline runs, newest first",

@@ -1,10 +1,12 @@
 """Routes of the registry: models, versions, approvals, aliases and releases."""
 
+from typing import Any
+
 import msgspec
 
 from trimtab.kernel import CURSOR, EACH, Call, Invalid, Permission, Route, in_path, limit_query
 from trimtab.registry.alias import drop_alias, set_alias
-from trimtab.registry.approve import approval_state, approve, reject, retire
+from trimtab.registry.approve import approval_state, approve, reject_version, retire
 from trimtab.registry.find import (
     ModelPage,
     VersionPage,
@@ -19,6 +21,7 @@ from trimtab.registry.records import CHAMPION, Approval, ApprovalState, Limits, 
 from trimtab.registry.refused import refused_approvals
 from trimtab.registry.release import get_release, release_for
 from trimtab.registry.revoke import revoke_release
+from trimtab.registry.sample import sample_rows
 from trimtab.registry.statement import Release
 from trimtab.store import Store
 
@@ -56,6 +59,12 @@ class VersionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     releases: list[Release]
 
 
+class SampleRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that were kept with a version, in the form of a request."""
+
+    items: list[dict[str, Any]]
+
+
 class Revoked(msgspec.Struct, frozen=True, kw_only=True):
     """The release that does not hold any more."""
 
@@ -89,6 +98,9 @@ def _reading(store: Store) -> list[Route]:
             releases=list(list_releases(store, found)),
         )
 
+    def sample(call: Call) -> SampleRows:
+        return SampleRows(items=sample_rows(store, _ref(call), limit=call.limit(1, most=MOST_ITEMS)))
+
     def state(call: Call) -> ApprovalState:
         return approval_state(store, _ref(call))
 
@@ -113,6 +125,11 @@ def _reading(store: Store) -> list[Route]:
             summary="Show a version: what it is bound to, its aliases, approvals and releases",
         ),
         Route(
+            method="GET", path=f"{VERSION}/sample", permission=read, resource=OF_MODEL, handler=sample,
+            response=SampleRows, query=(limit_query(1, most=MOST_ITEMS),),
+            summary="Show rows of the sample that is stored with a version",
+        ),
+        Route(
             method="GET", path=f"{VERSION}/approval", permission=read, resource=OF_MODEL,
             handler=state, response=ApprovalState,
             summary="Verify every covered byte and say whether the approval holds now",
@@ -130,8 +147,7 @@ def _deciding(store: Store) -> list[Route]:
             return approve(change, _ref(call), override=request.override, limits=request.limits)
 
     def reject_(call: Call, request: ReasonRequest) -> Approval:
-        with store.change(call.actor, request.because or call.because) as change:
-            return reject(change, _ref(call))
+        return reject_version(store, _ref(call), actor=call.actor, because=request.because or call.because)
 
     def retire_(call: Call, request: ReasonRequest) -> Version:
         with store.change(call.actor, request.because or call.because) as change:

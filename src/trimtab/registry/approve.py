@@ -71,6 +71,12 @@ def reject(change: Change, ref: VersionRef | Version | str, *, because: str = ""
     return kept
 
 
+def reject_version(store: Store, ref: VersionRef | Version | str, *, actor: Actor, because: str) -> Approval:
+    """Say no to a version, in a change of its own. Raises what ``reject`` raises."""
+    with store.change(actor, because) as change:
+        return reject(change, ref)
+
+
 def retire(change: Change, ref: VersionRef | Version | str, *, because: str = "") -> Version:
     """Put a version out of use for good; its releases end. Raises ``WrongStatus``, ``InUse`` or ``ReasonMissing``."""
     version = lock_version(change.connection, VersionRef.of(ref))

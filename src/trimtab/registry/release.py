@@ -11,7 +11,7 @@ from trimtab.kernel import SYSTEM, Actor, Unavailable, canonical
 from trimtab.registry.approve import approval_event_position, approval_state
 from trimtab.registry.errors import ApprovalVoid, NotApproved, ReleaseMissing, ReleaseRefused
 from trimtab.registry.events import ReleaseIssued
-from trimtab.registry.keys import ReleaseKeys, is_signed, key_id
+from trimtab.registry.keys import FILE, TRUSTED, ReleaseKeys, is_signed, key_id
 from trimtab.registry.records import Approval, Status, Version, VersionRef
 from trimtab.registry.rows import check_model, find_version, text_of
 from trimtab.registry.statement import Release, Statement
@@ -168,8 +168,11 @@ def _refuse_other(store: Store, release: Release, version: Version, approval: Ap
 def _check_signature(store: Store, release: Release) -> None:
     key = ReleaseKeys.of(store).trusted().get(release.key)
     if key is None:
-        raise _refused(
-            release, f"is signed by {release.key[:40]}", "That is neither this home's key nor one in keys/trusted."
+        raise ReleaseRefused(
+            f"the release of {release.ref} is signed by {release.key[:40]}",
+            where=f"release {release.statement.id}",
+            why="That is neither this home's key nor one in keys/trusted.",
+            next=f"copy keys/{FILE}.pub of the home where it was approved to keys/{TRUSTED}/approver.pub of this one",
         )
     check_signature(key, release)
 

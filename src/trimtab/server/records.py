@@ -102,10 +102,15 @@ class RefusalList(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """``status`` is ``ok``, or says what is missing."""
+    """``status`` is ``ok``, or says what is missing. ``at`` is the time in which the project lives.
+
+    ``instance`` names this one start of the server: ``server.json`` in its home has it too.
+    """
 
     status: str
     version: str
+    at: datetime
+    instance: str
 
 
 class Me(msgspec.Struct, frozen=True):

@@ -2,17 +2,13 @@
 
 import asyncio
 import logging
-import logging.handlers
 import os
+import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
-import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -23,6 +19,8 @@ from trimtab.server.app import create_app
 from trimtab.server.doors import LOOPBACK_NAMES, Doors, is_loopback
 from trimtab.server.errors import NotReachable
 from trimtab.server.faces import faces_of
+from trimtab.server.found import Address, address_of, forget_address, note_address
+from trimtab.server.logs import log_file, logging_to
 from trimtab.server.records import Access
 from trimtab.server.rooms import Rooms
 from trimtab.server.tokens import has_active_token
@@ -34,15 +32,6 @@ GRACE_S = 10
 """How long requests in progress may take to finish when the server stops."""
 REFUSALS_EVERY_S = 2.0
 """How long a refused attempt is known to this process alone."""
-PROBE_S = 2.0
-"""How long a server may take to answer when somebody asks whether it is there."""
-
-
-class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a running server can be found; the file ``server.json`` in the home says so while it runs."""
-
-    url: str
-    pid: int
 
 
 class NeedsToken(Refused):
@@ -63,7 +52,7 @@ def serve(settings: Settings, *, clock: Clock | None = None, on_ready: Callable[
     try:
         doors = doors_of(store, settings)
         listener = _listen(settings.host, settings.port)
-        with listener, _logging_to(settings.home_path / "logs" / "server.log"):
+        with listener, logging_to(log_file(settings.home_path)):
             _serve(store, doors, listener, on_ready)
     finally:
         store.close()
@@ -85,9 +74,12 @@ def doors_of(store: Store, settings: Settings) -> Doors:
     return Doors(store=store, clock=store.clock, hosts=hosts, local=local)
 
 
-def application(store: Store, doors: Doors, *, rooms: Rooms, live: Live) -> Starlette:
-    """Return the whole application over an opened store: the rooms, the protocols of others, the pages."""
-    own = routes(rooms.store, doors, missing=rooms.missing, live=live)
+def application(store: Store, doors: Doors, *, rooms: Rooms, live: Live, instance: str = "") -> Starlette:
+    """Return the whole application over an opened store: the rooms, the protocols of others, the pages.
+
+    ``instance`` is what this start of the server calls itself, for whoever looks for it.
+    """
+    own = routes(rooms.store, doors, missing=rooms.missing, live=live, instance=instance)
     all_routes = [*rooms.routes(), *own]
     all_routes.append(described(all_routes))
     faces = faces_of(rooms, doors, all_routes)
@@ -124,59 +116,26 @@ def _refusals_written(store: Store, doors: Doors) -> None:
         log.exception("refused attempts cannot be written down")
 
 
-def running_server(settings: Settings) -> Address | None:
-    """Return the server that serves this home, or None when there is none."""
-    address = _address_in(_address_file(settings))
-    if address is None:
-        return None
-    try:
-        os.kill(address.pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass  # it runs, as another user
-    return address if _answers(address) else None
-
-
-def _answers(address: Address) -> bool:
-    """Say whether anything answers there: a killed server's file stays, and its number may be another's by now."""
-    place = urlsplit(address.url)
-    connection = HTTPConnection(place.hostname or "", place.port, timeout=PROBE_S)
-    try:
-        connection.request("GET", "/healthz")
-        connection.getresponse()
-    except TimeoutError:
-        return True  # it took the call, and is busy
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
-    return True
-
-
 def _serve(store: Store, doors: Doors, listener: socket.socket, on_ready: Callable[[Address], None]) -> None:
     rooms = Rooms(store)
     live = Live(rooms.events)
+    host, port = listener.getsockname()[:2]
+    address = address_of(store.settings, host=host, port=port, instance=secrets.token_hex(16))
     config = uvicorn.Config(
-        application(store, doors, rooms=rooms, live=live),
+        application(store, doors, rooms=rooms, live=live, instance=address.instance),
         log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on", ws="none",
         timeout_graceful_shutdown=GRACE_S,
     )  # fmt: skip
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    address = Address(url=f"http://{shown}:{port}", pid=os.getpid())
-    file = _address_file(store.settings)
 
     def ready() -> None:
-        file.write_bytes(msgspec.json.encode(address))
+        note_address(store.settings, address)
         on_ready(address)
 
     server = _Server(config, ready=ready, live=live)
     try:
         server.run(sockets=[listener])
     finally:
-        if _address_in(file) == address:  # another server of this home may have come later
-            file.unlink(missing_ok=True)
+        forget_address(store.settings, address)
 
 
 class _Server(uvicorn.Server):
@@ -214,31 +173,3 @@ def _listen(host: str, port: int) -> socket.socket:
             next="stop the other program, or choose another port: trimtab up --port 8401 (0: any free one)",
         ) from None
     return listener
-
-
-def _address_file(settings: Settings) -> Path:
-    return settings.home_path / "server.json"
-
-
-def _address_in(file: Path) -> Address | None:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Address)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-
-
-@contextmanager
-def _logging_to(file: Path) -> Iterator[None]:
-    """Write warnings and faults to a file in the home, at most 5 MB and one older piece."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(file, maxBytes=5_000_000, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("trimtab", "uvicorn")]
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        handler.close()

@@ -114,6 +114,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     events: int
 
 
+def time_of_project(store: Store) -> datetime:
+    """Return the time in which the project lives."""
+    return store.clock.now()
+
+
 def needs_of(store: Store) -> Needs:
     """Return what asks for a person now."""
     now = store.clock.now()

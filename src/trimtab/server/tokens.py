@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from trimtab.kernel import Actor, ActorKind, Conflict, Grants, Invalid, NotFound, digest_of_bytes, parse_time
 from trimtab.server.errors import ReasonMissing
 from trimtab.server.events import TokenIssued, TokenRevoked
-from trimtab.server.records import Access, IssuedToken, Token
+from trimtab.server.records import Access, IssuedToken, IssueToken, Token
 from trimtab.server.tables import api_tokens
 from trimtab.store import Change, Store, check_rows
 
@@ -90,12 +90,29 @@ def revoke_token(change: Change, id_or_name: str) -> Token:
     return token
 
 
+def create_token(store: Store, asked: IssueToken, *, actor: Actor, because: str) -> IssuedToken:
+    """Issue a token in a change of its own. Raises what ``issue_token`` raises."""
+    with store.change(actor, because) as change:
+        return issue_token(change, asked.name, may=asked.may, actor=asked.actor, expires_in_s=asked.expires_in_s)
+
+
+def end_token(store: Store, id_or_name: str, *, actor: Actor, because: str) -> Token:
+    """Revoke a token in a change of its own. Raises what ``revoke_token`` raises."""
+    with store.change(actor, because) as change:
+        return revoke_token(change, id_or_name)
+
+
 def active_token(connection: Connection, id_or_name: str) -> Token:
     """Return the active token with an id or a name. Raises ``NotFound``, and ``Conflict`` unless it is exactly one."""
     query = select(api_tokens).where((api_tokens.c.id == id_or_name) | (api_tokens.c.name == id_or_name))
     rows = connection.execute(query).mappings().all()
     check_rows(connection, api_tokens, rows)
-    found = [token_of(row) for row in rows]
+    return the_active([token_of(row) for row in rows], id_or_name)
+
+
+def the_active(tokens: Iterable[Token], id_or_name: str) -> Token:
+    """Return the active one of some tokens with an id or a name. Raises as ``active_token`` does."""
+    found = [token for token in tokens if id_or_name in (token.id, token.name)]
     if not found:
         raise NotFound(
             f"there is no token {id_or_name[:100]!r}",

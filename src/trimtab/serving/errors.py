@@ -1,5 +1,7 @@
 """What can go wrong between a release and an answer."""
 
+from collections.abc import Sequence
+
 from trimtab.kernel import Invalid, NotFound, Refused, Unavailable
 
 
@@ -100,6 +102,22 @@ class DecisionUnknown(NotFound):
     code = "serving.no-decision"
     default_why = "Neither the open nor the sealed segments of the decision log hold it."
     default_next = "trimtab get decisions"
+
+
+class DecisionElsewhere(Unavailable):
+    """A decision may lie unsealed on another machine, which does not answer."""
+
+    code = "serving.decision-elsewhere"
+    default_why = (
+        "A server keeps its newest decisions in its own home until it seals them, and this one does not answer."
+    )
+    default_next = "ask again when it runs: at its next start 'trimtab up' seals what it left on {host}"
+
+
+def elsewhere(what: str, hosts: Sequence[str]) -> DecisionElsewhere:
+    """Return the error that says which machines may hold something."""
+    named = " or ".join(hosts)
+    return DecisionElsewhere(f"{what} may lie on {named}, not sealed yet", where="decision log", host=named)
 
 
 class LogDamaged(Invalid):

@@ -17,6 +17,7 @@ from trimtab.serving.batching import Job
 from trimtab.serving.building import Parts
 from trimtab.serving.counting import Counting
 from trimtab.serving.errors import NoEndpoint, NotReady, NotServable, PromiseBroken, StillLoading
+from trimtab.serving.homes import ServingHome
 from trimtab.serving.inputs import Given, rows_in
 from trimtab.serving.loader import Loader
 from trimtab.serving.log import DecisionLog
@@ -70,6 +71,7 @@ class Gateway:
         log: DecisionLog | None = None,
     ) -> None:
         self.log = log or DecisionLog(store)
+        self._home = ServingHome(store, self.log)
         self._store = store
         self._clock = store.clock
         self._ids = store.ids
@@ -107,6 +109,7 @@ class Gateway:
         prepare_records()
         limit_threads()
         await asyncio.to_thread(self.log.recover)
+        await asyncio.to_thread(self._home.open)
         await self.refresh()
         self._tasks = [
             asyncio.create_task(self._every(self._poll_s, self._served.look)),
@@ -130,6 +133,7 @@ class Gateway:
         try:
             await self.flush_figures()
             await asyncio.to_thread(self.log.close)
+            await asyncio.to_thread(self._home.close)
         except TrimtabError as error:
             _log.warning("the decision log is sealed at the next start: %s", error)
         self._pool.shutdown()
@@ -170,6 +174,7 @@ class Gateway:
         self.log.retire_old()
         if self.log.full:
             await asyncio.to_thread(self.log.seal)
+        await asyncio.to_thread(self._home.answer)
 
     async def _every(self, seconds: float, act: Callable[[], Any]) -> None:
         while True:

@@ -11,8 +11,10 @@ from trimtab.store.events import Event, Recorded, Subject
 from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged
 from trimtab.store.folding import fold, folded
 from trimtab.store.governed import RowForged, check_rows
+from trimtab.store.identity import Identity, folder_of, identity_of
 from trimtab.store.ledger.authentic import EventForged, HistoryDiffers
 from trimtab.store.ledger.baselines import accept_history, replace_key
+from trimtab.store.ledger.export import Header as LedgerHeader
 from trimtab.store.ledger.export import export_log
 from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.listing import event_at, event_times, events
@@ -29,15 +31,16 @@ from trimtab.store.ledger.records import Receipt, Signed
 from trimtab.store.ledger.verify import Verification, VerificationKind, verify
 from trimtab.store.ledger.witness import Witness
 from trimtab.store.migrate import NewerDatabase
-from trimtab.store.opened import Store, make_home, open_store
+from trimtab.store.opened import NoProject, Store, existing_store, has_project, make_home, no_project, open_store
 from trimtab.store.tables import Position
 
 __all__ = [
     "JOURNAL", "AlreadyDone", "Blobs", "Change", "Checkpoint", "ConsistencyProof", "Damaged", "Database",
-    "DatabaseDamaged", "Event", "EventForged", "HistoryDiffers", "InclusionProof", "Journal", "KeyMissing",
-    "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NotAuthentic", "Position", "PublicKey", "Receipt",
-    "Recorded", "RowForged", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject", "Verification",
-    "VerificationKind", "Witness", "accept_history", "check_rows", "clock_of", "consistency_proof", "event_at",
-    "event_times", "events", "export_log", "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_root",
-    "ledger_size", "make_home", "metadata", "open_store", "replace_key", "signed_prefix", "verify",
+    "DatabaseDamaged", "Event", "EventForged", "HistoryDiffers", "Identity", "InclusionProof", "Journal",
+    "KeyMissing", "LedgerHeader", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NoProject",
+    "NotAuthentic", "Position", "PublicKey", "Receipt", "Recorded", "RowForged", "RowsDamaged", "Signed",
+    "SigningKey", "Store", "Subject", "Verification", "VerificationKind", "Witness", "accept_history", "check_rows",
+    "clock_of", "consistency_proof", "event_at", "event_times", "events", "existing_store", "export_log", "fold",
+    "folded", "folder_of", "has_project", "identity_of", "inclusion_proof", "inclusion_proofs", "ledger_root",
+    "ledger_size", "make_home", "metadata", "no_project", "open_store", "replace_key", "signed_prefix", "verify",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 
-from trimtab.kernel import Actor, Clock, Ids, Invalid, Settings, load
+from trimtab.kernel import Actor, Clock, Ids, Invalid, NotFound, Settings, load
 from trimtab.store.blobs import Blobs, blobs_of
 from trimtab.store.change import AlreadyDone, Change, Journal
 from trimtab.store.clocks import clock_of
@@ -23,6 +23,8 @@ from trimtab.store.ledger.witness import Witness
 from trimtab.store.migrate import bring_up_to_date
 
 ORIGIN_PREFIX = "trimtab.ledger/"
+DATABASE_FILE = "trimtab.db"
+"""The database in a home, where the settings name no other."""
 
 
 class Store:
@@ -124,7 +126,7 @@ def open_store(settings: Settings | None = None, *, clock: Clock | None = None, 
     settings = settings or load()[0]
     home = settings.home_path
     make_home(home)
-    database = Database(settings.database or f"sqlite:///{home / 'trimtab.db'}")
+    database = Database(settings.database or f"sqlite:///{home / DATABASE_FILE}")
     clock = clock or clock_of(settings)
     ids = Ids(clock, seed=seed)
     try:
@@ -145,6 +147,40 @@ def open_store(settings: Settings | None = None, *, clock: Clock | None = None, 
 def keys_of(settings: Settings) -> Keys:
     """Return the keys of a home."""
     return Keys(settings.home_path / "keys", command=settings.ledger_key_command)
+
+
+class NoProject(NotFound):
+    """Something is asked about a project, and there is none in the folder that the settings name."""
+
+    code = "store.no-project"
+    default_why = "Only a first 'trimtab apply', 'trimtab run' or 'trimtab up' makes a home; asking never does."
+
+
+def existing_store(settings: Settings | None = None, *, clock: Clock | None = None) -> Store:
+    """Open the store that the settings name, as ``open_store`` does, if it is there. Raises ``NoProject``."""
+    settings = settings or load()[0]
+    if not has_project(settings):
+        raise no_project(settings)
+    return open_store(settings, clock=clock)
+
+
+def has_project(settings: Settings) -> bool:
+    """Say whether there is a home, with a database where that is a file in it."""
+    home = settings.home_path
+    return home.is_dir() if settings.database else (home / DATABASE_FILE).is_file()
+
+
+def no_project(settings: Settings) -> NoProject:
+    """Return the error that says so, with what to type next."""
+    if settings.database:
+        next_ = "trimtab up, which makes the home of this machine; or set TRIMTAB_SERVER to ask the server"
+    elif settings.home != Settings().home:
+        next_ = "correct it; 'trimtab get' without --home and TRIMTAB_HOME looks in this folder"
+    elif Path(settings.project).is_file():
+        next_ = "trimtab apply"
+    else:
+        next_ = "trimtab init; or, for a project elsewhere, go to its folder, or set TRIMTAB_SERVER"
+    return NoProject(f"there is no project in {settings.home}", where="setting home", next=next_)
 
 
 def place_of(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from trimtab.store import event_at, events
 
 def _events(session: Session, asked: Asked) -> Any:
     if asked.name.isdigit():
-        return event_at(session.store, int(asked.name))
+        return session.ask(event_at, int(asked.name))
     if asked.name and asked.type:
         raise Invalid(
             f"events of two types are asked for: {asked.name[:80]} and {asked.type[:80]}",
@@ -32,8 +32,7 @@ def _events(session: Session, asked: Asked) -> Any:
                 next="trimtab get events --subject version:late@1",
             )
         subject = (kind, id_)
-    return events(
-        session.store, type=asked.name or asked.type or None, actor=asked.actor or None, subject=subject,
+    return session.ask(events, type=asked.name or asked.type or None, actor=asked.actor or None, subject=subject,
         since=asked.since, until=asked.until, limit=asked.limit, order="newest",
     )  # fmt: skip
 
@@ -42,13 +41,13 @@ def _events_then(session: Session, asked: Asked) -> Any:
     """Events never change: those that had been recorded."""
     assert asked.at is not None
     if asked.name.isdigit():
-        found = event_at(session.store, int(asked.name))
+        found = session.ask(event_at, int(asked.name))
         return past.then(found, lambda e: e.at, noun="events", asked=asked)
     return _events(session, past.until_then(asked))
 
 
 def _tokens(session: Session, asked: Asked) -> Any:
-    found = [token for token in list_tokens(session.store) if asked.name in ("", token.name, token.id)]
+    found = [token for token in session.ask(list_tokens) if asked.name in ("", token.name, token.id)]
     if asked.name and not found:
         raise missing("tokens", asked.name, why="No token was issued with this id or name.")
     return found
@@ -57,7 +56,7 @@ def _tokens(session: Session, asked: Asked) -> Any:
 def _refusals(session: Session, asked: Asked) -> Any:
     if asked.name:
         raise missing("refusals", asked.name, why="Refused attempts are counted by the hour, and have no name.")
-    return list_refusals(session.store, limit=asked.limit)
+    return session.ask(list_refusals, limit=asked.limit)
 
 
 NOUNS = {

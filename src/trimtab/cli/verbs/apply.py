@@ -20,9 +20,9 @@ def apply(session: Session, file: str | None, because: str, yes: bool, dry_run: 
 
     Killed at any point, it goes on with the next `trimtab apply` or `trimtab up`.
     """
-    store = session.store
-    project = load_project(session.project_file(file))
-    plan = make_plan(store, project)
+    with session.looking() as store:
+        project = load_project(session.project_file(file))
+        plan = make_plan(store, project)
     click.echo(str(plan).rpartition("\n")[0] if plan.has_changes and not dry_run else str(plan))
     if dry_run:
         return 0
@@ -30,7 +30,9 @@ def apply(session: Session, file: str | None, because: str, yes: bool, dry_run: 
     if plan.has_changes and not confirmed("Do this?", yes=yes):
         return 1
     with watched(session) as watch:
-        run, outcomes = apply_project(store, project, plan=plan, actor=session.actor, because=because, watch=watch)
+        run, outcomes = apply_project(
+            session.begin(), project, plan=plan, actor=session.actor, because=because, watch=watch
+        )
     for line in outcome_lines(outcomes):
         click.echo(line)
     if run is not None:

@@ -6,9 +6,8 @@ from trimtab.cli.ask import confirmed
 from trimtab.cli.session import Session, because_option, pass_session
 from trimtab.evaluation import get_evaluation
 from trimtab.loop import approve_version
-from trimtab.monitoring import dry_run, get_reference, level_power
-from trimtab.registry import Version, get_version
-from trimtab.registry import reject as reject_version
+from trimtab.monitoring import foreseen
+from trimtab.registry import Version, get_version, reject_version
 
 
 @click.command()
@@ -23,12 +22,12 @@ from trimtab.registry import reject as reject_version
 def approve(session: Session, version: str, because: str, override: str, dry_run: bool, yes: bool) -> None:
     """Approve VERSION (as in late@1), sign its release and start its rollout."""
     del yes  # the reason is the confirmation
-    found = get_version(session.store, version)
+    found = session.ask(get_version, version)
     _tell(session, found)
     if dry_run:
         click.echo("Nothing has changed: this would record registry.version-approved and sign a release.")
         return
-    done = approve_version(session.store, found.ref, actor=session.actor, because=because, override=override)
+    done = session.ask(approve_version, found.ref, actor=session.actor, because=because, override=override)
     approval = done.approval
     mark = " (self-approved)" if approval.self_approved else ""
     click.echo(f"{found.ref} is approved by {approval.by}{mark}: {approval.because}")
@@ -45,15 +44,14 @@ def approve(session: Session, version: str, because: str, override: str, dry_run
 @pass_session
 def reject(session: Session, version: str, because: str, dry_run: bool, yes: bool) -> int:
     """Reject VERSION (as in late@2): it is never served."""
-    found = get_version(session.store, version)
+    found = session.ask(get_version, version)
     _tell(session, found)
     if dry_run:
         click.echo("Nothing has changed: this would record registry.version-rejected.")
         return 0
     if not confirmed(f"Reject {found.ref}?", yes=yes or bool(because)):
         return 1
-    with session.store.change(session.actor, because) as change:
-        decided = reject_version(change, found)
+    decided = session.ask(reject_version, found.ref, actor=session.actor, because=because)
     click.echo(f"{found.ref} is rejected by {decided.by}: {decided.because}")
     return 0
 
@@ -64,15 +62,12 @@ def _tell(session: Session, version: Version) -> None:
     if version.evaluation_id is None:
         click.echo("  never evaluated")
         return
-    report = get_evaluation(session.store, version.evaluation_id).report
+    report = session.ask(get_evaluation, version.evaluation_id).report
     for line in report.verdict.lines if report.verdict else ():
         click.echo(f"  {'passed' if line.passed else 'FAILED'}  {line.text}")
     if report.evaluation.maturity.warning:
         click.echo(f"  warning {report.evaluation.maturity.warning}")
-    reference = get_reference(session.store, version.model, version.number)
-    if reference is not None:
-        click.echo(f"  monitor {dry_run(reference).text}")
-    power = level_power(
-        session.store, version.model, version=version.number, at=session.store.clock.now(), model=version.model
-    )
-    click.echo(f"  level   {power.text}")
+    found = session.ask(foreseen, version.ref)
+    if found.dry_run is not None:
+        click.echo(f"  monitor {found.dry_run.text}")
+    click.echo(f"  level   {found.level.text}")

@@ -33,12 +33,15 @@ def status(session: Session, watch: bool = False, every: float = 2.0, form: str 
 
 def status_of(session: Session) -> Status:
     """Read how the project stands."""
-    found = standing_of(session.store)
-    server = running_server(session.settings)
+    found = session.ask(standing_of)
+    server = session.settings.server or _running(session)
     values = {name: getattr(found, name) for name in found.__struct_fields__}
-    return Status(
-        **values, server=server.url if server else None, next=_next(session, found, served=server is not None)
-    )
+    return Status(**values, server=server or None, next=_next(session, found, served=bool(server)))
+
+
+def _running(session: Session) -> str:
+    server = running_server(session.settings)
+    return server.url if server else ""
 
 
 def _show(found: Status, form: str) -> None:

@@ -13,7 +13,7 @@ from trimtab.cli.nouns.noun import Asked
 from trimtab.cli.output import Column, output_option, show_list, show_one
 from trimtab.cli.session import Session, because_option, pass_session
 from trimtab.kernel import GRANTED, Grants, Invalid
-from trimtab.server import active_token, issue_token, list_tokens, revoke_token
+from trimtab.server import IssueToken, create_token, end_token, list_tokens, the_active, time_of_project
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -48,8 +48,10 @@ def create(session: Session, /, name: str, may: tuple[str, ...], form: str, dry_
         wanted = ", ".join(Grants.of(may, where="option --may").texts)
         click.echo(f"Nothing has changed: this would issue the token {name}, which may {wanted}, expiring: {expires}.")
         return
-    with session.store.change(session.actor, because) as change:
-        issued = issue_token(change, name, may=may, actor=actor, expires_in_s=life)
+    asked = IssueToken(name=name, may=tuple(may), actor=actor, expires_in_s=life)
+    if not session.settings.server:
+        session.begin()  # whoever serves to others needs a token first
+    issued = session.ask(create_token, asked, actor=session.actor, because=because)
     if form == "table":
         click.echo(issued.secret)
         until = issued.token.expires_at
@@ -70,8 +72,8 @@ def list_(session: Session, at: str, watch: bool, every: float, form: str) -> No
     moment = moment_of(session, at)
 
     def show() -> None:
-        found = list_tokens(session.store) if moment is None else past.tokens(session, Asked(at=moment))
-        columns = _columns(moment or session.store.clock.now())
+        found = session.ask(list_tokens) if moment is None else past.tokens(session, Asked(at=moment))
+        columns = _columns(moment or session.ask(time_of_project))
         show_list(found, columns, form=form, empty="No token yet: trimtab token create NAME")
 
     look(show, watch=watch, every=every)
@@ -94,15 +96,13 @@ def _columns(now: datetime) -> list[Column]:
 @pass_session
 def revoke(session: Session, token_: str, because: str, dry_run: bool, yes: bool) -> int:
     """End a token, by its id or its name. Servers stop taking it within seconds."""
-    with session.store.read() as connection:
-        found = active_token(connection, token_)
+    found = the_active(session.ask(list_tokens), token_)
     if dry_run:
         click.echo(f"Nothing has changed: this would revoke token {found.name} ({found.id}).")
         return 0
     if not confirmed(f"Revoke token {found.name}?", yes=yes):
         return 1
-    with session.store.change(session.actor, because) as change:
-        revoked = revoke_token(change, found.id)
+    revoked = session.ask(end_token, found.id, actor=session.actor, because=because)
     click.echo(f"Token {revoked.name} ({revoked.id}) is revoked.")
     return 0
 

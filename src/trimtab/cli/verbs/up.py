@@ -13,6 +13,7 @@ from trimtab.server import Address, serve
 @pass_session
 def up(session: Session, host: str | None, port: int | None) -> None:
     """Serve the pages, the API and every endpoint from one process, until Ctrl C or SIGTERM."""
+    session.check_beside_store()
     settings = session.settings
     if host is not None:
         settings = msgspec.structs.replace(settings, host=host)

@@ -52,7 +52,7 @@ def verify(
         if file is not None:
             found = verify_evidence(file, keys=trusted, checkpoints=checkpoints, home=session.settings.home_path)
         else:
-            found = verify_ledger(session.store, keys=trusted, checkpoints=checkpoints, progress=_told)
+            found = session.ask(verify_ledger, keys=trusted, checkpoints=checkpoints, progress=_told)
     except TrimtabError as error:
         # What cannot be opened is not proved to be tampered with.
         print_error(error)
@@ -102,9 +102,8 @@ def _plain(found: Verification) -> dict[str, object]:
 
 def _exported(session: Session, path: Path) -> bool:
     """Write the ledger to a file; say so, or why that cannot be done."""
-    store = session.store
     try:
-        header = export_log(store, path)
+        header = session.ask(export_log, path)
     except OSError as error:
         print_error(
             Invalid(
