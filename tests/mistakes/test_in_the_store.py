@@ -242,7 +242,7 @@ def test_a_ledger_that_was_tampered_with_is_told(folder: Path, typed: Typed, dam
 
 def test_a_yes_whose_rollout_cannot_start_says_so(folder: Path, typed: Typed) -> None:
     """Nothing can stand beside a champion whose approval is void; the yes to another version holds all the same."""
-    DAMAGED["the model's bytes"].damage(folder / ".trimtab")
+    DAMAGED["the signature's bytes"].damage(folder / ".trimtab")
     code, parts, _ = typed(APPROVE)
     assert code == 1
     what = "slow@3 is approved, but its rollout did not start: the approval of slow@1 is void"
