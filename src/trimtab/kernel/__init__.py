@@ -13,11 +13,12 @@ from trimtab.kernel.ids import Ids, is_id, time_of
 from trimtab.kernel.locks import lock
 from trimtab.kernel.prepare import prepare_records
 from trimtab.kernel.routes import CURSOR, Body, Call, Permission, Query, Route, limit_query, time_query
-from trimtab.kernel.settings import Setting, Settings, load
+from trimtab.kernel.settings import FILE_NAME, Setting, Settings, load
 from trimtab.kernel.version import VERSION
 
 __all__ = [
     "CURSOR",
+    "FILE_NAME",
     "SYSTEM",
     "VERSION",
     "Actor",

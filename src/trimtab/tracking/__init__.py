@@ -24,6 +24,7 @@ from trimtab.tracking.errors import (
 )
 from trimtab.tracking.graphs import check_graph
 from trimtab.tracking.journal import log_artifact, log_batch
+from trimtab.tracking.keeping import model_params
 from trimtab.tracking.models import PackedModel, pack_model
 from trimtab.tracking.process import this_process
 from trimtab.tracking.reading import (
@@ -73,6 +74,6 @@ __all__ = [
     "Signature", "StartRun", "Unsound", "capture_environment", "check_bounds", "check_graph", "check_seal",
     "close_run", "current_run", "declared_direction", "find_artifact", "find_lost", "get_artifact", "get_metric",
     "get_run", "is_allowed_type", "list_artifacts", "list_experiments", "list_models", "log_artifact", "log_batch",
-    "metric_curve", "open_run", "pack_model", "read_artifact", "read_console", "resume_run", "routes", "run",
-    "runs_with_dataset", "search_runs", "start_run", "tag_run", "this_process",
+    "metric_curve", "model_params", "open_run", "pack_model", "read_artifact", "read_console", "resume_run", "routes",
+    "run", "runs_with_dataset", "search_runs", "start_run", "tag_run", "this_process",
 ]  # fmt: skip

@@ -39,10 +39,10 @@ def serve(session: Session, /, dry_run: bool, route_only: bool, yes: bool, **pla
     click.echo(f"{endpoint.routing.endpoint}: {traffic(endpoint.routing)}")
     running = running_server(session.settings)
     if running is not None:
-        say_where(running)
+        say_where(running, user=session.settings.guest_user)
     elif not (route_only or dry_run):
         session.close()
-        serve_project(session.settings, on_ready=say_where)
+        serve_project(session.settings, on_ready=lambda address: say_where(address, user=session.settings.guest_user))
 
 
 def _routed(
