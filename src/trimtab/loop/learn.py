@@ -18,7 +18,7 @@ from trimtab.loop.conditions import metrics_of, rules_of
 from trimtab.loop.fitting import Trained, keep
 from trimtab.loop.frames import label_of
 from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
-from trimtab.loop.own_code import TRAIN
+from trimtab.loop.own_code import TRAIN, UNCHANGED
 from trimtab.loop.records import Outcome
 from trimtab.loop.reference import reference_of_candidate
 from trimtab.loop.turns import enter_turn
@@ -44,6 +44,10 @@ def train(context: StepContext) -> dict[str, Any]:
     """Call the user's train function and keep the model that it returns."""
     model = msgspec.convert(context.params["model"], ModelSpec)
     file, given = Path(context.params["file"]), context.inputs[f"features-{model.name}"]
+    about = {
+        "model": context.params["model"], "file": str(file), "log": f"trimtab logs {context.run_id} {context.step}",
+    }  # fmt: skip
+    context.call_guest(UNCHANGED, project=file, params=about)
     find_lost(context.store)  # such as the run of an attempt before this one, whose worker was killed
     with start_run(
         context.store, experiment=model.name, name=f"{model.name} to {given['test_from'][:10]}", actor=context.actor,
@@ -51,9 +55,6 @@ def train(context: StepContext) -> dict[str, Any]:
         folder=file.parent,
     ) as run:  # fmt: skip
         run.log_dataset(given["train"], role="train", rows=given["train_rows"])
-        about = {
-            "model": context.params["model"], "file": str(file), "log": f"trimtab logs {context.run_id} {context.step}",
-        }  # fmt: skip
         answer = context.call_guest(TRAIN, project=file, params=about, frames={"train": given["train"]})
         trained = answer.read(Trained)
         # In a replay, which nothing must make differ, training takes no time.

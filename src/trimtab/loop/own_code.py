@@ -17,6 +17,7 @@ from trimtab.loop.split import WEIGHT
 from trimtab.pipelines import GuestContext
 
 READ = "trimtab.loop.own_code:read"
+UNCHANGED = "trimtab.loop.own_code:unchanged"
 TRAIN = "trimtab.loop.own_code:train"
 
 
@@ -41,14 +42,19 @@ def read(context: GuestContext) -> dict[str, Any]:
     return {}
 
 
+def unchanged(context: GuestContext) -> dict[str, Any]:
+    """Raise ``FileChanged`` when the train function is no longer the one that was planned."""
+    _project_of(context, msgspec.convert(context.params["model"], ModelSpec))
+    return {}
+
+
 def train(context: GuestContext) -> dict[str, Any]:
     """Call the train function on the frame ``train``, and pack the model that it returns: see ``Trained``."""
     model = msgspec.convert(context.params["model"], ModelSpec)
-    project = load_project(Path(context.params["file"]))
+    project = _project_of(context, model)
     frame = context.frame("train")
     rows, y = model_input(frame, compile_view(model.view)), label_of(frame, model.label.task)
     weights = as_float(frame[WEIGHT].combine_chunks()) if model.immature else None
-    _check_unchanged(project, model)
     # An estimator without a random_state of its own draws from these.
     np.random.seed(model.seed)  # noqa: NPY002
     random.seed(model.seed)
@@ -60,10 +66,12 @@ def train(context: GuestContext) -> dict[str, Any]:
     return plain
 
 
-def _check_unchanged(project: Project, model: ModelSpec) -> None:
+def _project_of(context: GuestContext, model: ModelSpec) -> Project:
+    project = load_project(Path(context.params["file"]))
     now = next((found for found in project.spec.models if found.name == model.name), None)
     if now is None or now.code != model.code:
         raise FileChanged(
             f"the train function of {model.name} has changed in {project.path.name}",
             where=model.where or project.path.name,
         )
+    return project
