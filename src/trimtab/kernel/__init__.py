@@ -30,13 +30,14 @@ from trimtab.kernel.routes import (
     limit_query,
     time_query,
 )
-from trimtab.kernel.settings import Setting, Settings, load
+from trimtab.kernel.settings import FILE_NAME, Setting, Settings, load
 from trimtab.kernel.version import VERSION
 
 __all__ = [
     "CURSOR",
     "EACH",
     "EVERYTHING",
+    "FILE_NAME",
     "GRANTED",
     "NOTHING",
     "PROJECT",

@@ -51,6 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """API token that clients send to ``server``."""
     workers: Workers = 2
     """Worker processes for pipeline steps."""
+    guest_environment: str = ""
+    """Environment variables, separated by commas, that user code may see besides harmless ones: ``PGUSER, AWS_*``."""
+    guest_reads: str = ""
+    """Folders and files, separated by commas, that user code may read besides the project's folder and packages."""
+    guest_user: str = ""
+    """User that user code runs as where root starts Trimtab; empty means the same user."""
     project: str = "trimtab_project.py"
     """The file that declares the loop."""
     alerts_webhook: str = ""

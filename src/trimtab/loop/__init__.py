@@ -16,6 +16,7 @@ from trimtab.loop.frontier import policies as frontier_policies
 from trimtab.loop.frontier import table_of as frontier_table
 from trimtab.loop.frontier import with_policy
 from trimtab.loop.home import ReplayHome, ReplayRunning, replayed_model
+from trimtab.loop.own_code import FileChanged
 from trimtab.loop.plan import make_plan
 from trimtab.loop.power import power_text
 from trimtab.loop.records import (
@@ -34,7 +35,6 @@ from trimtab.loop.report import ReplayReport, report_of, turn_line
 from trimtab.loop.report import lines_of as report_lines
 from trimtab.loop.rollback import NothingBefore, roll_back
 from trimtab.loop.rollout import Approved, RolloutNotStarted, StageName, approve_version, serve_version, stages_of
-from trimtab.loop.steps import FileChanged
 from trimtab.loop.tables import declarations
 from trimtab.loop.tick import Loop
 from trimtab.loop.turns import (

@@ -1,28 +1,26 @@
 """Learn, judge and enter a model: the steps that make a version, as worker processes run them."""
 
 import io
-import random
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trimtab.declare import Metric, ModelSpec, Project
+from trimtab.declare import Metric, ModelSpec
 from trimtab.evaluation import Evaluation, Maturity, evaluate, get_evaluation, judge, rows_digest, save_evaluation
 from trimtab.evaluation import compare as compare_on_rows
 from trimtab.features import compile_view, digest_of_view
-from trimtab.kernel import canonical
+from trimtab.kernel import VirtualClock, canonical
 from trimtab.loop.conditions import metrics_of, rules_of
-from trimtab.loop.fitting import fit, keep
-from trimtab.loop.frames import as_float, label_of, model_input
+from trimtab.loop.fitting import Trained, keep
+from trimtab.loop.frames import label_of
 from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
+from trimtab.loop.own_code import TRAIN, UNCHANGED
 from trimtab.loop.records import Outcome
 from trimtab.loop.reference import reference_of_candidate
-from trimtab.loop.split import WEIGHT
-from trimtab.loop.steps import FileChanged, project_of
 from trimtab.loop.turns import enter_turn
 from trimtab.monitoring import keep_reference
 from trimtab.pipelines import StepContext
@@ -45,30 +43,27 @@ from trimtab.tracking import (
 def train(context: StepContext) -> dict[str, Any]:
     """Call the user's train function and keep the model that it returns."""
     model = msgspec.convert(context.params["model"], ModelSpec)
-    project = project_of(context)
-    given = context.inputs[f"features-{model.name}"]
-    frame = context.frame(given["train"])
-    rows, y = model_input(frame, compile_view(model.view)), label_of(frame, model.label.task)
-    weights = as_float(frame[WEIGHT].combine_chunks()) if model.immature else None
-    _check_unchanged(project, model)
+    file, given = Path(context.params["file"]), context.inputs[f"features-{model.name}"]
+    about = {
+        "model": context.params["model"], "file": str(file), "log": f"trimtab logs {context.run_id} {context.step}",
+    }  # fmt: skip
+    context.call_guest(UNCHANGED, project=file, params=about)
     find_lost(context.store)  # such as the run of an attempt before this one, whose worker was killed
     with start_run(
         context.store, experiment=model.name, name=f"{model.name} to {given['test_from'][:10]}", actor=context.actor,
         params=model.params, tags={"pipeline_run": context.run_id}, kind="pipeline", because=context.because,
-        folder=project.path.parent,
+        folder=file.parent,
     ) as run:  # fmt: skip
         run.log_dataset(given["train"], role="train", rows=given["train_rows"])
-        # An estimator without a random_state of its own draws from these.
-        np.random.seed(model.seed)  # noqa: NPY002
-        random.seed(model.seed)
-        started = context.stopwatch.monotonic()
-        fitted = fit(project, model, rows, y, weights=weights, log=f"trimtab logs {context.run_id} {context.step}")
-        seconds = context.stopwatch.monotonic() - started
-        run.log_metrics({"train_rows": float(len(rows))} | ({"train_seconds": seconds} if seconds else {}))
-        logged = keep(run, model, fitted, rows)
+        answer = context.call_guest(TRAIN, project=file, params=about, frames={"train": given["train"]})
+        trained = answer.read(Trained)
+        # In a replay, which nothing must make differ, training takes no time.
+        seconds = 0.0 if isinstance(context.stopwatch, VirtualClock) else trained.seconds
+        run.log_metrics({"train_rows": float(given["train_rows"])} | ({"train_seconds": seconds} if seconds else {}))
+        logged = keep(run, model, answer)
         environment = run.environment
         assert environment is not None, "a pipeline's run captures its environment"
-    context.log(f"trained on {len(rows)} rows" + (f" in {seconds:.1f} s" if seconds else ""))
+    context.log(f"trained on {given['train_rows']} rows" + (f" in {seconds:.1f} s" if seconds else ""))
     return {
         "run": run.id,
         "environment": environment.digest,
@@ -205,12 +200,3 @@ def _log_held_out(context: StepContext, run_id: str, evaluation: Evaluation) -> 
     resume_run(store, run_id, actor=context.actor, because=because, process=this_process())
     log_batch(store, run_id, Batch(writer=store.ids.new(), number=0, points=points))
     close_run(store, run_id, FinishRun(because=because), actor=context.actor)
-
-
-def _check_unchanged(project: Project, model: ModelSpec) -> None:
-    now = next((found for found in project.spec.models if found.name == model.name), None)
-    if now is None or now.code != model.code:
-        raise FileChanged(
-            f"the train function of {model.name} has changed in {project.path.name}",
-            where=model.where or project.path.name,
-        )

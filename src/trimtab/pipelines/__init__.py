@@ -18,6 +18,7 @@ from trimtab.pipelines.events import (
 )  # fmt: skip
 from trimtab.pipelines.find import get_pipeline_run, list_attempts, list_pipeline_runs
 from trimtab.pipelines.frames import put_frame, read_frame
+from trimtab.pipelines.guest import GuestAnswer, GuestContext
 from trimtab.pipelines.lease import FenceLost
 from trimtab.pipelines.logs import PIECE_BYTES, LogEnd, LogPiece, log_path, read_log, read_log_end
 from trimtab.pipelines.pool import WorkersFail
@@ -36,12 +37,15 @@ from trimtab.pipelines.records import (
 from trimtab.pipelines.retry import NothingToRetry, retry
 from trimtab.pipelines.runner import Runner
 from trimtab.pipelines.submit import KeyTaken, submit, submit_in
+from trimtab.pipelines.walls import Wall, hide_memory, walls
 
 __all__ = [
     "PIECE_BYTES",
     "AlreadyFinished",
     "Attempt",
     "FenceLost",
+    "GuestAnswer",
+    "GuestContext",
     "KeyTaken",
     "LogEnd",
     "LogPiece",
@@ -65,9 +69,11 @@ __all__ = [
     "StepRun",
     "StepSpec",
     "StepStatus",
+    "Wall",
     "WorkersFail",
     "cancel",
     "get_pipeline_run",
+    "hide_memory",
     "list_attempts",
     "list_pipeline_runs",
     "log_path",
@@ -79,4 +85,5 @@ __all__ = [
     "routes",
     "submit",
     "submit_in",
+    "walls",
 ]  # fmt: skip

@@ -14,7 +14,8 @@ import msgspec
 
 from trimtab.kernel import Clock, Settings, Unavailable
 from trimtab.pipelines import process
-from trimtab.pipelines.protocol import Do, Hello, send
+from trimtab.pipelines.protocol import Do, Hello, Secrets, send
+from trimtab.pipelines.reach import environment_of
 
 # Not ``python -m``: the worker must find trimtab and the user's modules exactly where this process does, however that
 # was arranged (a notebook, pytest, a changed sys.path), and without importing this process's __main__.
@@ -40,7 +41,9 @@ class WorkersFail(Unavailable):
 class Worker:
     """One worker process, as its runner sees it: by its supervisor, which lives as long as the worker does."""
 
-    def __init__(self, child: subprocess.Popen[bytes], connection: Connection, life: int, *, now: float) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes], connection: Connection, life: int, *, secrets: Secrets, now: float
+    ) -> None:
         self.child = child
         self.connection = connection
         self.started = process.started(child.pid)
@@ -49,6 +52,7 @@ class Worker:
         self.steps = 0
         self.idle_since = now
         self._life = life
+        self._secrets = secrets
 
     @property
     def pid(self) -> int:
@@ -59,6 +63,8 @@ class Worker:
         self.is_busy = True
         self.steps += 1
         send(self.connection, do)
+        if self.steps == 1:
+            send(self.connection, self._secrets)
 
     def end(self) -> None:
         """Let an idle worker end by itself, or kill it when it does not."""
@@ -186,9 +192,13 @@ class Pool:
             ) from error  # fmt: skip
         finally:
             os.close(life_read)
-        worker = Worker(child, Connection(ours.detach()), life_write, now=self._machine.monotonic())
+        whole = b"\0".join(os.fsencode(f"{name}={value}") for name, value in self._environment().items())
+        worker = Worker(
+            child, Connection(ours.detach()), life_write,
+            secrets=Secrets(settings=self._settings, environment=whole), now=self._machine.monotonic(),
+        )  # fmt: skip
         with contextlib.suppress(OSError):
-            send(worker.connection, Hello(settings=self._settings, idle_s=self._idle_s + _GRACE_S))
+            send(worker.connection, Hello(idle_s=self._idle_s + _GRACE_S))
         return worker
 
     def _spawned(self, socket_fd: int, life_fd: int) -> subprocess.Popen[bytes]:
@@ -198,7 +208,8 @@ class Pool:
             return subprocess.Popen(  # noqa: S603  (this interpreter, with fixed words)
                 [sys.executable, _SUPERVISOR, folders, str(socket_fd), str(life_fd)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                pass_fds=(socket_fd, life_fd), start_new_session=True, env=self._environment(),
+                pass_fds=(socket_fd, life_fd), start_new_session=True,
+                env=environment_of(self._settings, self._environment()),
             )  # fmt: skip
 
 

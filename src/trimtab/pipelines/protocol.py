@@ -12,8 +12,17 @@ from trimtab.pipelines.records import StepError
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """To the worker, once. ``idle_s``: end when nothing was asked for so long."""
 
-    settings: Settings
     idle_s: float
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """To the worker, once, after its first step: until then it has nothing that user code must not see.
+
+    ``environment`` is that of the runner, as ``NAME=value`` with a zero byte between two of them.
+    """
+
+    settings: Settings
+    environment: bytes
 
 
 class Do(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -71,7 +80,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     seconds: float
 
 
-ToWorker = Hello | Do
+ToWorker = Hello | Do | Secrets
 FromWorker = Ready | Stale | Said | Advanced | Done | Failed
 
 _to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)

@@ -37,7 +37,7 @@ def main() -> None:
     with contextlib.suppress(OSError):  # the worker does the same: whoever comes first
         os.setpgid(worker, worker)
     os.close(socket)
-    _end_like(_supervise(worker, life))
+    end_like(_supervise(worker, life))
 
 
 def _work(folders: list[str], socket: int) -> None:
@@ -103,7 +103,7 @@ def _children() -> set[int]:
     return found
 
 
-def _end_like(status: int) -> None:
+def end_like(status: int) -> None:
     """End as the worker did: with its exit status, or by its signal."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:

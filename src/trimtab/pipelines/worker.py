@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import os
 import sys
-import sysconfig
 import threading
 import traceback
 from collections.abc import Callable
@@ -31,9 +30,25 @@ from trimtab.kernel import (
     canonical,
     digest_of,
 )  # fmt: skip
-from trimtab.pipelines.context import StepContext
-from trimtab.pipelines.protocol import Advanced, Do, Done, Failed, Hello, Ready, Said, Stale, receive_in_worker, send
+from trimtab.pipelines.context import GuestDied, StepContext
+from trimtab.pipelines.guest import Guests, Nursery
+from trimtab.pipelines.protocol import (
+    Advanced,
+    Do,
+    Done,
+    Failed,
+    Hello,
+    Ready,
+    Said,
+    Secrets,
+    Stale,
+    receive_in_worker,
+    send,
+)  # fmt: skip
 from trimtab.pipelines.records import StepError
+from trimtab.pipelines.staleness import changed_since
+from trimtab.pipelines.supervisor import end_like
+from trimtab.pipelines.walls import hide_memory
 from trimtab.store import Store, open_store
 
 OUTPUTS_LIMIT_BYTES = 1 << 20
@@ -49,7 +64,7 @@ def main(socket: int) -> None:
     with contextlib.suppress(EOFError, OSError):
         hello = receive_in_worker(connection)
         assert isinstance(hello, Hello)
-        worker = Worker(connection, hello.settings)
+        worker = Worker(connection)
         with contextlib.closing(worker):
             worker.serve(idle_s=hello.idle_s)
 
@@ -57,12 +72,13 @@ def main(socket: int) -> None:
 class Worker:
     """The child's side: imports, runs, reports."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = threading.Lock()
-        self._settings = settings
+        self._settings = Settings()
         self._clock = StepClock()
         self._store: Store | None = None
+        self._guests: Guests | None = None
         self._born_s = SystemClock().now().timestamp()
         self._steps = 0
         self._advanced_at = -PROGRESS_EVERY_S
@@ -72,14 +88,32 @@ class Worker:
         while self._connection.poll(idle_s):
             command = receive_in_worker(self._connection)
             assert isinstance(command, Do)
-            if self._steps and _changed_since(self._born_s):
+            if self._steps and changed_since(self._born_s):
                 self._send(Stale())
                 return
+            if not self._steps:
+                self._learn_secrets(command)
             self._steps += 1
             self._do(command)
 
+    def _learn_secrets(self, first: Do) -> None:
+        """Bring up what guests are made from, with all that this kind of step imports, and only then what is secret."""
+        with contextlib.suppress(Exception):  # what goes wrong is told when the step is called
+            importlib.import_module(first.function.partition(":")[0])
+        nursery = Nursery.opened()
+        secrets = receive_in_worker(self._connection)
+        assert isinstance(secrets, Secrets)
+        hide_memory()
+        for entry in secrets.environment.split(b"\0"):
+            name, _, value = entry.partition(b"=")
+            os.environb[name] = value
+        self._settings = secrets.settings
+        self._guests = Guests(secrets.settings, nursery)
+
     def close(self) -> None:
-        """Close the store, if a step opened it."""
+        """Close what steps have opened: the store, the guest."""
+        if self._guests is not None:
+            self._guests.close()
         if self._store is not None:
             self._store.close()
 
@@ -102,8 +136,8 @@ class Worker:
 
     def _call(self, do: Do, began: float) -> Done | Failed:
         context = StepContext(
-            store=self.open_store, params=do.params, inputs=do.inputs, actor=do.actor, because=do.because,
-            run_id=do.run_id, step=do.step, attempt=do.attempt, fence=do.fence, tell=self._tell,
+            store=self.open_store, guests=self._guests, params=do.params, inputs=do.inputs, actor=do.actor,
+            because=do.because, run_id=do.run_id, step=do.step, attempt=do.attempt, fence=do.fence, tell=self._tell,
             stopwatch=self._clock.inner if isinstance(self._clock.inner, VirtualClock) else self._clock.machine,
         )  # fmt: skip
         where = f"step {do.step}, {do.function}"
@@ -114,6 +148,10 @@ class Worker:
             print(f"{error.what}\n  where  {error.where}\n  why    {error.why}\n  next   {error.next}", file=sys.stderr)  # noqa: T201
             is_final = isinstance(error, Invalid | NotFound | Refused)
             return Failed(error=StepError.of(error), is_final=is_final, seconds=self._since(began))
+        except GuestDied as died:
+            # The runner judges a worker by how it ended: killed for its memory, say, it is tried again.
+            end_like(died.status)
+            raise
         except BaseException as error:  # noqa: BLE001  (the edge to the user's code, which may even raise SystemExit)
             own = error.__traceback__.tb_next if error.__traceback__ else None  # without this function's line
             traceback.print_exception(error.with_traceback(own))
@@ -246,15 +284,3 @@ def _redirect(target: int) -> None:
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
-
-
-def _changed_since(at_s: float) -> bool:
-    """Say whether an imported file of the user's was written after ``at_s``: a warm process would run old code."""
-    installed = tuple({*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix})
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and not file.startswith(installed):
-            with contextlib.suppress(OSError):
-                if os.stat(file).st_mtime > at_s:  # noqa: PTH116  (hundreds of files before every step)
-                    return True
-    return False

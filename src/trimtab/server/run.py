@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 
 from trimtab.kernel import EVERYTHING, Clock, Refused, Settings, TrimtabError, this_user
+from trimtab.pipelines import hide_memory
 from trimtab.server.api import Live, described, routes
 from trimtab.server.app import create_app
 from trimtab.server.doors import LOOPBACK_NAMES, Doors, is_loopback
@@ -48,6 +49,7 @@ def serve(settings: Settings, *, clock: Clock | None = None, on_ready: Callable[
     ``on_ready`` is called with the address when requests are answered. Raises ``NeedsToken`` for an address that other
     machines can reach while no token is active, and ``NotReachable`` when the address is taken.
     """
+    hide_memory()
     store = open_store(settings, clock=clock)
     try:
         doors = doors_of(store, settings)

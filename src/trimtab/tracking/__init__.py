@@ -6,6 +6,7 @@ Out: runs that can be searched and compared, each sealed into the ledger when it
 
 from trimtab.tracking.allowed import ALLOWED_TYPES, is_allowed_type
 from trimtab.tracking.api import Experiments, routes
+from trimtab.tracking.bounds import check_bounds
 from trimtab.tracking.curve import Curve, metric_curve
 from trimtab.tracking.directions import Direction, declared_direction
 from trimtab.tracking.environment import capture_environment
@@ -18,8 +19,11 @@ from trimtab.tracking.errors import (
     ParamChanged,
     RunMissing,
     RunNotRunning,
+    Unsound,
 )
+from trimtab.tracking.graphs import check_graph
 from trimtab.tracking.journal import log_artifact, log_batch
+from trimtab.tracking.keeping import model_params
 from trimtab.tracking.models import PackedModel, pack_model
 from trimtab.tracking.process import this_process
 from trimtab.tracking.reading import (
@@ -96,7 +100,10 @@ __all__ = [
     "Seal",
     "Signature",
     "StartRun",
+    "Unsound",
     "capture_environment",
+    "check_bounds",
+    "check_graph",
     "check_seal",
     "close_run",
     "current_run",
@@ -113,6 +120,7 @@ __all__ = [
     "log_artifact",
     "log_batch",
     "metric_curve",
+    "model_params",
     "open_run",
     "pack_model",
     "read_artifact",

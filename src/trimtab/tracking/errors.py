@@ -60,3 +60,7 @@ class NotPackable(Invalid):
     """``data["returned"]`` is what to do next when the model came from a train function, and nobody logged it."""
 
     code = "tracking.not-packable"
+
+
+class Unsound(Exception):
+    """What makes a model unfit to run, in half a sentence. Whoever catches it says whose model it is."""

@@ -41,10 +41,10 @@ def serve(session: Session, /, dry_run: bool, route_only: bool, yes: bool, **pla
         return
     running = running_server(session.settings)
     if running is not None:
-        say_where(running)
+        say_where(running, user=session.settings.guest_user)
     elif not (route_only or dry_run):
         session.close()
-        serve_project(session.settings, on_ready=say_where)
+        serve_project(session.settings, on_ready=lambda address: say_where(address, user=session.settings.guest_user))
 
 
 def _routed(
