@@ -23,7 +23,7 @@ from trimtab.monitoring.events import (
     ReferenceKept,
 )
 from trimtab.monitoring.expected import expected
-from trimtab.monitoring.exposition import exposition
+from trimtab.monitoring.exposition import Metrics, expose
 from trimtab.monitoring.figures import failures
 from trimtab.monitoring.influence import permuted_influence
 from trimtab.monitoring.kept import get_reference, keep_reference
@@ -62,11 +62,11 @@ from trimtab.monitoring.watch import watch, windows
 __all__ = [
     "BLINDNESS", "FOUND", "SURE", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver", "AlertRaised",
     "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DriftPower",
-    "DryColumn", "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelPower", "LevelTest", "Outcome",
-    "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded", "Paired", "PairedPower", "Performance", "Recorded",
-    "Reference", "ReferenceKept", "ShownFinding", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes",
-    "WindowRow", "acknowledge", "alerts", "as_counted", "bring_outcomes", "build_reference", "check", "deliver",
-    "deliveries", "drift", "drift_findings", "drift_power", "dry_run", "expected", "exposition", "failures",
+    "DryColumn", "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelPower", "LevelTest", "Metrics",
+    "Outcome", "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded", "Paired", "PairedPower", "Performance",
+    "Recorded", "Reference", "ReferenceKept", "ShownFinding", "Sign", "Silence", "Skew", "SlicePerformance",
+    "TooManyOutcomes", "WindowRow", "acknowledge", "alerts", "as_counted", "bring_outcomes", "build_reference", "check",
+    "deliver", "deliveries", "drift", "drift_findings", "drift_power", "dry_run", "expected", "expose", "failures",
     "get_alert", "get_reference", "keep_reference", "lately", "level_power", "level_test", "mature_until",
     "maturity_of", "measure_skew", "measured_skew", "mind", "paired", "paired_power", "performance",
     "permuted_influence", "record_outcomes", "routes", "shown_finding", "silence", "silences", "usual_volume", "watch",

@@ -34,7 +34,7 @@ from trimtab.serving.gateway import EndpointStatus, Gateway
 from trimtab.serving.inputs import ROWS_LIMIT
 from trimtab.serving.latency import measure_latency
 from trimtab.serving.loader import LoadedModel, Loader
-from trimtab.serving.log import DecisionLog
+from trimtab.serving.log import DecisionLog, unsealed_bytes
 from trimtab.serving.records import Answer, Ask, Canary, Decision, Input, Output, Released, Routing, Stage
 from trimtab.serving.registered import RegisteredReleases, inputs_of
 from trimtab.serving.released import Releases
@@ -53,5 +53,5 @@ __all__ = [
     "Released", "Releases", "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment",
     "Stage", "Target", "TooBusy", "Unread", "broken_decisions", "counts_between", "decision_tables", "decisions",
     "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "read_unread",
-    "remove_endpoint", "routes", "sealed_segments", "set_routing",
+    "remove_endpoint", "routes", "sealed_segments", "set_routing", "unsealed_bytes",
 ]  # fmt: skip

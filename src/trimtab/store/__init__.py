@@ -13,7 +13,7 @@ from trimtab.store.folding import fold, folded
 from trimtab.store.ledger.export import export_log
 from trimtab.store.ledger.listing import event_at, event_times, events
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
-from trimtab.store.ledger.prefix import inclusion_proofs, ledger_size, signed_prefix
+from trimtab.store.ledger.prefix import inclusion_proofs, ledger_counts, ledger_size, signed_prefix
 from trimtab.store.ledger.prove import (
     ConsistencyProof,
     InclusionProof,
@@ -33,6 +33,6 @@ __all__ = [
     "DatabaseDamaged", "Event", "InclusionProof", "Journal", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent",
     "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject",
     "Verification", "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at", "event_times",
-    "events", "export_log", "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size",
-    "make_home", "metadata", "open_store", "signed_prefix", "verify",
+    "events", "export_log", "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_counts", "ledger_root",
+    "ledger_size", "make_home", "metadata", "open_store", "signed_prefix", "verify",
 ]  # fmt: skip
