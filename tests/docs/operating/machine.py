@@ -68,8 +68,11 @@ class Machine:
         self.environment: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        words = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        self._keeper = subprocess.Popen([*words, "sh", "-c", self._script], stdout=subprocess.PIPE, text=True)
+        # However this process ends, nothing is left behind.
+        words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"]
+        self._keeper = subprocess.Popen(
+            [*words, "--mount-proc", "sh", "-c", self._script], stdout=subprocess.PIPE, text=True
+        )
         assert self._keeper.stdout is not None
         with self._keeper.stdout as said:
             assert said.readline() == "ready\n"
