@@ -68,7 +68,7 @@ def test_what_would_be_done_is_told_without_a_home(
 
 
 def test_a_token_may_be_the_first_thing(trimtab: Type, tmp_path: Path) -> None:
-    assert trimtab("token", "create", "ops-lead", "--scope", "admin").code == 0
+    assert trimtab("token", "create", "ops-lead", "--may", "admin").code == 0
     assert (tmp_path / ".trimtab" / "trimtab.db").is_file()
 
 

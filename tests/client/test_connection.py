@@ -33,7 +33,14 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_project_is_worked_on_from_elsewhere(shell: Shell, empty: Path) -> None:
-    token = shell.run("token", "create", "far", "--scope", "admin", "--because", "for elsewhere").out.strip()
+    token = shell.run(
+        "token",
+        "create",
+        "far",
+        *(word for one in ("read", "predict", "log", "register", "approve", "admin") for word in ("--may", one)),
+        "--because",
+        "for elsewhere",
+    ).out.strip()
     with shell.up() as server:
         server.wait_until_ready()
         with tt.connect(server.url, token=token) as there:

@@ -8,8 +8,6 @@ import msgspec
 
 from trimtab.kernel import (
     CURSOR,
-    PROJECT,
-    Body,
     Call,
     Invalid,
     Permission,
@@ -25,7 +23,6 @@ from trimtab.monitoring.alerts import acknowledge, alerts, get_alert, silence
 from trimtab.monitoring.drift import Drift, drift, drift_findings
 from trimtab.monitoring.estimate import Estimated
 from trimtab.monitoring.expected import expected
-from trimtab.monitoring.exposition import MEDIA_TYPE, exposition
 from trimtab.monitoring.figures import failures
 from trimtab.monitoring.foreseen import Foreseen, foreseen
 from trimtab.monitoring.levels import LevelTest, level_test
@@ -48,7 +45,7 @@ from trimtab.monitoring.records import (
 )
 from trimtab.monitoring.shown import ShownFinding, shown_finding
 from trimtab.monitoring.watch import windows
-from trimtab.serving import Gateway, Routing, get_endpoint
+from trimtab.serving import Routing, get_endpoint
 from trimtab.store import Store
 
 ENDPOINT = "/api/v1/endpoints/{endpoint}"
@@ -124,9 +121,9 @@ class SilenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     because: str = ""
 
 
-def routes(store: Store, gateway: Gateway) -> list[Route]:
-    """Return the room's routes over a store and the gateway of this process."""
-    return [*_outcomes(store), *_measuring(store), *_comparing(store), *_alerting(store), _metrics(store, gateway)]
+def routes(store: Store) -> list[Route]:
+    """Return the room's routes over a store."""
+    return [*_outcomes(store), *_measuring(store), *_comparing(store), *_alerting(store)]
 
 
 def _outcomes(store: Store) -> list[Route]:
@@ -302,16 +299,6 @@ def _alerting(store: Store) -> list[Route]:
             request=SilenceRequest, response=Silence, summary="Send nothing for alerts of an endpoint until a moment",
         ),
     ]  # fmt: skip
-
-
-def _metrics(store: Store, gateway: Gateway) -> Route:
-    def metrics(_call: Call) -> Body:
-        return Body(data=exposition(store, gateway.status()).encode(), media_type=MEDIA_TYPE)
-
-    return Route(
-        method="GET", path="/metrics", permission=Permission.READ, resource=PROJECT, handler=metrics, response=Body,
-        summary="Metrics for Prometheus",
-    )  # fmt: skip
 
 
 def _routing(store: Store, call: Call) -> Routing:

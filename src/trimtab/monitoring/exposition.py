@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: counts and latencies of this process, and what is known of each endpoint's quality.
+"""What Prometheus scrapes of endpoints: counts and latencies of this process, and what is known of their quality.
 
 Text format 0.0.4. Counters are of this process and begin anew with it; gauges come from the database, and are the same
 in every process.
@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from trimtab.kernel import VERSION
 from trimtab.monitoring.alerts import alerts
 from trimtab.monitoring.drift import drift
 from trimtab.monitoring.performance import lately, performance
@@ -16,7 +15,6 @@ from trimtab.monitoring.skew import measured_skew
 from trimtab.serving import EndpointStatus, Figures
 from trimtab.store import Store
 
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OVER = timedelta(days=7)
 _QUANTILES = (("0.5", "p50_s"), ("0.95", "p95_s"), ("0.99", "p99_s"))
 Labels = Sequence[tuple[str, object]]
@@ -46,16 +44,13 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
 
-def exposition(store: Store, statuses: Iterable[EndpointStatus]) -> str:
-    """Return the metrics of the endpoints that this process serves."""
-    metrics = Metrics()
-    metrics.add("trimtab_info", "gauge", "The running version.", 1, [("version", VERSION)])
+def expose(metrics: Metrics, store: Store, statuses: Iterable[EndpointStatus]) -> None:
+    """Add the metrics of the endpoints that this process serves."""
     for status in sorted(statuses, key=lambda one: one.endpoint):
         _service(metrics, status)
         if status.routing is not None:
             _quality(metrics, store, status.endpoint, status.routing.champion, status.routing.model)
     _alerting(metrics, store)
-    return metrics.text()
 
 
 def _service(metrics: Metrics, status: EndpointStatus) -> None:

@@ -4,13 +4,14 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 from trimtab.data import routes as data_routes
 from trimtab.evaluation import routes as evaluation_routes
 from trimtab.features import open_online
 from trimtab.features import routes as feature_routes
 from trimtab.governance import routes as governance_routes
-from trimtab.kernel import Route, TrimtabError, prepare_records
+from trimtab.kernel import Route, SystemClock, TrimtabError, prepare_records
 from trimtab.loop import Loop
 from trimtab.loop import routes as loop_routes
 from trimtab.monitoring import mind
@@ -19,6 +20,7 @@ from trimtab.pipelines import Runner
 from trimtab.pipelines import routes as pipeline_routes
 from trimtab.registry import routes as registry_routes
 from trimtab.server.listings import routes as listing_routes
+from trimtab.server.metrics import routes as metrics_routes
 from trimtab.server.receipts import NoticingStore
 from trimtab.serving import Gateway, RegisteredReleases
 from trimtab.serving import routes as serving_routes
@@ -51,6 +53,8 @@ class Rooms:
         self._looking: asyncio.Task[None] | None = None
         self._minding: asyncio.Task[None] | None = None
         self._trouble = ""
+        self._machine = SystemClock()
+        self._minded_at: datetime | None = None
 
     def routes(self) -> list[Route]:
         """Return the routes of every room."""
@@ -62,10 +66,11 @@ class Rooms:
             *registry_routes(self.store),
             *pipeline_routes(self.store, self.runner.wake),
             *serving_routes(self.store, self.gateway, self.releases),
-            *monitoring_routes(self.store, self.gateway),
+            *monitoring_routes(self.store),
             *loop_routes(self.store),
             *governance_routes(self.store),
             *listing_routes(self.store),
+            *metrics_routes(self.store, self.gateway.status, missing=self.missing, minded_at=lambda: self._minded_at),
         ]
 
     async def start(self) -> None:
@@ -119,6 +124,7 @@ class Rooms:
             await self._done(mind, self.store)
             await self._done(self.loop.tick)
             self.runner.wake()
+            self._minded_at = self._machine.now()
             await asyncio.sleep(MIND_EVERY_S)
 
     async def _done(self, work: Callable[..., object], *given: object) -> None:

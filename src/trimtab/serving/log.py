@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -29,6 +29,15 @@ _log = logging.getLogger(__name__)
 def decisions_folder(store: Store) -> Path:
     """Return the folder that holds the open segments, one folder inside it for each endpoint."""
     return store.settings.home_path / "decisions"
+
+
+def unsealed_bytes(store: Store) -> dict[str, int]:
+    """Return how much of the decision log lies in open segments in this home, by endpoint."""
+    found: dict[str, int] = {}
+    for file in decisions_folder(store).glob(f"*/*{SUFFIX}"):
+        with suppress(FileNotFoundError):  # it was sealed in this very moment
+            found[file.parent.name] = found.get(file.parent.name, 0) + file.stat().st_size
+    return found
 
 
 class DecisionLog:

@@ -19,7 +19,7 @@ from trimtab.store.ledger.export import export_log
 from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.listing import event_at, event_times, events
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
-from trimtab.store.ledger.prefix import inclusion_proofs, ledger_size, signed_prefix
+from trimtab.store.ledger.prefix import inclusion_proofs, ledger_counts, ledger_size, signed_prefix
 from trimtab.store.ledger.prove import (
     ConsistencyProof,
     InclusionProof,
@@ -41,6 +41,7 @@ __all__ = [
     "NotAuthentic", "Position", "PublicKey", "Receipt", "Recorded", "RowForged", "RowsDamaged", "Signed",
     "SigningKey", "Store", "Subject", "Verification", "VerificationKind", "Witness", "accept_history", "check_rows",
     "clock_of", "consistency_proof", "event_at", "event_times", "events", "existing_store", "export_log", "fold",
-    "folded", "folder_of", "has_project", "identity_of", "inclusion_proof", "inclusion_proofs", "ledger_root",
-    "ledger_size", "make_home", "metadata", "no_project", "open_store", "replace_key", "signed_prefix", "verify",
+    "folded", "folder_of", "has_project", "identity_of", "inclusion_proof", "inclusion_proofs", "ledger_counts",
+    "ledger_root", "ledger_size", "make_home", "metadata", "no_project", "open_store", "replace_key", "signed_prefix",
+    "verify",
 ]  # fmt: skip
