@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 
 import trimtab
 from trimtab.kernel import Settings, StartedClock, SystemClock
-from trimtab.store import Database, clock_of, metadata, open_store
+from trimtab.store import Database, HistoryMissing, clock_of, metadata, open_store
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.migrate import FOLDER, bring_up_to_date, revisions, upgrade_to
 
@@ -49,7 +49,7 @@ def test_the_migrations_are_one_chain() -> None:
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
     assert [revision.revision for revision in script.walk_revisions()][::-1] == revisions()
-    assert [name[:4] for name in revisions()] == [f"{n:04}" for n in range(1, len(revisions()) + 1)]
+    assert [int(name[:4]) for name in revisions()] == list(range(1, len(revisions()) + 1))
 
 
 def test_migrating_from_nothing_gives_what_the_rooms_declare(fresh: Settings) -> None:
@@ -133,6 +133,27 @@ def test_closing_without_a_change_signs_nothing(fresh: Settings) -> None:
     store = open_store(fresh)
     assert store.witness.checkpoints(store.origin) == ()
     store.close()
+
+
+def test_a_home_that_had_a_history_begins_no_new_one(fresh: Settings, fill: Callable, tmp_path: Path) -> None:
+    home = tmp_path / "fresh"
+    first = open_store(Settings(home=str(home)))
+    fill(first, 5)
+    first.close()
+    (home / "trimtab.db").unlink()
+    settings = msgspec.structs.replace(fresh, home=str(home))  # of an empty database: the home's own, or another place
+    for _ in range(2):
+        with pytest.raises(HistoryMissing) as caught:
+            open_store(settings)
+        assert "5 events" in caught.value.why
+        assert first.origin in caught.value.why
+    other = open_store(msgspec.structs.replace(fresh, home=str(tmp_path / "other")))
+    if fresh.database:
+        with pytest.raises(HistoryMissing):
+            open_store(settings)  # somebody else has begun one there, and nothing is in it
+        fill(other, 1)
+        open_store(settings).close()
+    other.close()
 
 
 # --- the clock of a project

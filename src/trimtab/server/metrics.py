@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from trimtab.kernel import VERSION, Body, Call, Permission, Route
+from trimtab.kernel import PROJECT, VERSION, Body, Call, Permission, Route
 from trimtab.monitoring import Metrics, expose
 from trimtab.pipelines import RunStatus, list_pipeline_runs
 from trimtab.registry import all_models, waiting_versions
@@ -45,7 +45,8 @@ def routes(
         return Body(data=found.text().encode(), media_type=MEDIA_TYPE)
 
     return [
-        Route(method="GET", path="/metrics", permission=Permission.READ, resource=PROJECT, handler=metrics, response=Body,
+        Route(method="GET", path="/metrics", permission=Permission.READ, resource=PROJECT, handler=metrics,
+              response=Body,
               summary="Metrics for Prometheus"),
     ]  # fmt: skip
 

@@ -3,6 +3,9 @@
 In: changes with their reasons. Out: rows, recorded events, verified bytes, and proofs that nothing was altered.
 """
 
+from trimtab.store.admission import Closed, SchemaChanged
+from trimtab.store.arriving import HoldsSomething
+from trimtab.store.backup import Backup, BackupDamaged, back_up, backup_named, backups_in
 from trimtab.store.blobs import Blobs, Damaged, LocalBlobs
 from trimtab.store.change import JOURNAL, AlreadyDone, Change, Journal, NoEvent
 from trimtab.store.clocks import clock_of
@@ -30,18 +33,21 @@ from trimtab.store.ledger.prove import (
 from trimtab.store.ledger.records import Receipt, Signed
 from trimtab.store.ledger.verify import Verification, VerificationKind, verify
 from trimtab.store.ledger.witness import Witness
-from trimtab.store.migrate import NewerDatabase
+from trimtab.store.migrate import HistoryMissing, NewerDatabase
+from trimtab.store.moving import move, name_of, reopen_here
 from trimtab.store.opened import NoProject, Store, existing_store, has_project, make_home, no_project, open_store
+from trimtab.store.restoring import rehearse, restore
 from trimtab.store.tables import Position
 
 __all__ = [
-    "JOURNAL", "AlreadyDone", "Blobs", "Change", "Checkpoint", "ConsistencyProof", "Damaged", "Database",
-    "DatabaseDamaged", "Event", "EventForged", "HistoryDiffers", "Identity", "InclusionProof", "Journal",
-    "KeyMissing", "LedgerHeader", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NoProject",
-    "NotAuthentic", "Position", "PublicKey", "Receipt", "Recorded", "RowForged", "RowsDamaged", "Signed",
-    "SigningKey", "Store", "Subject", "Verification", "VerificationKind", "Witness", "accept_history", "check_rows",
-    "clock_of", "consistency_proof", "event_at", "event_times", "events", "existing_store", "export_log", "fold",
-    "folded", "folder_of", "has_project", "identity_of", "inclusion_proof", "inclusion_proofs", "ledger_counts",
-    "ledger_root", "ledger_size", "make_home", "metadata", "no_project", "open_store", "replace_key", "signed_prefix",
-    "verify",
+    "JOURNAL", "AlreadyDone", "Backup", "BackupDamaged", "Blobs", "Change", "Checkpoint", "Closed",
+    "ConsistencyProof", "Damaged", "Database", "DatabaseDamaged", "Event", "EventForged", "HistoryDiffers",
+    "HistoryMissing", "HoldsSomething", "Identity", "InclusionProof", "Journal", "KeyMissing", "LedgerHeader",
+    "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NoProject", "NotAuthentic", "Position", "PublicKey",
+    "Receipt", "Recorded", "RowForged", "RowsDamaged", "SchemaChanged", "Signed", "SigningKey", "Store", "Subject",
+    "Verification", "VerificationKind", "Witness", "accept_history", "back_up", "backup_named", "backups_in",
+    "check_rows", "clock_of", "consistency_proof", "event_at", "event_times", "events", "existing_store",
+    "export_log", "fold", "folded", "folder_of", "has_project", "identity_of", "inclusion_proof", "inclusion_proofs",
+    "ledger_counts", "ledger_root", "ledger_size", "make_home", "metadata", "move", "name_of", "no_project",
+    "open_store", "rehearse", "reopen_here", "replace_key", "restore", "signed_prefix", "verify",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from trimtab.kernel import Conflict, Invalid, Unavailable
+from trimtab.store.admission import Admission
 from trimtab.store.disk import Disk
 from trimtab.store.failures import named
 from trimtab.store.folding import fold
@@ -68,17 +69,18 @@ class Database:
         self._kept: Connection | None = None
         self._disk: Disk | None = None
         self._place: Place | None = None
+        self.admission = Admission()
         if self.dialect == "sqlite" and parsed.database:
             path = Path(parsed.database)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(path.with_name(path.name + "-wal"))
             self._place = Place(path)
-            self._writer = _sqlite_engine(url, writer=True, wait_s=wait_s)
-            self._reader = _sqlite_engine(url, writer=False, wait_s=wait_s)
+            self._writer = _sqlite_engine(url, admission=self.admission, wait_s=wait_s)
+            self._reader = _sqlite_engine(url, admission=None, wait_s=wait_s)
         elif self.dialect == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            self._writer = _postgres_engine(parsed, wait_s=wait_s, synchronous=False)
-            plain = _postgres_engine(parsed, wait_s=wait_s, synchronous=True)
+            self._writer = _postgres_engine(parsed, admission=self.admission, wait_s=wait_s)
+            plain = _postgres_engine(parsed, admission=None, wait_s=wait_s)
             self._by_hand = plain.execution_options(isolation_level="AUTOCOMMIT")
             self._reader = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         else:
@@ -152,7 +154,7 @@ class Database:
             assert driver is not None
             try:
                 # By hand: SQLAlchemy takes longer to begin and commit than SQLite takes for a small insert.
-                driver.execute("BEGIN IMMEDIATE")
+                self.admission.begin_sqlite(driver)
                 yield connection
                 driver.execute("COMMIT")
                 connection.rollback()  # for SQLAlchemy the transaction ends too, if it took part
@@ -182,17 +184,18 @@ class Database:
             self._lock.release()
 
 
-def _sqlite_engine(url: str, *, writer: bool, wait_s: float) -> Engine:
+def _sqlite_engine(url: str, *, admission: Admission | None, wait_s: float) -> Engine:
+    """Return an engine for writing where ``admission`` lets it, or without one for reading."""
     engine = create_engine(
         url,
-        pool_size=1 if writer else 8,
-        max_overflow=0 if writer else 24,
+        pool_size=1 if admission else 8,
+        max_overflow=0 if admission else 24,
         connect_args={"timeout": wait_s, "isolation_level": None},  # the driver begins nothing by itself
     )
 
     @event.listens_for(engine, "connect")
     def _configure(driver: Any, _record: Any) -> None:
-        if writer:
+        if admission:
             driver.execute("PRAGMA journal_mode=WAL")
             driver.execute("PRAGMA synchronous=NORMAL")  # see Disk for what waits for the disk
             driver.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
@@ -205,24 +208,35 @@ def _sqlite_engine(url: str, *, writer: bool, wait_s: float) -> Engine:
     def _begin(connection: Connection) -> None:
         driver = connection.connection.driver_connection
         assert driver is not None
-        if not driver.in_transaction:
-            driver.execute("BEGIN IMMEDIATE" if writer else "BEGIN")
+        if driver.in_transaction:
+            return  # it was begun by hand
+        if admission:
+            admission.begin_sqlite(driver)
+        else:
+            driver.execute("BEGIN")
 
     return engine
 
 
-def _postgres_engine(url: URL, *, wait_s: float, synchronous: bool) -> Engine:
+def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float) -> Engine:
+    """Return an engine for writing where ``admission`` lets it, or without one for reading and for work by hand."""
     # Last in, first out: the connections that are used most have their statements prepared.
     engine = create_engine(url, pool_size=8, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True)
 
     @event.listens_for(engine, "connect")
     def _configure(driver: Any, _record: Any) -> None:
         driver.execute(f"SET SESSION lock_timeout = {int(wait_s * 1000)}")
-        if not synchronous:
+        if admission:
             # A change is acknowledged only after the sequencer's commit, which is later in the same log and waits for
             # the disk, so it need not wait itself.
             driver.execute("SET SESSION synchronous_commit = off")
         driver.commit()
+        driver.autocommit = admission is not None  # ``_begin`` begins
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if admission:
+            admission.begin_postgres(connection.connection.driver_connection)
 
     @event.listens_for(engine, "checkin")
     def _rest(_driver: Any, record: Any) -> None:

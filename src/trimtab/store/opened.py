@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 
 from trimtab.kernel import Actor, Clock, Ids, Invalid, NotFound, Settings, load
+from trimtab.store.admission import Closed, SchemaChanged
 from trimtab.store.blobs import Blobs, blobs_of
 from trimtab.store.change import AlreadyDone, Change, Journal
 from trimtab.store.clocks import clock_of
@@ -105,7 +106,8 @@ class Store:
     def close(self) -> None:
         """Sign what this process recorded, and close the database's connections."""
         try:
-            self._ledger.close()
+            with suppress(Closed, SchemaChanged):  # what can no longer be signed here was recorded all the same
+                self._ledger.close()
         finally:
             self.database.dispose()
 
@@ -121,16 +123,18 @@ def open_store(settings: Settings | None = None, *, clock: Clock | None = None, 
     """Open (and, the first time, make) the store that the settings name, by default those of the current folder.
 
     Brings an older database up to date. ``clock`` overrides the one of the settings; with ``seed`` the ids are a pure
-    function of clock and seed. Raises ``Unavailable`` when the database does not answer.
+    function of clock and seed. Raises ``Unavailable`` when the database does not answer, ``Closed`` when it is not
+    complete, ``HistoryMissing`` when it holds nothing and this home had a history.
     """
     settings = settings or load()[0]
     home = settings.home_path
     make_home(home)
-    database = Database(settings.database or f"sqlite:///{home / DATABASE_FILE}")
+    database = Database(url_of(settings))
     clock = clock or clock_of(settings)
     ids = Ids(clock, seed=seed)
     try:
-        origin = bring_up_to_date(database, name=f"{ORIGIN_PREFIX}{ids.new()}", keys=keys_of(settings))
+        history, name = Witness(home / "witness").longest, f"{ORIGIN_PREFIX}{ids.new()}"
+        origin = bring_up_to_date(database, name=name, keys=keys_of(settings), history=history)
         blobs = blobs_of(settings)
     except BaseException:
         database.dispose()  # nobody else can: the store that would close it is not made
@@ -181,6 +185,11 @@ def no_project(settings: Settings) -> NoProject:
     else:
         next_ = "trimtab init; or, for a project elsewhere, go to its folder, or set TRIMTAB_SERVER"
     return NoProject(f"there is no project in {settings.home}", where="setting home", next=next_)
+
+
+def url_of(settings: Settings) -> str:
+    """Return the address of a database, also of the one in the home."""
+    return settings.database or f"sqlite:///{settings.home_path / DATABASE_FILE}"
 
 
 def place_of(settings: Settings) -> str:

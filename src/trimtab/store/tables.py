@@ -1,4 +1,4 @@
-"""How the ledger lies in SQL."""
+"""How the ledger lies in SQL, and the mark of a database that is closed."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, String, Table, Text
 
@@ -103,3 +103,14 @@ ledger_refused = Table(
     Column("why", String(200), nullable=False),
 )
 """What stood in the outbox and was not put there by Trimtab: it got no position."""
+
+store_closed = Table(
+    "store_closed",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(20), nullable=False),
+    Column("other", Text, nullable=False),
+    Column("origin", String(80), nullable=False),
+    Column("at", String(32), nullable=False),
+)
+"""No row as long as the database takes changes; one that says why it does not: ``Closing``."""

@@ -61,13 +61,18 @@ def verify(
     if found.kind is VerificationKind.USAGE or nothing:
         print_error(_mistake(found))
     elif form == "text":
-        _say(found, file)
+        say_verdict(found)
+        if found.kind is VerificationKind.TAMPERED and file is not None:
+            click.echo("  next      do not rely on it; ask whoever sent it for another copy")
+        elif found.kind is VerificationKind.TAMPERED:
+            click.echo("  next      stop what writes to it, and restore the database from a backup; then verify again")
     else:
         show_one(_plain(found), form=form)
     return found.exit_code
 
 
-def _say(found: Verification, file: Path | None) -> None:
+def say_verdict(found: Verification) -> None:
+    """Print what a verification found, and what it proves and what not."""
     click.echo(f"{found.kind.value}: {found.what}")
     if found.origin:
         click.echo(f"  ledger    {found.origin}")
@@ -78,10 +83,6 @@ def _say(found: Verification, file: Path | None) -> None:
         click.echo(f"  proved    {line}")
     for line in found.unproved:
         click.echo(f"  unproved  {line}")
-    if found.kind is VerificationKind.TAMPERED and file is not None:
-        click.echo("  next      do not rely on it; ask whoever sent it for another copy")
-    elif found.kind is VerificationKind.TAMPERED:
-        click.echo("  next      stop what writes to it, and restore the database from a backup; then verify again")
 
 
 def _mistake(found: Verification) -> Invalid:

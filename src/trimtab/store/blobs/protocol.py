@@ -111,7 +111,7 @@ def unknown(digest: str) -> NotFound:
 
 def damaged(digest: str) -> Damaged:
     """Return the error for bytes that are not what their digest says."""
-    return Damaged(f"blob {digest[:19]}… is damaged", where="store.blobs")
+    return Damaged(f"blob {digest[:19]}… is damaged", where="store.blobs", digest=digest)
 
 
 def unreadable(digest: str, error: OSError) -> Unavailable:

@@ -131,6 +131,12 @@ class Witness:
             log.warning("that %s was seen at %s is not kept: %s", origin, place, error.strerror)
             return origin
 
+    def longest(self) -> Checkpoint | None:
+        """Return the newest checkpoint of the longest ledger that was seen at any place of this home."""
+        places = (_decoded(path.read_bytes()) or {} for path in self._folder.glob("at-*.json"))
+        seen = [kept for place in places for kept in self.checkpoints(str(place.get("ledger", "")))]
+        return max(seen, key=lambda kept: kept.size, default=None)
+
     def place_name(self, place: str) -> str:
         """Return the name of the file in which the first ledger at a place is kept."""
         return f"at-{hashlib.sha256(place.encode()).hexdigest()[:16]}.json"
