@@ -67,6 +67,7 @@ from trimtab.registry.records import (
 from trimtab.registry.register import register_version
 from trimtab.registry.release import check_release, check_signature, get_release, release_for
 from trimtab.registry.revoke import revoke_release
+from trimtab.registry.rows import has_model
 from trimtab.registry.statement import Release, Statement
 
 __all__ = [
@@ -76,7 +77,7 @@ __all__ = [
     "Release", "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "Statement",
     "Status", "Version", "VersionApproved", "VersionMissing", "VersionPage", "VersionRef", "VersionRegistered",
     "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "all_models", "all_versions", "approval_state",
-    "approve", "check_release", "check_signature", "drop_alias", "get_model", "get_release", "get_version", "key_id",
-    "list_approvals", "list_models", "list_releases", "list_versions", "public_pem", "read_public_key",
+    "approve", "check_release", "check_signature", "drop_alias", "get_model", "get_release", "get_version", "has_model",
+    "key_id", "list_approvals", "list_models", "list_releases", "list_versions", "public_pem", "read_public_key",
     "register_version", "reject", "release_for", "retire", "revoke_release", "routes", "set_alias", "waiting_versions",
 ]  # fmt: skip
