@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from trimtab.monitoring.records import Sign
-from trimtab.registry import VersionRef, list_approvals
+from trimtab.registry import VersionRef, approved_until
 from trimtab.serving import Routing
 from trimtab.store import Store
 
@@ -19,7 +19,7 @@ def expiry_signs(store: Store, routing: Routing, *, at: datetime) -> list[Sign]:
     signs = []
     for version in routing.versions:
         ref = VersionRef(routing.model, version, "")
-        until = next((one.expires_at for one in list_approvals(store, ref) if one.outcome == "approved"), None)
+        until = approved_until(store, ref)
         if until is None or at < until - SHOWN_BEFORE:
             continue
         signs.append(
