@@ -12,8 +12,9 @@ import trimtab as tt
 from trimtab.declare import ModelSpec, Project, RetrainingSpec, load_project
 from trimtab.kernel import Actor, VirtualClock
 from trimtab.loop import Trigger, TriggerKind, TurnState, apply_project, each_turn, list_turns, open_turn, run_one
-from trimtab.loop.triggers import due, start_turn, words_of_policy
+from trimtab.loop.triggers import due, start_turn
 from trimtab.loop.turns import TurnOpen
+from trimtab.loop.wording import how_often
 from trimtab.store import Store
 
 DAY = 86400.0
@@ -139,4 +140,4 @@ def test_new_data_is_a_reason(
 
 def test_limits_are_said_in_words() -> None:
     policy = RetrainingSpec(when=tt.every("2d").spec, at_most_s=7 * DAY, steady_s=3600.0, budget=12)
-    assert words_of_policy(policy) == "at most every 7d, when it holds for 1h, at most 12 times a year"
+    assert how_often(policy) == "at most every 7d, when it holds for 1h, at most 12 times a year"

@@ -328,12 +328,17 @@ OTHER = digest_of_bytes(b"other")
 def _changed(version: Version, part: str) -> Version:
     """Return a version with one covered part changed."""
     replace = msgspec.structs.replace
-    simple = {"model": "early", "task": "regression", "evaluation": OTHER, "verdict": OTHER, "verdict_passed": None}
+    simple: dict[str, Any] = {
+        "model": "early",
+        "task": "regression",
+        "evaluation": OTHER,
+        "verdict": OTHER,
+        "verdict_passed": None,
+    }
+    simple |= {"other_than_author": True, "expires_s": 1e9}
     renamed = {"artifact": "model", "format": "format", "signature": "signature", "sample": "sample", "also": "also"}
     if part in simple:
         return replace(version, **{part: simple[part]})
-    if part == "other_than_author":
-        return replace(version, other_than_author=True)
     if part == "params":
         return replace(version, params={"trees": 121})
     value: Any = {"data": (OTHER,), "also": (), "view": "other", "format": "onnx"}.get(part, OTHER)

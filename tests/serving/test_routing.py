@@ -1,5 +1,7 @@
 """Routes as state: only released versions, one event for each change, what was before and what is after."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 from tests.forging import by_sql
@@ -71,6 +73,34 @@ def test_a_version_without_a_release_is_refused_in_any_place(store: Store, gate:
     assert "trimtab approve late@3" in caught.value.next
     assert get_endpoint(store, "late").revision == 1
     assert len(events(store)) == 1
+
+
+def test_a_release_for_another_endpoint_is_refused_in_any_place(store: Store, gate: FakeReleases) -> None:
+    for version in (1, 2, 3):
+        one = gate.released["late", version]
+        gate.released["late", version] = msgspec.structs.replace(one, endpoint="late" if version < 3 else "early")
+    route(store, gate, 1, shadow=(2,))
+    for place in ({"champion": 3}, {"canary": {3: 5.0}}, {"shadow": (3,)}):
+        with pytest.raises(Refused, match="late@3 is not approved for the endpoint late"):
+            route(store, gate, place.pop("champion", 1), **place)  # type: ignore[arg-type, call-overload]
+    other = Routing(endpoint="early", model="late", champion=1)
+    with pytest.raises(Refused, match="for the endpoint early"), store.change(ACTOR, "there") as change:
+        set_routing(change, other, releases=gate)
+    assert get_endpoint(store, "late").revision == 1
+
+
+def test_an_expired_release_keeps_its_place_and_finds_no_new_one(store: Store, gate: FakeReleases) -> None:
+    for version in (1, 2, 3):
+        one = gate.released["late", version]
+        over = store.clock.now() + timedelta(hours=1)
+        gate.released["late", version] = msgspec.structs.replace(one, expires_at=over)
+    route(store, gate, 1, canary={2: 25.0})
+    store.clock.sleep(3600)
+    route(store, gate, 2, shadow=(1,))
+    route(store, gate, 1)  # back to what stands beside it
+    with pytest.raises(Refused, match="the approval of late@3 has expired") as caught:
+        route(store, gate, 1, shadow=(3,))
+    assert "goes on answering" in caught.value.why
 
 
 @pytest.mark.parametrize(

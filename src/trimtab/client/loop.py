@@ -6,18 +6,25 @@ from trimtab.client.project import answers
 from trimtab.kernel import Actor, Remote
 from trimtab.loop import (
     Approved,
+    Proposal,
+    ProposalPage,
+    ProposalState,
     StageName,
     Turn,
     TurnPage,
+    approve_policy,
     approve_version,
     cancel_turn,
     get_turn,
     list_turns,
+    open_proposal_of,
     open_turn_of,
+    reject_policy,
+    renew_version,
     roll_back,
     serve_version,
 )
-from trimtab.registry import VersionRef
+from trimtab.registry import Release, VersionRef
 from trimtab.serving import Endpoint
 
 PAGE = 500
@@ -52,6 +59,29 @@ def _approve(server: Remote, ref: str, *, actor: Actor, because: str, override: 
     found, body = VersionRef.of(ref), {"because": because, "override": override}
     number = found.version or found.alias
     return server.send("POST", Approved, "models", found.model, "versions", number, "rollout", body=body)
+
+
+@answers(renew_version)
+def _renew(server: Remote, ref: str, *, actor: Actor, because: str, override: str = "") -> Release:
+    found, body = VersionRef.of(ref), {"because": because, "override": override}
+    number = found.version or found.alias
+    return server.send("POST", Release, "models", found.model, "versions", number, "renew", body=body)
+
+
+@answers(open_proposal_of)
+def _open_proposal(server: Remote, model: str) -> Proposal | None:
+    found, _ = server.listed(ProposalPage, "proposals", limit=1, page=1, model=model)
+    return next((one for one in found if one.state is ProposalState.OPEN), None)
+
+
+@answers(approve_policy)
+def _approve_policy(server: Remote, id: str, *, actor: Actor, because: str) -> Proposal:
+    return server.send("POST", Proposal, "proposals", id, "approve", body={"because": because})
+
+
+@answers(reject_policy)
+def _reject_policy(server: Remote, id: str, *, actor: Actor, because: str) -> Proposal:
+    return server.send("POST", Proposal, "proposals", id, "reject", body={"because": because})
 
 
 @answers(roll_back)

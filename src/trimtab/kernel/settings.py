@@ -15,10 +15,12 @@ FILE_NAME = "trimtab.toml"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+Environment = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,39}\\Z")]
 _IN_WORDS = {
     str: 'a text, in a file in quotes: "..."',
     Port: "a whole number from 0 to 65535",
     Workers: "a whole number from 1 to 1024",
+    Environment: "a name of small letters, digits and '-', such as staging or production",
 }
 
 
@@ -33,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the embedded stores, the blobs, the keys and the logs."""
     ledger_key_command: str = ""
     """Command that prints the ledger's key, from a secret store or a key service; empty means the file in ``home``."""
+    environment: Environment = "local"
+    """What this home serves: ``staging``, ``production``, ... Releases name it, and hold nowhere else."""
     database: str = ""
     """Database URL: ``postgresql://...``; empty means SQLite in ``home``."""
     blobs: str = ""

@@ -13,10 +13,12 @@ from trimtab.declare import Metric, ModelSpec
 from trimtab.evaluation import Evaluation, Maturity, evaluate, get_evaluation, judge, rows_digest, save_evaluation
 from trimtab.evaluation import compare as compare_on_rows
 from trimtab.features import compile_view, digest_of_view
-from trimtab.kernel import VirtualClock, canonical
+from trimtab.kernel import Conflict, VirtualClock, canonical
 from trimtab.loop.conditions import metrics_of, rules_of
+from trimtab.loop.declarations import specs_in_force
 from trimtab.loop.fitting import Trained, keep
 from trimtab.loop.frames import label_of
+from trimtab.loop.governed import policy_of
 from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
 from trimtab.loop.own_code import TRAIN, UNCHANGED
 from trimtab.loop.records import Outcome
@@ -26,6 +28,7 @@ from trimtab.monitoring import keep_reference
 from trimtab.pipelines import StepContext
 from trimtab.registry import CHALLENGER, Lineage, ModelArtifacts, register_version, set_alias
 from trimtab.serving import measure_latency
+from trimtab.store import Change
 from trimtab.tracking import (
     Batch,
     FinishRun,
@@ -38,6 +41,14 @@ from trimtab.tracking import (
     start_run,
     this_process,
 )  # fmt: skip
+
+
+class PolicyChanged(Conflict):
+    """Another policy came into force for a governed model while a version of it was trained."""
+
+    code = "loop.policy-changed"
+    default_why = "A version of a governed model is judged, and later approved, under the policy that is in force."
+    default_next = "trimtab plan, then trimtab apply: what was trained is taken from the cache"
 
 
 def train(context: StepContext) -> dict[str, Any]:
@@ -141,6 +152,7 @@ def register(context: StepContext) -> dict[str, Any]:
     signature = context.put_bytes(canonical(logged.signature))
     reference = reference_of_candidate(context, model, given, logged)
     with context.store.change(context.actor, context.because) as change:
+        _check_in_force(change, model)
         version = register_version(
             change,
             model=model.name,
@@ -157,6 +169,7 @@ def register(context: StepContext) -> dict[str, Any]:
             params=model.params, evaluation_id=judged["evaluation"], task=model.label.task, owner=model.owner,
             approve_by=model.retraining.approve_by if model.retraining else None,
             other_than_author=model.retraining is not None and model.retraining.other_than_author,
+            expires_s=(model.retraining.expires_s or None) if model.retraining else None,
             description=model.description,
         )  # fmt: skip
         set_alias(change, version, CHALLENGER)
@@ -200,3 +213,11 @@ def _log_held_out(context: StepContext, run_id: str, evaluation: Evaluation) -> 
     resume_run(store, run_id, actor=context.actor, because=because, process=this_process())
     log_batch(store, run_id, Batch(writer=store.ids.new(), number=0, points=points))
     close_run(store, run_id, FinishRun(because=because), actor=context.actor)
+
+
+def _check_in_force(change: Change, model: ModelSpec) -> None:
+    """Refuse a version of a governed model that was trained and judged under another policy than the one in force."""
+    found = (one for spec in specs_in_force(change.connection).values() for one in spec.models)
+    policies = [policy_of(one) for one in found if one.name == model.name]
+    if any(policy.is_governed and policy.digest != policy_of(model).digest for policy in policies):
+        raise PolicyChanged(f"the policy of {model.name} has changed since its training", where=f"model {model.name}")

@@ -12,9 +12,13 @@ from trimtab.loop.turns import move_turn, open_turn, open_turn_of
 from trimtab.registry import (
     CHAMPION,
     Approval,
+    Release,
     ReleaseKeys,
+    Status,
     Version,
     VersionRef,
+    WrongStatus,
+    approval_state,
     approve,
     get_version,
     refused_approvals,
@@ -66,6 +70,12 @@ def approve_version(store: Store, ref: str, *, actor: Actor, because: str, overr
     version = get_version(store, ref)
     with refused_approvals(store, version, actor=actor, because=because):
         version.may_be_approved(override=override)
+    if version.status is Status.APPROVED:
+        raise WrongStatus(
+            f"{version.ref} is approved and has its rollout", where=f"version {version.ref}",
+            why="Its approval can be renewed, which leaves it where it is.", model=version.model,
+            next=f"trimtab approve {version.ref} --because '...' (over HTTP: renew)",
+        )  # fmt: skip
     _check_releasable(store, version)
     with (
         refused_approvals(store, version, actor=actor, because=because),
@@ -82,6 +92,26 @@ def approve_version(store: Store, ref: str, *, actor: Actor, because: str, overr
         ) from error  # fmt: skip
     stage = FULL if turn.champion is None else stages_of(store, version.model)[turn.stage]
     return Approved(approval=approval, endpoint=endpoint, stage=stage.kind, percent=stage.percent, turn=turn)
+
+
+def renew_version(store: Store, ref: str, *, actor: Actor, because: str, override: str = "") -> Release:
+    """Approve a version again that is approved for a time, as far as before, and return its new release.
+
+    It stays where it is: what is loaded goes on, and what is loaded or routed from now on goes by the new release.
+    Raises what approving raises, and ``WrongStatus`` for a version that is not approved, or for good.
+    """
+    version = get_version(store, ref)
+    if not (version.status is Status.APPROVED and version.expires_s):
+        raise WrongStatus(
+            f"{version.ref} is {version.status.value}, and has no approval to renew", where=f"version {version.ref}",
+            why="Only what is approved for a time, as tt.by(..., expires=...) asks, is approved again.",
+            model=version.model,
+        )  # fmt: skip
+    _check_releasable(store, version)
+    before = approval_state(store, version).approval
+    with store.change(actor, because) as change:
+        approve(change, version, because=because, override=override, limits=before.limits if before else None)
+    return release_for(store, version, actor=actor, because=because)
 
 
 def start_rollout(store: Store, turn: Turn, *, actor: Actor, because: str) -> tuple[Turn, Endpoint]:

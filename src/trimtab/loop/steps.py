@@ -16,7 +16,7 @@ from trimtab.declare import (
     duration_text,
 )
 from trimtab.features import materialise, register_view, training_frame
-from trimtab.loop.declarations import applied, in_force, record_declarations
+from trimtab.loop.declarations import in_force, record_declarations
 from trimtab.loop.outcomes import OutcomeDesk
 from trimtab.loop.own_code import READ
 from trimtab.loop.split import split_in_time
@@ -88,11 +88,10 @@ def outcomes(context: StepContext) -> dict[str, Any]:
 
 
 def declare(context: StepContext) -> dict[str, Any]:
-    """Put the declarations in force, now that everything they name exists."""
+    """Put the declarations in force, now that everything they name exists; policies of governed models are proposed."""
     spec = msgspec.convert(context.params["project"], ProjectSpec)
-    before = applied(context.store, spec.name)
     with context.store.change(context.actor, context.because) as change:
-        changed = record_declarations(change, spec, file=Path(context.params["file"]), before=before)
+        changed = record_declarations(change, spec, file=Path(context.params["file"]))
     return {"changed": changed}
 
 

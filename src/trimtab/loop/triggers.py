@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from trimtab.declare import Condition, Every, Metric, ModelSpec, RetrainingSpec, Scaled, duration_text
+from trimtab.declare import Condition, Every, Metric, ModelSpec, RetrainingSpec, Scaled
 from trimtab.kernel import Actor
 from trimtab.loop.marks import get_mark, set_mark
 from trimtab.loop.measures import in_service
@@ -86,11 +86,3 @@ def _kind_of(leaf: Condition | Every) -> TriggerKind:
     if name.startswith("drift."):
         return TriggerKind.DRIFT
     return TriggerKind.DATA if name == "new_rows" else TriggerKind.PERFORMANCE
-
-
-def words_of_policy(policy: RetrainingSpec) -> str:
-    """Say how often a policy may act."""
-    parts = [f"at most every {duration_text(policy.at_most_s)}"] if policy.at_most_s else []
-    parts += [f"when it holds for {duration_text(policy.steady_s)}"] if policy.steady_s else []
-    parts += [f"at most {policy.budget} times a year"] if policy.budget else []
-    return ", ".join(parts)

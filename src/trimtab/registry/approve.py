@@ -28,7 +28,7 @@ def approve(
     meaning: str = MEANING,
     limits: Limits | None = None,
 ) -> Approval:
-    """Approve a candidate: bind the yes to the digest of everything that it covers.
+    """Approve a candidate, or again what is approved for a time: bind the yes to the digest of all that it covers.
 
     ``because`` (by default the change's) says why. A version whose gate did not pass needs ``override``, a reason of
     its own that every record of the approval shows. ``role`` is by default the one that the policy asks for. Raises
@@ -45,7 +45,8 @@ def approve(
     event = VersionApproved(
         model=version.model, number=version.number, covered=approval.bound_to, approval=approval.id, role=approval.role,
         meaning=meaning, reason=reason, self_approved=approval.self_approved, override=approval.override,
-        stages=approval.limits.stages, percent=approval.limits.percent,
+        stages=approval.limits.stages, percent=approval.limits.percent, endpoint=approval.endpoint,
+        expires_at=approval.expires_at,
     )  # fmt: skip
     return _keep(change, version, approval, Status.APPROVED, event)
 
@@ -92,8 +93,8 @@ def retire(change: Change, ref: VersionRef | Version | str, *, because: str = ""
     return find_version(change.connection, VersionRef.of(version))
 
 
-def approval_state(store: Store, ref: VersionRef | Version | str) -> ApprovalState:
-    """Say whether a version's approval holds now.
+def approval_state(store: Store, ref: VersionRef | Version | str, *, id: str = "") -> ApprovalState:
+    """Say whether a version's approval holds now: the newest, or that with an ``id``.
 
     Computes anew what the approval covers, from the version's record, reads every covered blob and verifies it, and
     compares with the approval's record and with the event in the ledger. Each difference is a reason.
@@ -102,7 +103,7 @@ def approval_state(store: Store, ref: VersionRef | Version | str) -> ApprovalSta
         forged = _forged(connection, VersionRef.of(ref).model)
         place = locate(connection, VersionRef.of(ref))
         version = find_version(connection, place)
-        approval = yes_to(connection, place)
+        approval = yes_to(connection, place, id=id)
     if version.status is not Status.APPROVED or approval is None:
         why = f"no approval of {place} is recorded"
         if version.status is not Status.APPROVED:
@@ -170,6 +171,8 @@ def _ledger_differences(store: Store, version: Version, approval: Approval) -> t
     }  # fmt: skip
     reasons = [f"{name} of the approval is not what the ledger says" for name, value in expected.items()
                if event.data.get(name) != value]  # fmt: skip
+    if "endpoint" in event.data and event.data["endpoint"] != approval.endpoint:  # older events name none
+        reasons.append("endpoint of the approval is not what the ledger says")
     if event.actor != approval.by or event.at != approval.at:
         reasons.append("the ledger names another approver or another time")
     return tuple(reasons)

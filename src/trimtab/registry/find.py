@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from trimtab.registry.errors import ModelMissing
 from trimtab.registry.records import CHAMPION, Approval, Model, Status, Version, VersionRef
-from trimtab.registry.rows import aliases_of, approvals_of, find_version, version_of
+from trimtab.registry.rows import aliases_of, approvals_of, find_version, version_of, yes_to
 from trimtab.registry.statement import Release
 from trimtab.registry.tables import registry_models, registry_releases, registry_versions
 from trimtab.store import Store
@@ -108,6 +108,13 @@ def list_approvals(store: Store, ref: VersionRef | Version | str) -> tuple[Appro
     """Return every yes and no about a version, newest first."""
     with store.read() as connection:
         return approvals_of(connection, VersionRef.of(find_version(connection, VersionRef.of(ref))))
+
+
+def approved_until(store: Store, ref: VersionRef) -> datetime | None:
+    """Return when the newest approval of a version, by number, is over; None: it holds for good, or there is none."""
+    with store.read() as connection:
+        approval = yes_to(connection, ref)
+    return approval.expires_at if approval is not None else None
 
 
 def list_releases(store: Store, ref: VersionRef | Version | str) -> tuple[Release, ...]:

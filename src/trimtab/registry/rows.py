@@ -68,6 +68,11 @@ def version_of(status: str, record: str) -> Version:
     return msgspec.structs.replace(version, status=Status(status))
 
 
+def has_model(connection: Connection, name: str) -> bool:
+    """Say whether a model of this name is registered, within a change."""
+    return connection.execute(select(registry_models.c.name).where(registry_models.c.name == name)).first() is not None
+
+
 def newest_number(connection: Connection, model: str) -> int:
     """Return the highest number of a model's versions, 0 when there is none."""
     query = select(func.max(registry_versions.c.number)).where(registry_versions.c.model == model)
@@ -89,9 +94,10 @@ def names_of(connection: Connection, version: Version) -> tuple[str, ...]:
     return tuple(alias for alias, number in aliases_of(connection, version.model).items() if number == version.number)
 
 
-def yes_to(connection: Connection, ref: VersionRef) -> Approval | None:
-    """Return the approval of a version, by number; there is at most one, taken back or not."""
-    return next((one for one in approvals_of(connection, ref) if one.outcome == "approved"), None)
+def yes_to(connection: Connection, ref: VersionRef, *, id: str = "") -> Approval | None:
+    """Return the newest approval of a version, by number, or that with an id; taken back or not."""
+    found = (one for one in approvals_of(connection, ref) if one.outcome == "approved")
+    return next((one for one in found if id in ("", one.id)), None)
 
 
 def approvals_of(connection: Connection, ref: VersionRef) -> tuple[Approval, ...]:

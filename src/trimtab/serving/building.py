@@ -104,9 +104,9 @@ def _target(
     known: Mapping[int, LoadedModel],
 ) -> Target:
     version, stage, percent = place
-    loaded = known.get(version) or parts.loader.load(routing.model, version)
+    loaded = known.get(version) or parts.loader.load(routing.model, version, serves_from=parts.clock.now())
     released, runtime = loaded.released, loaded.runtime
-    released.may_serve(stage, percent=percent)
+    released.may_serve(stage, percent=percent, endpoint=routing.endpoint)
     layout = Layout(
         number=0, model=released.model, version=version, release=released.release,
         columns=tuple((column.name, column.kind) for column in released.inputs),

@@ -7,7 +7,8 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trimtab.kernel import Conflict
-from trimtab.serving.errors import NoEndpoint, ReasonMissing
+from trimtab.registry import has_model
+from trimtab.serving.errors import NoEndpoint, NotServable, ReasonMissing
 from trimtab.serving.events import RoutingChanged
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
@@ -27,16 +28,23 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 def set_routing(change: Change, routing: Routing, *, releases: Releases) -> Endpoint:
     """Let these versions answer at the endpoint from now on; gateways take it up within a second.
 
-    Every version named must hold a release now. Raises ``Invalid`` for a routing that makes no sense, ``Refused`` for
-    a version without a release, ``Conflict`` when someone else routes the same endpoint at this moment.
+    Every version named must hold a release for this endpoint now, and one that does not stand there yet a release that
+    has not expired: what answers can always give way to what stands beside it. An endpoint that has a model's name is
+    for that model. Raises ``Invalid`` for a routing that
+    makes no sense, ``Refused`` for a version without such a release, ``Conflict`` when someone else routes the same
+    endpoint at this moment.
     """
     routing.check()
+    was = _locked(change, routing.endpoint)
+    _refuse_anothers_name(change, routing, was)
+    standing = was.routing.versions if was is not None and was.routing.model == routing.model else ()
     held: dict[str, str] = {}
     for version, stage, percent in routing.places:
         released = releases.checked(routing.model, version)
-        released.may_serve(stage, percent=percent)
+        released.may_serve(stage, percent=percent, endpoint=routing.endpoint)
+        if version not in standing:
+            released.may_begin(change.at)
         held[released.ref] = released.release
-    was = _locked(change, routing.endpoint)
     if was is not None and was.routing == routing:
         return was
     now = Endpoint(
@@ -99,6 +107,19 @@ def revisions(store: Store) -> dict[str, tuple[int, str]]:
     with store.read() as connection:
         found = connection.execute(select(table.endpoint, table.revision, table.digest))
         return {row.endpoint: (row.revision, row.digest) for row in found}
+
+
+def _refuse_anothers_name(change: Change, routing: Routing, was: Endpoint | None) -> None:
+    """Keep a model from answering in another one's name; what stands there already, from before this rule, may stay."""
+    mine = routing.endpoint == routing.model or (was is not None and was.routing.model == routing.model)
+    if not mine and has_model(change.connection, routing.endpoint):
+        raise NotServable(
+            f"{routing.model} cannot answer at the endpoint {routing.endpoint}",
+            where=f"endpoint {routing.endpoint}",
+            why=f"Who approves what answers there is said by the policy of the model {routing.endpoint}.",
+            next=f"route {routing.model} at an endpoint of its own: {routing.model}",
+            version=f"{routing.model}@{routing.champion}",
+        )
 
 
 def _locked(change: Change, endpoint: str) -> Endpoint | None:

@@ -23,6 +23,7 @@ from trimtab.store.tables import ledger_events, ledger_outbox
 GOVERNED = frozenset(
     {
         "loop_declarations",
+        "loop_proposals",
         "registry_aliases",
         "registry_approvals",
         "registry_releases",

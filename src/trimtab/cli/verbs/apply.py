@@ -6,7 +6,7 @@ from trimtab.cli.ask import confirmed
 from trimtab.cli.session import Session, because_option, pass_session
 from trimtab.cli.watch import outcome_lines, watched
 from trimtab.declare import load_project
-from trimtab.loop import apply_project, make_plan
+from trimtab.loop import apply_project, approver_text, make_plan, open_proposals
 
 
 @click.command()
@@ -35,6 +35,11 @@ def apply(session: Session, file: str | None, because: str, yes: bool, dry_run: 
         )
     for line in outcome_lines(outcomes):
         click.echo(line)
+    for proposal in open_proposals(store):
+        if proposal.project == project.spec.name:
+            who = approver_text(proposal.replaces.retraining)
+            click.echo(f"The policy of {proposal.model} is proposed; what is in force stays until {who} agrees.")
+            click.echo(f"Next: trimtab approve policy {proposal.model} --because '...', or reject it in the same way")
     if run is not None:
         click.echo(f"Done in run {run.id}.")
     return 0
