@@ -1,19 +1,24 @@
 """Readers cannot write, writers take turns, and a database that is away says so."""
 
+import socket
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any, cast
 
+import psycopg
 import pytest
-from sqlalchemy import Table, insert, select, text
+from sqlalchemy import Table, insert, make_url, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
+from tests.conftest import POSTGRES
 from tests.waiting import PATIENCE_S, WatchedLock, wait_until
 
 from trimtab.kernel import Actor, Invalid, Settings, Unavailable
-from trimtab.store import Database, DatabaseDamaged, Store, events, open_store
+from trimtab.store import Database, DatabaseDamaged, Store, StoreAway, events, open_store
+from trimtab.store.database import take_your_time
 from trimtab.store.disk import Disk
 
 
@@ -142,3 +147,103 @@ def test_a_disk_that_fails_is_not_called_durable(
         with pytest.raises(Unavailable, match="did not confirm"):
             fill(sqlite_store, 1)
     assert fill(sqlite_store, 1).position == 2
+
+
+# --- a server that does not answer ---------------------------------------------------------------------------------
+
+
+class Line:
+    """A TCP line to a PostgreSQL server that can be made to say nothing more, while its connections stay open."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._speaks = threading.Event()
+        self._speaks.set()
+        self._ends: list[socket.socket] = [self._listener]
+        self._start(self._accept)
+
+    def be_silent(self) -> None:
+        self._speaks.clear()
+
+    def speak(self) -> None:
+        self._speaks.set()
+
+    def close(self) -> None:
+        self.speak()
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _start(self, work: Callable, *given: object) -> None:
+        threading.Thread(target=work, args=given, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._target)
+                self._ends += [near, far]
+                self._start(self._carry, near, far)
+                self._start(self._carry, far, near)
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._speaks.wait()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    url = make_url(POSTGRES)
+    made = Line(url.host or "127.0.0.1", url.port or 5432)
+    yield made
+    made.close()
+
+
+def ask_while_silent(door: Callable, line: Line) -> None:
+    with door() as connection:
+        connection.execute(text("SELECT 1"))
+        line.be_silent()
+        connection.execute(text("SELECT 1"))
+
+
+def test_a_silent_server_is_given_up_and_found_again(postgres_url: str, line: Line) -> None:
+    through = make_url(postgres_url).set(host="127.0.0.1", port=line.port)
+    database = Database(through.render_as_string(hide_password=False), statement_s=1.0)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    for door in (database.read, database.by_hand, database.write):
+        with pytest.raises(StoreAway, match=r"nothing for 1\.25 s"):
+            ask_while_silent(door, line)
+        line.speak()
+        with door() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+    database.dispose()
+
+
+def test_a_statement_without_an_end_is_ended(postgres_url: str) -> None:
+    database = Database(postgres_url, statement_s=1.0)
+    with pytest.raises(StoreAway, match="57014"), database.read() as connection:
+        connection.execute(text("SELECT pg_sleep(600)"))
+    with database.write() as connection:
+        take_your_time(connection)
+        connection.execute(text("SELECT pg_sleep(1.5)"))
+    with pytest.raises(StoreAway, match="57014"), database.write() as connection:
+        connection.execute(text("SELECT pg_sleep(600)"))
+    database.dispose()
+
+
+def test_a_connection_asks_tcp_whether_the_server_is_there(postgres_url: str) -> None:
+    database = Database(postgres_url + "&keepalives_idle=7")
+    for door in (database.read, database.write, database.by_hand):
+        with door() as connection:
+            driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+            given = driver.info.get_parameters()
+        found = {name: given[name] for name in ("connect_timeout", "keepalives_idle", "tcp_user_timeout")}
+        assert found == {"connect_timeout": "10", "keepalives_idle": "7", "tcp_user_timeout": "30000"}
+    database.dispose()

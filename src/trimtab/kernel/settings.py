@@ -15,10 +15,12 @@ FILE_NAME = "trimtab.toml"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+LogBytes = Annotated[int, msgspec.Meta(ge=1000, le=2**40)]
 _IN_WORDS = {
     str: 'a text, in a file in quotes: "..."',
     Port: "a whole number from 0 to 65535",
     Workers: "a whole number from 1 to 1024",
+    LogBytes: "a whole number of bytes from 1000 on",
 }
 
 
@@ -49,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """API token that clients send to ``server``."""
     workers: Workers = 2
     """Worker processes for pipeline steps."""
+    step_log_bytes: LogBytes = 10_000_000
+    """The most bytes of a step's output that its log keeps; where it ends, it says how much was left out."""
     project: str = "trimtab_project.py"
     """The file that declares the loop."""
     alerts_webhook: str = ""

@@ -8,7 +8,7 @@ from trimtab.store.change import JOURNAL, AlreadyDone, Change, Journal, NoEvent
 from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
-from trimtab.store.failures import DatabaseDamaged, RowsDamaged
+from trimtab.store.failures import DatabaseDamaged, RowsDamaged, StoreAway
 from trimtab.store.folding import fold, folded
 from trimtab.store.ledger.export import export_log
 from trimtab.store.ledger.listing import event_at, event_times, events
@@ -31,8 +31,8 @@ from trimtab.store.tables import Position
 __all__ = [
     "JOURNAL", "AlreadyDone", "Blobs", "Change", "Checkpoint", "ConsistencyProof", "Damaged", "Database",
     "DatabaseDamaged", "Event", "InclusionProof", "Journal", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent",
-    "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "SigningKey", "Store", "Subject",
-    "Verification", "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at", "event_times",
-    "events", "export_log", "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_root", "ledger_size",
-    "make_home", "metadata", "open_store", "signed_prefix", "verify",
+    "Position", "PublicKey", "Receipt", "Recorded", "RowsDamaged", "Signed", "SigningKey", "Store", "StoreAway",
+    "Subject", "Verification", "VerificationKind", "Witness", "clock_of", "consistency_proof", "event_at",
+    "event_times", "events", "export_log", "fold", "folded", "inclusion_proof", "inclusion_proofs", "ledger_root",
+    "ledger_size", "make_home", "metadata", "open_store", "signed_prefix", "verify",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select, text
 
 from trimtab.kernel import Conflict
-from trimtab.store.database import Database
+from trimtab.store.database import Database, take_your_time
 from trimtab.store.tables import ledger_head
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -39,6 +39,7 @@ def bring_up_to_date(database: Database, *, name: str) -> str:
     if origin:
         return origin
     with database.write() as connection:
+        take_your_time(connection)
         if not database.is_sqlite:
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.migrate', 0))")

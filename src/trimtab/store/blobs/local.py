@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trimtab.kernel import Invalid, NotFound, SystemClock, Unavailable, digest_of_bytes, digest_of_file
+from trimtab.kernel import Invalid, NotFound, SystemClock, digest_of_bytes, digest_of_file
 from trimtab.store.blobs.protocol import damaged, hex_of, unknown, unreadable
+from trimtab.store.failures import StoreAway
 
 _PIECE = 1 << 20
 _ABANDONED_S = 3600.0
@@ -159,7 +160,7 @@ def _disk() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Unavailable(
+        raise StoreAway(
             "a blob cannot be written",
             where="store.blobs",
             why=f"The disk says: {error.strerror}.",

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
-from trimtab.kernel import Invalid, NotFound, Unavailable, is_digest
+from trimtab.kernel import Invalid, NotFound, is_digest
+from trimtab.store.failures import StoreAway
 
 
 class Damaged(Invalid):
@@ -73,9 +74,9 @@ def damaged(digest: str) -> Damaged:
     return Damaged(f"blob {digest[:19]}… is damaged", where="store.blobs")
 
 
-def unreadable(digest: str, error: OSError) -> Unavailable:
+def unreadable(digest: str, error: OSError) -> StoreAway:
     """Return the error for bytes that the disk does not give out."""
-    return Unavailable(
+    return StoreAway(
         f"blob {digest[:19]}… cannot be read",
         where="store.blobs",
         why=f"The disk says: {error.strerror}.",

@@ -12,6 +12,7 @@ from typing import Any
 from trimtab.kernel import Invalid, MissingExtra, NotFound, Unavailable, digest_of_bytes
 from trimtab.store.blobs.local import LocalBlobs
 from trimtab.store.blobs.protocol import Damaged, damaged, hex_of, unknown
+from trimtab.store.failures import StoreAway
 
 SCHEME = "s3://"
 _PIECE = 5 << 20
@@ -113,7 +114,9 @@ class S3Blobs:
         except (FileNotFoundError, self._obstore.exceptions.NotFoundError):
             raise unknown(digest) from None
         except self._obstore.exceptions.BaseError as error:
-            raise Unavailable(
+            known = self._obstore.exceptions
+            refused = isinstance(error, known.PermissionDeniedError | known.UnauthenticatedError)
+            raise (Unavailable if refused else StoreAway)(
                 "the blob store does not answer as it should",
                 where="setting blobs",
                 why=f"It says: {type(error).__name__.removesuffix('Error')}.",

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from trimtab.kernel import Unavailable
 from trimtab.store.database import Database
+from trimtab.store.failures import StoreAway
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, sign
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.records import Pending, Receipt, Signed, pending_of
@@ -183,8 +184,8 @@ class PostgresLedger:
         return {row[1]: row[0] for row in growth.events}, signed
 
 
-def _unplaced(why: str) -> Unavailable:
-    return Unavailable(
+def _unplaced(why: str) -> StoreAway:
+    return StoreAway(
         "a change was committed, but its position in the ledger is not known yet",
         where="store.ledger",
         why=why,
