@@ -226,9 +226,10 @@ class Engine:
         return next_at
 
     def _due_at(self, view: RunView, step: StepRun) -> float:
-        """Return when a step may begin (monotonic), as it was when that was first seen.
+        """Return when a step may begin (monotonic).
 
-        The row says it by the machine's clock, for other runners; from then on a clock that is set changes nothing.
+        The row says it by the machine's clock, for other runners. Once it is known here, a clock that is set changes
+        nothing; and if it was set back before, nobody waits for longer than he may have been told to.
         """
         if step.not_before is None:
             return 0.0
@@ -353,10 +354,12 @@ class Engine:
             self._put(view, done)
         else:
             assert ended.error is not None
-            finish.fail_attempt(
+            wait_s = finish.fail_attempt(
                 self._store, view.run, held, outcome=ended.outcome, error=ended.error, is_final=ended.is_final,
                 seconds=ended.seconds, machine=self._machine,
             )  # fmt: skip
+            if wait_s:
+                self._due[view.run.id, held.step, held.attempt] = self._machine.monotonic() + wait_s
             self._look(view)
 
     def _report(self, task: Task, message: Said | Advanced) -> None:

@@ -147,21 +147,21 @@ def fail_attempt(
     is_final: bool = False,
     seconds: float | None = None,
     machine: Clock,
-) -> datetime | None:
-    """Keep why an attempt failed. Return when (by the machine's clock) it is tried again, or None: the step failed.
+) -> float | None:
+    """Keep why an attempt failed. Return the seconds until it is tried again, or None: the step failed.
 
     Raises ``FenceLost`` when the attempt was overtaken.
     """
     spec = run.spec.step(lease.step)
     wait_s = None if is_final else _wait_s(store, spec, lease, outcome)
     if wait_s is not None:
-        again = machine.now() + timedelta(seconds=wait_s)
+        not_before = machine.now() + timedelta(seconds=wait_s)
         with store.journal() as journal:
             give_up(
                 journal, lease, outcome=outcome, at=store.clock.now().isoformat(), seconds=seconds, error=error,
-                not_before=again.isoformat() if wait_s else None,
+                not_before=not_before.isoformat() if wait_s else None,
             )  # fmt: skip
-        return again
+        return wait_s
     with store.change(run.actor, run.because) as change:
         _lock(change, run.id)
         at = change.at.isoformat()
