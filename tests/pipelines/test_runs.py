@@ -448,3 +448,12 @@ def test_wide_runs_use_all_workers_and_end_once(store: Store, ask: Ask, marks: M
     assert done.status is RunStatus.SUCCEEDED
     assert len({line[4] for line in marks.lines()}) == 2
     assert len(events(store, type="pipelines.run-finished")) == 1
+
+
+@on_sqlite
+def test_numbers_of_numpy_are_numbers(store: Store, runner: Runner, ask: Ask) -> None:
+    import numpy as np
+
+    done = runner.run_until_done(ask(step("a", "returns_numbers_of_numpy"), rate=np.float64(0.5)).id)
+    assert done.outputs["a"] == {"auc": 0.5, "rows": 3, "good": True, "all": [0.25]}
+    assert (done.status, done.params["rate"]) == (RunStatus.SUCCEEDED, 0.5)

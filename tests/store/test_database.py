@@ -1,19 +1,19 @@
 """Readers cannot write, writers take turns, and a database that is away says so."""
 
-import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
 import psycopg
 import pytest
-from sqlalchemy import Table, insert, make_url, select, text
+from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from tests.conftest import POSTGRES
+from tests.lines import Line
 from tests.waiting import PATIENCE_S, WatchedLock, wait_until
 
 from trimtab.kernel import Actor, Invalid, Settings, Unavailable
@@ -152,55 +152,9 @@ def test_a_disk_that_fails_is_not_called_durable(
 # --- a server that does not answer ---------------------------------------------------------------------------------
 
 
-class Line:
-    """A TCP line to a PostgreSQL server that can be made to say nothing more, while its connections stay open."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._speaks = threading.Event()
-        self._speaks.set()
-        self._ends: list[socket.socket] = [self._listener]
-        self._start(self._accept)
-
-    def be_silent(self) -> None:
-        self._speaks.clear()
-
-    def speak(self) -> None:
-        self._speaks.set()
-
-    def close(self) -> None:
-        self.speak()
-        for end in self._ends:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _start(self, work: Callable, *given: object) -> None:
-        threading.Thread(target=work, args=given, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
-                self._ends += [near, far]
-                self._start(self._carry, near, far)
-                self._start(self._carry, far, near)
-
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                self._speaks.wait()
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-
 @pytest.fixture
 def line() -> Iterator[Line]:
-    url = make_url(POSTGRES)
-    made = Line(url.host or "127.0.0.1", url.port or 5432)
+    made = Line(POSTGRES)
     yield made
     made.close()
 
@@ -213,8 +167,7 @@ def ask_while_silent(door: Callable, line: Line) -> None:
 
 
 def test_a_silent_server_is_given_up_and_found_again(postgres_url: str, line: Line) -> None:
-    through = make_url(postgres_url).set(host="127.0.0.1", port=line.port)
-    database = Database(through.render_as_string(hide_password=False), statement_s=1.0)
+    database = Database(line.through(postgres_url), statement_s=1.0)
     with database.read() as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
     for door in (database.read, database.by_hand, database.write):

@@ -2,7 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from trimtab.kernel.errors import TrimtabError
 
@@ -17,16 +19,17 @@ class Duty:
     ``work`` is one round; the next begins ``every_s`` seconds after its end. Whatever ends a round with an error is
     logged, is the ``trouble`` until a round goes well, and delays the next one: by a second, then twice as long, up to
     a minute. No error ends the thread. ``wake`` ends the waiting inside a round, so that ``stop`` need not wait for it.
+    What goes on in an event loop instead does each of its rounds within ``round()``.
     """
 
     def __init__(
-        self, name: str, work: Callable[[], object], *, every_s: float = 0.0, wake: Callable[[], None] | None = None
+        self, name: str, work: Callable[[], Any], *, every_s: float = 0.0, wake: Callable[[], None] | None = None
     ) -> None:
         self.name = name
         self.error: BaseException | None = None
         """What ended the last round, until one goes well."""
-        self._work = work
-        self._every_s = every_s
+        self.work = work
+        self.every_s = every_s
         self._wake = wake
         self._failed = 0
         self._thread: threading.Thread | None = None
@@ -65,22 +68,31 @@ class Duty:
             self._thread.join(wait_s)
             self._thread = None
 
-    def _round(self) -> None:
+    @contextmanager
+    def round(self) -> Iterator[None]:
+        """Do one round in the block: an error is logged and told, and goes no further."""
         try:
-            self._work()
+            yield
         except TrimtabError as error:
-            self.error = error
-            _log.warning("%s: %s", self.name, error)
-        except BaseException as fault:  # noqa: BLE001  what would end a thread, SystemExit too, must not end the duty
-            self.error = fault
-            _log.exception("%s: a fault; it begins again", self.name)
+            _log.warning("%s: %s; trying again", self.name, error)
+            self._note(error)
+        except Exception as fault:  # noqa: BLE001  the edge of background work, which nobody else would miss
+            _log.exception("%s: a fault; trying again", self.name)
+            self._note(fault)
         else:
             self.error, self._failed = None, 0
-            return
+
+    def _note(self, error: BaseException) -> None:
+        self.error = error
         self._failed += 1
 
     def _go_on(self) -> None:
         while not self._stopping.is_set():
-            self._round()
+            try:
+                with self.round():
+                    self.work()
+            except BaseException as end:  # noqa: BLE001  what would end a thread must not end the duty
+                _log.error("%s was ended; beginning again", self.name, exc_info=end)
+                self._note(end)
             pause_s = min(FIRST_PAUSE_S * 2 ** min(self._failed - 1, 10), LONGEST_PAUSE_S)
-            self._stopping.wait(pause_s if self._failed else self._every_s)
+            self._stopping.wait(pause_s if self._failed else self.every_s)

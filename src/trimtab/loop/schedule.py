@@ -31,9 +31,9 @@ def refresh(store: Store, project: InForce, view: FeatureViewSpec, *, actor: Act
         set_mark(store, view.name, REFRESHED, now)
         return None
     pipeline = materialise_pipeline(project, view, as_of=as_of(store, project))
-    if (found := resume(store, pipeline, actor=actor)) is not None:
+    if (present := resume(store, pipeline, actor=actor)) is not None:
         set_mark(store, view.name, REFRESHED, now)
-        return found
+        return present
     # One change: of several servers that find it due, one submits it, and none forgets it between mark and run.
     with store.change(actor, f"its sources are read every {every_s / 3600:g} h") as change:
         if not claim_mark(change.connection, view.name, REFRESHED, was=last, at=now):

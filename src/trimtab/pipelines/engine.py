@@ -379,7 +379,7 @@ def _unwritable(ended: Ended, fault: Exception) -> Ended:
         code="pipelines.result-not-kept",
         what=f"what the step returned cannot be written down: {type(fault).__name__}",
         where=f"step {held.step}, {ended.task.do.function}",
-        why="The database took it for something that it cannot hold, such as a text with the character 0.",
-        next="return plain texts and numbers; the server's log says more: trimtab logs",
+        why="Trimtab did not expect this; doing the step again would give the same.",
+        next="trimtab logs, and report it; then try the run again from its page",
     )
     return Ended(task=ended.task, outcome=Outcome.FAILED, error=error, is_final=True, seconds=ended.seconds)

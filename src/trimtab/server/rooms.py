@@ -95,7 +95,9 @@ class Rooms:
 
     def missing(self) -> str:
         """Say what still keeps the rooms from answering; empty when nothing does."""
-        if troubles := [duty.trouble for duty in (self.runner.duty, *self.duties) if duty.trouble]:
+        # A gateway answers without the database; a fault in what it does beside that is another matter.
+        beside = [duty for duty in self.gateway.duties if not isinstance(duty.error, TrimtabError)]
+        if troubles := [duty.trouble for duty in (self.runner.duty, *self.duties, *beside) if duty.trouble]:
             return "; ".join(troubles)
         if not self.gateway.started:
             return self._trouble or "models are being loaded"
