@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import rfc8785
 from hypothesis import given
@@ -109,3 +110,11 @@ def test_a_structure_without_end_is_refused() -> None:
 def test_a_time_in_another_zone_keeps_its_offset() -> None:
     at = datetime(2013, 3, 1, tzinfo=timezone(timedelta(hours=-5)))
     assert canonical(at) == b'"2013-03-01T00:00:00-05:00"'
+
+
+def test_single_values_of_numpy_are_those_of_python() -> None:
+    given = {"a": np.float64(1.5), "b": [np.int64(3), np.bool_(True), np.str_("x")], "c": np.float32(0.25)}
+    assert canonical(given) == b'{"a":1.5,"b":[3,true,"x"],"c":0.25}'
+    for wrong in (np.float64("nan"), np.array([1.0]), np.complex128(1j)):
+        with pytest.raises(Invalid):
+            canonical({"a": wrong})

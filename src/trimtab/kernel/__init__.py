@@ -7,6 +7,7 @@ from trimtab.kernel.actor import SYSTEM, Actor, ActorKind, this_user
 from trimtab.kernel.canonical import canonical
 from trimtab.kernel.clock import Clock, StartedClock, SystemClock, VirtualClock, parse_time
 from trimtab.kernel.digest import digest_of, digest_of_bytes, digest_of_file, is_digest
+from trimtab.kernel.duty import Duty
 from trimtab.kernel.errors import Conflict, Invalid, MissingExtra, NotFound, Refused, TrimtabError, Unavailable
 from trimtab.kernel.figures import figure, percent
 from trimtab.kernel.ids import Ids, is_id, time_of
@@ -49,6 +50,7 @@ __all__ = [
     "Call",
     "Clock",
     "Conflict",
+    "Duty",
     "Grants",
     "Ids",
     "Invalid",

@@ -17,15 +17,15 @@ _LIMIT = 2**53
 def canonical(value: Any) -> bytes:
     """Return the canonical JSON of a struct, mapping, list or scalar.
 
-    Times become RFC 3339 text, structs become objects. Integers beyond 2**53, NaN and infinities have no
-    place in JSON and raise ``Invalid``.
+    Times become RFC 3339 text, structs become objects, NumPy's single values those of Python. Integers beyond 2**53,
+    NaN and infinities have no place in JSON and raise ``Invalid``.
     """
     try:
         if _is_simple(value):
             data = _encode(value)
             if data.isascii() and b"\\" not in data:  # names have another order beyond ASCII, and escapes other forms
                 return data
-        return _text(msgspec.to_builtins(value)).encode()
+        return _text(msgspec.to_builtins(value, enc_hook=_plain)).encode()
     except (rfc8785.CanonicalizationError, TypeError, UnicodeEncodeError, RecursionError) as error:
         raise Invalid(
             f"a {type(value).__name__} cannot be written as canonical JSON: {error}",
@@ -86,6 +86,13 @@ def _text(value: Any) -> str:
     if kind is list or kind is tuple:
         return "[" + ",".join([_text(item) for item in value]) + "]"
     return rfc8785.dumps(value).decode()
+
+
+def _plain(value: Any) -> Any:
+    # What a library computed is a number like any other. NumPy itself is not imported to know one.
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} has no place in JSON")
 
 
 def _utf16(text: str) -> bytes:

@@ -16,11 +16,13 @@ FILE_NAME = "trimtab.toml"
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Environment = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,39}\\Z")]
+LogBytes = Annotated[int, msgspec.Meta(ge=1000, le=2**40)]
 _IN_WORDS = {
     str: 'a text, in a file in quotes: "..."',
     Port: "a whole number from 0 to 65535",
     Workers: "a whole number from 1 to 1024",
     Environment: "a name of small letters, digits and '-', such as staging or production",
+    LogBytes: "a whole number of bytes from 1000 on",
 }
 
 
@@ -61,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Folders and files, separated by commas, that user code may read besides the project's folder and packages."""
     guest_user: str = ""
     """User that user code runs as where root starts Trimtab; empty means the same user."""
+    step_log_bytes: LogBytes = 10_000_000
+    """The most bytes of a step's output that its log keeps; where it ends, it says how much was left out."""
     project: str = "trimtab_project.py"
     """The file that declares the loop."""
     alerts_webhook: str = ""

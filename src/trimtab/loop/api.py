@@ -99,7 +99,8 @@ def _governing(store: Store) -> list[Route]:
             summary="Show a proposed policy: what it would replace, who proposed it, and what became of it.",
         ),
         Route(
-            method="POST", path=f"{at}/{{id}}/approve", permission=Permission.APPROVE, resource=of_one, handler=approved,
+            method="POST", path=f"{at}/{{id}}/approve", permission=Permission.APPROVE, resource=of_one,
+            handler=approved,
             request=BecauseRequest, response=Proposal,
             summary="Put a proposed policy in force, as somebody whom the policy in force asks.",
         ),

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from trimtab.pipelines.guest import GuestAnswer, Guests
 
 
+LONGEST_SAID = 4096
+
+
 def _silent(_message: Said | Advanced) -> None:
     return None
 
@@ -108,11 +111,11 @@ class StepContext:
     def log(self, text: str) -> None:
         """Write a line to the step's log, and tell whoever watches the run."""
         print(text, flush=True)  # noqa: T201  (the worker's standard output is the step's log)
-        self._tell(Said(text=text))
+        self._tell(Said(text=str(text)[:LONGEST_SAID]))
 
     def progress(self, done: float, total: float | None = None, unit: str = "") -> None:
         """Say that ``done`` of ``total`` units are done; as often as you like, it is thinned out."""
-        self._tell(Advanced(done=done, total=total, unit=unit))
+        self._tell(Advanced(done=float(done), total=None if total is None else float(total), unit=str(unit)))
 
     def _keep(self, digest: str) -> str:
         self._kept[digest] = None

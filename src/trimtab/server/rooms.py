@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
 from datetime import datetime
 
 from trimtab.data import routes as data_routes
@@ -11,7 +10,7 @@ from trimtab.evaluation import routes as evaluation_routes
 from trimtab.features import open_online
 from trimtab.features import routes as feature_routes
 from trimtab.governance import routes as governance_routes
-from trimtab.kernel import Route, SystemClock, TrimtabError, prepare_records
+from trimtab.kernel import Duty, Route, SystemClock, TrimtabError, prepare_records
 from trimtab.loop import Loop
 from trimtab.loop import routes as loop_routes
 from trimtab.monitoring import mind
@@ -32,6 +31,8 @@ log = logging.getLogger("trimtab.server")
 
 LOST_EVERY_S = 60.0
 MIND_EVERY_S = 60.0
+STOP_S = 3.0
+"""How long stopping waits for what is being done in the background; all of it may be cut off anywhere."""
 
 
 class Rooms:
@@ -49,9 +50,12 @@ class Rooms:
         )
         self.runner = Runner(self.store)
         self.loop = Loop(self.store)
+        self.duties = (
+            Duty("lost runs", self._look_for_lost_runs, every_s=LOST_EVERY_S),
+            Duty("watching", self._mind_endpoints, every_s=MIND_EVERY_S),
+            Duty("the loop", self._turn_loop, every_s=MIND_EVERY_S),
+        )
         self._loading: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._minding: asyncio.Task[None] | None = None
         self._trouble = ""
         self._machine = SystemClock()
         self._minded_at: datetime | None = None
@@ -77,16 +81,16 @@ class Rooms:
         """Begin background work; returns at once, so that the server answers before models are loaded."""
         prepare_records()
         self.runner.start()
+        for duty in self.duties:
+            duty.start()
         self._loading = asyncio.create_task(self._load())
-        self._looking = asyncio.create_task(self._look_for_lost_runs())
-        self._minding = asyncio.create_task(self._mind_endpoints())
 
     async def stop(self) -> None:
         """End background work: steps in progress are handed back, decisions are sealed."""
-        tasks = [task for task in (self._loading, self._looking, self._minding) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.gather(self._loading, return_exceptions=True)
+        await asyncio.gather(*(asyncio.to_thread(duty.stop, wait_s=STOP_S) for duty in self.duties))
         try:
             if self.gateway.started:
                 await self.gateway.stop()
@@ -96,8 +100,10 @@ class Rooms:
 
     def missing(self) -> str:
         """Say what still keeps the rooms from answering; empty when nothing does."""
-        if self.runner.trouble is not None:
-            return f"pipelines: {self.runner.trouble.what}"
+        # A gateway answers without the database; a fault in what it does beside that is another matter.
+        beside = [duty for duty in self.gateway.duties if not isinstance(duty.error, TrimtabError)]
+        if troubles := [duty.trouble for duty in (self.runner.duty, *self.duties, *beside) if duty.trouble]:
+            return "; ".join(troubles)
         if not self.gateway.started:
             return self._trouble or "models are being loaded"
         down = [status.endpoint for status in self.gateway.status() if not status.ready]
@@ -108,32 +114,19 @@ class Rooms:
         with self.store.read() as connection:
             return int(connection.exec_driver_sql("SELECT size FROM ledger_head").scalar_one())
 
-    async def _look_for_lost_runs(self) -> None:
-        """Mark runs whose process died without a word, now and every minute."""
-        while True:
-            try:
-                await asyncio.to_thread(find_lost, self.store)
-            except TrimtabError as error:
-                log.warning("lost runs cannot be looked for: %s", error)
-            await asyncio.sleep(LOST_EVERY_S)
+    def _look_for_lost_runs(self) -> None:
+        """Mark runs whose process died without a word."""
+        find_lost(self.store)
 
-    async def _mind_endpoints(self) -> None:
-        """Watch and check every endpoint, send what is due, and turn the loop, now and every minute."""
-        while True:
-            # What keeps endpoints from being watched must not keep a bad version from being rolled back.
-            await self._done(mind, self.store)
-            await self._done(self.loop.tick)
-            self.runner.wake()
-            self._minded_at = self._machine.now()
-            await asyncio.sleep(MIND_EVERY_S)
+    def _mind_endpoints(self) -> None:
+        """Watch and check every endpoint, and send what is due."""
+        mind(self.store)
+        self._minded_at = self._machine.now()
 
-    async def _done(self, work: Callable[..., object], *given: object) -> None:
-        try:
-            await asyncio.to_thread(work, *given)
-        except TrimtabError as error:
-            log.warning("endpoints cannot be watched: %s", error)
-        except Exception:  # the edge of a background task: somebody must hear of it
-            log.exception("endpoints cannot be watched")
+    def _turn_loop(self) -> None:
+        """Turn the loop of every model: what keeps endpoints from being watched must not keep a rollback from it."""
+        self.loop.tick()
+        self.runner.wake()
 
     async def _load(self) -> None:
         """Start the gateway, again and again as long as something outside keeps it from starting."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from trimtab.features import OnlineStore
-from trimtab.kernel import NotFound, TrimtabError, prepare_records
+from trimtab.kernel import Duty, NotFound, TrimtabError, prepare_records
 from trimtab.serving.answering import Turn
 from trimtab.serving.batching import Job
 from trimtab.serving.building import Parts
@@ -95,6 +95,14 @@ class Gateway:
         )
         self._served = Served(store, parts, releases=releases, before_change=self.flush_figures)
         self._tasks: list[asyncio.Task[None]] = []
+        self.duties = (
+            Duty("routing", self._served.look, every_s=poll_s),
+            Duty("syncing decisions", self._sync, every_s=SYNC_S),
+            Duty("sealing", self._seal, every_s=1.0),
+            Duty("checking releases", self.recheck, every_s=RECHECK_S),
+            Duty("serving figures", self.flush_figures, every_s=FLUSH_S),
+        )
+        """What goes on beside the answers, in the event loop."""
         self.started = False
 
     @property
@@ -111,13 +119,7 @@ class Gateway:
         await asyncio.to_thread(self.log.recover)
         await asyncio.to_thread(self._home.open)
         await self.refresh()
-        self._tasks = [
-            asyncio.create_task(self._every(self._poll_s, self._served.look)),
-            asyncio.create_task(self._every(SYNC_S, self._sync)),
-            asyncio.create_task(self._every(1.0, self._seal)),
-            asyncio.create_task(self._every(RECHECK_S, self.recheck)),
-            asyncio.create_task(self._every(FLUSH_S, self.flush_figures)),
-        ]
+        self._tasks = [asyncio.create_task(_keep(duty)) for duty in self.duties]
         self.started = True
 
     async def stop(self) -> None:
@@ -175,17 +177,6 @@ class Gateway:
         if self.log.full:
             await asyncio.to_thread(self.log.seal)
         await asyncio.to_thread(self._home.answer)
-
-    async def _every(self, seconds: float, act: Callable[[], Any]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await act()
-            except TrimtabError as error:
-                # The database may be away for a while; what is served does not depend on it.
-                _log.warning("%s; trying again", error)
-            except Exception as fault:  # noqa: BLE001  # the edge of a background task, which nobody else would miss
-                _log.error("what a gateway does every %g s failed; trying again", seconds, exc_info=fault)
 
     # --- answers ---------------------------------------------------------------------------------------------------
 
@@ -356,3 +347,10 @@ def _merged(
         model=model, version=versions[0] if one else route.champion.version, decision_ids=ids,
         versions=None if one else versions, outputs=outputs, form=form,
     )  # fmt: skip
+
+
+async def _keep(duty: Duty) -> None:
+    while True:
+        await asyncio.sleep(duty.every_s)
+        with duty.round():
+            await duty.work()

@@ -11,7 +11,7 @@ from trimtab.store.change import JOURNAL, AlreadyDone, Change, Journal, NoEvent
 from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
-from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged
+from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged, StoreAway
 from trimtab.store.folding import fold, folded
 from trimtab.store.governed import RowForged, check_rows
 from trimtab.store.identity import Identity, folder_of, identity_of
@@ -44,10 +44,10 @@ __all__ = [
     "ConsistencyProof", "Damaged", "Database", "DatabaseDamaged", "Event", "EventForged", "HistoryDiffers",
     "HistoryMissing", "HoldsSomething", "Identity", "InclusionProof", "Journal", "KeyMissing", "LedgerHeader",
     "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NoProject", "NotAuthentic", "Position", "PublicKey",
-    "Receipt", "Recorded", "RowForged", "RowsDamaged", "SchemaChanged", "Signed", "SigningKey", "Store", "Subject",
-    "Verification", "VerificationKind", "Witness", "accept_history", "back_up", "backup_named", "backups_in",
-    "check_rows", "clock_of", "consistency_proof", "event_at", "event_times", "events", "existing_store",
-    "export_log", "fold", "folded", "folder_of", "has_project", "identity_of", "inclusion_proof", "inclusion_proofs",
-    "ledger_counts", "ledger_root", "ledger_size", "make_home", "metadata", "move", "name_of", "no_project",
-    "open_store", "rehearse", "reopen_here", "replace_key", "restore", "signed_prefix", "verify",
+    "Receipt", "Recorded", "RowForged", "RowsDamaged", "SchemaChanged", "Signed", "SigningKey", "Store", "StoreAway",
+    "Subject", "Verification", "VerificationKind", "Witness", "accept_history", "back_up", "backup_named",
+    "backups_in", "check_rows", "clock_of", "consistency_proof", "event_at", "event_times", "events",
+    "existing_store", "export_log", "fold", "folded", "folder_of", "has_project", "identity_of", "inclusion_proof",
+    "inclusion_proofs", "ledger_counts", "ledger_root", "ledger_size", "make_home", "metadata", "move", "name_of",
+    "no_project", "open_store", "rehearse", "reopen_here", "replace_key", "restore", "signed_prefix", "verify",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 from trimtab.kernel import Clock, Conflict
 from trimtab.store.admission import ClosedAs, Closing, alone, close, closing_of, reopen
 from trimtab.store.carrying import Sum, Told, copy_tables, tables_of
-from trimtab.store.database import Database
+from trimtab.store.database import Database, take_your_time
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes
 from trimtab.store.ledger.tree import Frontier
@@ -90,6 +90,7 @@ def fill(target: Database, source: Connection, *, told: Told) -> dict[str, Sum]:
     """Fill a database that was made ready, verify it, and open it: all of it, or nothing. It is on disk afterwards."""
     with target.write() as connection:
         alone(connection)
+        take_your_time(connection)
         if not target.is_sqlite:
             connection.execute(text("SET LOCAL synchronous_commit = on"))
         sums = copy_tables(source, connection, told=told)

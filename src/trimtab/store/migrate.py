@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, text
 
 from trimtab.kernel import Conflict
 from trimtab.store.admission import ClosedAs, alone, closing_of, refusal
-from trimtab.store.database import Database
+from trimtab.store.database import Database, take_your_time
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.notes import Checkpoint
 from trimtab.store.tables import ledger_events, ledger_head, store_closed
@@ -69,6 +69,7 @@ def bring_up_to_date(database: Database, *, name: str, keys: Keys, history: Hist
 def _brought(database: Database, known: list[str], name: str, keys: Keys, history: History) -> str:
     with database.write() as connection:
         alone(connection)
+        take_your_time(connection)
         found = version_of(connection)  # again: another process may have been quicker
         refuse_newer(found)
         if found != known[-1]:

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from trimtab.kernel import Invalid, NotFound, Unavailable, is_digest
+from trimtab.kernel import Invalid, NotFound, is_digest
+from trimtab.store.failures import StoreAway
 
 Bytes = bytes | bytearray | memoryview
 """What can be kept: any buffer whose bytes lie one behind the other, whatever its items are."""
@@ -114,9 +115,9 @@ def damaged(digest: str) -> Damaged:
     return Damaged(f"blob {digest[:19]}… is damaged", where="store.blobs", digest=digest)
 
 
-def unreadable(digest: str, error: OSError) -> Unavailable:
+def unreadable(digest: str, error: OSError) -> StoreAway:
     """Return the error for bytes that the disk does not give out."""
-    return Unavailable(
+    return StoreAway(
         f"blob {digest[:19]}… cannot be read",
         where="store.blobs",
         why=f"The disk says: {error.strerror}.",

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from trimtab.kernel import Unavailable
 from trimtab.store.database import Database
+from trimtab.store.failures import StoreAway
 from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, sign
 from trimtab.store.ledger.keys import KeyMissing
@@ -237,8 +238,8 @@ class PostgresLedger:
             log.error("row %s of the outbox is refused: %s; somebody writes to the database past Trimtab", seq, why)
 
 
-def _unplaced(why: str) -> Unavailable:
-    return Unavailable(
+def _unplaced(why: str) -> StoreAway:
+    return StoreAway(
         "a change was committed, but its position in the ledger is not known yet",
         where="store.ledger",
         why=why,
