@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from sqlalchemy import text
-from tests.store.kept_homes import rows_of, settings_of_kept
+from tests.store.kept_homes import open_kept, rows_of
 
 from trimtab.kernel import Actor, Conflict, Settings, Unavailable
 from trimtab.store import (
@@ -44,7 +44,7 @@ def empty_postgres(postgres_url: str, emptied: Callable[[str], None]) -> str:
 @pytest.fixture
 def filled(tmp_path: Path) -> Iterator[Store]:
     """A store on SQLite with files, in whose tables something of everything stands."""
-    store = open_store(settings_of_kept("0001_first_schema", tmp_path))
+    store = open_kept("0001_first_schema", tmp_path)
     yield store
     store.close()
 

@@ -1,5 +1,6 @@
 """Verification finds every change, names the first bad position, and says what it cannot prove."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -142,8 +143,9 @@ def test_another_ledger_in_its_place_is_not_taken_for_it(
     assert stranger.origin != store.origin
     fill(stranger, 5)
     stranger.close()
+    shutil.copytree(tmp_path / "stranger" / "keys", store.settings.home_path / "keys", dirs_exist_ok=True)
     other = open_store(store.settings, clock=clock)
-    fill(other, 5)  # signed by this home, with a key of the new name
+    fill(other, 5)
     found = verify(other)
     assert (found.kind, found.events) == (VerificationKind.NOT_PROVABLE, 10)
     assert f"that {store.origin}, which had 40 events, was not taken away" in found.unproved[0]

@@ -63,13 +63,14 @@ def restore(
             fill(target, connection, told=told)
     store = open_store(settings, clock=clock)
     try:
-        with store.change(actor, because) as change:
-            change.record(
-                StoreRestored(
-                    origin=backup.origin, backup=backup.name, taken_at=backup.taken_at, size=backup.events,
-                    root=backup.root,
-                )
-            )  # fmt: skip
+        if store.has_key:  # else the home only reads, until the key is there
+            with store.change(actor, because) as change:
+                change.record(
+                    StoreRestored(
+                        origin=backup.origin, backup=backup.name, taken_at=backup.taken_at, size=backup.events,
+                        root=backup.root,
+                    )
+                )  # fmt: skip
         return verify(store)
     finally:
         store.close()

@@ -60,7 +60,8 @@ class Authenticity:
         self.origin = origin
         self._name = origin.encode()
         self._keys = keys
-        self._witness = witness
+        # What was seen until now: later on others add to it, while somebody looks at an earlier moment.
+        self._seen = next(reversed(witness.checkpoints(origin)), None) if origin else None
         self._trusted: Trusted | None = None
         self._expected: Trusted | None = None
         self._next: tuple[SigningKey, str] | None = None
@@ -128,11 +129,10 @@ class Authenticity:
         self._expected = Trusted(size, frontier, ruled)
 
     def check_history(self, connection: Connection, size: int) -> None:
-        """Raise ``HistoryDiffers`` unless the ledger goes on from what this home has seen of it."""
-        seen = self._witness.checkpoints(self.origin)
-        if not seen:
+        """Raise ``HistoryDiffers`` unless the ledger goes on from what this home had seen of it when it was opened."""
+        newest = self._seen
+        if newest is None:
             return
-        newest = seen[-1]
         if newest.size > size:
             raise HistoryDiffers(
                 f"the ledger ends after {size} events, and this home has seen it with {newest.size}",
@@ -147,6 +147,7 @@ class Authenticity:
         """Take the ledger's end as it is for the newest, after every event since its newest checkpoint was checked."""
         head = head_in(connection)
         self._trusted = self._walked(connection, head, self._signed_start(connection, head))
+        self._seen = None
 
     def take(self, connection: Connection) -> Head:
         """Take the ledger's end for true although no code proves it: it is that of no key, or of one that is lost.

@@ -63,7 +63,12 @@ class Keys:
 
     def has(self, origin: str) -> bool:
         """Say whether this home has the key of a ledger."""
-        return self._load(origin) is not None
+        if origin not in self._loaded:
+            key = self._load(origin)
+            if key is None:
+                return False
+            self._loaded[origin] = key
+        return True
 
     def prepare(self, key: SigningKey) -> None:
         """Keep a key that is about to take the place of a ledger's. Raises ``Invalid`` where a command prints it."""
