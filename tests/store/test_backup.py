@@ -60,7 +60,7 @@ def files_in(folder: Path) -> set[str]:
 
 def test_a_backup_is_restored_into_an_empty_home(filled: Store, folder: Path, tmp_path: Path, actor: Actor) -> None:
     size = verify(filled).events
-    backup = back_up(filled, folder, told=silent, keys=True)
+    backup = back_up(filled, folder, told=silent, with_keys=True)
     assert (backup.events, backup.origin, backup.damaged) == (size, filled.origin, ())
     assert [found.name for found in backups_in(folder)] == [backup.name]
     rehearsed = rehearse(folder, told=silent)
