@@ -64,7 +64,7 @@ def test_a_pull_request_is_planned_and_its_merge_applied(tmp_path: Path) -> None
     assert runner.sh("trimtab init").returncode == 0
     planned = runner.job("plan")
     assert "5 to add" in planned
-    assert runner.sh("trimtab get events -o json").stdout.strip() == "[]", "the plan changed something"
+    assert runner.sh("test ! -e .trimtab").returncode == 0, "the plan changed something"
 
     evil = 'a first try"; touch /tmp/never; echo "'
     applied = runner.job("apply", message=evil)

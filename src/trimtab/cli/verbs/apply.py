@@ -35,7 +35,7 @@ def apply(session: Session, file: str | None, because: str, yes: bool, dry_run: 
         )
     for line in outcome_lines(outcomes):
         click.echo(line)
-    for proposal in open_proposals(store):
+    for proposal in open_proposals(session.store):
         if proposal.project == project.spec.name:
             who = approver_text(proposal.replaces.retraining)
             click.echo(f"The policy of {proposal.model} is proposed; what is in force stays until {who} agrees.")
