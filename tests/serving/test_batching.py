@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from tests.waiting import PATIENCE_S, wait_until_async
 from trimtab.kernel import SystemClock, TrimtabError
 from trimtab.serving import Input, Output, PredictionFailed, TooBusy, batching
 from trimtab.serving.batching import Batcher, Job
+from trimtab.serving.records import ServingLimits
 from trimtab.serving.runtimes import Outputs, Rows
 
 
@@ -21,6 +21,7 @@ class Slow:
     """A model that takes its time, says on which thread, and cannot take a 13."""
 
     name = "slow"
+    steady = True
     inputs = (Input(name="x", kind="float"),)
     outputs = (Output(name="prediction", datatype="FP64"),)
 
@@ -45,12 +46,18 @@ def job(*values: float) -> Job:
     return Job(Rows([[value] for value in values]), None)
 
 
-async def run(model: Slow, jobs: list[Job], *, known_s: float, parallel: int = 2) -> list[Any]:
-    with ThreadPoolExecutor(2, "pool") as pool:
-        batcher = Batcher(model, name="slow@1", pool=pool, clock=SystemClock(), deliver=deliver, parallel=parallel)
-        batcher.learn(1, known_s)
-        batcher.learn = lambda rows, seconds: None  # type: ignore[method-assign]  # whatever this machine is busy with
-        return await asyncio.gather(*(batcher.run(one) for one in jobs), return_exceptions=True)
+def batcher_of(model: Slow, busy: set[Batcher] | None = None, **limits: Any) -> Batcher:
+    return Batcher(
+        model, name="slow@1", clock=SystemClock(), deliver=deliver, limits=ServingLimits(**limits),
+        busy=set() if busy is None else busy,
+    )  # fmt: skip
+
+
+async def run(model: Slow, jobs: list[Job], *, known_s: float, **limits: Any) -> list[Any]:
+    batcher = batcher_of(model, **limits)
+    batcher.learn(1, known_s)
+    batcher.learn = lambda rows, seconds: None  # type: ignore[method-assign]  # whatever this machine is busy with
+    return await asyncio.gather(*(batcher.run(one) for one in jobs), return_exceptions=True)
 
 
 def test_a_quick_model_is_called_at_once_on_the_loop() -> None:
@@ -84,22 +91,21 @@ def test_a_slow_model_runs_beside_the_loop_and_the_next_batch_is_what_waited() -
     model = Held()
 
     async def arrivals() -> list[Any]:
-        with ThreadPoolExecutor(1, "pool") as pool:
-            batcher = Batcher(model, name="slow@1", pool=pool, clock=SystemClock(), deliver=deliver, parallel=1)
-            batcher.learn(1, 0.05)
-            first = asyncio.create_task(batcher.run(job(0)))
-            await wait_until_async(lambda: model.calls, "the model is called")
-            rest = [asyncio.create_task(batcher.run(job(i))) for i in range(1, 8)]
-            for _ in range(100):
-                await asyncio.sleep(0)  # the loop goes on while the model is inside its call
-            assert not first.done()
-            assert len(model.calls) == 1
-            model.let_go.set()
-            return [await first, *[await one for one in rest]]
+        batcher = batcher_of(model, threads=1)
+        batcher.learn(1, 0.05)
+        first = asyncio.create_task(batcher.run(job(0)))
+        await wait_until_async(lambda: model.calls, "the model is called")
+        rest = [asyncio.create_task(batcher.run(job(i))) for i in range(1, 8)]
+        for _ in range(100):
+            await asyncio.sleep(0)  # the loop goes on while the model is inside its call
+        assert not first.done()
+        assert len(model.calls) == 1
+        model.let_go.set()
+        return [await first, *[await one for one in rest]]
 
     assert asyncio.run(arrivals()) == [[2.0 * i] for i in range(8)]
     assert [rows for rows, _ in model.calls] == [1, 7]
-    assert all(thread.startswith("pool") for _, thread in model.calls)
+    assert all(thread.startswith("trimtab-model-slow@1") for _, thread in model.calls)
 
 
 @pytest.mark.parametrize("known_s", [20e-6, 250e-6, 1.0])
@@ -125,9 +131,8 @@ def test_one_large_request_is_one_batch() -> None:
     assert [rows for rows, _ in model.calls] == [5000]
 
 
-def test_too_many_waiting_rows_are_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "WAITING_ROWS", 10)
-    found = asyncio.run(run(Slow(0.01), [job(*[1.0] * 6), job(*[1.0] * 6), job(1)], known_s=1.0))
+def test_too_many_waiting_rows_are_turned_away() -> None:
+    found = asyncio.run(run(Slow(0.01), [job(*[1.0] * 6), job(*[1.0] * 6), job(1)], known_s=1.0, queue_rows=10))
     assert isinstance(found[1], TooBusy)
     assert found[2] == [2.0]
 
@@ -136,13 +141,12 @@ def test_a_caller_who_leaves_does_not_disturb_the_rest() -> None:
     model = Slow(0.02)
 
     async def leaving() -> Any:
-        with ThreadPoolExecutor(1) as pool:
-            batcher = Batcher(model, name="slow@1", pool=pool, clock=SystemClock(), deliver=deliver, parallel=1)
-            batcher.learn(1, 1.0)
-            tasks = [asyncio.create_task(batcher.run(job(i))) for i in range(3)]
-            await asyncio.sleep(0)
-            tasks[1].cancel()
-            return await asyncio.gather(*tasks, return_exceptions=True)
+        batcher = batcher_of(model, threads=1)
+        batcher.learn(1, 1.0)
+        tasks = [asyncio.create_task(batcher.run(job(i))) for i in range(3)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
 
     found = asyncio.run(leaving())
     assert (found[0], found[2]) == ([0.0], [4.0])

@@ -13,9 +13,10 @@ IDS = [f"01J{i:023d}" for i in range(20_000)]
 
 
 class Stand:
-    """A target that only has a name and a share."""
+    """A target that only has a version, a name and a share."""
 
-    def __init__(self, name: str, percent: float) -> None:
+    def __init__(self, version: int, name: str, percent: float) -> None:
+        self.version = version
         self.name = name
         self.percent = percent
 
@@ -26,9 +27,9 @@ class Stand:
 def route(*percents: float, sticky_by: str | None = None) -> Route:
     canaries = tuple(Canary(version=i + 2, percent=percent) for i, percent in enumerate(percents))
     routing = Routing(endpoint="late", model="late", champion=1, canary=canaries, sticky_by=sticky_by)
-    stands: Any = [Stand(f"canary{i + 1}", percent) for i, percent in enumerate(percents)]
-    champion = cast(Target, Stand("champion", 100 - sum(percents)))
-    return Route(routing=routing, champion=champion, canaries=tuple(stands), shadows=())
+    stands: Any = [Stand(i + 2, f"canary{i + 1}", percent) for i, percent in enumerate(percents)]
+    champion = cast(Target, Stand(1, "champion", 100 - sum(percents)))
+    return Route.of(routing, champion=champion, canaries=tuple(stands), shadows=())
 
 
 def name_of(where: Route, id_: str, sticky: object = None) -> str:

@@ -16,10 +16,12 @@ from trimtab.serving.decisions import (
     sealed_segments,
 )
 from trimtab.serving.errors import (
+    DeadlinePassed,
     DecisionUnknown,
     InputProblem,
     LoadRefused,
     LogDamaged,
+    ModelStuck,
     NoEndpoint,
     NotReady,
     NotRecorded,
@@ -28,6 +30,7 @@ from trimtab.serving.errors import (
     PredictionFailed,
     PromiseBroken,
     TooBusy,
+    TooLongToLoad,
 )
 from trimtab.serving.events import DecisionsSealed, RoutingChanged
 from trimtab.serving.gateway import EndpointStatus, Gateway
@@ -35,7 +38,18 @@ from trimtab.serving.inputs import ROWS_LIMIT
 from trimtab.serving.latency import measure_latency
 from trimtab.serving.loader import LoadedModel, Loader
 from trimtab.serving.log import DecisionLog
-from trimtab.serving.records import Answer, Ask, Canary, Decision, Input, Output, Released, Routing, Stage
+from trimtab.serving.records import (
+    Answer,
+    Ask,
+    Canary,
+    Decision,
+    Input,
+    Output,
+    Released,
+    Routing,
+    ServingLimits,
+    Stage,
+)
 from trimtab.serving.registered import RegisteredReleases, inputs_of
 from trimtab.serving.released import Releases
 from trimtab.serving.router import Route, RoutingSnapshot, Target
@@ -46,12 +60,13 @@ from trimtab.serving.statistics import Figures
 from trimtab.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
-    "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionLog", "DecisionUnknown",
-    "DecisionsSealed", "Endpoint", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused",
-    "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "NoEndpoint", "NotReady",
-    "NotRecorded", "NotServable", "Output", "OutputProblem", "PredictionFailed", "PromiseBroken", "RegisteredReleases",
-    "Released", "Releases", "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment",
-    "Stage", "Target", "TooBusy", "Unread", "broken_decisions", "counts_between", "decision_tables", "decisions",
-    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "read_unread",
-    "remove_endpoint", "routes", "sealed_segments", "set_routing",
+    "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "DeadlinePassed", "Decision", "DecisionLog",
+    "DecisionUnknown", "DecisionsSealed", "Endpoint", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem",
+    "LoadRefused", "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "ModelStuck",
+    "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "Output", "OutputProblem", "PredictionFailed",
+    "PromiseBroken", "RegisteredReleases", "Released", "Releases", "Route", "Routing", "RoutingChanged",
+    "RoutingSnapshot", "Rows", "Runtime", "Segment", "ServingLimits", "Stage", "Target", "TooBusy", "TooLongToLoad",
+    "Unread", "broken_decisions", "counts_between", "decision_tables", "decisions", "find_decision", "get_endpoint",
+    "inputs_of", "list_endpoints", "measure_latency", "read_unread", "remove_endpoint", "routes", "sealed_segments",
+    "set_routing",
 ]  # fmt: skip

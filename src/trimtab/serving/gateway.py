@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -13,27 +12,45 @@ import msgspec
 from trimtab.features import OnlineStore
 from trimtab.kernel import NotFound, TrimtabError, prepare_records
 from trimtab.serving.answering import Turn
-from trimtab.serving.batching import Job
+from trimtab.serving.batching import Batcher, Job
 from trimtab.serving.building import Parts
 from trimtab.serving.counting import Counting
-from trimtab.serving.errors import NoEndpoint, NotReady, NotServable, PromiseBroken, StillLoading
+from trimtab.serving.errors import (
+    DeadlinePassed,
+    ModelStuck,
+    NoEndpoint,
+    NotReady,
+    NotServable,
+    PromiseBroken,
+    StillLoading,
+)
 from trimtab.serving.inputs import Given, rows_in
 from trimtab.serving.loader import Loader
 from trimtab.serving.log import DecisionLog
-from trimtab.serving.records import Answer, Ask, Routing
+from trimtab.serving.records import Answer, Ask, Routing, ServingLimits
 from trimtab.serving.released import Releases
 from trimtab.serving.router import Choice, Route, RoutingSnapshot, Target
 from trimtab.serving.segments import micros
 from trimtab.serving.served import Served
 from trimtab.serving.shadow import Mirrored
 from trimtab.serving.statistics import Figures, Tallies
-from trimtab.serving.threads import limit_threads
+from trimtab.serving.threads import Threads, limit_threads
+from trimtab.serving.watchdog import Watchdog
 from trimtab.store import Store
 
 POLL_S = 0.5
 RECHECK_S = 30.0
 """How often the releases of what is served are checked again."""
 SYNC_S = 0.05
+LOOK_S = 0.1
+"""How often it is looked whether somebody has waited long enough, or a call does not end."""
+LOAD_PATIENCE_S = 30.0
+"""How long the start waits for endpoints that are being loaded; the others answer from then on."""
+RECOVER_AGAIN_S = 10.0
+STOP_S = 1.0
+"""How long the stop waits for shadows, and as long again for the sealing of decisions, which the next start resumes."""
+CHORES = 8
+READERS = 4
 FLUSH_S = 10.0
 """How often requests, errors and latencies are written to the database."""
 ON_LOOP_ROWS = 16
@@ -42,20 +59,25 @@ _log = logging.getLogger(__name__)
 
 
 class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as this process serves it. ``problems`` say what it could not do as routed."""
+    """An endpoint as this process serves it. ``problems`` say what it could not do as routed, or cannot end.
+
+    ``lost_calls``: calls of its models that have not ended when they should have, each of which holds a thread.
+    """
 
     endpoint: str
     ready: bool
     routing: Routing | None
     figures: tuple[Figures, ...]
     problems: tuple[str, ...]
+    lost_calls: int = 0
 
 
 class Gateway:
     """Serves every routed endpoint of a store. Made once, started and used in one event loop.
 
     ``releases`` is the gate: asked before each load. ``online`` reads features for requests that do not bring them.
-    ``threads`` bounds the models that run beside the event loop, and once more those that run as shadows.
+    ``limits`` are what each version at each endpoint may take. What runs beside the event loop never keeps the process
+    from ending.
     """
 
     def __init__(
@@ -65,7 +87,7 @@ class Gateway:
         releases: Releases,
         allowed: Collection[str],
         online: OnlineStore | None = None,
-        threads: int = 2,
+        limits: ServingLimits | None = None,
         poll_s: float = POLL_S,
         log: DecisionLog | None = None,
     ) -> None:
@@ -74,21 +96,23 @@ class Gateway:
         self._clock = store.clock
         self._ids = store.ids
         self._poll_s = poll_s
-        self._pool = ThreadPoolExecutor(threads, "trimtab-model", initializer=limit_threads)
-        # Apart, so that a shadow that takes long never holds the thread that an answer waits for.
-        self._shadow_pool = ThreadPoolExecutor(threads, "trimtab-shadow", initializer=limit_threads)
+        self._limits = limits or ServingLimits()
+        self._readers = Threads(READERS, "trimtab-read")
+        self._chores = Threads(CHORES, "trimtab-gateway")
+        self._busy: set[Batcher] = set()
+        self.watchdog = Watchdog()
         loader = Loader(store, releases, allowed=allowed)
         tallies: Tallies = {}
         self._counting = Counting(store, tallies)
         parts = Parts(
             loader=loader,
             log=self.log,
-            pool=self._pool,
-            shadow_pool=self._shadow_pool,
+            beside=self._beside,
             clock=store.clock,
             ids=store.ids,
             online=online,
-            parallel=threads,
+            limits=self._limits,
+            busy=self._busy,
             tallies=tallies,
         )
         self._served = Served(store, parts, releases=releases, before_change=self.flush_figures)
@@ -103,37 +127,50 @@ class Gateway:
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Seal what a killed process left, verify and load everything routed, then keep up with changes."""
+        """Verify and load everything routed, then keep up with changes; beside that, seal what a killed process left.
+
+        An endpoint that takes long to load holds up no other for more than ``LOAD_PATIENCE_S``.
+        """
         prepare_records()
         limit_threads()
-        await asyncio.to_thread(self.log.recover)
-        await self.refresh()
+        await self._served.refresh(within_s=LOAD_PATIENCE_S)
+        self.watchdog.start()
         self._tasks = [
             asyncio.create_task(self._every(self._poll_s, self._served.look)),
             asyncio.create_task(self._every(SYNC_S, self._sync)),
             asyncio.create_task(self._every(1.0, self._seal)),
             asyncio.create_task(self._every(RECHECK_S, self.recheck)),
             asyncio.create_task(self._every(FLUSH_S, self.flush_figures)),
+            asyncio.create_task(self._every(LOOK_S, self._look)),
+            asyncio.create_task(self._recover()),
         ]
         self.started = True
 
     async def stop(self) -> None:
-        """Let the shadows finish, and seal the decision log."""
+        """Let shadows finish and seal the decision log, each for a second; the next start seals what is left.
+
+        Requests must have ended before. A call that does not end is left behind: its thread ends with the process.
+        """
         self.started = False
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.watchdog.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.settled(), STOP_S)
         await self._served.stop()
-        await self.settled()
+        closing = asyncio.ensure_future(self._beside(self._close))
+        done, _ = await asyncio.wait([closing], timeout=STOP_S)
+        if not done:
+            self.log.stop_sealing()
+            await asyncio.wait([closing], timeout=STOP_S)
+
+    def _close(self) -> None:
         try:
-            await self.flush_figures()
-            await asyncio.to_thread(self.log.close)
+            self._counting.flush()
+            self.log.close()
         except TrimtabError as error:
             _log.warning("the decision log is sealed at the next start: %s", error)
-        self._pool.shutdown()
-        self._shadow_pool.shutdown()
 
     async def settled(self) -> None:
         """Wait until the shadows have seen every request that was answered so far."""
@@ -152,7 +189,7 @@ class Gateway:
 
     async def flush_figures(self) -> None:
         """Write what was counted since the last time to the database, where a kill cannot lose it."""
-        await asyncio.to_thread(self._counting.flush)
+        await self._beside(self._counting.flush)
 
     async def refresh(self) -> None:
         """Take up what is routed now, and wait until it is. Requests under way end on the routes they began with."""
@@ -162,14 +199,33 @@ class Gateway:
         """Check the release of everything that is served, and stop serving what was withdrawn meanwhile."""
         await self._served.recheck()
 
+    async def _recover(self) -> None:
+        """Seal what a killed process left, as soon as the database lets us."""
+        while True:
+            try:
+                await self._beside(self.log.recover)
+            except TrimtabError as error:
+                _log.warning("what was left of the decision log is not sealed yet: %s", error)
+                await asyncio.sleep(RECOVER_AGAIN_S)
+            else:
+                return
+
+    async def _look(self) -> None:
+        for batcher in list(self._busy):
+            batcher.look()
+
     async def _sync(self) -> None:
         if self.log.dirty:
-            await asyncio.to_thread(self.log.sync)
+            await self._beside(self.log.sync)
 
     async def _seal(self) -> None:
         self.log.retire_old()
         if self.log.full:
-            await asyncio.to_thread(self.log.seal)
+            await self._beside(self.log.seal)
+
+    async def _beside(self, call: Callable[..., Any], *given: Any) -> Any:
+        """Run what waits for the disk or the database on a thread that keeps nothing else from ending."""
+        return await asyncio.get_running_loop().run_in_executor(self._chores, call, *given)
 
     async def _every(self, seconds: float, act: Callable[[], Any]) -> None:
         while True:
@@ -247,7 +303,14 @@ class Gateway:
     async def _read(self, target: Target, ask: Ask, count: int, at: datetime) -> Given:
         if count <= ON_LOOP_ROWS or ask.matrix is not None:
             return _rows(target, ask, count, at)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: _rows(target, ask, count, at))
+        reading = asyncio.get_running_loop().run_in_executor(self._readers, _rows, target, ask, count, at)
+        try:
+            return await asyncio.wait_for(reading, self._limits.deadline_s)
+        except TimeoutError:
+            raise DeadlinePassed(
+                f"the features of {count} rows were not read within {self._limits.deadline_s:g} s",
+                where=f"version {target.loaded.released.ref}",
+            ) from None
 
     def _chosen(self, route: Route, ask: Ask, place: int, id_: str) -> Choice:
         """Choose who answers one row; a canary that cannot read the request leaves it to the champion."""
@@ -274,7 +337,16 @@ class Gateway:
 
     def ready(self, endpoint: str) -> bool:
         """Say whether an endpoint answers."""
-        return endpoint in self.snapshot.routes
+        route = self.snapshot.routes.get(endpoint)
+        return route is not None and not route.champion.batcher.is_stuck
+
+    def check_ready(self, endpoint: str, version: int | None = None) -> Target:
+        """Return the champion or a routed version that answers now. Raises ``NotFound``, ``Unavailable``."""
+        target = self.target(endpoint, version)
+        if target.batcher.is_stuck:
+            ref = target.loaded.released.ref
+            raise ModelStuck(f"{target.batcher.lost} calls of {ref} do not end", where=f"version {ref}")
+        return target
 
     def route(self, endpoint: str) -> Route:
         """Return an endpoint's route as it is served; raise ``NotFound``, or ``Unavailable`` while it cannot be."""
@@ -306,10 +378,11 @@ class Gateway:
     def _status(self, name: str, route: Route | None) -> EndpointStatus:
         return EndpointStatus(
             endpoint=name,
-            ready=route is not None,
+            ready=self.ready(name),
             routing=route.routing if route else None,
             figures=tuple(t.tally.figures(t.version, t.stage) for t in route.targets) if route else (),
-            problems=tuple(str(error) for error in self._served.problems.get(name, ())),
+            problems=(*(str(error) for error in self._served.problems.get(name, ())), *_stuck_in(route)),
+            lost_calls=sum(t.batcher.lost for t in route.targets) if route else 0,
         )
 
     def _not_here(self, endpoint: str) -> TrimtabError:
@@ -330,6 +403,11 @@ def _rows(target: Target, ask: Ask, count: int, at: datetime) -> Given:
     except PromiseBroken:
         target.tally.refused += 1
         raise
+
+
+def _stuck_in(route: Route | None) -> list[str]:
+    targets = route.targets if route else ()
+    return [f"{t.batcher.lost} calls of {t.loaded.released.ref} do not end" for t in targets if t.batcher.lost]
 
 
 def _merged(
