@@ -33,7 +33,7 @@ BATCH_ROWS = 1024
 MANY_ROWS = 8
 """Rows from which a call says what each further row costs, rather than what a call costs."""
 AGAIN_SHARE = 0.25
-"""Share of the deadline after which the requests of a batch that does not end are run again, each by itself."""
+"""Share of the deadline after which a batch that does not end is given up and its requests run again, each alone."""
 MOST_LOST = 4
 """So many calls of a version may never end before it is asked nothing more."""
 RETRY_AT_MOST_S = 60
@@ -165,19 +165,21 @@ class Batcher:
             self._was_slow, self._off_loop_since = False, now
         elif not self._on_loop and now - self._off_loop_since > OFF_LOOP_S:
             self._on_loop = self._runtime.steady
-        late = [job for job in (*self._waiting, *chain.from_iterable(call.jobs for call in self._calls))
-                if job.waits and now - job.since >= deadline_s]  # fmt: skip
+        asked = dict.fromkeys((*self._waiting, *chain.from_iterable(call.jobs for call in self._calls)))
+        late = [job for job in asked if job.waits and now - job.since >= deadline_s]
         if late:
             self._resolve(late, [self._late()] * len(late))
+            self._waiting = deque(job for job in self._waiting if job.waits)
+            self._waiting_rows = sum(len(job.rows) for job in self._waiting)
         for call in self._calls:
             if call.lost:
                 continue
-            again_s = max(deadline_s * AGAIN_SHARE, SLOW_TIMES * self.expected_s(call.rows))
-            if now - call.since >= deadline_s:
+            again_s = min(max(deadline_s * AGAIN_SHARE, SLOW_TIMES * self.expected_s(call.rows)), deadline_s)
+            shared, alone = len(call.jobs) > 1, call.jobs[0].alone
+            if now - call.since >= (again_s if shared or alone else deadline_s):
                 self._give_up(call)
-            elif len(call.jobs) > 1 and now - call.since >= again_s:
-                self._give_up(call)
-                self._again([job for job in call.jobs if job.waits])
+                if shared:
+                    self._again([job for job in call.jobs if job.waits])
         self._schedule()
         if not self._waiting and not self._calls and self._on_loop == self._runtime.steady:
             self._busy.discard(self)
