@@ -15,6 +15,7 @@ from trimtab.serving import DeadlinePassed, Input, ModelStuck, Output, Predictio
 from trimtab.serving.batching import Batcher, Job
 from trimtab.serving.records import ServingLimits
 from trimtab.serving.runtimes import Outputs, Rows
+from trimtab.serving.threads import Threads
 
 
 class Slow:
@@ -47,9 +48,10 @@ def job(*values: float) -> Job:
 
 
 def batcher_of(model: Slow, busy: set[Batcher] | None = None, **limits: Any) -> Batcher:
+    allowed = ServingLimits(**limits)
     return Batcher(
-        model, name="slow@1", clock=SystemClock(), deliver=deliver, limits=ServingLimits(**limits),
-        busy=set() if busy is None else busy,
+        model, name="slow@1", clock=SystemClock(), deliver=deliver, limits=allowed,
+        threads=Threads(allowed.threads, "trimtab-model-slow@1"), busy=set() if busy is None else busy,
     )  # fmt: skip
 
 

@@ -420,7 +420,7 @@ def test_the_start_waits_for_no_endpoint_whose_loading_hangs_and_no_other_waits_
 def test_a_shadow_that_is_removed_ends_and_one_that_runs_holds_up_no_stop(
     sqlite_store: Store, releases: FakeReleases, models: dict[int, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_module, "STOP_S", 0.1)
+    monkeypatch.setattr(gateway_module, "SHADOWS_S", 0.1)
     for version in (1, 2, 3):
         releases.release(sqlite_store, version, models[version])
     route(sqlite_store, releases, shadow=(2, 3))
@@ -459,7 +459,7 @@ def test_a_shadow_that_is_removed_ends_and_one_that_runs_holds_up_no_stop(
 def test_start_and_stop_wait_for_no_sealing_and_the_next_start_resumes_it(
     sqlite_store: Store, releases: FakeReleases, models: dict[int, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_module, "STOP_S", 0.1)
+    monkeypatch.setattr(gateway_module, "SEAL_S", 0.1)
     monkeypatch.setattr(sealing, "HERE_BYTES", 0)
     # The process that converts a segment takes for ever.
     monkeypatch.setattr(sealing, "_COMMAND", "import time; time.sleep(1e6)")

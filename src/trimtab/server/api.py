@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from trimtab.kernel import VERSION, Body, Call, Permission, Route, Unavailable
 from trimtab.server.doors import Doors
 from trimtab.server.openapi import openapi_of
-from trimtab.server.records import Health, IssuedToken, IssueToken, Me, Token, TokenList
+from trimtab.server.records import Health, IssuedToken, IssueToken, Me, Readiness, Token, TokenList
 from trimtab.server.tokens import issue_token, list_tokens, revoke_token
 from trimtab.store import Store
 
@@ -20,15 +20,22 @@ LISTENERS_AT_MOST = 64
 LIVE_EVERY_S = 1.0
 
 
-def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Live") -> list[Route]:
-    """Return the server's own routes. ``missing`` says what still keeps the server from being ready."""
+def routes(
+    store: Store, doors: Doors, *, missing: Callable[[], str], endpoints: Callable[[], dict[str, bool]], live: "Live"
+) -> list[Route]:
+    """Return the server's own routes. ``missing`` says what still keeps the server from being ready, ``endpoints``
+    which of them answer; neither waits for anything.
+    """
 
     async def healthz(_call: Call) -> Health:
         """Answers as soon as the process can answer anything."""
         return Health("ok", VERSION)
 
-    def readyz(_call: Call) -> Health:
-        """Answers 503 until the database, the models and the workers are there."""
+    async def readyz(_call: Call) -> Readiness:
+        """Answers 503 until the models are loaded that can be, and while the workers cannot work.
+
+        An endpoint that does not answer says so here, and by itself at /v2/models/NAME/ready.
+        """
         if found := missing():
             raise Unavailable(
                 f"the server is not ready: {found}",
@@ -36,7 +43,7 @@ def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Liv
                 why="It would refuse, or answer with less than it should.",
                 next="ask again in a second; trimtab doctor says more",
             )
-        return Health("ok", VERSION)
+        return Readiness("ok", VERSION, endpoints())
 
     async def me(call: Call) -> Me:
         access = await doors.admit(Permission.READ, Headers(call.headers))
@@ -61,7 +68,7 @@ def routes(store: Store, doors: Doors, *, missing: Callable[[], str], live: "Liv
         Route(method="GET", path="/healthz", permission=Permission.PUBLIC, handler=healthz,
               summary="Is the process alive?", response=Health),
         Route(method="GET", path="/readyz", permission=Permission.PUBLIC, handler=readyz,
-              summary="May traffic come?", response=Health),
+              summary="May traffic come, and which endpoints answer?", response=Readiness),
         Route(method="GET", path="/api/v1/me", permission=read, handler=me,
               summary="Who am I, and what may I do?", response=Me),
         Route(method="GET", path="/api/v1/live", permission=read, handler=live.stream,

@@ -61,10 +61,16 @@ class IssueToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Health(msgspec.Struct, frozen=True):
-    """``status`` is ``ok``, or says what is missing."""
+    """``status`` is ``ok``: the process lives, or may be sent traffic."""
 
     status: str
     version: str
+
+
+class Readiness(Health, frozen=True):
+    """``endpoints`` says of each whether it answers. One that does not keeps no traffic from the others."""
+
+    endpoints: dict[str, bool] = {}
 
 
 class Me(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from trimtab.pipelines import routes as pipeline_routes
 from trimtab.registry import routes as registry_routes
 from trimtab.server.listings import routes as listing_routes
 from trimtab.server.receipts import NoticingStore
-from trimtab.serving import Gateway, RegisteredReleases
+from trimtab.serving import Gateway, RegisteredReleases, ServingLimits
 from trimtab.serving import routes as serving_routes
 from trimtab.store import Store
 from trimtab.tracking import ALLOWED_TYPES, find_lost
@@ -44,6 +44,11 @@ class Rooms:
             releases=self.releases,
             allowed=ALLOWED_TYPES,
             online=self.online,
+            limits=ServingLimits(
+                deadline_s=store.settings.deadline_s,
+                threads=store.settings.model_threads,
+                queue_rows=store.settings.model_queue_rows,
+            ),
         )
         self.runner = Runner(self.store)
         self.loop = Loop(self.store)
@@ -82,21 +87,24 @@ class Rooms:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        try:
-            if self.gateway.started:
-                await self.gateway.stop()
-        finally:
-            gc.unfreeze()
-            await asyncio.to_thread(self.runner.stop)
+        # At once, so that neither has to wait for what the other does in its time.
+        ended = await asyncio.gather(self.gateway.stop(), asyncio.to_thread(self.runner.stop), return_exceptions=True)
+        gc.unfreeze()
+        for fault in ended:
+            if isinstance(fault, BaseException):
+                raise fault
+
+    def endpoints(self) -> dict[str, bool]:
+        """Say which endpoints answer."""
+        return {status.endpoint: status.ready for status in self.gateway.status()}
 
     def missing(self) -> str:
-        """Say what still keeps the rooms from answering; empty when nothing does."""
+        """Say what still keeps the rooms from answering; empty when nothing does. Each endpoint is ready by itself."""
         if self.runner.trouble is not None:
             return f"pipelines: {self.runner.trouble.what}"
         if not self.gateway.started:
             return self._trouble or "models are being loaded"
-        down = [status.endpoint for status in self.gateway.status() if not status.ready]
-        return f"endpoints without a model: {', '.join(down)}" if down else ""
+        return ""
 
     def events(self) -> int:
         """Return the number of events in the ledger."""

@@ -1,11 +1,16 @@
 """Serve one project from one process until it is told to stop."""
 
+import asyncio
 import logging
 import logging.handlers
+import math
 import os
 import socket
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -21,15 +26,21 @@ from trimtab.server.app import create_app
 from trimtab.server.doors import LOOPBACK_NAMES, Doors, is_loopback
 from trimtab.server.errors import NotReachable
 from trimtab.server.faces import faces_of
+from trimtab.server.http import Connection, HttpLimits, watch
 from trimtab.server.records import Access
 from trimtab.server.rooms import Rooms
 from trimtab.server.tokens import has_active_token
 from trimtab.store import Store, open_store
 
-GRACE_S = 10
+GRACE_S = 1.5
 """How long requests in progress may take to finish when the server stops."""
+STOP_S = 4.5
+"""How long the whole stop may take: whatever does not end by then ends with the process."""
 PROBE_S = 2.0
 """How long a server may take to answer when somebody asks whether it is there."""
+
+
+log = logging.getLogger("trimtab.server")
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,15 +63,20 @@ def serve(settings: Settings, *, clock: Clock | None = None, on_ready: Callable[
 
     ``on_ready`` is called with the address when requests are answered. Raises ``NeedsToken`` for an address that other
     machines can reach while no token is active, and ``NotReachable`` when the address is taken.
+
+    A signal ends the whole process when something has not ended ``STOP_S`` seconds after it, such as a model's call: a
+    kill at any moment loses nothing that was acknowledged.
     """
     store = open_store(settings, clock=clock)
     try:
         doors = doors_of(store, settings)
         listener = _listen(settings.host, settings.port)
         with listener, _logging_to(settings.home_path / "logs" / "server.log"):
-            _serve(store, doors, listener, on_ready)
+            is_whole = _serve(store, doors, listener, on_ready)
     finally:
         store.close()
+    if not is_whole:
+        _leave()  # else the interpreter would be taken apart under a model's feet
 
 
 def doors_of(store: Store, settings: Settings) -> Doors:
@@ -81,7 +97,7 @@ def doors_of(store: Store, settings: Settings) -> Doors:
 
 def application(store: Store, doors: Doors, *, rooms: Rooms, live: Live) -> Starlette:
     """Return the whole application over an opened store: the rooms, the protocols of others, the pages."""
-    own = routes(rooms.store, doors, missing=rooms.missing, live=live)
+    own = routes(rooms.store, doors, missing=rooms.missing, endpoints=rooms.endpoints, live=live)
     all_routes = [*rooms.routes(), *own]
     all_routes.append(described(all_routes))
     faces = faces_of(rooms, doors, all_routes)
@@ -128,14 +144,17 @@ def _answers(address: Address) -> bool:
     return True
 
 
-def _serve(store: Store, doors: Doors, listener: socket.socket, on_ready: Callable[[Address], None]) -> None:
+def _serve(store: Store, doors: Doors, listener: socket.socket, on_ready: Callable[[Address], None]) -> bool:
+    """Serve until a signal comes; say whether everything has ended that was begun."""
     rooms = Rooms(store)
     live = Live(rooms.events)
     config = uvicorn.Config(
         application(store, doors, rooms=rooms, live=live),
         log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on", ws="none",
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=math.ceil(store.settings.http_keep_alive_s), http=_http(store.settings),
+        h11_max_incomplete_event_size=store.settings.http_head_bytes,
     )  # fmt: skip
+    config.timeout_graceful_shutdown = GRACE_S  # type: ignore[assignment]  # it is only waited for
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     address = Address(url=f"http://{shown}:{port}", pid=os.getpid())
@@ -145,29 +164,76 @@ def _serve(store: Store, doors: Doors, listener: socket.socket, on_ready: Callab
         file.write_bytes(msgspec.json.encode(address))
         on_ready(address)
 
-    server = _Server(config, ready=ready, live=live)
+    def late() -> None:
+        log.error("the server did not stop within %g s: it ends with what goes on", STOP_S)
+        _forget(address, file)
+        _leave()
+
+    server = _Server(config, ready=ready, late=late, live=live)
     try:
         server.run(sockets=[listener])
     finally:
-        if _address_in(file) == address:  # another server of this home may have come later
-            file.unlink(missing_ok=True)
+        _forget(address, file)
+    return not rooms.gateway.left_calls
+
+
+def _forget(address: Address, file: Path) -> None:
+    if _address_in(file) == address:  # another server of this home may have come later
+        file.unlink(missing_ok=True)
+
+
+def _http(settings: Settings) -> Any:
+    """Return what makes a connection."""
+    return partial(Connection, limits=HttpLimits.of(settings))
+
+
+def _others_work() -> bool:
+    return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread())
+
+
+def _leave() -> None:
+    """End the process at once, without waiting for its threads."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that says when it answers, and that ends the endless streams when it is told to stop."""
+    """Uvicorn that says when it answers, watches its connections, ends the endless streams when it is told to stop, and
+    calls ``late`` when that takes too long."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None], live: Live) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, ready: Callable[[], None], late: Callable[[], None], live: Live
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._late = late
         self._live = live
+        self._watching: asyncio.Task[None] | None = None
+        self._patience: threading.Timer | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            self._watching = asyncio.create_task(watch(self.server_state.connections))
             self._ready()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:
+            # Where another thread is still at work, the process would wait for it; else it can end in order.
+            if self._patience is not None and not _others_work():
+                self._patience.cancel()
+                self._patience.join()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self._live.stopping = True
+        if self._patience is None:
+            self._patience = threading.Timer(STOP_S, self._late)
+            self._patience.daemon = True
+            self._patience.start()
         super().handle_exit(sig, frame)
         # Uvicorn would send itself the signal again at the end, which skips the closing of the store.
         self._captured_signals.clear()

@@ -78,7 +78,7 @@ class _Call:
 
 
 class Batcher:
-    """The queue and the threads of one version at one endpoint, in one event loop.
+    """The queue of one version at one endpoint, in one event loop, and the threads that it has for itself.
 
     While it has work it stands in ``busy``, and whoever holds that set calls ``look`` several times a second.
     """
@@ -91,6 +91,7 @@ class Batcher:
         clock: Clock,
         deliver: Deliver,
         limits: ServingLimits,
+        threads: Threads,
         busy: "set[Batcher]",
     ) -> None:
         self._runtime = runtime
@@ -99,7 +100,7 @@ class Batcher:
         self._deliver = deliver
         self._limits = limits
         self._busy = busy
-        self._threads = Threads(limits.threads, f"trimtab-model-{name}")
+        self._threads = threads
         self._waiting: deque[Job] = deque()
         self._waiting_rows = 0
         self._calls: set[_Call] = set()
@@ -115,6 +116,11 @@ class Batcher:
     def lost(self) -> int:
         """How many calls have not ended when they should have."""
         return self._lost
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return not self._waiting and not self._calls
 
     @property
     def is_stuck(self) -> bool:
@@ -181,7 +187,7 @@ class Batcher:
                 if shared:
                     self._again([job for job in call.jobs if job.waits])
         self._schedule()
-        if not self._waiting and not self._calls and self._on_loop == self._runtime.steady:
+        if self.is_idle and self._on_loop == self._runtime.steady:
             self._busy.discard(self)
 
     def _again(self, jobs: Sequence[Job]) -> None:

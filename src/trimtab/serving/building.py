@@ -18,6 +18,7 @@ from trimtab.serving.records import Routing, ServingLimits, Stage
 from trimtab.serving.router import Route, Target
 from trimtab.serving.shadow import Shadow
 from trimtab.serving.statistics import MIRROR, Tallies, Tally
+from trimtab.serving.threads import MakeThreads
 
 WARM_UP_CALLS = 5
 Beside = Callable[..., Awaitable[Any]]
@@ -30,6 +31,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     loader: Loader
     log: DecisionLog
     beside: Beside
+    threads: MakeThreads
     clock: Clock
     ids: Ids
     online: OnlineStore | None
@@ -92,7 +94,8 @@ def _mirror(parts: Parts, routing: Routing, target: Target) -> Target:
 
 def _shadow(parts: Parts, routing: Routing, target: Target, *, answers: bool = False) -> Shadow:
     recorder = _recorder(parts, routing, target.layout, "shadow", target.tally)
-    return Shadow(target, recorder, clock=parts.clock, ids=parts.ids, answers=answers)
+    threads = parts.threads(1, f"trimtab-shadow-{target.loaded.released.ref}")
+    return Shadow(target, recorder, threads=threads, clock=parts.clock, ids=parts.ids, answers=answers)
 
 
 def _target(
@@ -115,7 +118,7 @@ def _target(
     recorder = _recorder(parts, routing, layout, stage, tally)
     batcher = Batcher(
         runtime, name=released.ref, clock=parts.clock, deliver=recorder.deliver, limits=parts.limits,
-        busy=parts.busy,
+        threads=parts.threads(parts.limits.threads, f"trimtab-model-{released.ref}"), busy=parts.busy,
     )  # fmt: skip
     warm_up(loaded, batcher)
     view = compile_view(released.view) if released.view is not None else None

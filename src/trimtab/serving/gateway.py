@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 
@@ -47,8 +48,11 @@ LOOK_S = 0.1
 LOAD_PATIENCE_S = 30.0
 """How long the start waits for endpoints that are being loaded; the others answer from then on."""
 RECOVER_AGAIN_S = 10.0
-STOP_S = 1.0
-"""How long the stop waits for shadows, and as long again for the sealing of decisions, which the next start resumes."""
+SHADOWS_S = 0.5
+"""How long the stop waits for shadows to see what was answered."""
+SEAL_S = 1.0
+"""How long the stop waits for the sealing of decisions, which the next start resumes."""
+JOIN_S = 0.1
 CHORES = 8
 READERS = 4
 FLUSH_S = 10.0
@@ -97,8 +101,9 @@ class Gateway:
         self._ids = store.ids
         self._poll_s = poll_s
         self._limits = limits or ServingLimits()
-        self._readers = Threads(READERS, "trimtab-read")
-        self._chores = Threads(CHORES, "trimtab-gateway")
+        self._threads: WeakSet[Threads] = WeakSet()
+        self._readers = self._make_threads(READERS, "trimtab-read")
+        self._chores = self._make_threads(CHORES, "trimtab-gateway")
         self._busy: set[Batcher] = set()
         self.watchdog = Watchdog()
         loader = Loader(store, releases, allowed=allowed)
@@ -108,6 +113,7 @@ class Gateway:
             loader=loader,
             log=self.log,
             beside=self._beside,
+            threads=self._make_threads,
             clock=store.clock,
             ids=store.ids,
             online=online,
@@ -147,7 +153,7 @@ class Gateway:
         self.started = True
 
     async def stop(self) -> None:
-        """Let shadows finish and seal the decision log, each for a second; the next start seals what is left.
+        """Let shadows finish and seal the decision log, for about a second; the next start seals what is left.
 
         Requests must have ended before. A call that does not end is left behind: its thread ends with the process.
         """
@@ -157,13 +163,25 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.watchdog.stop()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.settled(), STOP_S)
+            await asyncio.wait_for(self.settled(), SHADOWS_S)
         await self._served.stop()
         closing = asyncio.ensure_future(self._beside(self._close))
-        done, _ = await asyncio.wait([closing], timeout=STOP_S)
+        done, _ = await asyncio.wait([closing], timeout=SEAL_S)
         if not done:
             self.log.stop_sealing()
-            await asyncio.wait([closing], timeout=STOP_S)
+            await asyncio.wait([closing], timeout=SEAL_S / 2)
+        for threads in list(self._threads):
+            threads.close(within_s=0.0 if self.left_calls else JOIN_S)
+
+    def _make_threads(self, limit: int, name: str) -> Threads:
+        threads = Threads(limit, name)
+        self._threads.add(threads)
+        return threads
+
+    @property
+    def left_calls(self) -> bool:
+        """Whether calls of models, of shadows or of loading go on although the gateway has stopped."""
+        return any(not batcher.is_idle for batcher in self._busy) or self._served.left_calls
 
     def _close(self) -> None:
         try:

@@ -14,7 +14,6 @@ from trimtab.serving.released import Releases
 from trimtab.serving.router import Route, RoutingSnapshot
 from trimtab.serving.routing import list_endpoints, revisions
 from trimtab.serving.shadow import Shadow
-from trimtab.serving.threads import Threads
 from trimtab.store import Store
 
 RETRY_S = 30.0
@@ -43,8 +42,9 @@ class Served:
         self._parts = parts
         self._releases = releases
         self._before_change = before_change
-        self._threads = Threads(LOADERS, "trimtab-load")
+        self._threads = parts.threads(LOADERS, "trimtab-load")
         self._turns = asyncio.Semaphore(LOADERS)
+        self._loading = 0
         self._leaving: set[Shadow] = set()
         self._looking = asyncio.Lock()
         self._building: dict[str, asyncio.Task[None]] = {}
@@ -108,6 +108,12 @@ class Served:
         await asyncio.gather(*building, return_exceptions=True)
         for shadow in (*self._leaving, *(one for shadows in self.shadows.values() for one in shadows)):
             shadow.close()
+
+    @property
+    def left_calls(self) -> bool:
+        """Whether a shadow or a loader is still in a call that it had begun."""
+        shadows = (*self._leaving, *(one for shadows in self.shadows.values() for one in shadows))
+        return self._loading > 0 or not all(shadow.is_idle for shadow in shadows)
 
     async def _take_up(self, routing: Routing, state: _State) -> None:
         name = routing.endpoint
@@ -178,6 +184,8 @@ class Served:
     async def _within_its_time(self, routing: Routing, serving: bool) -> Built:
         async with self._turns:
             future = asyncio.get_running_loop().run_in_executor(self._threads, self._build, routing, serving)
+            self._loading += 1
+            future.add_done_callback(self._loaded)
             try:
                 return await asyncio.wait_for(asyncio.shield(future), LOAD_S)
             except TimeoutError:
@@ -186,6 +194,9 @@ class Served:
         raise TooLongToLoad(
             f"{routing.model} takes longer than {LOAD_S:g} s to load", where=f"endpoint {routing.endpoint}"
         )
+
+    def _loaded(self, _done: "asyncio.Future[Built]") -> None:
+        self._loading -= 1
 
     def _came_back(self, endpoint: str, done: "asyncio.Future[Built]") -> None:
         self._threads.regain()

@@ -54,11 +54,13 @@ class Shadow:
     ``answers``: the version answers requests too, and mirrors only those rows that another one answered.
     """
 
-    def __init__(self, target: Target, recorder: Recorder, *, clock: Clock, ids: Ids, answers: bool = False) -> None:
+    def __init__(
+        self, target: Target, recorder: Recorder, *, threads: Threads, clock: Clock, ids: Ids, answers: bool = False
+    ) -> None:
         self.target = target
         self._answers = answers
         self._recorder = recorder
-        self._threads = Threads(1, f"trimtab-shadow-{target.loaded.released.ref}")
+        self._threads = threads
         self._clock = clock
         self._ids = ids
         self._waiting: deque[Mirrored] = deque()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from typing import Any
 
 IDLE_S = 300.0
@@ -34,6 +34,8 @@ def limited_threads() -> Iterator[None]:
 
 
 _Task = tuple[Future[Any], Callable[[], Any]]
+MakeThreads = Callable[[int, str], "Threads"]
+"""Make so many threads of a name."""
 
 
 class Threads(Executor):
@@ -46,7 +48,8 @@ class Threads(Executor):
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit
         self._name = name
-        self._tasks: SimpleQueue[_Task] = SimpleQueue()
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._alive: set[Thread] = set()
         self._lock = Lock()
         self._threads = 0
         self._idle = 0
@@ -71,16 +74,28 @@ class Threads(Executor):
         with self._lock:
             self._limit -= 1
 
+    def close(self, *, within_s: float) -> None:
+        """End the threads that are in no call; wait for them, so that the process can end in order."""
+        with self._lock:
+            self._limit = 0
+            for _ in range(self._threads):
+                self._tasks.put(None)
+        for thread in list(self._alive):
+            thread.join(within_s)
+
     def _start_one(self) -> None:
         if self._threads < self._limit and self._tasks.qsize() > self._idle:
             self._threads += 1
-            Thread(target=self._work, name=f"{self._name}_{next(self._numbers)}", daemon=True).start()
+            thread = Thread(target=self._work, name=f"{self._name}_{next(self._numbers)}", daemon=True)
+            self._alive.add(thread)
+            thread.start()
 
     def _work(self) -> None:
         limit_threads()
         while (task := self._next()) is not None:
             _run(*task)
             del task  # an idle thread must not keep what its last call has held
+        self._alive.discard(current_thread())
 
     def _next(self) -> _Task | None:
         """Return the next call; None when this thread is one too many, or was idle for long."""

@@ -21,6 +21,7 @@ class Watchdog:
         self._beats = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread_id = 0
+        self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -29,10 +30,13 @@ class Watchdog:
         self._thread_id = threading.get_ident()
         self._stopped.clear()
         self._beat()
-        threading.Thread(target=self._watch, name="trimtab-watchdog", daemon=True).start()
+        self._thread = threading.Thread(target=self._watch, name="trimtab-watchdog", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(STALL_S)
 
     def _beat(self) -> None:
         self._beats += 1
