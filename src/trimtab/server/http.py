@@ -135,17 +135,18 @@ class Connection(HttpToolsProtocol):
         self._refuse(503, TooManyConnections(f"{self._limits.connections} connections are in use", where="server"))
 
     def _refuse(self, status: int, error: TrimtabError) -> None:
-        """Say why, unless an answer has begun already, and hang up."""
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            body = msgspec.json.encode(failure_of(error))
-            head = (
-                f"HTTP/1.1 {status} {_REASONS[status]}\r\nconnection: close\r\ncontent-type: application/json\r\n"
-                f"content-length: {len(body)}\r\n{'retry-after: 1' + chr(13) + chr(10) if status == 503 else ''}\r\n"
-            )
-            self.transport.write(head.encode() + body)
-            self.transport.close()
-        else:
+        """Say why and hang up; where an answer is under way, only hang up."""
+        cycle = self.cycle
+        if self.flow.write_paused or (cycle is not None and cycle.response_started and not cycle.response_complete):
             self.transport.abort()
+            return
+        body = msgspec.json.encode(failure_of(error))
+        head = [
+            f"HTTP/1.1 {status} {_REASONS[status]}", "connection: close", "content-type: application/json",
+            f"content-length: {len(body)}", *(["retry-after: 1"] if status == 503 else []), "", "",
+        ]  # fmt: skip
+        self.transport.write("\r\n".join(head).encode() + body)
+        self.transport.close()
 
 
 async def watch(connections: set[Any]) -> None:
