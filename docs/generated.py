@@ -313,7 +313,9 @@ def api_routes() -> list[Route]:
         try:
             rooms = Rooms(store)
             doors = doors_of(store, store.settings)
-            own = own_routes(rooms.store, doors, missing=rooms.missing, live=Live(rooms.events))
+            own = own_routes(
+                rooms.store, doors, missing=rooms.missing, endpoints=rooms.endpoints, live=Live(rooms.events)
+            )
             found = [*rooms.routes(), *own]
             return [route for route in [*found, described(found)] if is_described(route)]
         finally:

@@ -57,16 +57,17 @@ from trimtab.serving.routing import Endpoint, get_endpoint, list_endpoints, remo
 from trimtab.serving.runtimes import Rows, Runtime
 from trimtab.serving.shadow import WAITING, Mirrored
 from trimtab.serving.statistics import Figures
+from trimtab.serving.trial import OnTrial, check_servable
 from trimtab.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
     "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "DeadlinePassed", "Decision", "DecisionLog",
     "DecisionUnknown", "DecisionsSealed", "Endpoint", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem",
     "LoadRefused", "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "ModelStuck",
-    "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "Output", "OutputProblem", "PredictionFailed",
+    "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "OnTrial", "Output", "OutputProblem", "PredictionFailed",
     "PromiseBroken", "RegisteredReleases", "Released", "Releases", "Route", "Routing", "RoutingChanged",
     "RoutingSnapshot", "Rows", "Runtime", "Segment", "ServingLimits", "Stage", "Target", "TooBusy", "TooLongToLoad",
-    "Unread", "broken_decisions", "counts_between", "decision_tables", "decisions", "find_decision", "get_endpoint",
-    "inputs_of", "list_endpoints", "measure_latency", "read_unread", "remove_endpoint", "routes", "sealed_segments",
-    "set_routing",
+    "Unread", "broken_decisions", "check_servable", "counts_between", "decision_tables", "decisions", "find_decision",
+    "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "read_unread", "remove_endpoint", "routes",
+    "sealed_segments", "set_routing",
 ]  # fmt: skip

@@ -36,6 +36,7 @@ from trimtab.serving.served import Served
 from trimtab.serving.shadow import Mirrored
 from trimtab.serving.statistics import Figures, Tallies
 from trimtab.serving.threads import Threads, limit_threads
+from trimtab.serving.trial import check_servable
 from trimtab.serving.watchdog import Watchdog
 from trimtab.store import Store
 
@@ -106,11 +107,11 @@ class Gateway:
         self._chores = self._make_threads(CHORES, "trimtab-gateway")
         self._busy: set[Batcher] = set()
         self.watchdog = Watchdog()
-        loader = Loader(store, releases, allowed=allowed)
+        self._loader = Loader(store, releases, allowed=allowed)
         tallies: Tallies = {}
         self._counting = Counting(store, tallies)
         parts = Parts(
-            loader=loader,
+            loader=self._loader,
             log=self.log,
             beside=self._beside,
             threads=self._make_threads,
@@ -357,6 +358,16 @@ class Gateway:
         """Say whether an endpoint answers."""
         route = self.snapshot.routes.get(endpoint)
         return route is not None and not route.champion.batcher.is_stuck
+
+    def check_servable(self, routing: Routing) -> None:
+        """Load each version of a routing that is not served already, and let it answer its stored sample.
+
+        May wait, and be called from any thread. Raises ``NotFound`` and ``Refused`` for one that cannot be served.
+        """
+        served = {target.loaded.released.ref for route in self.snapshot.routes.values() for target in route.targets}
+        for version in routing.versions:
+            if f"{routing.model}@{version}" not in served:
+                check_servable(self._loader, routing.model, version)
 
     def check_ready(self, endpoint: str, version: int | None = None) -> Target:
         """Return the champion or a routed version that answers now. Raises ``NotFound``, ``Unavailable``."""
