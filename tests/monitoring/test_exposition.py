@@ -52,7 +52,7 @@ def test_a_gateway_and_what_is_known_of_its_endpoint(sqlite_store: Store) -> Non
         await asyncio.to_thread(record_outcomes, sqlite_store, "late", said, actor=ACTOR)
         settled(sqlite_store, sign(), sign("drift:shown", "note"))
         sqlite_store.clock.sleep(60)
-        text = await asyncio.to_thread(exposition, sqlite_store, gateway.status())
+        text = await asyncio.to_thread(exposition, sqlite_store, gateway.status(), stalls=0)
         await gateway.stop()
         return text, ids
 
@@ -62,6 +62,9 @@ def test_a_gateway_and_what_is_known_of_its_endpoint(sqlite_store: Store) -> Non
     where = 'endpoint="late",version="1",stage="full"'
     assert found[f"trimtab_requests_total{{{where}}}"] == 31
     assert found[f"trimtab_broken_rows_total{{{where}}}"] == 1
+    assert found[f"trimtab_requests_late_total{{{where}}}"] == 0
+    assert found['trimtab_lost_calls{endpoint="late"}'] == 0
+    assert found["trimtab_event_loop_stalls_total"] == 0
     assert found[f"trimtab_requests_refused_total{{{where}}}"] == 0
     assert found[f"trimtab_errors_total{{{where}}}"] == 0
     assert found[f"trimtab_request_duration_seconds_count{{{where}}}"] == 31

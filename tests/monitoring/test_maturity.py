@@ -216,7 +216,8 @@ def test_metrics_that_are_scraped_say_at_what_age(store: Store) -> None:
     releases.release(store, 1, None, digest=digest_of_bytes(b"model"))
     route(store, releases)
     routing = get_endpoint(store, "late").routing
-    text = exposition(store, [EndpointStatus(endpoint="late", routing=routing, ready=True, figures=(), problems=())])
+    status = EndpointStatus(endpoint="late", routing=routing, ready=True, figures=(), problems=())
+    text = exposition(store, [status], stalls=0)
     assert f'trimtab_outcome_maturity_seconds{{endpoint="late",version="1"}} {SLOW * DAY_S}' in text
     week = lately(store, "late", version=1, over=WEEK)
     assert f'trimtab_performance_7d{{endpoint="late",version="1",metric="log_loss"}} {week.value("log_loss")!r}' in text

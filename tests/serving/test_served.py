@@ -298,7 +298,8 @@ def test_stuck_requests_of_one_endpoint_stop_no_slow_model_of_another(
                 await one
         await wait_until_async(lambda: gateway.status()[1].lost_calls, "its calls are given up")
         assert "calls of late@1 do not end" in gateway.status()[1].problems[0]
-        assert gateway.status()[1].figures[0].errors == 10
+        figures = gateway.status()[1].figures[0]
+        assert (figures.errors, figures.late) == (10, 10)
         held.let_go.set()
         await wait_until_async(lambda: not gateway.status()[1].problems, "they have ended")
 

@@ -301,7 +301,9 @@ def _alerting(store: Store) -> list[Route]:
 
 def _metrics(store: Store, gateway: Gateway) -> Route:
     def metrics(_call: Call) -> Body:
-        return Body(data=exposition(store, gateway.status()).encode(), media_type=MEDIA_TYPE)
+        return Body(
+            data=exposition(store, gateway.status(), stalls=gateway.watchdog.stalls).encode(), media_type=MEDIA_TYPE
+        )
 
     return Route(
         method="GET", path="/metrics", permission=Permission.READ, handler=metrics, response=Body,

@@ -70,7 +70,7 @@ class ModelStuck(Unavailable):
 
     code = "serving.stuck"
     default_why = "Each such call holds a thread, and nothing but its own end or that of the process frees it."
-    default_next = "trimtab rollback or serve another version; a restart of the server ends the calls"
+    default_next = "restart the server, which ends them, or serve another version: trimtab get versions"
 
 
 class NotRecorded(Unavailable):

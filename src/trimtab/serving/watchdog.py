@@ -45,7 +45,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         seen, told = self._beats, False
-        while not self._stopped.wait(STALL_S):
+        while not self._stopped.wait(STALL_S) and self._loop is not None and not self._loop.is_closed():
             if self._beats != seen:
                 seen, told = self._beats, False
             elif not told:
