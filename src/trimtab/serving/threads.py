@@ -75,10 +75,12 @@ class Threads(Executor):
             self._limit -= 1
 
     def close(self, *, within_s: float) -> None:
-        """End the threads that are in no call; wait for them, so that the process can end in order."""
+        """End the threads that are in no call; wait for them, so that the process can end in order.
+
+        What is submitted afterwards starts others.
+        """
         with self._lock:
-            self._limit = 0
-            for _ in range(self._threads):
+            for _ in range(self._idle):
                 self._tasks.put(None)
         for thread in list(self._alive):
             thread.join(within_s)
