@@ -295,9 +295,14 @@ def error_text(error: Any) -> str:
     return cell(text[:1].upper() + text[1:]) + ("" if text.endswith(".") else ".")
 
 
-class _Dots(dict[str, str]):
-    def __missing__(self, _key: str) -> str:
+class _Dot:
+    def __format__(self, _how: str) -> str:
         return "…"
+
+
+class _Dots(dict[str, _Dot]):
+    def __missing__(self, _key: str) -> _Dot:
+        return _Dot()
 
 
 def word_text(name: str) -> str:
@@ -366,7 +371,9 @@ def api_routes() -> list[Route]:
         try:
             rooms = Rooms(store)
             doors = doors_of(store, store.settings)
-            own = own_routes(rooms.store, doors, missing=rooms.missing, live=Live(rooms.events))
+            own = own_routes(
+                rooms.store, doors, missing=rooms.missing, endpoints=rooms.endpoints, live=Live(rooms.events)
+            )
             found = [*rooms.routes(), *own]
             return [route for route in [*found, described(found)] if is_described(route)]
         finally:

@@ -14,12 +14,12 @@ from tests.cli.conftest import Type, trimtab  # noqa: F401  # a fixture
 from tests.seeded import Seeded
 from tests.waiting import PATIENCE_S, wait_until
 
-from trimtab.kernel import Actor, Permission
+from trimtab.kernel import EVERYTHING, Actor, Permission
 from trimtab.server import Access, Doors, IssueToken, Rooms, application, create_token
 from trimtab.server.api import Live
 from trimtab.store import Store, open_store
 
-ADMIN = Access(actor=Actor("alice"), permission=Permission.ADMIN)
+ADMIN = Access(actor=Actor("alice"), grants=EVERYTHING)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def far(
 
 
 def token_of(store: Store, permission: Permission) -> str:
-    asked = IssueToken(name=f"far-{permission.value}", permission=permission)
+    asked = IssueToken(name=f"far-{permission.value}", may=(permission.value,))
     return create_token(store, asked, actor=Actor("alice"), because="for a test").secret
 
 

@@ -60,6 +60,8 @@ def test_a_gateway_and_what_is_known_of_its_endpoint(sqlite_store: Store) -> Non
     where = 'endpoint="late",version="1",stage="full"'
     assert found[f"trimtab_requests_total{{{where}}}"] == 31
     assert found[f"trimtab_broken_rows_total{{{where}}}"] == 1
+    assert found[f"trimtab_requests_late_total{{{where}}}"] == 0
+    assert found['trimtab_lost_calls{endpoint="late"}'] == 0
     assert found[f"trimtab_requests_refused_total{{{where}}}"] == 0
     assert found[f"trimtab_errors_total{{{where}}}"] == 0
     assert found[f"trimtab_request_duration_seconds_count{{{where}}}"] == 31

@@ -40,7 +40,7 @@ def whole(store: Store) -> tuple[Starlette, list[Route]]:
     rooms, live = Rooms(store), Live(lambda: 0)
     live.stopping = True  # its stream ends at once
     doors = doors_of(store, msgspec.structs.replace(store.settings, hosts="testserver"))
-    found = [*rooms.routes(), *routes(rooms.store, doors, missing=rooms.missing, live=live)]
+    found = [*rooms.routes(), *routes(rooms.store, doors, missing=rooms.missing, endpoints=rooms.endpoints, live=live)]
     found.append(described(found))
     faces = faces_of(rooms, doors, found)
     app = create_app(found, doors=doors, ids=store.ids, faces=faces)

@@ -68,6 +68,9 @@ def test_a_running_server_is_ready_and_minds_by_the_machines_clock(sqlite_store:
 
 
 def test_not_ready_is_told_in_the_same_words_as_readyz(sqlite_store: Store) -> None:
-    (route,) = routes(sqlite_store, list, missing=lambda: "models are being loaded", minded_at=lambda: None)
+    (route,) = routes(
+        sqlite_store, list, missing=lambda: "models are being loaded", minded_at=lambda: None, stalls=lambda: 3
+    )
     found = parsed(route.handler(Call(actor=Actor("prometheus"))).data.decode())
     assert found["trimtab_ready"] == 0
+    assert found["trimtab_event_loop_stalls_total"] == 3

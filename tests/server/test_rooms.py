@@ -64,7 +64,8 @@ def test_whatever_dies_in_the_background_is_told_and_mended(
 ) -> None:
     rooms = Rooms(sqlite_store)
     doors = Doors(store=sqlite_store, clock=sqlite_store.clock, hosts=frozenset(), local=None)
-    client = client_for(sqlite_store, routes(rooms.store, doors, missing=rooms.missing, live=Live(rooms.events)))
+    own = routes(rooms.store, doors, missing=rooms.missing, endpoints=rooms.endpoints, live=Live(rooms.events))
+    client = client_for(sqlite_store, own)
 
     def dies(*_args: Any, **_named: Any) -> Any:
         raise SystemExit(1) if told != "routing" else KeyError

@@ -1,5 +1,6 @@
 """Several homes on one database: a decision is found from each of them, wherever it was taken and sealed or not."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ def at(store: Store, tmp_path: Path) -> Iterator[Opens]:
         if not (home / "blobs").exists():
             (store.settings.home_path / "blobs").mkdir(exist_ok=True)
             (home / "blobs").symlink_to(store.settings.home_path / "blobs")
+            shutil.copytree(store.settings.home_path / "keys", home / "keys")  # else it could not write
         opened.append(open_store(Settings(home=str(home), database=database), clock=store.clock))
         return opened[-1]
 

@@ -7,6 +7,7 @@ import msgspec
 from trimtab.declare import ServingSpec, Stage
 from trimtab.kernel import Actor, Conflict, Invalid, NotFound, TrimtabError
 from trimtab.loop.declarations import model_in_force
+from trimtab.loop.judging import check_version
 from trimtab.loop.records import Trigger, TriggerKind, Turn, TurnState
 from trimtab.loop.turns import move_turn, open_turn, open_turn_of
 from trimtab.registry import (
@@ -64,8 +65,9 @@ def approve_version(store: Store, ref: str, *, actor: Actor, because: str, overr
     """Approve a candidate, release it, and start its rollout.
 
     The first version of a model gets all traffic, since there is nothing to compare it with. A later one takes the
-    first declared stage (a shadow, unless the rollout says otherwise) and is moved on by the controller. Raises what
-    approving raises; killed between approval and routing, the version is approved and the controller goes on.
+    first declared stage (a shadow, unless the rollout says otherwise) and is moved on by the controller. A version that
+    cannot be loaded here and answer its stored sample is not approved. Raises what approving and loading raise; killed
+    between approval and routing, the version is approved and the controller goes on.
     """
     version = get_version(store, ref)
     with refused_approvals(store, version, actor=actor, because=because):
@@ -77,6 +79,7 @@ def approve_version(store: Store, ref: str, *, actor: Actor, because: str, overr
             next=f"trimtab approve {version.ref} --because '...' (over HTTP: renew)",
         )  # fmt: skip
     _check_releasable(store, version)
+    check_version(store, version)
     with (
         refused_approvals(store, version, actor=actor, because=because),
         store.change(actor, because) as change,
@@ -156,13 +159,15 @@ def serve_version(
 
     With ``full`` it becomes the champion, and every other version leaves the endpoint. A turn of the loop that was
     rolling out ends here: who routes by hand decides. Raises ``NotApproved`` for a version without a valid approval,
-    and ``Invalid`` for a shadow or canary where nothing answers yet.
+    ``Refused`` for one that cannot be loaded and answer its stored sample, and ``Invalid`` for a shadow or canary where
+    nothing answers yet.
     """
     version = get_version(store, VersionRef.parse(ref))
     routing = _routing(routing_of(store, version.model), version, stage, percent)
     routing = as_declared(routing, serving_in_force(store, version.model))
     routing.check()
     release_for(store, version.ref, actor=actor)
+    check_version(store, version)
     turn = open_turn_of(store, version.model)
     with store.change(actor, because) as change:
         endpoint = set_routing(change, routing, releases=RegisteredReleases(store))

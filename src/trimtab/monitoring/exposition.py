@@ -58,11 +58,14 @@ def _service(metrics: Metrics, status: EndpointStatus) -> None:
         "trimtab_endpoint_ready", "gauge", "Whether the endpoint answers.", float(status.ready),
         [("endpoint", status.endpoint)],
     )  # fmt: skip
+    help_ = "Calls of its models that have not ended when they should have."
+    metrics.add("trimtab_lost_calls", "gauge", help_, status.lost_calls, [("endpoint", status.endpoint)])
     for one in status.figures:
         labels = [("endpoint", status.endpoint), ("version", one.version), ("stage", one.stage)]
         metrics.add("trimtab_requests_total", "counter", "Requests answered.", one.requests, labels)
         metrics.add("trimtab_rows_total", "counter", "Rows decided on.", one.rows, labels)
         metrics.add("trimtab_errors_total", "counter", "Requests that failed.", one.errors, labels)
+        metrics.add("trimtab_requests_late_total", "counter", "Requests whose deadline passed.", one.late, labels)
         metrics.add("trimtab_shadow_rows_dropped_total", "counter", "Rows a shadow missed.", one.dropped, labels)
         metrics.add(
             "trimtab_broken_rows_total", "counter", "Rows answered that break their contract.", one.flagged, labels

@@ -25,7 +25,7 @@ from trimtab.kernel import (
 from trimtab.server.doors import Doors
 from trimtab.server.logs import LogPart, server_log
 from trimtab.server.openapi import openapi_of
-from trimtab.server.records import Health, IssuedToken, IssueToken, Me, RefusalList, Token, TokenList
+from trimtab.server.records import Health, IssuedToken, IssueToken, Me, Readiness, RefusalList, Token, TokenList
 from trimtab.server.refusals import list_refusals
 from trimtab.server.tokens import create_token, end_token, list_tokens
 from trimtab.store import Store
@@ -42,21 +42,29 @@ _LOG = (
 
 
 def routes(
-    store: Store, doors: Doors, *, missing: Callable[[], str], live: "Live", instance: str = ""
-) -> list[Route]:  # fmt: skip
-    """Return the server's own routes. ``missing`` says what still keeps the server from being ready."""
-
-    def health() -> Health:
-        return Health("ok", VERSION, at=store.clock.now(), instance=instance)
+    store: Store,
+    doors: Doors,
+    *,
+    missing: Callable[[], str],
+    endpoints: Callable[[], dict[str, bool]],
+    live: "Live",
+    instance: str = "",
+) -> list[Route]:
+    """Return the server's own routes. ``missing`` says what still keeps the server from being ready, ``endpoints``
+    which of them answer; neither waits for anything.
+    """
 
     async def healthz(_call: Call) -> Health:
         """Answers as soon as the process can answer anything."""
-        return health()
+        return Health("ok", VERSION, at=store.clock.now(), instance=instance)
 
-    def readyz(_call: Call) -> Health:
-        """Answers 503 until the database, the models and the workers are there."""
+    async def readyz(_call: Call) -> Readiness:
+        """Answers 503 until the models are loaded that can be, and while something fails in the background.
+
+        An endpoint that does not answer says so here, and by itself at /v2/models/NAME/ready.
+        """
         _check_ready(missing())
-        return health()
+        return Readiness("ok", VERSION, at=store.clock.now(), instance=instance, endpoints=endpoints())
 
     async def me(call: Call) -> Me:
         return Me(call.actor, call.may)
@@ -86,7 +94,7 @@ def routes(
         Route(method="GET", path="/healthz", permission=Permission.PUBLIC, resource=EACH, handler=healthz,
               summary="Is the process alive?", response=Health),
         Route(method="GET", path="/readyz", permission=Permission.PUBLIC, resource=EACH, handler=readyz,
-              summary="May traffic come?", response=Health),
+              summary="May traffic come, and which endpoints answer?", response=Readiness),
         Route(method="GET", path="/api/v1/me", permission=read, resource=EACH, handler=me,
               summary="Who am I, and what may I do?", response=Me),
         Route(method="GET", path="/api/v1/live", permission=read, resource=EACH, handler=live.stream,

@@ -25,11 +25,12 @@ def routes(
     *,
     missing: Callable[[], str],
     minded_at: Callable[[], datetime | None],
+    stalls: Callable[[], int],
 ) -> list[Route]:
     """Return the route that is scraped.
 
     ``missing`` says what keeps the server from being ready; ``minded_at`` when all endpoints were last watched and the
-    loop was turned, by the machine's clock.
+    loop was turned, by the machine's clock; ``stalls`` how often the event loop was held up.
     """
 
     def metrics(_call: Call) -> Body:
@@ -39,6 +40,8 @@ def routes(
         minded = minded_at()
         help_ = "When endpoints were last watched and the loop was turned, which happens once a minute."
         found.add("trimtab_minded_timestamp_seconds", "gauge", help_, minded.timestamp() if minded else None)
+        help_ = "How often the event loop did one thing for more than a second."
+        found.add("trimtab_event_loop_stalls_total", "counter", help_, stalls())
         _kept(found, store)
         _work(found, store)
         expose(found, store, statuses())

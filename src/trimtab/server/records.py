@@ -102,7 +102,7 @@ class RefusalList(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """``status`` is ``ok``, or says what is missing. ``at`` is the time in which the project lives.
+    """``status`` is ``ok``: the process lives, or may be sent traffic. ``at`` is the time in which the project lives.
 
     ``instance`` names this one start of the server: ``server.json`` in its home has it too.
     """
@@ -111,6 +111,12 @@ class Health(msgspec.Struct, frozen=True):
     version: str
     at: datetime
     instance: str
+
+
+class Readiness(Health, frozen=True):
+    """``endpoints`` says of each whether it answers. One that does not keeps no traffic from the others."""
+
+    endpoints: dict[str, bool] = {}
 
 
 class Me(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from trimtab.registry import routes as registry_routes
 from trimtab.server.listings import routes as listing_routes
 from trimtab.server.metrics import routes as metrics_routes
 from trimtab.server.receipts import NoticingStore
-from trimtab.serving import Gateway, RegisteredReleases
+from trimtab.serving import Gateway, RegisteredReleases, ServingLimits
 from trimtab.serving import routes as serving_routes
 from trimtab.store import Store
 from trimtab.tracking import ALLOWED_TYPES, find_lost
@@ -31,7 +31,7 @@ log = logging.getLogger("trimtab.server")
 
 LOST_EVERY_S = 60.0
 MIND_EVERY_S = 60.0
-STOP_S = 3.0
+STOP_S = 2.0
 """How long stopping waits for what is being done in the background; all of it may be cut off anywhere."""
 
 
@@ -47,6 +47,11 @@ class Rooms:
             releases=self.releases,
             allowed=ALLOWED_TYPES,
             online=self.online,
+            limits=ServingLimits(
+                deadline_s=store.settings.deadline_s,
+                threads=store.settings.model_threads,
+                queue_rows=store.settings.model_queue_rows,
+            ),
         )
         self.runner = Runner(self.store)
         self.loop = Loop(self.store)
@@ -74,8 +79,11 @@ class Rooms:
             *loop_routes(self.store),
             *governance_routes(self.store),
             *listing_routes(self.store),
-            *metrics_routes(self.store, self.gateway.status, missing=self.missing, minded_at=lambda: self._minded_at),
-        ]
+            *metrics_routes(
+                self.store, self.gateway.status,
+                missing=self.missing, minded_at=lambda: self._minded_at, stalls=lambda: self.gateway.watchdog.stalls,
+            ),
+        ]  # fmt: skip
 
     async def start(self) -> None:
         """Begin background work; returns at once, so that the server answers before models are loaded."""
@@ -90,24 +98,31 @@ class Rooms:
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
-        await asyncio.gather(*(asyncio.to_thread(duty.stop, wait_s=STOP_S) for duty in self.duties))
-        try:
-            if self.gateway.started:
-                await self.gateway.stop()
-        finally:
-            gc.unfreeze()
-            await asyncio.to_thread(self.runner.stop)
+        # At once, so that none has to wait for what another does in its time.
+        ended = await asyncio.gather(
+            self.gateway.stop(),
+            asyncio.to_thread(self.runner.stop),
+            *(asyncio.to_thread(duty.stop, wait_s=STOP_S) for duty in self.duties),
+            return_exceptions=True,
+        )
+        gc.unfreeze()
+        for fault in ended:
+            if isinstance(fault, BaseException):
+                raise fault
+
+    def endpoints(self) -> dict[str, bool]:
+        """Say which endpoints answer."""
+        return {status.endpoint: status.ready for status in self.gateway.status()}
 
     def missing(self) -> str:
-        """Say what still keeps the rooms from answering; empty when nothing does."""
+        """Say what still keeps the rooms from answering; empty when nothing does. Each endpoint is ready by itself."""
         # A gateway answers without the database; a fault in what it does beside that is another matter.
         beside = [duty for duty in self.gateway.duties if not isinstance(duty.error, TrimtabError)]
         if troubles := [duty.trouble for duty in (self.runner.duty, *self.duties, *beside) if duty.trouble]:
             return "; ".join(troubles)
         if not self.gateway.started:
             return self._trouble or "models are being loaded"
-        down = [status.endpoint for status in self.gateway.status() if not status.ready]
-        return f"endpoints without a model: {', '.join(down)}" if down else ""
+        return ""
 
     def events(self) -> int:
         """Return the number of events in the ledger."""

@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+import math
 import os
 import secrets
 import socket
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -21,6 +25,7 @@ from trimtab.server.doors import LOOPBACK_NAMES, Doors, is_loopback
 from trimtab.server.errors import NotReachable
 from trimtab.server.faces import faces_of
 from trimtab.server.found import Address, address_of, forget_address, note_address
+from trimtab.server.http import Connection, HttpLimits, watch
 from trimtab.server.logs import log_file, logging_to
 from trimtab.server.records import Access
 from trimtab.server.rooms import Rooms
@@ -29,8 +34,10 @@ from trimtab.store import Store, open_store
 
 log = logging.getLogger("trimtab.server")
 
-GRACE_S = 10
+GRACE_S = 1.5
 """How long requests in progress may take to finish when the server stops."""
+STOP_S = 4.5
+"""How long the whole stop may take: whatever does not end by then ends with the process."""
 REFUSALS_EVERY_S = 2.0
 """How long a refused attempt is known to this process alone."""
 
@@ -48,6 +55,9 @@ def serve(settings: Settings, *, clock: Clock | None = None, on_ready: Callable[
 
     ``on_ready`` is called with the address when requests are answered. Raises ``NeedsToken`` for an address that other
     machines can reach while no token is active, and ``NotReachable`` when the address is taken.
+
+    A signal ends the whole process when something has not ended ``STOP_S`` seconds after it, such as a model's call: a
+    kill at any moment loses nothing that was acknowledged.
     """
     hide_memory()
     store = open_store(settings, clock=clock)
@@ -55,9 +65,11 @@ def serve(settings: Settings, *, clock: Clock | None = None, on_ready: Callable[
         doors = doors_of(store, settings)
         listener = _listen(settings.host, settings.port)
         with listener, logging_to(log_file(settings.home_path)):
-            _serve(store, doors, listener, on_ready)
+            is_whole = _serve(store, doors, listener, on_ready)
     finally:
         store.close()
+    if not is_whole:
+        _leave()  # else the interpreter would be taken apart under a model's feet
 
 
 def doors_of(store: Store, settings: Settings) -> Doors:
@@ -81,7 +93,7 @@ def application(store: Store, doors: Doors, *, rooms: Rooms, live: Live, instanc
 
     ``instance`` is what this start of the server calls itself, for whoever looks for it.
     """
-    own = routes(rooms.store, doors, missing=rooms.missing, live=live, instance=instance)
+    own = routes(rooms.store, doors, missing=rooms.missing, endpoints=rooms.endpoints, live=live, instance=instance)
     all_routes = [*rooms.routes(), *own]
     all_routes.append(described(all_routes))
     faces = faces_of(rooms, doors, all_routes)
@@ -118,7 +130,8 @@ def _refusals_written(store: Store, doors: Doors) -> None:
         log.exception("refused attempts cannot be written down")
 
 
-def _serve(store: Store, doors: Doors, listener: socket.socket, on_ready: Callable[[Address], None]) -> None:
+def _serve(store: Store, doors: Doors, listener: socket.socket, on_ready: Callable[[Address], None]) -> bool:
+    """Serve until a signal comes; say whether everything has ended that was begun."""
     rooms = Rooms(store)
     live = Live(rooms.events)
     host, port = listener.getsockname()[:2]
@@ -126,35 +139,79 @@ def _serve(store: Store, doors: Doors, listener: socket.socket, on_ready: Callab
     config = uvicorn.Config(
         application(store, doors, rooms=rooms, live=live, instance=address.instance),
         log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on", ws="none",
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=math.ceil(store.settings.http_keep_alive_s), http=_http(store.settings),
     )  # fmt: skip
+    config.timeout_graceful_shutdown = GRACE_S  # type: ignore[assignment]  # it is only waited for
 
     def ready() -> None:
         note_address(store.settings, address)
         on_ready(address)
 
-    server = _Server(config, ready=ready, live=live)
+    def late() -> None:
+        log.error("the server did not stop within %g s: it ends with what goes on", STOP_S)
+        forget_address(store.settings, address)
+        _leave()
+
+    server = _Server(config, ready=ready, late=late, live=live)
     try:
         server.run(sockets=[listener])
     finally:
         forget_address(store.settings, address)
+    return not rooms.gateway.left_calls
+
+
+def _http(settings: Settings) -> Any:
+    """Return what makes a connection."""
+    return partial(Connection, limits=HttpLimits.of(settings))
+
+
+def _others_work() -> bool:
+    return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread())
+
+
+def _leave() -> None:
+    """End the process at once, without waiting for its threads."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that says when it answers, and that ends the endless streams when it is told to stop."""
+    """Uvicorn that says when it answers, watches its connections, ends the endless streams when it is told to stop, and
+    calls ``late`` when that takes too long."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None], live: Live) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, ready: Callable[[], None], late: Callable[[], None], live: Live
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._late = late
         self._live = live
+        self._watching: asyncio.Task[None] | None = None
+        self._patience: threading.Timer | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            self._watching = asyncio.create_task(watch(self.server_state.connections))
             self._ready()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:
+            # Where another thread is still at work, the process would wait for it; else it can end in order.
+            if self._patience is not None and not _others_work():
+                self._patience.cancel()
+                self._patience.join()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self._live.stopping = True
+        if self._patience is None:
+            self._patience = threading.Timer(STOP_S, self._late)
+            self._patience.daemon = True
+            self._patience.start()
         super().handle_exit(sig, frame)
         # Uvicorn would send itself the signal again at the end, which skips the closing of the store.
         self._captured_signals.clear()

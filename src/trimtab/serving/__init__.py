@@ -16,11 +16,13 @@ from trimtab.serving.decisions import (
     sealed_segments,
 )
 from trimtab.serving.errors import (
+    DeadlinePassed,
     DecisionElsewhere,
     DecisionUnknown,
     InputProblem,
     LoadRefused,
     LogDamaged,
+    ModelStuck,
     NoEndpoint,
     NotReady,
     NotRecorded,
@@ -29,6 +31,7 @@ from trimtab.serving.errors import (
     PredictionFailed,
     PromiseBroken,
     TooBusy,
+    TooLongToLoad,
     elsewhere,
 )
 from trimtab.serving.events import DecisionsSealed, RoutingChanged
@@ -38,7 +41,18 @@ from trimtab.serving.inputs import ROWS_LIMIT
 from trimtab.serving.latency import measure_latency
 from trimtab.serving.loader import LoadedModel, Loader
 from trimtab.serving.log import DecisionLog, unsealed_bytes
-from trimtab.serving.records import Answer, Ask, Canary, Decision, Input, Output, Released, Routing, Stage
+from trimtab.serving.records import (
+    Answer,
+    Ask,
+    Canary,
+    Decision,
+    Input,
+    Output,
+    Released,
+    Routing,
+    ServingLimits,
+    Stage,
+)
 from trimtab.serving.registered import RegisteredReleases, inputs_of
 from trimtab.serving.released import Releases
 from trimtab.serving.router import Route, RoutingSnapshot, Target
@@ -46,16 +60,18 @@ from trimtab.serving.routing import Endpoint, get_endpoint, list_endpoints, remo
 from trimtab.serving.runtimes import Rows, Runtime
 from trimtab.serving.shadow import WAITING, Mirrored
 from trimtab.serving.statistics import Figures
+from trimtab.serving.trial import OnTrial, check_servable
 from trimtab.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
-    "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionElsewhere", "DecisionLog",
-    "DecisionPage", "DecisionUnknown", "DecisionsSealed", "Endpoint", "EndpointAnswer", "EndpointPage",
+    "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "DeadlinePassed", "Decision", "DecisionElsewhere",
+    "DecisionLog", "DecisionPage", "DecisionUnknown", "DecisionsSealed", "Endpoint", "EndpointAnswer", "EndpointPage",
     "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused", "LoadedModel", "Loader",
-    "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "NoEndpoint", "NotReady", "NotRecorded", "NotServable",
-    "Output", "OutputProblem", "PredictionFailed", "PromiseBroken", "RegisteredReleases", "Released", "Releases",
-    "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "Stage", "Target",
-    "TooBusy", "Unread", "broken_decisions", "counts_between", "decision_tables", "decisions", "elsewhere",
-    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "read_unread",
-    "remove_endpoint", "routes", "seal_elsewhere", "sealed_segments", "set_routing", "unsealed_bytes",
+    "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "ModelStuck", "NoEndpoint", "NotReady", "NotRecorded",
+    "NotServable", "OnTrial", "Output", "OutputProblem", "PredictionFailed", "PromiseBroken", "RegisteredReleases",
+    "Released", "Releases", "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment",
+    "ServingLimits", "Stage", "Target", "TooBusy", "TooLongToLoad", "Unread", "broken_decisions", "check_servable",
+    "counts_between", "decision_tables", "decisions", "elsewhere", "find_decision", "get_endpoint", "inputs_of",
+    "list_endpoints", "measure_latency", "read_unread", "remove_endpoint", "routes", "seal_elsewhere",
+    "sealed_segments", "set_routing", "unsealed_bytes",
 ]  # fmt: skip

@@ -144,6 +144,8 @@ def _deciding(store: Store, gateway: Gateway, releases: Releases) -> list[Route]
             endpoint=name, model=request.model or name, champion=request.champion, canary=request.canary,
             shadow=request.shadow, sticky_by=request.sticky_by, paired=request.paired, broken_rows=request.broken_rows,
         )  # fmt: skip
+        routing.check()
+        gateway.check_servable(routing)
         with store.change(call.actor, request.because or call.because) as change:
             set_routing(change, routing, releases=releases)
         return _answer(store, gateway, name)

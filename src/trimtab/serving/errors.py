@@ -51,12 +51,36 @@ class StillLoading(NotReady):
     default_next = "ask again in a moment, or wait for /readyz"
 
 
+class TooLongToLoad(NotReady):
+    """The versions of an endpoint are not in memory and tried after the time that this may take."""
+
+    code = "serving.too-long-to-load"
+    default_why = "It goes on beside the others, and is taken up if it ends; until then nothing new is served here."
+    default_next = "look at the size of the model and the speed of the blob store, or route another version"
+
+
 class TooBusy(Unavailable):
     """More rows are waiting than this process will get to in reasonable time."""
 
     code = "serving.too-busy"
     default_why = "Waiting longer would only make every answer late."
     default_next = "send the request again a little later, or start another gateway"
+
+
+class DeadlinePassed(Unavailable):
+    """The model did not answer in the time that a request may take. No decision was made."""
+
+    code = "serving.deadline-passed"
+    default_why = "Whoever asks should not wait longer, and nobody else should wait for this request."
+    default_next = "send fewer rows, or allow more time with the setting deadline_s; trimtab logs server says more"
+
+
+class ModelStuck(Unavailable):
+    """Calls of this version do not end, so it is asked nothing more until they do."""
+
+    code = "serving.stuck"
+    default_why = "Each such call holds a thread, and nothing but its own end or that of the process frees it."
+    default_next = "restart the server, which ends them, or serve another version: trimtab get versions"
 
 
 class NotRecorded(Unavailable):

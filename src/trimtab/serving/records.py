@@ -93,6 +93,15 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+class ServingLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What each version at each endpoint may take for itself: seconds for a request, from its arrival to its answer,
+    threads for calls that do not run on the event loop, and rows that may wait for one."""
+
+    deadline_s: float = 10.0
+    threads: int = 2
+    queue_rows: int = 50_000
+
+
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """A column that a model takes. ``categories`` are the texts it has seen in training, for kind ``category``.
 

@@ -11,7 +11,7 @@ from trimtab.wire.inference.app import inference_app, parts_of
 
 def face(rooms: Rooms, _doors: Doors, _others: Sequence[Route]) -> Face:
     """Return the protocol over a server's gateway."""
-    app = inference_app(rooms.gateway, ids=rooms.store.ids)
+    app = inference_app(rooms.gateway, ids=rooms.store.ids, body_limit=rooms.store.settings.http_body_bytes)
     return Face(mounts=(Mount("/v2", app, Permission.PREDICT, names_in),))
 
 
