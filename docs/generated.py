@@ -295,14 +295,16 @@ def error_text(error: Any) -> str:
     return cell(text[:1].upper() + text[1:]) + ("" if text.endswith(".") else ".")
 
 
-class _Dot:
+class _Dots(dict[str, "_Dot"]):
+    def __missing__(self, _key: str) -> "_Dot":
+        return _Dot("…")
+
+
+class _Dot(str):
+    __slots__ = ()
+
     def __format__(self, _how: str) -> str:
-        return "…"
-
-
-class _Dots(dict[str, _Dot]):
-    def __missing__(self, _key: str) -> _Dot:
-        return _Dot()
+        return str(self)
 
 
 def word_text(name: str) -> str:
