@@ -21,7 +21,7 @@ from trimtab.store import Store
 Far = Callable[..., Any]
 SOURCE = Path(trimtab.__file__).parent
 
-NO_PAST = ("runs", "pipelines", "turns", "alerts")
+NO_PAST = ("runs", "pipelines", "turns", "alerts", "refusals")
 READING = [
     *[("get", noun) for noun in NOUNS],
     *[("get", noun, "--at", "2013-03-01T13:00") for noun in NOUNS if noun not in NO_PAST],
@@ -127,7 +127,7 @@ def test_a_token_says_who_acts_and_how_far(busy: tuple[Store, str], far: Far, tm
         assert (refused.code, "far-read may not do this" in refused.err) == (1, True)
         done = far(url, "reject", "slow@3", "--because", "tröge", token=approve)
         assert done.out.splitlines()[-1] == "slow@3 is rejected by far-approve: tröge"
-        made = far(url, "token", "create", "ci", "--because", "for the builds", token=admin)
+        made = far(url, "token", "create", "ci", "--may", "read", "--because", "for the builds", token=admin)
         assert made.out.startswith("trimtab_")
         assert far(url, "status", token=made.out.strip()).code == 0
         ended = far(url, "token", "revoke", "ci", "--yes", "--because", "over", token=admin)

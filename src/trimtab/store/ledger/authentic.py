@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from trimtab.kernel import TrimtabError
+from trimtab.store.admission import closing_of, refusal
 from trimtab.store.failures import NotAuthentic
 from trimtab.store.ledger.growth import entry, head_of
 from trimtab.store.ledger.keys import Keys
@@ -134,6 +135,8 @@ class Authenticity:
         if newest is None:
             return
         if newest.size > size:
+            if (closing := closing_of(connection)) is not None:
+                raise refusal(closing)  # it was moved, and goes on elsewhere
             raise HistoryDiffers(
                 f"the ledger ends after {size} events, and this home has seen it with {newest.size}",
                 where="store.ledger",
