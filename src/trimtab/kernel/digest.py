@@ -9,7 +9,7 @@ from trimtab.kernel.canonical import canonical
 PREFIX = "sha256:"
 
 
-def digest_of_bytes(data: bytes) -> str:
+def digest_of_bytes(data: bytes | memoryview) -> str:
     """Return the digest of raw bytes."""
     return PREFIX + hashlib.sha256(data).hexdigest()
 

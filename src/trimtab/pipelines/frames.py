@@ -28,7 +28,7 @@ def put_frame(blobs: Blobs, table: "pa.Table") -> str:
     # A buffer of the right size: one that grows would copy what it holds again and again.
     data = pa.allocate_buffer(counted.size())
     _write(whole, pa.FixedSizeBufferWriter(data))
-    return blobs.put(memoryview(data))  # type: ignore[arg-type]  # any buffer will do
+    return blobs.put(memoryview(data))
 
 
 def _write(table: "pa.Table", sink: "pa.NativeFile") -> None:

@@ -7,8 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trimtab.kernel import Invalid, NotFound, SystemClock, Unavailable, digest_of_bytes, digest_of_file
-from trimtab.store.blobs.protocol import damaged, hex_of, unknown, unreadable
+from trimtab.kernel import Invalid, NotFound, SystemClock, Unavailable, digest_of_bytes, digest_of_file, is_digest
+from trimtab.store.blobs.protocol import (
+    Bytes,
+    Listed,
+    damaged,
+    flat,
+    hex_of,
+    unknown,
+    unreadable,
+    verified,
+)
 
 _PIECE = 1 << 20
 _ABANDONED_S = 3600.0
@@ -37,10 +46,11 @@ class LocalBlobs:
             ) from None
         self._sweep()
 
-    def put(self, data: bytes) -> str:
-        digest = digest_of_bytes(data)
+    def put(self, data: Bytes) -> str:
+        plain = flat(data)
+        digest = digest_of_bytes(plain)
         if not self._holds(digest):
-            self._write([data])
+            self._write([plain])
         return digest
 
     def put_file(self, path: Path) -> str:
@@ -57,8 +67,18 @@ class LocalBlobs:
             ) from None
 
     def put_pieces(self, pieces: Iterable[bytes]) -> str:
-        """Keep bytes that come in pieces and return their digest."""
         return self._write(pieces)
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        with _readable(digest), self._path(digest).open("rb") as file:
+            yield from verified(digest, iter(lambda: file.read(_PIECE), b""))
+
+    def listed(self) -> Iterator[Listed]:
+        for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
+            digest = f"sha256:{path.parent.name}{path.name}"
+            if is_digest(digest):
+                with suppress(FileNotFoundError):
+                    yield Listed(digest, path.stat().st_size)
 
     def get(self, digest: str) -> bytes:
         with _readable(digest):
@@ -106,7 +126,7 @@ class LocalBlobs:
         name = hex_of(digest)
         return self._folder / name[:2] / name[2:]
 
-    def _write(self, pieces: Iterable[bytes]) -> str:
+    def _write(self, pieces: Iterable[bytes | memoryview]) -> str:
         temporary = self._folder / f".{os.getpid()}.{secrets.token_hex(8)}"
         hasher = hashlib.sha256()
         try:

@@ -1,9 +1,16 @@
 """What every blob store does, and how it says that it cannot."""
 
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from trimtab.kernel import Invalid, NotFound, Unavailable, is_digest
+
+Bytes = bytes | bytearray | memoryview
+"""What can be kept: any buffer whose bytes lie one behind the other, whatever its items are."""
 
 
 class Damaged(Invalid):
@@ -14,15 +21,34 @@ class Damaged(Invalid):
     default_next = "restore the blob from a backup, then run trimtab verify"
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """A blob as a listing shows it: its bytes were counted, not read."""
+
+    digest: str
+    size_bytes: int
+
+
 class Blobs(Protocol):
     """Where artifacts lie. Every method raises ``NotFound`` for an unknown digest; reading verifies."""
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: Bytes) -> str:
         """Keep bytes and return their digest; keeping the same bytes again changes nothing."""
         ...
 
     def put_file(self, path: Path) -> str:
         """Keep a copy of a file's bytes and return their digest; the file is read in pieces."""
+        ...
+
+    def put_pieces(self, pieces: Iterable[bytes]) -> str:
+        """Keep bytes that come in pieces and return their digest; what fails on the way is not kept."""
+        ...
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """Yield the bytes in pieces; raise ``Damaged`` after the last one when they are not what the digest says."""
+        ...
+
+    def listed(self) -> Iterator[Listed]:
+        """Yield every blob that is here, in no order."""
         ...
 
     def get(self, digest: str) -> bytes:
@@ -56,6 +82,21 @@ def hex_of(digest: str) -> str:
             next="take the digest from trimtab get versions -o json, whole",
         )
     return digest.removeprefix("sha256:")
+
+
+def flat(data: Bytes) -> memoryview:
+    """Return a buffer as plain bytes: signed bytes or floats have another format, or another length, for some."""
+    return memoryview(data).cast("B")
+
+
+def verified(digest: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass pieces on, and raise ``Damaged`` after the last one when they are not what the digest says."""
+    hasher = hashlib.sha256()
+    for piece in pieces:
+        hasher.update(piece)
+        yield piece
+    if f"sha256:{hasher.hexdigest()}" != digest:
+        raise damaged(digest)
 
 
 def unknown(digest: str) -> NotFound:
