@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,11 @@ import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
+from sqlalchemy import text
 from tests.waiting import PATIENCE_S
 
 from trimtab.kernel import Actor, Settings, VirtualClock
-from trimtab.store import Store, open_store
+from trimtab.store import Database, Store, open_store
 
 if TYPE_CHECKING:
     from tests.seeded import Seeded
@@ -104,6 +105,52 @@ def postgres_url(postgres_schema: str) -> str:
     options = f"-csearch_path%3D{postgres_schema}%20-csynchronous_commit%3Doff"
     mark = "&" if "?" in POSTGRES else "?"
     return f"{POSTGRES}{mark}options={options}&application_name={postgres_schema}"
+
+
+S3_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a server that speaks S3, with the bucket ``models`` and credentials in the environment."""
+    for name, value in S3_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    boto3.client(
+        "s3", endpoint_url=endpoint, aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1"
+    ).create_bucket(Bucket="models")
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def emptied() -> Iterator[Callable[[str], None]]:
+    """``emptied(url)`` drops every table of a schema on PostgreSQL, now and again after the test."""
+    urls: list[str] = []
+
+    def run(url: str) -> None:
+        urls.append(url)
+        database = Database(url)
+        with database.write() as connection:
+            schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+        database.dispose()
+
+    yield run
+    for url in set(urls):
+        run(url)
 
 
 @pytest.fixture(scope="session")

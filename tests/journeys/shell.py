@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from tests.waiting import PATIENCE_S, wait_until
 
+from trimtab.kernel import Settings
+
 TRIMTAB = Path(sys.executable).parent / "trimtab"
 NOW = "2013-03-05T00:00:00Z"
 """Where the clocks of these projects start: just after the last of their data."""
@@ -29,15 +31,22 @@ class Ran(NamedTuple):
 class Shell:
     """A user at a prompt. Every process that starts here, and what it starts, can be found again and ended."""
 
-    def __init__(self, folder: Path, *, database: str = "") -> None:
+    def __init__(self, folder: Path, *, database: str = "", blobs: str = "", blobs_endpoint: str = "") -> None:
         self.folder = folder
         self.home = folder / ".trimtab"
         self.database = database
         self._token = secrets.token_hex(8)
         plain = {name: value for name, value in os.environ.items() if not name.startswith("TRIMTAB_")}
         self.environment = plain | {_MARK: self._token, "TRIMTAB_CLOCK": NOW, "NO_COLOR": "1"}
-        if database:
-            self.environment["TRIMTAB_DATABASE"] = database
+        for name, value in (("DATABASE", database), ("BLOBS", blobs), ("BLOBS_ENDPOINT", blobs_endpoint)):
+            if value:
+                self.environment[f"TRIMTAB_{name}"] = value
+
+    @property
+    def settings(self) -> Settings:
+        """What the commands work with, for a look into the store beside them."""
+        given = {name: self.environment.get(f"TRIMTAB_{name.upper()}", "") for name in ("blobs", "blobs_endpoint")}
+        return Settings(home=str(self.home), database=self.database, **given)
 
     def run(self, *arguments: str, code: int = 0) -> Ran:
         """Type ``trimtab`` and these words, and hold it to its exit code."""

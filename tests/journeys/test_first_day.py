@@ -11,7 +11,6 @@ from tests.journeys.shell import Server, Shell
 from trimtab.data import latest_snapshot, load_snapshot
 from trimtab.declare import Project, load_project
 from trimtab.features import training_frame
-from trimtab.kernel import Settings
 from trimtab.store import open_store
 
 BECAUSE = "the parcels of early 2013"
@@ -85,7 +84,7 @@ def asked_in_every_way(shell: Shell, server: Server) -> list[Answer]:
 def training_row(shell: Shell) -> dict[str, Any]:
     """Return the row of the training frame that the same declaration gives offline."""
     project = load_project(shell.folder / FILE)
-    store = open_store(Settings(home=str(shell.home), database=shell.database))
+    store = open_store(shell.settings)
     try:
         frame = frame_of(project, load_snapshot(store, latest_snapshot(store, "parcels")))
     finally:

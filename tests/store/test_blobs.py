@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 from tests.waiting import wait_until
 
 from trimtab.kernel import Invalid, MissingExtra, NotFound, Settings, Unavailable, digest_of_bytes, digest_of_file
@@ -22,25 +20,8 @@ from trimtab.store.blobs import S3Blobs, blobs_of
 NEVER = digest_of_bytes(b"never written")
 
 
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The address of a server that speaks S3, with the bucket ``models``."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    boto3.client(
-        "s3", endpoint_url=endpoint, aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1"
-    ).create_bucket(Bucket="models")
-    yield endpoint
-    server.stop()
-
-
 @pytest.fixture
-def s3_blobs(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Blobs:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
+def s3_blobs(s3: str, tmp_path: Path) -> S3Blobs:
     prefix = tmp_path.name
     blobs = blobs_of(Settings(home=str(tmp_path), blobs=f"s3://models/{prefix}/", blobs_endpoint=s3))
     assert isinstance(blobs, S3Blobs)
