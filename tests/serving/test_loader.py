@@ -1,6 +1,7 @@
 """The loader: released bytes and no others, listed types and no others, and never a pickle."""
 
 import ast
+import copy
 import io
 import json
 import pickle
@@ -16,12 +17,15 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import GradientBoostingClassifier
 from tests.serving.late import ALLOWED, INPUTS, FakeReleases, some_rows
+from tests.tracking.test_graphs import WEIGHTS, beside_a_subgraph, sound
 
 import trimtab.serving
 from trimtab.kernel import Refused, digest_of_bytes
 from trimtab.serving import Input, Loader, LoadRefused
+from trimtab.serving.onnx_runtime import OnnxRuntime
 from trimtab.serving.runtimes import Rows
 from trimtab.store import LocalBlobs, Store
+from trimtab.tracking import check_graph
 
 RAN: list[str] = []
 
@@ -308,3 +312,33 @@ def test_a_graph_whose_outputs_are_not_one_for_each_row_is_refused(
     digest = sqlite_store.blobs.put(model.SerializeToString())
     releases.release(sqlite_store, 1, None, digest=digest, format="onnx", inputs=NUMBERS, sample=None, task=None)
     assert "output y" in refused(loader).why
+
+
+def test_a_crafted_tree_is_refused_before_it_is_walked(
+    sqlite_store: Store, releases: FakeReleases, loader: Loader, models: dict[int, Any]
+) -> None:
+    crafted = copy.deepcopy(models[1])
+    crafted._predictors[0][0].nodes["left"][0] = 0  # for ever
+    releases.release(sqlite_store, 1, crafted)
+    assert "lead to no node, or back" in refused(loader).why
+
+
+def test_a_graph_with_values_in_another_file_is_refused(
+    sqlite_store: Store, releases: FakeReleases, loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beside.bin").write_bytes(WEIGHTS.tobytes())
+    digest = sqlite_store.blobs.put(beside_a_subgraph().SerializeToString())
+    inputs = (Input(name="a", kind="float"), Input(name="b", kind="float"))
+    releases.release(sqlite_store, 1, None, digest=digest, format="onnx", inputs=inputs, sample=None, task=None)
+    assert "lie in another file" in refused(loader).why
+
+
+def test_bytes_of_two_formats_are_read_as_the_one_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime takes bytes with ORTM at their fifth place for a format of its own, which nobody has checked."""
+    data = b"\x12\x06ORORTM" + sound().SerializeToString()  # the producer's name, which anybody may choose
+    assert data[4:8] == b"ORTM"
+    check_graph(data, where="here")
+    inputs = (Input(name="a", kind="float"), Input(name="b", kind="float"))
+    runtime = OnnxRuntime(data, inputs, sample=Rows([[1.0, 1.0]]))
+    assert runtime.predict(Rows([[1.0, 1.0]]))["y"].tolist() == [[3.0]]

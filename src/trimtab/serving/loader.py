@@ -1,7 +1,8 @@
 """The only place where a model's bytes become a model: under a checked release, verified, then those very bytes.
 
 Formats are ``skops``, whose types must all stand on a list, and ``onnx``, which holds no code. Anything that runs code
-when it is read, such as a pickle, is refused whatever it is called.
+when it is read, such as a pickle, is refused whatever it is called; so is what would read other files or other memory
+when it runs.
 """
 
 import io
@@ -22,6 +23,7 @@ from trimtab.serving.released import Releases
 from trimtab.serving.runtimes import Rows, Runtime
 from trimtab.serving.sklearn_runtime import SklearnRuntime
 from trimtab.store import Store
+from trimtab.tracking import Unsound, check_bounds, check_graph
 
 FORMATS = ("skops", "onnx")
 TRIES = 5
@@ -94,10 +96,13 @@ class Loader:
         try:
             if released.format == "skops":
                 return SklearnRuntime(self._skops(released, data), released.inputs, sample=sample)
+            check_graph(data, where="serving")
             classes = released.classes if released.task == "classification" else ()
             return OnnxRuntime(data, released.inputs, sample=sample, classes=classes, threads=self._threads)
         except TrimtabError:
             raise
+        except Unsound as unsound:
+            raise _refused(released, "model", f"What runs is what was approved, and {unsound}.") from None
         except Exception as error:  # the edge to readers of foreign bytes, which raise whatever they like
             raise _refused(released, "model", f"It cannot be read as {released.format}: {_short(error)}.") from error
 
@@ -119,7 +124,9 @@ class Loader:
                 "model",
                 f"It holds {', '.join(strangers[:5])}, which is not on the list of types that may be loaded.",
             )
-        return _read(lambda: skops.loads(data, trusted=found))
+        model = _read(lambda: skops.loads(data, trusted=found))
+        check_bounds(model)
+        return model
 
 
 def _read(load: Callable[[], Any]) -> Any:

@@ -75,6 +75,8 @@ def _session(data: bytes, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised; it need not be printed as well
+    # What was checked is an ONNX file; bytes that can be read as ONNX Runtime's own format too are not read as that.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # Threads that spin between requests would take the core that answers them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

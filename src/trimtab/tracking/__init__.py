@@ -6,6 +6,7 @@ Out: runs that can be searched and compared, each sealed into the ledger when it
 
 from trimtab.tracking.allowed import ALLOWED_TYPES, is_allowed_type
 from trimtab.tracking.api import routes
+from trimtab.tracking.bounds import check_bounds
 from trimtab.tracking.curve import Curve, metric_curve
 from trimtab.tracking.directions import Direction, declared_direction
 from trimtab.tracking.environment import capture_environment
@@ -19,7 +20,9 @@ from trimtab.tracking.errors import (
     RunMissing,
     RunNotRunning,
     ServerUnreachable,
+    Unsound,
 )
+from trimtab.tracking.graphs import check_graph
 from trimtab.tracking.journal import log_artifact, log_batch
 from trimtab.tracking.models import PackedModel, pack_model
 from trimtab.tracking.process import this_process
@@ -67,9 +70,9 @@ __all__ = [
     "Direction", "Environment", "Experiment", "ExperimentMissing", "FilterProblem", "FinishRun", "InputSpec",
     "LoggedModel", "Measured", "MetricPoint", "NotPackable", "OutputSpec", "PackedModel", "ParamChanged", "PointPage",
     "Run", "RunMissing", "RunNotRunning", "RunPage", "RunRecorder", "RunStatus", "Seal", "ServerUnreachable",
-    "Signature", "StartRun", "capture_environment", "check_seal", "close_run", "current_run", "declared_direction",
-    "find_artifact", "find_lost", "get_artifact", "get_metric", "get_run", "is_allowed_type", "list_artifacts",
-    "list_experiments", "list_models", "log_artifact", "log_batch", "metric_curve", "open_run", "pack_model",
-    "read_artifact", "read_console", "resume_run", "routes", "run", "runs_with_dataset", "search_runs", "start_run",
-    "tag_run", "this_process",
+    "Signature", "StartRun", "Unsound", "capture_environment", "check_bounds", "check_graph", "check_seal",
+    "close_run", "current_run", "declared_direction", "find_artifact", "find_lost", "get_artifact", "get_metric",
+    "get_run", "is_allowed_type", "list_artifacts", "list_experiments", "list_models", "log_artifact", "log_batch",
+    "metric_curve", "open_run", "pack_model", "read_artifact", "read_console", "resume_run", "routes", "run",
+    "runs_with_dataset", "search_runs", "start_run", "tag_run", "this_process",
 ]  # fmt: skip

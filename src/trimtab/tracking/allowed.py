@@ -90,7 +90,7 @@ ALLOWED_TYPES: frozenset[str] = frozenset(
         *(f"scipy.sparse._{name}.{name}_{kind}" for name in _SPARSE for kind in ("matrix", "array")),
     }
 )
-"""By full name. A tree's nodes are data; scikit-learn walks them within the bounds of its own arrays."""
+"""By full name. What compiled code follows by number, such as a tree's nodes, ``check_bounds`` holds to its arrays."""
 
 
 def is_allowed_type(name: str) -> bool:

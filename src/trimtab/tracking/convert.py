@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trimtab.tracking.graphs import check_graph
 from trimtab.tracking.records import Signature
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
@@ -42,6 +43,7 @@ def to_onnx(model: Any, signature: Signature, table: pa.Table, expected: Any) ->
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 data = _converted(model, signature, by_column=by_column, wide=wide)
+                check_graph(data, where="log_model")
                 found = _run(data, feed)
         except Exception as error:  # noqa: BLE001  converters of other people's estimators may raise anything
             problems.append(f"{type(error).__name__}: {' '.join(str(error).split())[:160]}")

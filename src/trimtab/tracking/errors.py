@@ -68,3 +68,7 @@ class ServerUnreachable(Unavailable):
     code = "tracking.server-unreachable"
     default_why = "The run's words go to the server that TRIMTAB_SERVER names."
     default_next = "start it: trimtab up, or unset TRIMTAB_SERVER to write to the store directly"
+
+
+class Unsound(Exception):
+    """What makes a model unfit to run, in half a sentence. Whoever catches it says whose model it is."""

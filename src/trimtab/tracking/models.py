@@ -17,9 +17,11 @@ import pyarrow as pa
 from trimtab.data import Profile, content_digest, profile_table, to_parquet
 from trimtab.kernel import MissingExtra, digest_of_bytes
 from trimtab.tracking.allowed import is_allowed_type
+from trimtab.tracking.bounds import check_bounds
 from trimtab.tracking.convert import NotConvertible, to_onnx
-from trimtab.tracking.errors import NotPackable
+from trimtab.tracking.errors import NotPackable, Unsound
 from trimtab.tracking.frames import Given, read_sample
+from trimtab.tracking.graphs import check_graph
 from trimtab.tracking.records import OutputSpec, Signature
 from trimtab.tracking.repeatable import repeatable
 
@@ -254,7 +256,17 @@ def _to_skops(model: Any, sample: Any, expected: Any) -> bytes:
             returned="move your own functions and classes out of the model, or convert it to ONNX and return that",
             types=tuple(strangers),
         )
-    if not _same(_predictions(skops.loads(data, trusted=found), sample), expected):
+    read = skops.loads(data, trusted=found)
+    try:
+        check_bounds(read)
+    except Unsound as unsound:
+        raise NotPackable(
+            f"the {type(model).__name__} cannot be kept: {unsound}",
+            where="log_model",
+            why="The server follows the numbers that a model holds only where they point into its own arrays.",
+            next="train it anew with scikit-learn, and leave its fitted parts as they are",
+        ) from None
+    if not _same(_predictions(read, sample), expected):
         raise NotPackable(
             f"the {type(model).__name__} predicts otherwise after it was kept and read back",
             where="log_model",
@@ -267,6 +279,16 @@ def _to_skops(model: Any, sample: Any, expected: Any) -> bytes:
 def _pack_graph(graph: Any, given: Given) -> PackedModel:
     """Take an ONNX model as it is: its own names of outputs, no task."""
     data = graph.SerializeToString()
+    try:
+        check_graph(data, where="log_model")
+    except Unsound as unsound:
+        raise NotPackable(
+            f"the graph cannot be kept: {unsound}",
+            where="log_model",
+            why="What is approved is all that runs: a model's own bytes, with standard operators and within bounds.",
+            next="onnx.load it beside its files, so that its values lie in it, export it with standard operators, "
+            "and log that",
+        ) from None
     takes = [value.name for value in graph.graph.input]
     if len(takes) > 1 and set(takes) != {spec.name for spec in given.inputs}:
         raise NotPackable(
