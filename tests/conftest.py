@@ -96,14 +96,6 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> "Seeded":
     return seed(tmp_path_factory.mktemp("seeded"))
 
 
-@pytest.fixture(scope="session")
-def looped(tmp_path_factory: pytest.TempPathFactory) -> "Seeded":
-    """A home in which the loop of a model has turned, made once a session; whoever changes it copies it first."""
-    from tests.seeded import seed_loop
-
-    return seed_loop(tmp_path_factory.mktemp("looped"))
-
-
 @pytest.fixture
 def postgres_url(postgres_schema: str) -> str:
     """The URL of this session's schema on PostgreSQL, emptied."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trimtab.kernel import Invalid, NotFound, SystemClock, digest_of_bytes, digest_of_file, is_digest
+from trimtab.kernel import Invalid, NotFound, SystemClock, Unavailable, digest_of_bytes, digest_of_file, is_digest
 from trimtab.store.blobs.protocol import (
     Bytes,
     Listed,
@@ -18,7 +18,6 @@ from trimtab.store.blobs.protocol import (
     unreadable,
     verified,
 )
-from trimtab.store.failures import StoreAway
 
 _PIECE = 1 << 20
 _ABANDONED_S = 3600.0
@@ -180,7 +179,7 @@ def _disk() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StoreAway(
+        raise Unavailable(
             "a blob cannot be written",
             where="store.blobs",
             why=f"The disk says: {error.strerror}.",

@@ -7,8 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from trimtab.kernel import Invalid, NotFound, is_digest
-from trimtab.store.failures import StoreAway
+from trimtab.kernel import Invalid, NotFound, Unavailable, is_digest
 
 Bytes = bytes | bytearray | memoryview
 """What can be kept: any buffer whose bytes lie one behind the other, whatever its items are."""
@@ -112,12 +111,12 @@ def unknown(digest: str) -> NotFound:
 
 def damaged(digest: str) -> Damaged:
     """Return the error for bytes that are not what their digest says."""
-    return Damaged(f"blob {digest[:19]}… is damaged", where="store.blobs", digest=digest)
+    return Damaged(f"blob {digest[:19]}… is damaged", where="store.blobs")
 
 
-def unreadable(digest: str, error: OSError) -> StoreAway:
+def unreadable(digest: str, error: OSError) -> Unavailable:
     """Return the error for bytes that the disk does not give out."""
-    return StoreAway(
+    return Unavailable(
         f"blob {digest[:19]}… cannot be read",
         where="store.blobs",
         why=f"The disk says: {error.strerror}.",

@@ -13,7 +13,6 @@ from typing import Any
 from trimtab.kernel import Invalid, MissingExtra, NotFound, Unavailable, digest_of_bytes, is_digest
 from trimtab.store.blobs.local import LocalBlobs
 from trimtab.store.blobs.protocol import Bytes, Damaged, Listed, damaged, flat, hex_of, unknown, verified
-from trimtab.store.failures import StoreAway
 
 SCHEME = "s3://"
 _PIECE = 5 << 20
@@ -148,9 +147,7 @@ class S3Blobs:
         except self._obstore.exceptions.NotFoundError:
             raise
         except self._obstore.exceptions.BaseError as error:
-            known = self._obstore.exceptions
-            refused = isinstance(error, known.PermissionDeniedError | known.UnauthenticatedError)
-            raise (Unavailable if refused else StoreAway)(
+            raise Unavailable(
                 "the blob store does not answer as it should",
                 where="setting blobs",
                 why=f"It says: {type(error).__name__.removesuffix('Error')}.",
