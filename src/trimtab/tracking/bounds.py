@@ -21,14 +21,17 @@ PARTS_LIMIT = 5_000_000
 
 def check_bounds(model: Any) -> None:
     """Raise ``Unsound`` for a fitted estimator whose stored numbers point out of its arrays, or in a circle."""
-    checks = _checks()
     for part in _parts(model):
-        for kinds, check in checks:
-            if isinstance(part, kinds):
-                try:
-                    check(part)
-                except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-                    raise Unsound(f"its {type(part).__name__} is malformed: {_short(error)}") from error
+        try:
+            _check(part)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise Unsound(f"its {_name(part)} is malformed: {_short(error)}") from error
+
+
+def _check(part: Any) -> None:
+    for kinds, check in _checks():
+        if isinstance(part, kinds):
+            check(part)
 
 
 def _parts(model: Any) -> Iterator[Any]:
@@ -156,18 +159,10 @@ def _boosting(model: Any) -> None:
         fits = _columns(one) == _columns(model) and (one.tree_.n_outputs, one.tree_.max_n_classes) == (1, 1)
         _require(fits, f"a tree of its {_name(model)} is of other columns or values")
     # The trees add to what its first guess answers, one column for each of them.
-    first = vars(model).get("init_")
-    for part in _parts(first):
-        if part is not first or not isinstance(first, str):
-            _check_one(part)
+    for part in _parts(vars(model).get("init_")):
+        _check(part)  # before it is asked
     guess = model._raw_predict_init(np.zeros((1, _columns(model)), dtype=np.float32))  # noqa: SLF001
     _require(guess.shape[1] == trees.shape[1], f"its {_name(model)} has more trees than answers")
-
-
-def _check_one(part: Any) -> None:
-    for kinds, check in _checks():
-        if isinstance(part, kinds):
-            check(part)
 
 
 def _isolation(model: Any) -> None:

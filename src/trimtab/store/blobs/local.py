@@ -7,17 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trimtab.kernel import Invalid, NotFound, SystemClock, Unavailable, digest_of_bytes, digest_of_file, is_digest
-from trimtab.store.blobs.protocol import (
-    Bytes,
-    Listed,
-    damaged,
-    flat,
-    hex_of,
-    unknown,
-    unreadable,
-    verified,
-)
+from trimtab.kernel import Invalid, NotFound, SystemClock, Unavailable, digest_of_bytes, digest_of_file
+from trimtab.store.blobs.protocol import Bytes, damaged, flat, hex_of, unknown, unreadable
 
 _PIECE = 1 << 20
 _ABANDONED_S = 3600.0
@@ -67,18 +58,8 @@ class LocalBlobs:
             ) from None
 
     def put_pieces(self, pieces: Iterable[bytes]) -> str:
+        """Keep bytes that come in pieces and return their digest."""
         return self._write(pieces)
-
-    def pieces(self, digest: str) -> Iterator[bytes]:
-        with _readable(digest), self._path(digest).open("rb") as file:
-            yield from verified(digest, iter(lambda: file.read(_PIECE), b""))
-
-    def listed(self) -> Iterator[Listed]:
-        for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
-            digest = f"sha256:{path.parent.name}{path.name}"
-            if is_digest(digest):
-                with suppress(FileNotFoundError):
-                    yield Listed(digest, path.stat().st_size)
 
     def get(self, digest: str) -> bytes:
         with _readable(digest):

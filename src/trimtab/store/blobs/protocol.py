@@ -1,11 +1,7 @@
 """What every blob store does, and how it says that it cannot."""
 
-import hashlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
-
-import msgspec
 
 from trimtab.kernel import Invalid, NotFound, Unavailable, is_digest
 
@@ -21,13 +17,6 @@ class Damaged(Invalid):
     default_next = "restore the blob from a backup, then run trimtab verify"
 
 
-class Listed(msgspec.Struct, frozen=True):
-    """A blob as a listing shows it: its bytes were counted, not read."""
-
-    digest: str
-    size_bytes: int
-
-
 class Blobs(Protocol):
     """Where artifacts lie. Every method raises ``NotFound`` for an unknown digest; reading verifies."""
 
@@ -37,18 +26,6 @@ class Blobs(Protocol):
 
     def put_file(self, path: Path) -> str:
         """Keep a copy of a file's bytes and return their digest; the file is read in pieces."""
-        ...
-
-    def put_pieces(self, pieces: Iterable[bytes]) -> str:
-        """Keep bytes that come in pieces and return their digest; what fails on the way is not kept."""
-        ...
-
-    def pieces(self, digest: str) -> Iterator[bytes]:
-        """Yield the bytes in pieces; raise ``Damaged`` after the last one when they are not what the digest says."""
-        ...
-
-    def listed(self) -> Iterator[Listed]:
-        """Yield every blob that is here, in no order."""
         ...
 
     def get(self, digest: str) -> bytes:
@@ -87,16 +64,6 @@ def hex_of(digest: str) -> str:
 def flat(data: Bytes) -> memoryview:
     """Return a buffer as plain bytes: signed bytes or floats have another format, or another length, for some."""
     return memoryview(data).cast("B")
-
-
-def verified(digest: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass pieces on, and raise ``Damaged`` after the last one when they are not what the digest says."""
-    hasher = hashlib.sha256()
-    for piece in pieces:
-        hasher.update(piece)
-        yield piece
-    if f"sha256:{hasher.hexdigest()}" != digest:
-        raise damaged(digest)
 
 
 def unknown(digest: str) -> NotFound:
