@@ -81,7 +81,7 @@ def change_until_refused(server: Server) -> list[tuple[int, str]]:
 
 def token(server: Server, name: str) -> tuple[int, str]:
     """Issue a token over HTTP; return the status and the token's name, or what the error said."""
-    status, answer = ask(server.url + "/api/v1/tokens", {"name": name, "permission": "read"})
+    status, answer = ask(server.url + "/api/v1/tokens", {"name": name, "may": ["read"]})
     if status != 201:
         assert all(answer[part] for part in ("code", "what", "where", "why", "next")), answer
         return status, f"{answer['what']} {answer['why']}"

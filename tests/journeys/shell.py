@@ -84,6 +84,8 @@ class Shell:
 
     def events(self, type: str = "") -> list[dict[str, Any]]:
         """Return the events of the ledger, or those of one type, oldest first."""
+        if not self.home.exists():
+            return []  # asking makes no home
         found: list[dict[str, Any]] = self.json("get", "events", "-n", "1000", "--type", type)
         assert len(found) < 1000
         return sorted(found, key=lambda event: event["position"])

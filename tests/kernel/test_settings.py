@@ -50,6 +50,13 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     assert caught.value.where == "TRIMTAB_WORKERS"
 
 
+@pytest.mark.parametrize("name", ["", "Production", "a b", "7", "production\n"])
+def test_an_environment_has_a_plain_name(tmp_path: Path, name: str) -> None:
+    assert load(environment={"TRIMTAB_ENVIRONMENT": "production-2"}, folder=tmp_path)[0].environment == "production-2"
+    with pytest.raises(Invalid, match="a name of small letters"):
+        load(environment={"TRIMTAB_ENVIRONMENT": name}, folder=tmp_path)
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     environment = {"TRIMTAB_TOKEN": "abc", "TRIMTAB_DATABASE": "postgresql://me:pass@db.example/trimtab"}
     settings, found = load(environment=environment, folder=tmp_path)

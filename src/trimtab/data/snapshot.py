@@ -156,9 +156,13 @@ def set_aside_rows(store: Store, snapshot: Snapshot | str, *, limit: int | None 
     """Return the rows that broke the contract, in source order, each with its ``reason``."""
     found = get_snapshot(store, snapshot) if isinstance(snapshot, str) else snapshot
     if found.set_aside_digest is None:
-        names = {**found.types, "reason": "string"}
-        return pa.table({name: pa.nulls(0) for name in names})
+        return empty_aside(found)
     return from_parquet(store.blobs.local_path(found.set_aside_digest)).slice(offset, limit)
+
+
+def empty_aside(snapshot: Snapshot) -> pa.Table:
+    """Return the rows that were set aside where none were: the columns alone."""
+    return pa.table({name: pa.nulls(0) for name in (*snapshot.types, "reason")})
 
 
 def _describe(

@@ -15,14 +15,26 @@ FILE_NAME = "trimtab.toml"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+Environment = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,39}\\Z")]
+LogBytes = Annotated[int, msgspec.Meta(ge=1000, le=2**40)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86400)]
+Amount = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+HeadBytes = Annotated[int, msgspec.Meta(ge=1024, le=16 << 20)]
+BodyBytes = Annotated[int, msgspec.Meta(ge=1024, le=1 << 30)]
 _IN_WORDS = {
     str: 'a text, in a file in quotes: "..."',
     Port: "a whole number from 0 to 65535",
     Workers: "a whole number from 1 to 1024",
+    Environment: "a name of small letters, digits and '-', such as staging or production",
+    LogBytes: "a whole number of bytes from 1000 on",
+    Seconds: "seconds, from 0.1 to 86400",
+    Amount: "a whole number from 1 to 1000000",
+    HeadBytes: "bytes, a whole number from 1024 to 16777216",
+    BodyBytes: "bytes, a whole number from 1024 to 1073741824",
 }
 
 
-_SECRET = ("token", "alerts_secret", "alerts_webhook")
+_SECRET = ("token", "alerts_secret", "alerts_webhook", "ledger_key_command")
 """Settings that are never shown: a webhook's address is often all that it takes to post to it."""
 
 
@@ -31,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     home: str = ".trimtab"
     """Folder of the embedded stores, the blobs, the keys and the logs."""
+    ledger_key_command: str = ""
+    """Command that prints the ledger's key, from a secret store or a key service; empty means the file in ``home``."""
+    environment: Environment = "local"
+    """What this home serves: ``staging``, ``production``, ... Releases name it, and hold nowhere else."""
     database: str = ""
     """Database URL: ``postgresql://...``; empty means SQLite in ``home``."""
     blobs: str = ""
@@ -49,6 +65,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """API token that clients send to ``server``."""
     workers: Workers = 2
     """Worker processes for pipeline steps."""
+    guest_environment: str = ""
+    """Environment variables, separated by commas, that user code may see besides harmless ones: ``PGUSER, AWS_*``."""
+    guest_reads: str = ""
+    """Folders and files, separated by commas, that user code may read besides the project's folder and packages."""
+    guest_user: str = ""
+    """User that user code runs as where root starts Trimtab; empty means the same user."""
+    step_log_bytes: LogBytes = 10_000_000
+    """The most bytes of a step's output that its log keeps; where it ends, it says how much was left out."""
+    deadline_s: Seconds = 10.0
+    """Seconds after which a request for a decision is told that the model did not answer (504)."""
+    model_threads: Workers = 2
+    """Threads that each version at each endpoint has for calls that do not run on the event loop."""
+    model_queue_rows: Amount = 50_000
+    """Rows that may wait for one version at one endpoint; what comes then is told to come again later (503)."""
+    http_head_bytes: HeadBytes = 65_536
+    """Bytes of a request's address and headers together."""
+    http_body_bytes: BodyBytes = 33_554_432
+    """Bytes of a request for decisions, packed or unpacked."""
+    http_timeout_s: Seconds = 30.0
+    """Seconds for the head of a request to arrive, and without any of a body arriving or of an answer being read."""
+    http_keep_alive_s: Seconds = 75.0
+    """Seconds that a connection stays open without a request; clients that pool connections keep theirs for less."""
+    http_connections: Amount = 1_000
+    """Connections at a time; beyond them the one that was idle for longest is closed, or else the new one refused."""
     project: str = "trimtab_project.py"
     """The file that declares the loop."""
     alerts_webhook: str = ""

@@ -228,13 +228,17 @@ def _run_of(row: Row[*tuple[Any, ...]], step_rows: Sequence[Row[*tuple[Any, ...]
         status=status_of(row.status, found),
         spec=spec,
         params=msgspec.json.decode(row.params),
-        actor=Actor(row.actor, ActorKind(row.actor_kind)),
+        actor=Actor(row.actor, ActorKind(row.actor_kind), _issuers(row.issued_by)),
         because=row.because,
         submitted_at=datetime.fromisoformat(row.submitted_at),
         finished_at=_time(row.finished_at),
         key=row.key,
         steps=found,
     )
+
+
+def _issuers(text: str) -> tuple[str, ...] | msgspec.UnsetType:
+    return msgspec.json.decode(text, type=tuple[str, ...]) or msgspec.UNSET
 
 
 def _time(text: str | None) -> datetime | None:

@@ -14,13 +14,15 @@ pipeline_runs = Table(
     Column("params", Text, nullable=False),
     Column("actor", String(200), nullable=False),
     Column("actor_kind", String(16), nullable=False),
+    Column("issued_by", Text, nullable=False, server_default="[]"),
     Column("because", Text, nullable=False),
     Column("key", String(200), unique=True),
     Column("submitted_at", String(32), nullable=False),
     Column("finished_at", String(32)),
     Index("ix_pipeline_runs_pipeline_id", "pipeline", "id"),
 )
-"""``status`` is ``open`` until the run is final; ``spec`` and ``params`` are JSON and never change."""
+"""``status`` is ``open`` until the run is final; ``spec``, ``params`` and ``issued_by`` (who stands behind the actor's
+token) are JSON and never change."""
 
 pipeline_steps = Table(
     "pipeline_steps",

@@ -32,6 +32,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "lineage": ("lineage", "what something was made from, and what depends on it"),
     "events": ("ledger", "every change of state: who, when, why"),
     "tokens": ("ledger", "who may call from elsewhere"),
+    "refusals": ("ledger", "who was refused what, counted by the hour"),
 }
 OTHER_WORDS = {"features": "views", "pipeline-runs": "pipelines"}
 

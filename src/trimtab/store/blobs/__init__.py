@@ -2,10 +2,10 @@
 
 from trimtab.kernel import Settings
 from trimtab.store.blobs.local import LocalBlobs
-from trimtab.store.blobs.protocol import Blobs, Damaged
+from trimtab.store.blobs.protocol import Blobs, Damaged, Listed
 from trimtab.store.blobs.s3 import S3Blobs
 
-__all__ = ["Blobs", "Damaged", "LocalBlobs", "S3Blobs", "blobs_of"]
+__all__ = ["Blobs", "Damaged", "Listed", "LocalBlobs", "S3Blobs", "blobs_of"]
 
 
 def blobs_of(settings: Settings) -> Blobs:

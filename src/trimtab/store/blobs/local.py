@@ -7,8 +7,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trimtab.kernel import Invalid, NotFound, SystemClock, Unavailable, digest_of_bytes, digest_of_file
-from trimtab.store.blobs.protocol import Bytes, damaged, flat, hex_of, unknown, unreadable
+from trimtab.kernel import Invalid, NotFound, SystemClock, digest_of_bytes, digest_of_file, is_digest
+from trimtab.store.blobs.protocol import (
+    Bytes,
+    Listed,
+    damaged,
+    flat,
+    hex_of,
+    unknown,
+    unreadable,
+    verified,
+)
+from trimtab.store.failures import StoreAway
 
 _PIECE = 1 << 20
 _ABANDONED_S = 3600.0
@@ -58,8 +68,18 @@ class LocalBlobs:
             ) from None
 
     def put_pieces(self, pieces: Iterable[bytes]) -> str:
-        """Keep bytes that come in pieces and return their digest."""
         return self._write(pieces)
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        with _readable(digest), self._path(digest).open("rb") as file:
+            yield from verified(digest, iter(lambda: file.read(_PIECE), b""))
+
+    def listed(self) -> Iterator[Listed]:
+        for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
+            digest = f"sha256:{path.parent.name}{path.name}"
+            if is_digest(digest):
+                with suppress(FileNotFoundError):
+                    yield Listed(digest, path.stat().st_size)
 
     def get(self, digest: str) -> bytes:
         with _readable(digest):
@@ -160,7 +180,7 @@ def _disk() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Unavailable(
+        raise StoreAway(
             "a blob cannot be written",
             where="store.blobs",
             why=f"The disk says: {error.strerror}.",

@@ -1,9 +1,14 @@
 """What every blob store does, and how it says that it cannot."""
 
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from trimtab.kernel import Invalid, NotFound, Unavailable, is_digest
+import msgspec
+
+from trimtab.kernel import Invalid, NotFound, is_digest
+from trimtab.store.failures import StoreAway
 
 Bytes = bytes | bytearray | memoryview
 """What can be kept: any buffer whose bytes lie one behind the other, whatever its items are."""
@@ -17,6 +22,13 @@ class Damaged(Invalid):
     default_next = "restore the blob from a backup, then run trimtab verify"
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """A blob as a listing shows it: its bytes were counted, not read."""
+
+    digest: str
+    size_bytes: int
+
+
 class Blobs(Protocol):
     """Where artifacts lie. Every method raises ``NotFound`` for an unknown digest; reading verifies."""
 
@@ -26,6 +38,18 @@ class Blobs(Protocol):
 
     def put_file(self, path: Path) -> str:
         """Keep a copy of a file's bytes and return their digest; the file is read in pieces."""
+        ...
+
+    def put_pieces(self, pieces: Iterable[bytes]) -> str:
+        """Keep bytes that come in pieces and return their digest; what fails on the way is not kept."""
+        ...
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """Yield the bytes in pieces; raise ``Damaged`` after the last one when they are not what the digest says."""
+        ...
+
+    def listed(self) -> Iterator[Listed]:
+        """Yield every blob that is here, in no order."""
         ...
 
     def get(self, digest: str) -> bytes:
@@ -66,6 +90,16 @@ def flat(data: Bytes) -> memoryview:
     return memoryview(data).cast("B")
 
 
+def verified(digest: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass pieces on, and raise ``Damaged`` after the last one when they are not what the digest says."""
+    hasher = hashlib.sha256()
+    for piece in pieces:
+        hasher.update(piece)
+        yield piece
+    if f"sha256:{hasher.hexdigest()}" != digest:
+        raise damaged(digest)
+
+
 def unknown(digest: str) -> NotFound:
     """Return the error for a digest under which nothing was kept."""
     return NotFound(
@@ -78,12 +112,12 @@ def unknown(digest: str) -> NotFound:
 
 def damaged(digest: str) -> Damaged:
     """Return the error for bytes that are not what their digest says."""
-    return Damaged(f"blob {digest[:19]}… is damaged", where="store.blobs")
+    return Damaged(f"blob {digest[:19]}… is damaged", where="store.blobs", digest=digest)
 
 
-def unreadable(digest: str, error: OSError) -> Unavailable:
+def unreadable(digest: str, error: OSError) -> StoreAway:
     """Return the error for bytes that the disk does not give out."""
-    return Unavailable(
+    return StoreAway(
         f"blob {digest[:19]}… cannot be read",
         where="store.blobs",
         why=f"The disk says: {error.strerror}.",

@@ -3,15 +3,17 @@
 Credentials and region come from where every AWS tool takes them (``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, a role, ...).
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from trimtab.kernel import Invalid, MissingExtra, NotFound, Unavailable, digest_of_bytes
+from trimtab.kernel import Invalid, MissingExtra, NotFound, Unavailable, digest_of_bytes, is_digest
 from trimtab.store.blobs.local import LocalBlobs
-from trimtab.store.blobs.protocol import Bytes, Damaged, damaged, flat, hex_of, unknown
+from trimtab.store.blobs.protocol import Bytes, Damaged, Listed, damaged, flat, hex_of, unknown, verified
+from trimtab.store.failures import StoreAway
 
 SCHEME = "s3://"
 _PIECE = 5 << 20
@@ -53,10 +55,28 @@ class S3Blobs:
     def put_file(self, path: Path) -> str:
         # The copy in the cache is what was hashed, and nobody writes to it while it is sent.
         digest = self._cache.put_file(path)
-        copy = self._cache.local_path(digest)
-        if self._size_of(digest) != copy.stat().st_size:
-            self._send(digest, copy)
+        self._send_copy(digest)
         return digest
+
+    def put_pieces(self, pieces: Iterable[bytes]) -> str:
+        # What has no digest yet has no name in the bucket either: the cache holds it until it is sent.
+        digest = self._cache.put_pieces(pieces)
+        try:
+            self._send_copy(digest)
+        finally:
+            self._cache.discard(digest)
+        return digest
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        with self._answering():
+            yield from verified(digest, self._ask(digest, self._stream))
+
+    def listed(self) -> Iterator[Listed]:
+        with self._answering():
+            for found in chain.from_iterable(self._obstore.list(self._store)):
+                digest = "sha256:" + str(found["path"])[-65:].replace("/", "")
+                if is_digest(digest):
+                    yield Listed(digest, int(found["size"]))
 
     def get(self, digest: str) -> bytes:
         data: bytes = self._ask(digest, lambda path: self._obstore.get(self._store, path).bytes().to_bytes())
@@ -91,6 +111,11 @@ class S3Blobs:
         except NotFound:
             return None
 
+    def _send_copy(self, digest: str) -> None:
+        copy = self._cache.local_path(digest)
+        if self._size_of(digest) != copy.stat().st_size:
+            self._send(digest, copy)
+
     def _send(self, digest: str, body: memoryview | Path) -> None:
         try:
             self._ask(digest, lambda path: self._obstore.put(self._store, path, body, chunk_size=_PIECE))
@@ -103,18 +128,29 @@ class S3Blobs:
             ) from None
 
     def _fetch(self, path: str) -> str:
-        return self._cache.put_pieces(
-            bytes(piece) for piece in self._obstore.get(self._store, path).stream(min_chunk_size=_PIECE)
-        )
+        return self._cache.put_pieces(self._stream(path))
+
+    def _stream(self, path: str) -> Iterator[bytes]:
+        return map(bytes, self._obstore.get(self._store, path).stream(min_chunk_size=_PIECE))
 
     def _ask(self, digest: str, question: Callable[[str], Any]) -> Any:
         name = hex_of(digest)
         try:
-            return question(f"{name[:2]}/{name[2:]}")
+            with self._answering():
+                return question(f"{name[:2]}/{name[2:]}")
         except (FileNotFoundError, self._obstore.exceptions.NotFoundError):
             raise unknown(digest) from None
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except self._obstore.exceptions.NotFoundError:
+            raise
         except self._obstore.exceptions.BaseError as error:
-            raise Unavailable(
+            known = self._obstore.exceptions
+            refused = isinstance(error, known.PermissionDeniedError | known.UnauthenticatedError)
+            raise (Unavailable if refused else StoreAway)(
                 "the blob store does not answer as it should",
                 where="setting blobs",
                 why=f"It says: {type(error).__name__.removesuffix('Error')}.",
