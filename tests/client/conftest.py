@@ -69,7 +69,7 @@ def far(
 
 
 def token_of(store: Store, permission: Permission) -> str:
-    asked = IssueToken(name=f"far-{permission.value}", may=(permission.value,))
+    asked = IssueToken(name=f"far-{permission.value}", may=tuple(dict.fromkeys(("read", permission.value))))
     return create_token(store, asked, actor=Actor("alice"), because="for a test").secret
 
 

@@ -126,14 +126,15 @@ def test_a_token_says_who_acts_and_how_far(busy: tuple[Store, str], far: Far, tm
         refused = far(url, "reject", "slow@3", "--because", "x", token=read)
         assert (refused.code, "far-read may not do this" in refused.err) == (1, True)
         done = far(url, "reject", "slow@3", "--because", "tröge", token=approve)
-        assert done.out.splitlines()[-1] == "slow@3 is rejected by far-approve: tröge"
+        assert done.code == 0, done
+        assert done.out.splitlines()[-1] == "slow@3 is rejected by far-approve (issued by alice): tröge"
         made = far(url, "token", "create", "ci", "--may", "read", "--because", "for the builds", token=admin)
         assert made.out.startswith("trimtab_")
         assert far(url, "status", token=made.out.strip()).code == 0
         ended = far(url, "token", "revoke", "ci", "--yes", "--because", "over", token=admin)
         assert (ended.code, "is revoked" in ended.out) == (0, True), ended
         doctor = far(url, "doctor", token=read)
-        assert "answers far-read, who may read" in doctor.out
+        assert "answers far-read (issued by alice), who may read" in doctor.out
     assert left_in(tmp_path) == []
 
 

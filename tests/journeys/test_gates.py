@@ -69,14 +69,14 @@ def test_no_door_serves_what_nobody_released(candidate: Shell) -> None:
             for typed in TYPED:
                 candidate.run(*typed.split(), "--because", "let me in", code=1)
             route_by_hand(candidate, champion=2)
-            wait_until(lambda: "slow@2" in str(problems(server)), "the server has tried", alive=server.process)
+            wait_until(lambda: "serving_routes" in str(problems(server)), "the server has tried", alive=server.process)
             traffic.wait_for(60)
         assert {one.version for one in traffic.answered} == {"1"}
         assert answers_of(server) == known, "another model answers under the name of the released one"
         assert get(f"{server.url}/v2/models/mine/ready")[0] == 404
     with candidate.up() as server:
         status, refused = ask_when_loaded(server.url, "slow")
-        assert (status, refused["code"], "slow@2" in refused["what"]) == (503, "serving.not-ready", True)
+        assert (status, refused["code"], "serving_routes" in refused["what"]) == (503, "serving.not-ready", True)
     route_by_hand(candidate, champion=1)
     with candidate.up() as server:
         server.wait_until_ready()

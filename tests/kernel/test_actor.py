@@ -35,7 +35,7 @@ def test_an_actor_without_issuers_is_written_as_before_there_were_any() -> None:
     assert canonical(held) == b'{"id":"ci","issued_by":["alice"],"kind":"service"}'
     for actor in (ALICE, held):
         assert msgspec.json.decode(msgspec.json.encode(actor), type=Actor) == actor
-    assert (str(ALICE), str(held)) == ("alice", "ci, issued by alice")
+    assert (str(ALICE), str(held)) == ("alice", "ci (issued by alice)")
 
 
 def test_the_own_token_of_a_person_is_that_person() -> None:

@@ -180,7 +180,7 @@ def test_two_servers_that_find_it_due_at_once_bring_it_once(
     store: Store, project: Project, actor: Actor, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with store.change(actor, "the parcels of early 2013") as change:
-        record_declarations(change, project.spec, file=project.path, before={})
+        record_declarations(change, project.spec, file=project.path)
     applied = in_force(store, "parcels")
     assert applied is not None
     view = applied.spec.views[0]

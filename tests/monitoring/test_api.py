@@ -11,7 +11,7 @@ from tests.monitoring.test_drift import kept
 from tests.registry.cases import registered
 from tests.serving.late import FakeReleases, route
 
-from trimtab.kernel import Call, Permission, TrimtabError, digest_of_bytes
+from trimtab.kernel import Call, NotFound, Permission, TrimtabError, digest_of_bytes
 from trimtab.monitoring import Outcome, routes, watch
 from trimtab.monitoring.api import ENDPOINT, AcknowledgeRequest, OutcomesRequest, SilenceRequest
 from trimtab.store import Store
@@ -95,7 +95,8 @@ def test_what_is_known_before_outcomes(world: World) -> None:
     assert answer.dry_run.windows > 10
     assert answer.dry_run.text
     assert answer.level.why, "version 1 was never evaluated"
-    assert world.ask("GET", f"{ENDPOINT}/dry-run", query={"version": "2"}, endpoint="late").dry_run is None
+    with pytest.raises(NotFound, match="there is no version late@9"):
+        world.ask("GET", f"{ENDPOINT}/dry-run", query={"version": "9"}, endpoint="late")
 
 
 def test_alerts_are_listed_acknowledged_and_silenced(world: World) -> None:

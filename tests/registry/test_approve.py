@@ -156,7 +156,7 @@ def test_a_refused_approval_is_an_event_once_an_hour(store: Store, clock: Virtua
     found = events(store, type="registry.approval-refused", subject=("version", version.ref))
     assert [event.actor for event in found] == [ANN, mine, ANN]
     assert found[1].data["code"] == "registry.author-approves"
-    assert "bob, issued by ann cannot approve late@1" in found[1].data["what"]
+    assert "bob (issued by ann) cannot approve late@1" in found[1].data["what"]
 
 
 def test_who_wrote_the_code_is_an_author_of_what_is_trained_with_it_later(store: Store) -> None:

@@ -194,7 +194,7 @@ def test_a_token_carries_who_stands_behind_it(store: Store, actor: Actor) -> Non
         assert found is not None
         holder = found.actor
     assert (holder, str(holder)) == (
-        Actor("bob", ActorKind.SERVICE, ("ops", "tester")), "bob, issued by ops, by tester",
+        Actor("bob", ActorKind.SERVICE, ("ops", "tester")), "bob (issued by ops, by tester)",
     )  # fmt: skip
     assert events(store, type="server.token-issued")[-1].data["actor"]["issued_by"] == ["ops", "tester"]
     deep = Actor("deep", ActorKind.SERVICE, tuple(f"t{i}" for i in range(8)))

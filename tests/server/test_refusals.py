@@ -84,7 +84,7 @@ def test_every_door_counts_whom_it_sends_away(
     client.put("/api/v1/raw", content=b"x", headers=bot)
     client.post("/api/v1/notes", json={"text": "a"}, headers=bot | {"Sec-Fetch-Site": "cross-site"})
     doors.refusals.write(sqlite_store)
-    bot_ = "bot, issued by tester"
+    bot_ = "bot (issued by tester)"
     assert set(counted(sqlite_store)) == {
         ("server.not-signed-in", "unknown", "GET /api/v1/notes/{text}", "", 1),
         ("server.foreign-host", "unknown", "GET /api/v1/notes/{text}", "evil.example", 1),

@@ -121,7 +121,7 @@ def test_a_far_browser_signs_in_with_its_token(own: Seeded, tmp_path: Path) -> N
             assert far.post("/ui/models/slow/1/serve", data={"because": "x"}).status_code == 403
             refused = far.get("/ui/refusals").text
             assert "server.not-allowed" in refused
-            assert f"carol, issued by {this_user().id}" in refused
+            assert f"carol (issued by {this_user().id})" in refused
             assert "POST /ui/sign-in" in refused
             assert far.post("/ui/sign-out").headers["location"] == "/ui/sign-in"
             # Whoever has kept the cookie has nothing: the session is over, and not only forgotten by this browser.

@@ -53,7 +53,7 @@ class Actor(msgspec.Struct, frozen=True):
         return frozenset((self.id, *self.issuers))
 
     def __str__(self) -> str:
-        return f"{self.id}, issued by {', by '.join(self.issuers)}" if self.issuers else self.id
+        return f"{self.id} (issued by {', by '.join(self.issuers)})" if self.issuers else self.id
 
 
 SYSTEM = Actor(id="trimtab", kind=ActorKind.SYSTEM)

@@ -102,7 +102,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
             return
         about = f":{','.join(names)}" if names else ""
         raise NotAllowed(
-            f"{access.actor} may not do this",
+            f"{access.actor.id} may not do this",
             where="token" if access.token_id else "this server",
             needed=f"{needed.value}{about}" if names is not None else f"{needed.value}, not for some names only",
             held=", ".join(access.grants.texts) or "none",

@@ -179,7 +179,7 @@ def no_project(settings: Settings) -> NoProject:
     if settings.database:
         next_ = "trimtab up, which makes the home of this machine; or set TRIMTAB_SERVER to ask the server"
     elif settings.home != Settings().home:
-        next_ = "correct it; 'trimtab get' without --home and TRIMTAB_HOME looks in this folder"
+        next_ = "correct it, or look in this folder, without --home and TRIMTAB_HOME: trimtab status"
     elif Path(settings.project).is_file():
         next_ = "trimtab apply"
     else:

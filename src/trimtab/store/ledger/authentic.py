@@ -118,16 +118,20 @@ class Authenticity:
 
         Raises ``EventForged`` or ``HistoryDiffers`` for a history that may not be written on.
         """
-        for known in (self._expected, self._trusted):
-            if known is not None and known.size == head.size and known.frontier == head.frontier:
-                self._trusted = known
-                return known
-        self._trusted = self._walked(connection, head, self._trusted or self._start(connection, head))
+        known = self.known(head)
+        self._trusted = known or self._walked(connection, head, self._trusted or self._start(connection, head))
         return self._trusted
 
-    def expect(self, size: int, frontier: bytes, ruled: int) -> None:
-        """Know the end that this process is about to make; it counts as soon as the ledger has it."""
-        self._expected = Trusted(size, frontier, ruled)
+    def known(self, head: Head) -> Trusted | None:
+        """Return a ledger's end, if this process has checked or made it. Whether it is the ledger's now, others say."""
+        for known in (self._expected, self._trusted):
+            if known is not None and known.size == head.size and known.frontier == head.frontier:
+                return known
+        return None
+
+    def expect(self, size: int, frontier: bytes, ruled: int, *, after: Trusted) -> None:
+        """Know the end that this process is about to make after another; it counts as soon as the ledger has it."""
+        self._trusted, self._expected = after, Trusted(size, frontier, ruled)
 
     def check_history(self, connection: Connection, size: int) -> None:
         """Raise ``HistoryDiffers`` unless the ledger goes on from what this home had seen of it when it was opened."""

@@ -212,7 +212,7 @@ class PostgresLedger:
         signed = head.signed
         if events:
             signed = sign(known.key, growth.frontier)
-            known.expect(growth.frontier.size, _write(driver, growth, signed), growth.ruled)
+            known.expect(growth.frontier.size, _write(driver, growth, signed), growth.ruled, after=trusted)
         elif signed.size < head.size:
             signed = sign(known.key, growth.frontier)
             _put(driver, signed)

@@ -42,19 +42,21 @@ class SqliteLedger:
     def enter(self, connection: Connection, events: list[Pending], *, durable: bool) -> Callable[[], Receipt]:
         """Add events inside their change's transaction. A checkpoint is signed only for what the disk will hold."""
         driver, known = _driver(connection), self._authenticity
-        head = self._head or _head(driver)
-        growth = self._grown(connection, head, events)
-        frontier = growth.frontier.pack()
-        if not _move(driver, head, growth, frontier):  # somebody else has added to it
+        # What this process left is not what is there when its last change failed, or somebody else made one.
+        head = self._head
+        end = known.known(head) if head else None
+        growth = grow(head, events, ruled=end.ruled, code=known.code) if head and end else None
+        if head is None or end is None or growth is None or not _move(driver, head, growth):
             head = _head(driver)
-            growth = self._grown(connection, head, events)
-            frontier = growth.frontier.pack()
-            _move(driver, head, growth, frontier)
+            end = known.trusted(connection, head)
+            growth = grow(head, events, ruled=end.ruled, code=known.code)
+            _move(driver, head, growth)
         signed = sign(known.key, growth.frontier) if durable or is_due(head, growth.frontier) else None
         _write(driver, growth)
         if signed:
             _put(driver, signed)
-        known.expect(growth.frontier.size, frontier, growth.ruled)
+        frontier = growth.frontier.pack()
+        known.expect(growth.frontier.size, frontier, growth.ruled, after=end)
         newest = signed or head.signed
         receipt = Receipt(growth.frontier.size - 1, newest.note, newest.key)
         self._head = Head(head.origin, growth.frontier.size, frontier, newest)
@@ -66,10 +68,6 @@ class SqliteLedger:
             return receipt
 
         return acknowledge
-
-    def _grown(self, connection: Connection, head: Head, events: list[Pending]) -> Growth:
-        known = self._authenticity
-        return grow(head, events, ruled=known.trusted(connection, head).ruled, code=known.code)
 
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key; the write transaction itself keeps it."""
@@ -109,10 +107,10 @@ def _head(driver: sqlite3.Connection) -> Head:
     return head_of(driver.execute(_HEAD).fetchone())
 
 
-def _move(driver: sqlite3.Connection, head: Head, growth: Growth, frontier: bytes) -> bool:
+def _move(driver: sqlite3.Connection, head: Head, growth: Growth) -> bool:
     """Move the ledger's end to where it has grown; return False, and change nothing, when it is not at ``head``."""
-    before = (head.size, head.frontier, head.origin)
-    return driver.execute(_MOVE_HEAD, (growth.frontier.size, frontier, *before)).rowcount == 1
+    after = (growth.frontier.size, growth.frontier.pack())
+    return driver.execute(_MOVE_HEAD, (*after, head.size, head.frontier, head.origin)).rowcount == 1
 
 
 def _write(driver: sqlite3.Connection, growth: Growth) -> None:
