@@ -1,39 +1,20 @@
 """``kill -9`` of a worker while it trains, and of the program that ``up`` then goes on from."""
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from tests.faults.evidence import Outcome, check_each_step_finished_once, check_nothing_lies_about, check_tracking
 from tests.faults.test_apply_killed import APPLY
-from tests.journeys.project import write
+from tests.journeys.project import LongFit, write
 from tests.journeys.shell import Shell, kill
 from tests.waiting import wait_until
 
 
-@pytest.fixture
-def begun() -> Iterator[Path]:
-    """A file that says that training has begun: user code writes nowhere else that others see."""
-    path = Path("/dev/shm") / f"trimtab-test-{uuid.uuid4()}"
-    yield path
-    path.unlink(missing_ok=True)
-
-
-def slow_fit(folder: Path, begun: Path) -> dict[str, str]:
-    """Return training that says when it has begun, and waits to be met."""
-    waits = (
-        f"    import os, time\n    open({str(begun)!r}, 'a').close()\n"
-        f"    while not os.path.exists({str(folder / 'go')!r}):\n        time.sleep(0.02)\n    X = X.drop"
-    )
-    return {"    X = X.drop": waits}
-
-
 def test_a_worker_killed_while_it_trains_is_replaced(
-    tmp_path: Path, begun: Path, tidy: Callable[[Shell], Shell]
+    tmp_path: Path, long_fit: LongFit, tidy: Callable[[Shell], Shell]
 ) -> None:
     shell = tidy(Shell(tmp_path / "project"))
-    write(shell.folder, models=1, **slow_fit(shell.folder, begun))
+    write(shell.folder, models=1, **long_fit.text(shell.folder))
     process = shell.start(*APPLY)
     assert process.stdout is not None
     with process:
@@ -41,10 +22,10 @@ def test_a_worker_killed_while_it_trains_is_replaced(
         for line in process.stdout:
             said.append(line)
             if line.startswith("train-slow ..."):
-                wait_until(begun.exists, "it trains", alive=process)
+                wait_until(lambda: long_fit.has_begun, "it trains", alive=process)
                 for pid in workers(shell):
                     kill(pid)
-                (shell.folder / "go").touch()
+                (shell.folder / "quick").touch()
         assert process.wait() == 0, said
     assert any(line.startswith("train-slow: tries again") and "SIGKILL" in line for line in said), "".join(said)
     (run,) = shell.json("get", "pipelines")
@@ -57,17 +38,17 @@ def test_a_worker_killed_while_it_trains_is_replaced(
     check_nothing_lies_about(shell)
 
 
-def test_up_goes_on_with_an_apply_that_was_killed(approved: Shell, begun: Path) -> None:
+def test_up_goes_on_with_an_apply_that_was_killed(approved: Shell, long_fit: LongFit) -> None:
     shell = approved
-    write(shell.folder, models=2, **slow_fit(shell.folder, begun))
+    write(shell.folder, models=2, **long_fit.text(shell.folder))
     process = shell.start(*APPLY)
     assert process.stdout is not None
     with process:
         next(line for line in process.stdout if line.startswith("train-slow ..."))
-        wait_until(begun.exists, "it trains", alive=process)
+        wait_until(lambda: long_fit.has_begun, "it trains", alive=process)
         kill(process.pid)
     wait_until(lambda: not shell.processes(), "its workers have ended")
-    (shell.folder / "go").touch()
+    (shell.folder / "quick").touch()
     with shell.up() as server:
         server.wait_until_ready()
         wait_until(lambda: is_over(shell), "the run is over", alive=server.process)

@@ -41,7 +41,7 @@ from trimtab.loop.api import BecauseRequest
 from trimtab.loop.declarations import record_declarations
 from trimtab.pipelines import Runner, submit
 from trimtab.registry import AuthorApproves, ReasonMissing, get_version
-from trimtab.store import RowsDamaged, Store, events, verify
+from trimtab.store import RowForged, Store, events, verify
 
 ANN, BEN, CARL = Actor("ann"), Actor("ben"), Actor("carl")
 GOVERNED = '\nslow.retrain_when(tt.every("30d"), approve=tt.by("risk").other_than_author())\n'
@@ -274,7 +274,7 @@ def test_a_proposal_whose_record_was_changed_is_refused(store: Store, file: Path
     with store.database.write() as connection:
         query = text("UPDATE loop_proposals SET proposal = replace(proposal, :was, :now)")
         connection.execute(query, {"was": asks, "now": nobody})
-    with pytest.raises(RowsDamaged, match="not the one that was proposed"):
+    with pytest.raises(RowForged, match="a row of loop_proposals is not what the ledger says"):
         approve_policy(store, proposal.id, actor=BEN, because="fine")
     assert in_force(store) == ("risk", True)
 
