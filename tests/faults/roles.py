@@ -33,6 +33,8 @@ CLIENTS = 2
 """Of each server."""
 LOOKS_EVERY_S = 0.05
 """Looking whether all are well takes what they have to share."""
+AWAY = re.compile(r"^error: .*(does not answer|cannot be reached|is not known yet)$", re.MULTILINE)
+"""What a command says that ends because the database or the bucket is away."""
 T = TypeVar("T")
 
 
@@ -98,11 +100,11 @@ class Life:
     def text(self) -> str:
         return self.said.read_text() if self.said.exists() else ""
 
-    def kill(self) -> None:
-        """End it as a power failure would: this process only, at once."""
+    def kill(self) -> bool:
+        """End it as a power failure would: this process only, at once. Say whether it had not ended by itself."""
         kill(self.pid)
         wait_until(lambda: self.is_over, "the killed is over")
-        assert self.code == -signal.SIGKILL, f"it ended by itself with {self.code}\n{self.text}"
+        return self.code == -signal.SIGKILL
 
 
 class Host:
@@ -120,11 +122,13 @@ class Host:
         self._start()
 
     def tend(self) -> None:
-        """Let clients ask as soon as it is ready. What nobody killed must not end."""
-        assert not self._life.is_over, f"the server ended with {self._life.code}\n{self._life.text}"
+        """Let clients ask as soon as it is ready. Unless it is killed, it ends only where the database is away then."""
+        if self._life.is_over:
+            self._check_end()
+            self._start()  # as a service manager would
         if self._traffic is None and "inference http" in (text := self._life.text):
             url = text.split("Trimtab serves at ")[1].split()[0]
-            if get(f"{url}/readyz")[0] == 200:
+            if get(f"{url}/readyz")[0] == get(f"{url}/v2/models/slow/ready")[0] == 200:
                 self.url = url
                 self._traffic = Traffic(url, "slow", BODIES, clients=CLIENTS, pause_s=0.04)
                 self._traffic.answered, self._traffic.refused = self.answered, self.refused
@@ -136,7 +140,8 @@ class Host:
         return self._traffic is not None
 
     def kill(self) -> None:
-        self._life.kill()
+        if not self._life.kill():
+            self._check_end()
         if self._traffic is not None:
             self._traffic.__exit__()
             assert len(self._traffic.broken) == CLIENTS, "every client was cut off"
@@ -155,6 +160,13 @@ class Host:
         os.kill(self._life.pid, signal.SIGTERM)
         wait_until(lambda: self._life.is_over, "the server has stopped")
         assert self._life.code == 0, self._life.text
+
+    def _check_end(self) -> None:
+        life = self._life
+        has_begun = self._traffic is not None or "inference http" in life.text
+        assert not has_begun, f"the server ended with {life.code}\n{life.text}"
+        assert life.code == 1, life.text
+        assert AWAY.search(life.text), life.text
 
     def _start(self) -> None:
         self._lives += 1
@@ -201,8 +213,8 @@ class Applying:
         return self._is_enough and self.life is None
 
     def _take(self, life: Life) -> None:
-        if life.code == -signal.SIGKILL:
-            return
+        if life.code == -signal.SIGKILL or (life.code == 1 and AWAY.search(life.text)):
+            return  # it is typed again
         assert life.code == 0, f"apply -> {life.code}\n{life.text}"
         version = re.search(r"slow@(\d+) passed its gate", life.text)
         run = re.search(r"Done in run (\w+)\.", life.text)
@@ -225,7 +237,7 @@ class Writing:
         assert not self.life.is_over or self.is_done, f"the client ended with {self.life.code}\n{self.life.text}"
 
     def kill(self) -> None:
-        self.life.kill()
+        assert self.life.kill(), f"the client ended with {self.life.code}\n{self.life.text}"
         self._start()
 
     def enough(self) -> None:
@@ -351,13 +363,12 @@ class Site:
         """Once it has said some more, unless it is over by then: then the next."""
         while True:
             life = self.wait_until(lambda: self.applying.life, "something is applied")
-            lines = self._chance.randint(0, 24)
+            lines = self._chance.randint(0, 16)
             self.wait_until(
                 lambda life=life, lines=lines: life.is_over or life.text.count("\n") >= lines, "it has said so much"
             )  # fmt: skip
             self._later(0.2)
-            if not life.is_over:
-                life.kill()
+            if not life.is_over and life.kill():
                 return
 
     def _kill_writer(self) -> None:
