@@ -38,7 +38,7 @@ class Shell:
         self._token = secrets.token_hex(8)
         plain = {name: value for name, value in os.environ.items() if not name.startswith("TRIMTAB_")}
         self.environment = plain | {_MARK: self._token, "TRIMTAB_CLOCK": NOW, "NO_COLOR": "1"}
-        self.environment["TRIMTAB_GUEST_ENVIRONMENT"] = _MARK  # so that workers are found again too
+        self.environment["TRIMTAB_GUEST_ENVIRONMENT"] = _MARK  # else workers could not be found by it
         for name, value in (("DATABASE", database), ("BLOBS", blobs), ("BLOBS_ENDPOINT", blobs_endpoint)):
             if value:
                 self.environment[f"TRIMTAB_{name}"] = value

@@ -105,8 +105,12 @@ def read_unread(store: Store, endpoint: str, *, marks: Marks, known: Known, most
         elif path.stem not in segments:
             rows += found
             segments[path.stem] = mark
-    # How far one was read that is left for later is still to be known then.
-    segments |= {id_: marks.segments[id_] for id_ in left if id_ in marks.segments}
+    # How far one was read that is left for later is still to be known then, and of one that is open in another home,
+    # which no other sees: once forgotten here, that home would read it from its beginning.
+    segments |= {
+        id_: mark for id_, mark in marks.segments.items()
+        if id_ in left or (mark.rows and not mark.done and id_ not in segments)
+    }  # fmt: skip
     newest = max([marks.sealed_at, *(one.sealed_at for one in done)])
     newest = min([newest, *left.values()])
     recent = newest and (datetime.fromisoformat(newest) - SLACK).isoformat()
