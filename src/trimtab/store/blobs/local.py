@@ -26,7 +26,7 @@ _ABANDONED_S = 3600.0
 """A blob that nobody has added to for so long is not being written any more."""
 _BELIEVED_S = 86_400.0
 """How long a file that nobody has written to counts as verified: a disk may lose bytes by itself."""
-_LOCK = ".lock"
+_LOCK = "lock"
 """Held by whoever gives a blob its name, makes it young again or removes it: none of them takes more than a moment."""
 _SETTLED_S = 2.0
 """A file that was changed less long ago may be changed again without showing it: the kernel's times are coarse."""
@@ -186,7 +186,7 @@ class LocalBlobs:
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
-                    if entry.name[0] == "." and entry.name != _LOCK and now - entry.stat().st_mtime > _ABANDONED_S:
+                    if entry.name.startswith(".") and now - entry.stat().st_mtime > _ABANDONED_S:
                         Path(entry.path).unlink()
 
     def _make_folder(self, folder: Path) -> None:
