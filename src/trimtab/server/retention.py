@@ -117,7 +117,7 @@ def create_hold(store: Store, asked: MakeHold, *, actor: Actor, because: str) ->
                 f"there is no {kind} {name[:100]!r}",
                 where="holds: subject",
                 why="A hold on a misspelt name would keep nothing.",
-                next=f"trimtab get {kind}s",
+                next="trimtab get models, trimtab get endpoints, or trimtab get runs",
             )
         mine = [one for one in active_holds(change.connection) if one.subject == asked.subject]
         if any(one.because == because for one in mine):
