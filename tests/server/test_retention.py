@@ -14,12 +14,12 @@ from tests.store.aged import ANN, grow_old, with_ages
 from trimtab.data import Snapshot, SnapshotMissing, get_snapshot, keep_snapshot, load_snapshot
 from trimtab.data.check import check
 from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
-from trimtab.kernel import Conflict, Invalid, NotFound, VirtualClock
+from trimtab.kernel import SYSTEM, Conflict, Invalid, NotFound, VirtualClock
 from trimtab.monitoring import Outcome, record_outcomes, watch
 from trimtab.monitoring.tables import monitoring_hours, monitoring_outcomes, monitoring_scores
 from trimtab.monitoring.taking import take
-from trimtab.server import MakeHold, collect_garbage, create_hold, preview_gc
-from trimtab.serving import DecisionRemoved, decision_tables, find_decision, sealed_segments
+from trimtab.server import MakeHold, Rooms, collect_garbage, create_hold, preview_gc
+from trimtab.serving import DecisionRemoved, Routing, RoutingChanged, decision_tables, find_decision, sealed_segments
 from trimtab.store import Found, NoReason, Store, VerificationKind, end_hold, events, verify
 from trimtab.tracking import RunMissing, get_run, start_run
 
@@ -285,8 +285,20 @@ def there(find: Callable[[], Any]) -> bool:
 
 def routed(store: Store, endpoint: str) -> None:
     """Record that an endpoint was routed, as whoever routes it does."""
-    from trimtab.serving import Routing, RoutingChanged
-
     now = Routing(endpoint=endpoint, model=endpoint, champion=1)
     with store.change(ANN, "it answers") as change:
         change.record(RoutingChanged(endpoint=endpoint, revision=1, was=None, now=now, releases={}))
+
+
+def test_the_server_removes_by_itself_only_when_it_is_told_to(kept: Store, clock: VirtualClock) -> None:
+    assert Rooms(kept).beside == []
+    run = tracked(kept)
+    run.finish()
+    clock.sleep(2 * 86_400)
+    with_ages(kept, gc_every="1d")
+    (duty,) = Rooms(kept).beside
+    assert (duty.name, duty.every_s) == ("gc", 86_400.0)
+    duty.work()
+    assert not has_run(kept, run.id)
+    (told,) = events(kept, type="store.removed")
+    assert (told.actor, told.because) == (SYSTEM, "every 1d, by the settings")

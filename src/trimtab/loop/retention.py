@@ -29,9 +29,10 @@ def needed_by_turns(connection: Connection) -> Iterator[str]:
 
 
 def used_from(connection: Connection) -> Mapping[str, datetime]:
-    """Return, for each endpoint with an open turn, since when its decisions count for the rollout."""
+    """Return, for each endpoint at which a version is rolled out, since when its decisions count for that."""
     texts = connection.execute(select(turns.c.turn).where(turns.c.open_of.is_not(None))).scalars()
-    return {turn.model: turn.opened_at for turn in (msgspec.json.decode(text, type=Turn) for text in texts)}
+    found = (msgspec.json.decode(text, type=Turn) for text in texts)
+    return {turn.model: turn.opened_at for turn in found if turn.state.rolls_out}
 
 
 def is_governed(store: Store) -> Callable[[Connection], Callable[[str], bool]]:

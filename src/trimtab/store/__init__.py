@@ -14,7 +14,17 @@ from trimtab.store.events import Event, Recorded, Subject
 from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged, StoreAway
 from trimtab.store.folding import fold, folded
 from trimtab.store.governed import RowForged, check_rows
-from trimtab.store.holds import Hold, NoReason, active_holds, check_reason, end_hold, list_holds, make_hold, the_hold
+from trimtab.store.holds import (
+    ALL,
+    Hold,
+    NoReason,
+    active_holds,
+    check_reason,
+    end_hold,
+    list_holds,
+    make_hold,
+    the_hold,
+)
 from trimtab.store.identity import Identity, folder_of, identity_of
 from trimtab.store.ledger.authentic import EventForged, HistoryDiffers
 from trimtab.store.ledger.baselines import accept_history, replace_key
@@ -39,7 +49,6 @@ from trimtab.store.moving import move, name_of, reopen_here
 from trimtab.store.opened import NoProject, Store, existing_store, has_project, make_home, no_project, open_store
 from trimtab.store.restoring import rehearse, restore
 from trimtab.store.retention import (
-    ALL,
     ATTEMPTS,
     CLASSES,
     DECISIONS,

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
-from sqlalchemy import Column, Connection, RowMapping, String, Table, Text, insert, select, update
+from sqlalchemy import Column, Connection, RowMapping, String, Table, Text, insert, select, text, update
 
 from trimtab.kernel import Actor, Conflict, Invalid, NotFound
 from trimtab.store.change import Change
@@ -15,6 +15,11 @@ from trimtab.store.governed import check_rows
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
+
+ALL = "all"
+"""What a hold on everything is made on."""
+
+_LOCK = "hashtextextended(current_schema() || '.holds', 0)"
 
 store_holds = Table(
     "store_holds",
@@ -81,6 +86,7 @@ class NoReason(Invalid):
 def make_hold(change: Change, subject: str) -> Hold:
     """Put a hold on something that is there, as the caller has found out. Raises ``NoReason``."""
     check_reason(change.because, f"hold {subject}")
+    one_at_a_time(change)
     hold = Hold(id=change.new_id(), subject=subject, because=change.because, by=change.actor.id, made_at=change.at)
     change.execute(
         insert(store_holds).values(
@@ -140,6 +146,14 @@ def active_holds(connection: Connection) -> list[Hold]:
     rows = connection.execute(select(store_holds).order_by(store_holds.c.id)).mappings().all()
     check_rows(connection, store_holds, rows, all_of=())
     return [hold_of(row) for row in rows if row["ended_at"] is None]
+
+
+def one_at_a_time(change: Change) -> None:
+    """Let nobody else make a hold, or remove what one could be on, until the end of the change: from the moment on at
+    which a hold is there, nothing of it goes. SQLite has one writer anyway.
+    """
+    if change.connection.dialect.name == "postgresql":
+        change.connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
 
 
 def check_reason(because: str, where: str) -> None:

@@ -16,15 +16,13 @@ from sqlalchemy import Connection, text
 from trimtab.kernel import Actor, Conflict, Invalid, SystemClock, lock, span_of
 from trimtab.store.change import Change
 from trimtab.store.events import Event, Recorded, Subject
-from trimtab.store.holds import active_holds
+from trimtab.store.holds import ALL, active_holds, one_at_a_time
 from trimtab.store.ledger.listing import events
 from trimtab.store.sweep import sweep
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
 
-ALL = "all"
-"""What a hold on everything is made on."""
 ATTEMPTS, LOGS, SNAPSHOTS, RUNS = "attempts", "logs", "snapshots", "runs"
 DECISIONS, GOVERNED_DECISIONS = "decisions", "governed_decisions"
 CLASSES = (ATTEMPTS, LOGS, SNAPSHOTS, RUNS, DECISIONS, GOVERNED_DECISIONS)
@@ -201,6 +199,7 @@ def _let_go(store: "Store", rule: Rule, retention: Retention, *, at: datetime, a
     total, gone = Found(name=rule.name, what=rule.what, age=age, before=before), set[str]()
     while before is not None:
         with store.change(actor, because) as change:
+            one_at_a_time(change)
             found, seen = _sorted_out(change.connection, rule, retention, age=age, before=before)
             old = [one for one in found if gone.isdisjoint(one.names)]  # a file may not be removable
             some = old[: rule.at_once]

@@ -18,6 +18,7 @@ from trimtab.store.blobs import Listed
 from trimtab.store.carrying import tables_of
 from trimtab.store.database import metadata
 from trimtab.store.events import Event, Subject
+from trimtab.store.holds import ALL, active_holds, one_at_a_time
 from trimtab.store.ledger.streaming import streamed
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def sweep(store: "Store", *, before: datetime, age: str, actor: Actor | None, be
 
     Without an ``actor`` only count them. The event comes first: killed in between, the rest is found again. Whoever
     keeps the same bytes at the same time either comes first, and they stay, or writes them anew. What remains is a row
-    that names an old blob which no other row names, without keeping its bytes, and is written while this goes on; and
-    in S3, which cannot remove on a condition, the moment between the last look and the removal.
+    that names an old blob which no other row names, without keeping its bytes, and is written while this goes on; a
+    hold on everything that is made meanwhile, which stops it at the next batch; and in S3, which cannot remove on a
+    condition, the moment between the last look and the removal.
     """
     # Listed before the rows are read: what is kept later is young, and what is named later was kept again.
     old = [blob for blob in store.blobs.listed() if blob.written_at < before]
@@ -83,6 +85,9 @@ def _remove(
     store: "Store", some: list[Listed], *, before: datetime, age: str, actor: Actor, because: str
 ) -> list[Listed]:
     with store.change(actor, because) as change:
+        one_at_a_time(change)
+        if any(hold.subject == ALL for hold in active_holds(change.connection)):
+            return []
         change.record(
             BlobsRemoved(
                 age=age, cutoff=before, count=len(some), size_bytes=sum(blob.size_bytes for blob in some),
