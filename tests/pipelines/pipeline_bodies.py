@@ -50,6 +50,12 @@ def work(context):
     return {"sum": total, "frame": frame, "kept": kept, "rows": context.frame(frame).num_rows}
 
 
+def keeps_bytes(context):
+    """Keep bytes, and print a line."""
+    print("kept")  # noqa: T201
+    return {"blob": context.put_bytes(b"what a step keeps")}
+
+
 def fails(context):
     mark(context, "start")
     raise ValueError(f"no good at attempt {context.attempt}\nSELECT secret FROM somewhere")

@@ -20,7 +20,7 @@ ADDED = ("partial_moments", "rules", "ruled_before", "code", "issued_by", "may")
 """Columns that migrations have added since the first schema."""
 REMOVED = {"server_tokens": ("permission",)}
 """Columns that were replaced by others; what became of their values has a test of its own."""
-YOUNGER = {"refusals"}
+YOUNGER = {"refusals", "holds"}
 """Nouns of what no home of the first schema could hold."""
 NEXT = '''"""A migration of the future."""
 

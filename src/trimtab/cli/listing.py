@@ -34,6 +34,8 @@ VERBS: dict[str, Verb] = {
     "backup": Verb("backup", "Keep", "Take a backup of everything that was recorded, while servers run."),
     "restore": Verb("restore", "Keep", "Bring a backup back into an empty home, or rehearse that."),
     "move": Verb("move", "Keep", "Move to another database and other blobs: PostgreSQL, S3, or back."),
+    "gc": Verb("gc", "Keep", "Remove what is older than it is kept, and needed by nothing."),
+    "hold": Verb("hold", "Keep", "Keep what a case needs from being removed: legal holds."),
     "get": Verb("get", "Look", "List or show anything: sources, runs, models, decisions, ..."),
     "logs": Verb("logs", "Look", "Read the log of a pipeline run or of the server."),
     "completion": Verb("completion", "Look", "Print the completion script for bash, zsh or fish."),

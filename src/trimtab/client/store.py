@@ -11,9 +11,10 @@ import msgspec
 
 from trimtab.client.project import answers
 from trimtab.governance import verify_evidence
-from trimtab.kernel import Remote
-from trimtab.server import EventPage
+from trimtab.kernel import Actor, Remote
+from trimtab.server import EventPage, HoldList
 from trimtab.store import (
+    Hold,
     LedgerHeader,
     Recorded,
     Signed,
@@ -21,9 +22,11 @@ from trimtab.store import (
     Verification,
     VerificationKind,
     Witness,
+    end_hold,
     event_at,
     events,
     export_log,
+    list_holds,
     verify,
 )
 
@@ -76,3 +79,13 @@ def _verify(
     if found.kind is VerificationKind.INTACT and not keys:
         return msgspec.structs.replace(found, unproved=(*found.unproved, _ITS_OWN_WORD))
     return found
+
+
+@answers(list_holds)
+def _holds(server: Remote) -> tuple[Hold, ...]:
+    return server.get(HoldList, "holds").items
+
+
+@answers(end_hold)
+def _end_hold(server: Remote, id_or_subject: str, *, actor: Actor, because: str) -> Hold:
+    return server.send("DELETE", Hold, "holds", id_or_subject, because=because)

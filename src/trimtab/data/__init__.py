@@ -24,6 +24,7 @@ from trimtab.data.errors import (
 from trimtab.data.profile import profile_table
 from trimtab.data.read import extra_columns_of, read_source
 from trimtab.data.records import Break, Checked, ColumnProfile, Delay, Profile, Snapshot
+from trimtab.data.retention import SupersededSnapshots, needed_as_latest
 from trimtab.data.snapshot import (
     Page,
     empty_aside,
@@ -58,6 +59,7 @@ __all__ = [
     "SourceFailed",
     "SourceList",
     "SourceMissing",
+    "SupersededSnapshots",
     "TooNew",
     "WrongType",
     "arrow_type",
@@ -74,6 +76,7 @@ __all__ = [
     "list_snapshots",
     "list_sources",
     "load_snapshot",
+    "needed_as_latest",
     "page_after",
     "profile_table",
     "read_source",

@@ -21,7 +21,7 @@ from trimtab.data.records import Checked, Snapshot
 from trimtab.data.tables import data_snapshots, data_sources
 from trimtab.declare import SourceSpec, declaration_digest
 from trimtab.kernel import Actor, Invalid, digest_of
-from trimtab.store import Change, Store
+from trimtab.store import Change, Store, why_gone
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +95,8 @@ def get_snapshot(store: Store, snapshot_id: str) -> Snapshot:
     with store.read() as connection:
         found = _find(connection, snapshot_id)
     if found is None:
-        raise SnapshotMissing(f"there is no snapshot {snapshot_id[:40]!r}", where="data")
+        gone = why_gone(store, f"snapshot:{snapshot_id}")
+        raise SnapshotMissing(f"there is no snapshot {snapshot_id[:40]!r}", where="data", **gone)
     return found
 
 

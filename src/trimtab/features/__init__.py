@@ -35,6 +35,7 @@ from trimtab.features.records import (
     View,
 )
 from trimtab.features.register import get_view, list_views, register_view
+from trimtab.features.retention import needed_by_features
 from trimtab.features.training import label_frame, training_frame
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "label_frame",
     "list_views",
     "materialise",
+    "needed_by_features",
     "online_row",
     "open_online",
     "prove_blind_to",

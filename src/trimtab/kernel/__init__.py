@@ -11,7 +11,7 @@ from trimtab.kernel.duty import Duty
 from trimtab.kernel.errors import Conflict, Invalid, MissingExtra, NotFound, Refused, TrimtabError, Unavailable
 from trimtab.kernel.figures import figure, percent
 from trimtab.kernel.ids import Ids, is_id, time_of
-from trimtab.kernel.locks import lock
+from trimtab.kernel.locks import lock, locked
 from trimtab.kernel.permissions import EVERYTHING, GRANTED, NOTHING, Grants, Names, Permission
 from trimtab.kernel.prepare import prepare_records
 from trimtab.kernel.remote import Remote, ServerUnreachable
@@ -31,7 +31,7 @@ from trimtab.kernel.routes import (
     limit_query,
     time_query,
 )
-from trimtab.kernel.settings import FILE_NAME, Setting, Settings, load
+from trimtab.kernel.settings import FILE_NAME, Setting, Settings, load, span_of
 from trimtab.kernel.version import VERSION
 
 __all__ = [
@@ -85,9 +85,11 @@ __all__ = [
     "limit_query",
     "load",
     "lock",
+    "locked",
     "parse_time",
     "percent",
     "prepare_records",
+    "span_of",
     "this_user",
     "time_of",
     "time_query",

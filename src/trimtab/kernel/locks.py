@@ -3,7 +3,10 @@
 import errno
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 _FAR = 1 << 40
 """Windows keeps others from reading what is locked, so the byte that is locked there lies where no file has one."""
@@ -19,6 +22,18 @@ def lock(fd: int) -> bool:
             return False
         raise
     return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, made where it is not there, and wait for whoever has it: each of them for a moment."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while not lock(fd):
+            time.sleep(0.001)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _locking() -> Callable[[int], None]:

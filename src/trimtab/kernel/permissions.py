@@ -27,7 +27,7 @@ class Permission(StrEnum):
     APPROVE = "approve"
     """Approve, reject and retire versions; say who answers at an endpoint; roll back; end an endpoint."""
     ADMIN = "admin"
-    """Issue, list and revoke tokens."""
+    """Issue, list and revoke tokens; remove what is old, and keep it from being removed."""
 
 
 Names = tuple[str, ...] | None

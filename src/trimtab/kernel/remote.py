@@ -74,10 +74,10 @@ class Remote:
         self._lock = threading.Lock()
         self._connection: http.client.HTTPConnection | None = None
 
-    def again(self) -> "Remote":
-        """Return another connection to the same server, for a process of its own."""
-        url, token, timeout_s = self._given
-        return Remote(url, token=token, timeout_s=timeout_s)
+    def again(self, *, timeout_s: float | None = None) -> "Remote":
+        """Return another connection to the same server, for a process of its own, or one that waits for longer."""
+        url, token, given_s = self._given
+        return Remote(url, token=token, timeout_s=timeout_s or given_s)
 
     def get(self, kind: type[T], *path: object, **query: object) -> T:
         """Read something; return it as a record of ``kind``."""

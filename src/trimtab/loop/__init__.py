@@ -39,6 +39,7 @@ from trimtab.loop.records import (
 from trimtab.loop.replay import Replay, Told
 from trimtab.loop.report import ReplayReport, report_of, turn_line
 from trimtab.loop.report import lines_of as report_lines
+from trimtab.loop.retention import held_with, is_governed, is_known, needed_by_turns, used_from
 from trimtab.loop.rollback import NothingBefore, roll_back
 from trimtab.loop.rollout import (
     Approved,
@@ -66,16 +67,16 @@ from trimtab.loop.wording import approver_text
 from trimtab.loop.wording import differences as policy_differences
 
 __all__ = [
-    "Approved", "Declaration", "DeclarationApplied", "DeclaredElsewhere", "FileChanged", "Loop", "ModelPolicy",
-    "Move", "NeverAnswered", "NotAModel", "NotToBeCancelled", "NothingBefore", "Outcome", "OwnPolicy", "Plan",
-    "PlanItem", "PolicyApproved", "PolicyProposed", "PolicyRejected", "PolicyWithdrawn", "Proposal",
-    "ProposalMissing", "ProposalOver", "ProposalPage", "ProposalState", "Replay", "ReplayHome", "ReplayReport",
-    "ReplayRunning", "RolloutNotStarted", "RunFailed", "StageName", "Told", "TrainingFailed", "Trigger",
-    "TriggerKind", "Turn", "TurnMissing", "TurnPage", "TurnState", "applied", "apply_project", "approve_policy",
-    "approve_version", "approver_text", "as_of", "cancel_turn", "declarations", "each_turn", "frontier_picture",
-    "frontier_policies", "frontier_table", "get_proposal", "get_turn", "list_proposals", "list_turns", "make_plan",
-    "model_input", "move_turn", "open_proposal_of", "open_proposals", "open_turn", "open_turn_of", "open_turns",
-    "pipeline_of", "policy_differences", "power_text", "projects", "reject_policy", "renew_version", "replayed_model",
-    "report_lines", "report_of", "roll_back", "routes", "run_one", "serve_version", "stages_of", "turn_line",
-    "with_policy",
+    "Approved", "Declaration", "DeclarationApplied", "DeclaredElsewhere", "FileChanged", "Loop", "ModelPolicy", "Move",
+    "NeverAnswered", "NotAModel", "NotToBeCancelled", "NothingBefore", "Outcome", "OwnPolicy", "Plan", "PlanItem",
+    "PolicyApproved", "PolicyProposed", "PolicyRejected", "PolicyWithdrawn", "Proposal", "ProposalMissing",
+    "ProposalOver", "ProposalPage", "ProposalState", "Replay", "ReplayHome", "ReplayReport", "ReplayRunning",
+    "RolloutNotStarted", "RunFailed", "StageName", "Told", "TrainingFailed", "Trigger", "TriggerKind", "Turn",
+    "TurnMissing", "TurnPage", "TurnState", "applied", "apply_project", "approve_policy", "approve_version",
+    "approver_text", "as_of", "cancel_turn", "declarations", "each_turn", "frontier_picture", "frontier_policies",
+    "frontier_table", "get_proposal", "get_turn", "held_with", "is_governed", "is_known", "list_proposals",
+    "list_turns", "make_plan", "model_input", "move_turn", "needed_by_turns", "open_proposal_of", "open_proposals",
+    "open_turn", "open_turn_of", "open_turns", "pipeline_of", "policy_differences", "power_text", "projects",
+    "reject_policy", "renew_version", "replayed_model", "report_lines", "report_of", "roll_back", "routes", "run_one",
+    "serve_version", "stages_of", "turn_line", "used_from", "with_policy",
 ]  # fmt: skip

@@ -56,6 +56,7 @@ from trimtab.monitoring.records import (
     WindowRow,
 )
 from trimtab.monitoring.reference import Reference, build_reference
+from trimtab.monitoring.retention import OldDecisions, take_before
 from trimtab.monitoring.shown import ShownFinding, shown_finding
 from trimtab.monitoring.skew import Skew, measure_skew, measured_skew
 from trimtab.monitoring.watch import watch, windows
@@ -64,12 +65,13 @@ __all__ = [
     "BLINDNESS", "FOUND", "SURE", "Alert", "AlertAcknowledged", "AlertAnswer", "AlertKind", "AlertMissing",
     "AlertOver", "AlertPage", "AlertRaised", "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift",
     "Delivery", "Drift", "DriftPower", "DryColumn", "DryRun", "Estimate", "Estimated", "Failures", "Finding",
-    "Foreseen", "LevelPower", "LevelTest", "Metrics", "Outcome", "OutcomeRefused", "OutcomeUnknown",
+    "Foreseen", "LevelPower", "LevelTest", "Metrics", "OldDecisions", "Outcome", "OutcomeRefused", "OutcomeUnknown",
     "OutcomesRecorded", "Paired", "PairedPower", "Performance", "Recorded", "Reference", "ReferenceKept",
     "ShownFinding", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge",
     "alerts", "as_counted", "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift",
     "drift_findings", "drift_power", "dry_run", "expected", "expose", "failures", "foreseen", "get_alert",
     "get_reference", "keep_reference", "lately", "level_power", "level_test", "mature_until", "maturity_of",
     "measure_skew", "measured_skew", "mind", "paired", "paired_power", "performance", "permuted_influence",
-    "record_outcomes", "routes", "shown_finding", "silence", "silences", "usual_volume", "watch", "windows",
+    "record_outcomes", "routes", "shown_finding", "silence", "silences", "take_before", "usual_volume", "watch",
+    "windows",
 ]  # fmt: skip

@@ -34,6 +34,15 @@ from trimtab.pipelines.records import (
     StepSpec,
     StepStatus,
 )  # fmt: skip
+from trimtab.pipelines.retention import (
+    EndedPipelineRuns,
+    FailedOutputs,
+    StepLogs,
+    is_pipeline_run,
+    named_by_run,
+    needed_by_open_runs,
+    writing_since,
+)
 from trimtab.pipelines.retry import NothingToRetry, retry
 from trimtab.pipelines.runner import Runner
 from trimtab.pipelines.submit import KeyTaken, submit, submit_in
@@ -43,6 +52,8 @@ __all__ = [
     "PIECE_BYTES",
     "AlreadyFinished",
     "Attempt",
+    "EndedPipelineRuns",
+    "FailedOutputs",
     "FenceLost",
     "GuestAnswer",
     "GuestContext",
@@ -66,6 +77,7 @@ __all__ = [
     "StepError",
     "StepFailed",
     "StepFinished",
+    "StepLogs",
     "StepRun",
     "StepSpec",
     "StepStatus",
@@ -74,9 +86,12 @@ __all__ = [
     "cancel",
     "get_pipeline_run",
     "hide_memory",
+    "is_pipeline_run",
     "list_attempts",
     "list_pipeline_runs",
     "log_path",
+    "named_by_run",
+    "needed_by_open_runs",
     "put_frame",
     "read_frame",
     "read_log",
@@ -86,4 +101,5 @@ __all__ = [
     "submit",
     "submit_in",
     "walls",
+    "writing_since",
 ]  # fmt: skip

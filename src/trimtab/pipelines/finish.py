@@ -101,6 +101,7 @@ def adopt(store: Store, run: PipelineRun, seen: Lease, taken: Taken, *, durable:
     """Take an earlier run's outputs for a step that was seen free. Raises ``FenceLost`` when another was faster."""
     with store.change(run.actor, run.because, durable=durable) as change:
         _lock(change, run.id)
+        _check_there(change, taken, seen)
         free = change.execute(
             update(leases)
             .where(
@@ -291,6 +292,15 @@ def _outputs(change: Change, run_id: str) -> str:
         .order_by(steps.c.position)
     )
     return digest_of({row.name: digest_of_bytes(row.outputs.encode()) for row in change.connection.execute(query)})
+
+
+def _check_there(change: Change, taken: Taken, seen: Lease) -> None:
+    """Refuse outputs that were removed since they were found; in this change they cannot be any more."""
+    query = select(steps.c.run_id).where(
+        steps.c.run_id == taken.run_id, steps.c.cache_key == taken.key, steps.c.outputs.is_not(None)
+    )
+    if change.connection.execute(query.with_for_update(read=True)).first() is None:
+        raise FenceLost(f"what step {seen.step} would take over was removed", where=f"pipeline run {taken.run_id}")
 
 
 def _lock(change: Change, run_id: str) -> None:

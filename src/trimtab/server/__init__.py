@@ -14,6 +14,15 @@ from trimtab.server.logs import LogPart, server_log
 from trimtab.server.openapi import is_described, named_by, openapi_of
 from trimtab.server.records import Access, Health, IssuedToken, IssueToken, Me, Refusal, RefusalList, Token, TokenList
 from trimtab.server.refusals import count_refusal, list_refusals
+from trimtab.server.retention import (
+    Collect,
+    HoldList,
+    MakeHold,
+    collect_garbage,
+    create_hold,
+    preview_gc,
+    retention_of,
+)
 from trimtab.server.rooms import Rooms
 from trimtab.server.run import NeedsToken, application, doors_of, serve
 from trimtab.server.sessions import LASTS as SESSION_LASTS
@@ -31,10 +40,11 @@ from trimtab.server.tokens import (
 )
 
 __all__ = [
-    "COOKIE", "SESSION_LASTS", "Access", "Address", "BadRoute", "Doors", "EventPage", "Face", "Health", "IssueToken",
-    "IssuedToken", "LogPart", "Me", "Mount", "Needs", "NeedsToken", "NotSignedIn", "Refusal", "RefusalList", "Rooms",
-    "Standing", "Token", "TokenList", "active_token", "application", "count_refusal", "create_app", "create_token",
-    "doors_of", "end_token", "has_active_token", "is_described", "is_loopback", "issue_token", "list_refusals",
-    "list_tokens", "named_by", "needs_of", "openapi_of", "recognise", "revoke_token", "running_server", "serve",
+    "COOKIE", "SESSION_LASTS", "Access", "Address", "BadRoute", "Collect", "Doors", "EventPage", "Face", "Health",
+    "HoldList", "IssueToken", "IssuedToken", "LogPart", "MakeHold", "Me", "Mount", "Needs", "NeedsToken",
+    "NotSignedIn", "Refusal", "RefusalList", "Rooms", "Standing", "Token", "TokenList", "active_token", "application",
+    "collect_garbage", "count_refusal", "create_app", "create_hold", "create_token", "doors_of", "end_token",
+    "has_active_token", "is_described", "is_loopback", "issue_token", "list_refusals", "list_tokens", "named_by",
+    "needs_of", "openapi_of", "preview_gc", "recognise", "retention_of", "revoke_token", "running_server", "serve",
     "server_log", "standing_of", "the_active", "time_of_project",
 ]  # fmt: skip

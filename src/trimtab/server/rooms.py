@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+from contextlib import suppress
 from datetime import datetime
 
 from trimtab.data import routes as data_routes
@@ -10,7 +11,7 @@ from trimtab.evaluation import routes as evaluation_routes
 from trimtab.features import open_online
 from trimtab.features import routes as feature_routes
 from trimtab.governance import routes as governance_routes
-from trimtab.kernel import Duty, Route, SystemClock, TrimtabError, prepare_records
+from trimtab.kernel import SYSTEM, Duty, Route, SystemClock, TrimtabError, prepare_records, span_of
 from trimtab.loop import Loop
 from trimtab.loop import routes as loop_routes
 from trimtab.monitoring import mind
@@ -21,9 +22,11 @@ from trimtab.registry import routes as registry_routes
 from trimtab.server.listings import routes as listing_routes
 from trimtab.server.metrics import routes as metrics_routes
 from trimtab.server.receipts import NoticingStore
+from trimtab.server.retention import collect_garbage
+from trimtab.server.retention import routes as retention_routes
 from trimtab.serving import Gateway, RegisteredReleases, ServingLimits
 from trimtab.serving import routes as serving_routes
-from trimtab.store import Store
+from trimtab.store import AnotherCollects, Store
 from trimtab.tracking import ALLOWED_TYPES, find_lost
 from trimtab.tracking import routes as tracking_routes
 
@@ -60,6 +63,9 @@ class Rooms:
             Duty("watching", self._mind_endpoints, every_s=MIND_EVERY_S),
             Duty("the loop", self._turn_loop, every_s=MIND_EVERY_S),
         )
+        every = span_of(store.settings.gc_every)
+        self.beside = [] if every is None else [Duty("gc", self._collect_garbage, every_s=every.total_seconds())]
+        """Duties without which the server is as ready as with them."""
         self._loading: asyncio.Task[None] | None = None
         self._trouble = ""
         self._machine = SystemClock()
@@ -79,6 +85,7 @@ class Rooms:
             *loop_routes(self.store),
             *governance_routes(self.store),
             *listing_routes(self.store),
+            *retention_routes(self.store),
             *metrics_routes(
                 self.store, self.gateway.status,
                 missing=self.missing, minded_at=lambda: self._minded_at, stalls=lambda: self.gateway.watchdog.stalls,
@@ -89,7 +96,7 @@ class Rooms:
         """Begin background work; returns at once, so that the server answers before models are loaded."""
         prepare_records()
         self.runner.start()
-        for duty in self.duties:
+        for duty in (*self.duties, *self.beside):
             duty.start()
         self._loading = asyncio.create_task(self._load())
 
@@ -102,7 +109,7 @@ class Rooms:
         ended = await asyncio.gather(
             self.gateway.stop(),
             asyncio.to_thread(self.runner.stop),
-            *(asyncio.to_thread(duty.stop, wait_s=STOP_S) for duty in self.duties),
+            *(asyncio.to_thread(duty.stop, wait_s=STOP_S) for duty in (*self.duties, *self.beside)),
             return_exceptions=True,
         )
         gc.unfreeze()
@@ -137,6 +144,11 @@ class Rooms:
         """Watch and check every endpoint, and send what is due."""
         mind(self.store)
         self._minded_at = self._machine.now()
+
+    def _collect_garbage(self) -> None:
+        """Remove what is old. Of several servers of one database one does it at a time."""
+        with suppress(AnotherCollects):
+            collect_garbage(self.store, actor=SYSTEM, because=f"every {self.store.settings.gc_every}, by the settings")
 
     def _turn_loop(self) -> None:
         """Turn the loop of every model: what keeps endpoints from being watched must not keep a rollback from it."""

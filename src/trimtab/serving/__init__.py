@@ -18,6 +18,7 @@ from trimtab.serving.decisions import (
 from trimtab.serving.errors import (
     DeadlinePassed,
     DecisionElsewhere,
+    DecisionRemoved,
     DecisionUnknown,
     InputProblem,
     LoadRefused,
@@ -55,6 +56,7 @@ from trimtab.serving.records import (
 )
 from trimtab.serving.registered import RegisteredReleases, inputs_of
 from trimtab.serving.released import Releases
+from trimtab.serving.retention import models_at, remove_segments, removed_segments, segments_before
 from trimtab.serving.router import Route, RoutingSnapshot, Target
 from trimtab.serving.routing import Endpoint, get_endpoint, list_endpoints, remove_endpoint, set_routing
 from trimtab.serving.runtimes import Rows, Runtime
@@ -65,13 +67,14 @@ from trimtab.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
     "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "DeadlinePassed", "Decision", "DecisionElsewhere",
-    "DecisionLog", "DecisionPage", "DecisionUnknown", "DecisionsSealed", "Endpoint", "EndpointAnswer", "EndpointPage",
-    "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused", "LoadedModel", "Loader",
-    "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "ModelStuck", "NoEndpoint", "NotReady", "NotRecorded",
-    "NotServable", "OnTrial", "Output", "OutputProblem", "PredictionFailed", "PromiseBroken", "RegisteredReleases",
-    "Released", "Releases", "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment",
-    "ServingLimits", "Stage", "Target", "TooBusy", "TooLongToLoad", "Unread", "broken_decisions", "check_servable",
-    "counts_between", "decision_tables", "decisions", "elsewhere", "find_decision", "get_endpoint", "inputs_of",
-    "list_endpoints", "measure_latency", "read_unread", "remove_endpoint", "routes", "seal_elsewhere",
-    "sealed_segments", "set_routing", "unsealed_bytes",
+    "DecisionLog", "DecisionPage", "DecisionRemoved", "DecisionUnknown", "DecisionsSealed", "Endpoint",
+    "EndpointAnswer", "EndpointPage", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused",
+    "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "ModelStuck", "NoEndpoint",
+    "NotReady", "NotRecorded", "NotServable", "OnTrial", "Output", "OutputProblem", "PredictionFailed",
+    "PromiseBroken", "RegisteredReleases", "Released", "Releases", "Route", "Routing", "RoutingChanged",
+    "RoutingSnapshot", "Rows", "Runtime", "Segment", "ServingLimits", "Stage", "Target", "TooBusy", "TooLongToLoad",
+    "Unread", "broken_decisions", "check_servable", "counts_between", "decision_tables", "decisions", "elsewhere",
+    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "models_at", "read_unread",
+    "remove_endpoint", "remove_segments", "removed_segments", "routes", "seal_elsewhere", "sealed_segments",
+    "segments_before", "set_routing", "unsealed_bytes",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from trimtab.serving.errors import DecisionUnknown, elsewhere
 from trimtab.serving.homes import seal_elsewhere
 from trimtab.serving.log import decisions_folder
 from trimtab.serving.records import Decision
+from trimtab.serving.retention import check_not_removed
 from trimtab.serving.segments import SUFFIX, OpenRows, decisions_in, table_of
 from trimtab.serving.tables import serving_segments
 from trimtab.store import Store
@@ -44,11 +45,13 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 def find_decision(store: Store, id: str) -> Decision:
     """Return the decision with this id, wherever it lies, also unsealed on another machine of the same database.
 
-    Raises ``DecisionUnknown``, and ``DecisionElsewhere`` when a machine that may have it does not answer.
+    Raises ``DecisionUnknown``, ``DecisionRemoved`` when it would lie in a segment that was let go, and
+    ``DecisionElsewhere`` when a machine that may have it does not answer.
     """
     found = _in_reach(store, id)
     if found is not None:
         return found
+    check_not_removed(store, id)
     silent: list[str] = []
     if is_id(id):
         silent = seal_elsewhere(store, decided_at=time_of(id))

@@ -128,6 +128,13 @@ class DecisionUnknown(NotFound):
     default_next = "trimtab get decisions"
 
 
+class DecisionRemoved(NotFound):
+    """A decision was removed, as decisions of its age are; ``data["segment"]`` is the one that held it."""
+
+    code = "serving.decision-removed"
+    default_next = "trimtab get events --type store.removed --subject segment:{segment}; a backup from then has it"
+
+
 class DecisionElsewhere(Unavailable):
     """A decision may lie unsealed on another machine, which does not answer."""
 

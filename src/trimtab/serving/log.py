@@ -18,7 +18,7 @@ from trimtab.serving.events import DecisionsSealed
 from trimtab.serving.frames import Entry, Layout, Opening, Scan, frames_in
 from trimtab.serving.sealing import sealed
 from trimtab.serving.segments import OPENING, SUFFIX, OpenSegment
-from trimtab.serving.tables import serving_segments
+from trimtab.serving.tables import serving_removed_segments, serving_segments
 from trimtab.store import Store
 
 SEAL_BYTES = 8 << 20
@@ -209,8 +209,9 @@ def seal_file(store: Store, path: Path, stopping: threading.Event) -> bool:
     """
     id_ = path.stem
     with store.read() as connection:
-        known = connection.execute(select(serving_segments.c.id).where(serving_segments.c.id == id_)).first()
-    if known is not None:
+        both = (serving_segments, serving_removed_segments)
+        known = [connection.execute(select(table.c.id).where(table.c.id == id_)).first() for table in both]
+    if any(known):
         path.unlink(missing_ok=True)
         return False
     result = sealed(path, stopping=stopping)

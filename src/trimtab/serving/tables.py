@@ -36,6 +36,18 @@ serving_segments = Table(
 )
 """One row for each sealed segment: the ids and moments that it spans, and the blob (Parquet) that holds it."""
 
+serving_removed_segments = Table(
+    "serving_removed_segments",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("endpoint", String(100), nullable=False, index=True),
+    Column("first_id", String(26), nullable=False, index=True),
+    Column("last_id", String(26), nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("removed_at", String(32), nullable=False),
+)
+"""One row for each segment that was let go, so that nobody looks for its decisions, or takes it for missing."""
+
 serving_homes = Table(
     "serving_homes",
     metadata,

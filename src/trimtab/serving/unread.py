@@ -18,7 +18,7 @@ from trimtab.serving.frames import Entry, Layout, Scan, frames_in
 from trimtab.serving.log import decisions_folder
 from trimtab.serving.records import Stage
 from trimtab.serving.segments import AGE, FEATURE, RESULT, SUFFIX
-from trimtab.serving.tables import serving_segments
+from trimtab.serving.tables import serving_removed_segments, serving_segments
 from trimtab.store import Store
 
 MOST_ROWS = 200_000
@@ -124,7 +124,7 @@ def _files(store: Store, endpoint: str) -> list[Path]:
 
 
 def _sealed(store: Store, endpoint: str, *, since: str) -> tuple[Sequence[Any], int]:
-    """Return the segments sealed since a moment, and how many there are in all, as of one state of the database."""
+    """Return the segments sealed since a moment, and how many there ever were, as of one state of the database."""
     with store.read() as connection:
         found = connection.execute(_SEALED, {"endpoint": endpoint, "since": since}).all()
         total = connection.execute(_TOTAL, {"endpoint": endpoint}).scalar_one()
@@ -137,7 +137,10 @@ _SEALED = (
     .where(_TABLE.endpoint == bindparam("endpoint"), _TABLE.sealed_at >= bindparam("since"))
     .order_by(_TABLE.sealed_at, _TABLE.id)
 )
-_TOTAL = select(func.count()).where(_TABLE.endpoint == bindparam("endpoint"))
+_TOTAL = select(
+    select(func.count()).where(_TABLE.endpoint == bindparam("endpoint")).scalar_subquery()
+    + select(func.count()).where(serving_removed_segments.c.endpoint == bindparam("endpoint")).scalar_subquery()
+)
 
 
 def _read_open(path: Path, mark: Mark, known: Known) -> tuple[Path, list[LoggedRows], Mark]:

@@ -31,6 +31,7 @@ GOVERNED = frozenset(
         "server_sessions",
         "server_tokens",
         "serving_routes",
+        "store_holds",
     }
 )
 """The tables whose rows give power."""

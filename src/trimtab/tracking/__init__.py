@@ -60,6 +60,7 @@ from trimtab.tracking.records import (
     Signature,
     StartRun,
 )
+from trimtab.tracking.retention import EndedTrackedRuns, is_tracked_run, needed_by_running
 from trimtab.tracking.run import run, start_run
 from trimtab.tracking.runs import close_run, find_lost, open_run, resume_run, tag_run
 from trimtab.tracking.seal import check_seal
@@ -76,6 +77,7 @@ __all__ = [
     "Curve",
     "DatasetLink",
     "Direction",
+    "EndedTrackedRuns",
     "Environment",
     "Experiment",
     "ExperimentMissing",
@@ -114,6 +116,7 @@ __all__ = [
     "get_metric",
     "get_run",
     "is_allowed_type",
+    "is_tracked_run",
     "list_artifacts",
     "list_experiments",
     "list_models",
@@ -121,6 +124,7 @@ __all__ = [
     "log_batch",
     "metric_curve",
     "model_params",
+    "needed_by_running",
     "open_run",
     "pack_model",
     "read_artifact",

@@ -1,6 +1,9 @@
-"""Events, tokens, and attempts that were refused."""
+"""Events, tokens, legal holds, and attempts that were refused."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from trimtab.cli.nouns import past
 from trimtab.cli.nouns.noun import Asked, Noun, missing
@@ -8,7 +11,7 @@ from trimtab.cli.output import Column
 from trimtab.cli.session import Session
 from trimtab.kernel import Invalid
 from trimtab.server import list_refusals, list_tokens
-from trimtab.store import event_at, events
+from trimtab.store import Hold, event_at, events, list_holds
 
 
 def _events(session: Session, asked: Asked) -> Any:
@@ -53,6 +56,31 @@ def _tokens(session: Session, asked: Asked) -> Any:
     return found
 
 
+def _holds(session: Session, asked: Asked) -> Any:
+    return _named(session.ask(list_holds), asked)
+
+
+def _holds_then(session: Session, asked: Asked) -> Any:
+    """Holds are only added to: those that had been made, and had been ended, by then."""
+    assert asked.at is not None
+    made = [hold for hold in session.ask(list_holds) if hold.made_at <= asked.at]
+    still = {"ended_at": None, "ended_by": None, "ended_because": None}
+    return _named(
+        [
+            msgspec.structs.replace(hold, **still) if hold.ended_at is not None and hold.ended_at > asked.at else hold
+            for hold in made
+        ],
+        asked,
+    )
+
+
+def _named(holds: Sequence[Hold], asked: Asked) -> Any:
+    found = [hold for hold in holds if asked.name in ("", hold.id, hold.subject)]
+    if asked.name and not found:
+        raise missing("holds", asked.name, why="No hold was made with this id, or on this.")
+    return found
+
+
 def _refusals(session: Session, asked: Asked) -> Any:
     if asked.name:
         raise missing("refusals", asked.name, why="Refused attempts are counted by the hour, and have no name.")
@@ -82,6 +110,16 @@ NOUNS = {
         ],
         empty="No token yet:\n  trimtab token create NAME",
         past=past.tokens,
+    ),
+    "holds": Noun(
+        find=_holds,
+        columns=[
+            Column("ID", lambda h: h.id), Column("ON", lambda h: h.subject), Column("STATE", lambda h: h.state),
+            Column("MADE", lambda h: h.made_at), Column("BY", lambda h: h.by), Column("BECAUSE", lambda h: h.because),
+            Column("ENDED", lambda h: h.ended_at), Column("ENDED BECAUSE", lambda h: h.ended_because),
+        ],
+        empty="Nothing is held: trimtab hold create model:NAME --because REASON",
+        past=_holds_then,
     ),
     "refusals": Noun(
         find=_refusals,

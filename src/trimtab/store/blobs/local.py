@@ -5,9 +5,10 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from trimtab.kernel import Invalid, NotFound, SystemClock, digest_of_bytes, digest_of_file, is_digest
+from trimtab.kernel import Invalid, NotFound, SystemClock, digest_of_bytes, digest_of_file, is_digest, locked
 from trimtab.store.blobs.protocol import (
     Bytes,
     Listed,
@@ -25,6 +26,8 @@ _ABANDONED_S = 3600.0
 """A blob that nobody has added to for so long is not being written any more."""
 _BELIEVED_S = 86_400.0
 """How long a file that nobody has written to counts as verified: a disk may lose bytes by itself."""
+_LOCK = "lock"
+"""Held by whoever gives a blob its name, makes it young again or removes it: none of them takes more than a moment."""
 _SETTLED_S = 2.0
 """A file that was changed less long ago may be changed again without showing it: the kernel's times are coarse."""
 
@@ -50,7 +53,7 @@ class LocalBlobs:
     def put(self, data: Bytes) -> str:
         plain = flat(data)
         digest = digest_of_bytes(plain)
-        if not self._holds(digest):
+        if not (self._holds(digest) and self._renewed(digest)):
             self._write([plain])
         return digest
 
@@ -79,7 +82,8 @@ class LocalBlobs:
             digest = f"sha256:{path.parent.name}{path.name}"
             if is_digest(digest):
                 with suppress(FileNotFoundError):
-                    yield Listed(digest, path.stat().st_size)
+                    found = path.stat()
+                    yield Listed(digest, found.st_size, _moment(found))
 
     def get(self, digest: str) -> bytes:
         with _readable(digest):
@@ -112,6 +116,17 @@ class LocalBlobs:
     def has(self, digest: str) -> bool:
         return self._path(digest).exists()
 
+    def remove(self, digest: str, *, before: datetime) -> bool:
+        path = self._path(digest)
+        with self._naming():
+            try:
+                if _moment(path.stat()) >= before:
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
     def discard(self, digest: str) -> None:
         """Remove a blob; nothing happens when it is not here."""
         self._path(digest).unlink(missing_ok=True)
@@ -122,6 +137,21 @@ class LocalBlobs:
             return digest_of_file(self._path(digest)) == digest
         except OSError:
             return False
+
+    def _renewed(self, digest: str) -> bool:
+        """Make a blob young again; say whether it is still here."""
+        with self._naming():
+            try:
+                os.utime(self._path(digest))
+            except FileNotFoundError:
+                return False
+        return True
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Be the only one, of all processes, that changes which blobs are here or how old they are."""
+        with _disk(), locked(self._folder / _LOCK):
+            yield
 
     def _path(self, digest: str) -> Path:
         name = hex_of(digest)
@@ -139,10 +169,12 @@ class LocalBlobs:
                 os.fsync(file.fileno())
             digest = f"sha256:{hasher.hexdigest()}"
             target = self._path(digest)
-            if not self._holds(digest):
+            if not (self._holds(digest) and self._renewed(digest)):
                 with _disk():
                     self._make_folder(target.parent)
-                    temporary.replace(target)
+                    with self._naming():
+                        temporary.replace(target)
+                        os.utime(target)
                     _force_folder(target.parent)
             return digest
         finally:
@@ -161,6 +193,10 @@ class LocalBlobs:
         with suppress(FileExistsError):
             folder.mkdir()
             _force_folder(self._folder)
+
+
+def _moment(found: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(found.st_mtime, UTC)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -23,17 +24,22 @@ class Damaged(Invalid):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A blob as a listing shows it: its bytes were counted, not read."""
+    """A blob as a listing shows it: its bytes were counted, not read.
+
+    ``written_at`` is when somebody last kept these bytes, in a bucket when they were last sent there, by the clock
+    of the machine that has them.
+    """
 
     digest: str
     size_bytes: int
+    written_at: datetime
 
 
 class Blobs(Protocol):
     """Where artifacts lie. Every method raises ``NotFound`` for an unknown digest; reading verifies."""
 
     def put(self, data: Bytes) -> str:
-        """Keep bytes and return their digest; keeping the same bytes again changes nothing."""
+        """Keep bytes and return their digest; keeping the same bytes again only makes them young again."""
         ...
 
     def put_file(self, path: Path) -> str:
@@ -70,6 +76,10 @@ class Blobs(Protocol):
 
     def has(self, digest: str) -> bool:
         """Say whether a blob is here, without reading it."""
+        ...
+
+    def remove(self, digest: str, *, before: datetime) -> bool:
+        """Remove a blob, unless somebody has kept its bytes at this time or later; say whether it was removed."""
         ...
 
 
