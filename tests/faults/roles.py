@@ -33,7 +33,7 @@ CLIENTS = 2
 """Of each server."""
 LOOKS_EVERY_S = 0.05
 """Looking whether all are well takes what they have to share."""
-AWAY = re.compile(r"^error: .*(does not answer|cannot be reached|is not known yet)$", re.MULTILINE)
+AWAY = re.compile(r"^error: .*(does not answer( as it should)?|cannot be reached|is not known yet)$", re.MULTILINE)
 """What a command says that ends because the database or the bucket is away."""
 T = TypeVar("T")
 

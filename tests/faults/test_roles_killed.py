@@ -38,7 +38,7 @@ from trimtab.tracking import RunStatus as TrackedStatus
 from trimtab.tracking import find_lost, get_run
 from trimtab.tracking.tables import tracking_metrics, tracking_params, tracking_points
 
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 """Of each role."""
 SEED = int(os.environ.get("SEED", "11"))
 ROLES = ("server", "worker", "apply", "writer", "sessions", "bucket")
