@@ -17,7 +17,7 @@ from trimtab.pipelines import PipelineSpec, Runner, StepSpec, submit
 from trimtab.registry import release_for
 from trimtab.server import Rooms, count_refusal, issue_token
 from trimtab.serving import Ask
-from trimtab.store import Store, open_store
+from trimtab.store import Store, end_hold, make_hold, open_store
 from trimtab.tracking import start_run
 
 NOW = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -57,6 +57,7 @@ def seed(folder: Path) -> Seeded:
         runs = tuple(_tracked(store, name, rate) for name, rate in (("first try", 0.1), ("slower <b>", 0.03)))
         with store.change(ANN, "for the nightly job") as change:
             issue_token(change, "nightly", may=["predict"])
+        _held(store, runs[1])
         _refused(store, "slow@3")
         return Seeded(store.settings.home_path, project, decisions, runs, applied, _failed(store))
     finally:
@@ -119,6 +120,13 @@ def _three_versions(store: Store, project: Path, clock: Clock) -> str:
             approve_version(store, "slow@2", actor=ANN, because="as good, and simpler")
             serve_version(store, "slow@2", stage="canary", percent=10, actor=BEN, because="looks right")
     return run.id
+
+
+def _held(store: Store, run: str) -> None:
+    """Hold a run, and let go of it again."""
+    with store.change(ANN, "case 12") as change:
+        hold = make_hold(change, f"run:{run}")
+    end_hold(store, hold.id, actor=ANN, because="case 12 is closed")
 
 
 def _refused(store: Store, ref: str) -> None:
