@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.forging import by_sql
 from tests.serving.gateways import problem_of, raw, serve
 from tests.serving.late import (
     FakeReleases,
@@ -162,6 +163,31 @@ def test_what_nobody_expected_of_one_endpoint_leaves_the_others_alone(
     assert answer.version == 2
     assert (late.endpoint, late.ready, other.ready) == ("late", False, True)
     assert "OSError" in late.problems[0]
+
+
+def test_a_route_that_somebody_wrote_by_sql_keeps_no_other_from_its_changes(
+    store: Store, releases: FakeReleases, models: dict[int, Any]
+) -> None:
+    for version in (1, 2):
+        releases.release(store, version, models[version])
+    route(store, releases, 1)
+    route(store, releases, 1, endpoint="other")
+
+    def problems(gateway: Gateway) -> str:
+        (late,) = (one for one in gateway.status() if one.endpoint == "late")
+        return str(late.problems)
+
+    async def session(gateway: Gateway) -> None:
+        by_sql(store, "UPDATE serving_routes SET revision = 7 WHERE endpoint = 'late'")
+        await asyncio.to_thread(route, store, releases, 2, endpoint="other")
+        await wait_until_async(lambda: gateway.target("other").version == 2, "the other is taken up")
+        assert "not what the ledger says" in problems(gateway)
+        assert gateway.target("late").version == 1, "served on as it was"
+        by_sql(store, "DELETE FROM serving_routes WHERE endpoint = 'late'")
+        await wait_until_async(lambda: "taken out" in problems(gateway), "it is missed")
+        assert gateway.target("late").version == 1
+
+    serve(gateway_of(store, releases), session)
 
 
 def test_a_change_that_cannot_be_served_leaves_the_old_routing_in_force(

@@ -1,6 +1,8 @@
 """Say which versions answer at an endpoint, and look up who does."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -13,7 +15,7 @@ from trimtab.serving.events import RoutingChanged
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.tables import serving_routes
-from trimtab.store import Change, Store, check_rows
+from trimtab.store import Change, RowForged, Store, check_rows
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +25,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     changed_at: datetime
     changed_by: str
+
+
+class Routed(NamedTuple):
+    """Endpoints as they are routed, and by name what is wrong with the rows of the others: nobody may go by those."""
+
+    endpoints: list[Endpoint]
+    forged: dict[str, RowForged]
 
 
 def set_routing(change: Change, routing: Routing, *, releases: Releases) -> Endpoint:
@@ -93,12 +102,25 @@ def list_endpoints(store: Store) -> list[Endpoint]:
         return [_endpoint(dict(row)) for row in rows]
 
 
-def routed(store: Store) -> list[Endpoint]:
-    """Return every endpoint, to be served as it is routed. Raises ``RowForged`` unless all are what the ledger says."""
+def routed(store: Store, *, served: Iterable[str] = ()) -> Routed:
+    """Return every endpoint, to be served as it is routed, and those whose row is not what the ledger says.
+
+    ``served`` are endpoints that are served: one of them whose row was taken out past Trimtab is forged, too.
+    """
     with store.read() as connection:
         rows = connection.execute(select(serving_routes).order_by(serving_routes.c.endpoint)).mappings().all()
-        check_rows(connection, serving_routes, rows, all_of=())
-        return [_endpoint(dict(row)) for row in rows]
+        found = {row["endpoint"]: row for row in rows}
+        forged: dict[str, RowForged] = {}
+        try:
+            check_rows(connection, serving_routes, rows, all_of=())
+        except RowForged as first:
+            (missed,) = msgspec.convert(first.data["key"], tuple[str])
+            for name in sorted({*found, *served, missed}):
+                try:
+                    check_rows(connection, serving_routes, [found[name]] if name in found else [], all_of=(name,))
+                except RowForged as error:
+                    forged[name] = error
+        return Routed([_endpoint(dict(row)) for name, row in found.items() if name not in forged], forged)
 
 
 def revisions(store: Store) -> dict[str, tuple[int, str]]:

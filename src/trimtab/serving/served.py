@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from trimtab.kernel import Invalid, NotFound, Refused, TrimtabError
 from trimtab.registry import ApprovalVoid
@@ -14,7 +15,7 @@ from trimtab.serving.released import Releases
 from trimtab.serving.router import Route, RoutingSnapshot
 from trimtab.serving.routing import revisions, routed
 from trimtab.serving.shadow import Shadow
-from trimtab.store import NotAuthentic, Store
+from trimtab.store import NotAuthentic, RowForged, Store
 
 RETRY_S = 30.0
 """How long a routing that could not be taken up is left alone before it is tried again unchanged."""
@@ -22,6 +23,8 @@ LOADERS = 2
 LOAD_S = 120.0
 """How long a routing may take to be loaded and tried before the others no longer wait for its thread."""
 _State = tuple[int, str]
+_TAKEN_OUT: _State = (-1, "")
+"""The state of an endpoint that is served, and whose row somebody has deleted past Trimtab."""
 _log = logging.getLogger(__name__)
 
 
@@ -74,16 +77,27 @@ class Served:
             now = await self._parts.beside(revisions, self._store)
             clock = self._parts.clock
             due = {name for name, at in self._retry_at.items() if at <= clock.monotonic()}
-            if now == self._seen and not due:
+            if now == {name: state for name, state in self._seen.items() if state != _TAKEN_OUT} and not due:
                 return
             # What a version did until now, it did in its old place.
             await self._before_change()
-            endpoints = {one.routing.endpoint: one for one in await self._parts.beside(routed, self._store)}
+            found = await self._parts.beside(partial(routed, self._store, served=self.names))
+            for name, error in found.forged.items():
+                self._do_not_obey(name, error, now.get(name, _TAKEN_OUT))
+            endpoints = {one.routing.endpoint: one for one in found.endpoints}
             for name, endpoint in endpoints.items():
                 state = (endpoint.revision, endpoint.routing.digest)
                 if name not in self._building and (self._seen.get(name) != state or name in due):
                     self._building[name] = asyncio.create_task(self._take_up(endpoint.routing, state))
-            self._forget(set(self._seen) - set(endpoints))
+            self._forget(set(self._seen) - set(endpoints) - set(found.forged))
+
+    def _do_not_obey(self, name: str, error: RowForged, state: _State) -> None:
+        """Serve an endpoint on as it is served, if it is, and say that its row is not what the ledger says."""
+        if self._seen.get(name) != state:
+            _log.error("endpoint %s is not served as its row says: %s", name, error)
+        self._seen[name] = state
+        self.problems[name] = (error,)
+        self._retry_at[name] = self._parts.clock.monotonic() + RETRY_S
 
     async def recheck(self) -> None:
         """Check the release of everything that is served, and stop serving what was withdrawn meanwhile.

@@ -47,7 +47,7 @@ _REMEMBERED = 256
 
 
 class RowForged(NotAuthentic):
-    """A row that gives power is not the one that was recorded."""
+    """A row that gives power is not the one that was recorded. ``data["key"]`` is its primary key."""
 
     code = "store.row-forged"
     default_why = "Somebody wrote to the database past Trimtab, or restored a part of it."
@@ -134,7 +134,7 @@ class Governed:
                 next="try again",
             )
         how = "is not what the ledger says" if row else "was taken out"
-        raise RowForged(f"a row of {table.name} {how}", where=_named(table.name, key))
+        raise RowForged(f"a row of {table.name} {how}", where=_named(table.name, key), key=key)
 
     def _read(self, connection: Connection) -> int:
         """Read the rulings up to what this connection sees; return the position of the newest one that it sees."""
