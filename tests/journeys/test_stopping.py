@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import msgspec
 import pytest
 from tests.journeys.asking import body_of
 from tests.journeys.project import LongFit, write
-from tests.journeys.shell import TRIMTAB, Server, Shell, ask, get, kill
+from tests.journeys.shell import Server, Shell, ask, get, kill
 from tests.waiting import PATIENCE_S, wait_until
 
 KEY = body_of({"parcel_id": "p2995"})
@@ -86,19 +87,19 @@ def test_a_killed_server_is_not_taken_for_a_running_one(approved: Shell) -> None
         assert approved.json("predict", "slow", "--example")["answered_by"] == "slow@1"
 
 
-def test_commands_that_make_the_home_at_once(shell: Shell) -> None:
+def test_programs_that_make_the_home_at_once(shell: Shell) -> None:
     """Nobody was first before: whoever is makes the database, and the others find it."""
-    write(shell.folder, models=1)
-    commands = [
+    shell.folder.mkdir()
+    programs = [
         subprocess.Popen(
-            [TRIMTAB, "run", "parcels", "--because", "early 2013"], cwd=shell.folder, env=shell.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [sys.executable, "-c", "from trimtab.store import open_store; open_store().close()"], cwd=shell.folder,
+            env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         for _ in range(4)
     ]  # fmt: skip
-    said = [(command.communicate(timeout=PATIENCE_S)[0], command.returncode) for command in commands]
-    assert [code for _, code in said] == [0] * len(commands), said
-    assert [one["name"] for one in shell.json("get", "sources")] == ["parcels"]
+    said = [(program.communicate(timeout=PATIENCE_S)[0], program.returncode) for program in programs]
+    assert [code for _, code in said] == [0] * len(programs), said
+    assert shell.json("status")["models"] == []
     shell.run("verify")
 
 
