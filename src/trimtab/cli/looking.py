@@ -11,7 +11,6 @@ import click
 
 from trimtab.cli.session import Session
 from trimtab.kernel import Invalid, SystemClock, Unavailable, parse_time
-from trimtab.server import time_of_project
 
 CLEAR = "\x1b[H\x1b[2J"
 """Go to the upper left corner and erase what is there."""
@@ -39,7 +38,7 @@ def moment_of(session: Session, at: str) -> datetime | None:
     if not at:
         return None
     moment = parse_time(at, where="option --at")
-    now = session.ask(time_of_project)
+    now = session.store.clock.now()
     if moment > now:
         raise Invalid(
             f"{at} is still to come",
