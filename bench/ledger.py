@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg
-from sqlalchemy import Column, Integer, MetaData, String, Table, insert
+from sqlalchemy import Column, Integer, MetaData, String, Table
 
 from trimtab.governance import verify_evidence
 from trimtab.kernel import Actor, Settings
@@ -47,7 +47,7 @@ def change(store: Store, count: int, *, durable: bool) -> None:
     for n in range(count):
         with store.change(ACTOR, "bench", durable=durable) as change:
             id_ = change.new_id()
-            change.execute(insert(things), {"id": id_, "n": n})
+            change.insert(things, {"id": id_, "n": n})
             change.record(ThingMade(thing=id_, n=n))
 
 

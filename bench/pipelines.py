@@ -29,7 +29,7 @@ def chain(length: int) -> PipelineSpec:
     return PipelineSpec(
         name="chain",
         steps=tuple(
-            StepSpec(name=f"s{i}", function="bench_steps:nothing", needs=(f"s{i - 1}",) if i else (), cache=False)
+            StepSpec(name=f"s{i}", function="bench_steps:nothing", needs=(f"s{i - 1}",) if i else ())
             for i in range(length)
         ),
     )
@@ -58,7 +58,7 @@ def warm_and_cold(store: Store) -> dict[str, float]:
 
 def parallel(store: Store, *, workers: int) -> float:
     """Return steps per second for steps that do not need each other."""
-    steps = tuple(StepSpec(name=f"p{i}", function="bench_steps:nothing", cache=False) for i in range(STEPS))
+    steps = tuple(StepSpec(name=f"p{i}", function="bench_steps:nothing") for i in range(STEPS))
     with Runner(store, workers=workers) as runner:
         runner.run_until_done(submit(store, chain(1), actor=ACTOR).id)
         run = submit(store, PipelineSpec(name="wide", steps=steps), actor=ACTOR)
@@ -71,7 +71,9 @@ def cached(store: Store) -> float:
     """Return the milliseconds of a step that is taken over from an earlier run."""
     spec = PipelineSpec(
         name="cached",
-        steps=tuple(StepSpec(name=f"c{i}", function="bench_steps:nothing", params={"i": i}) for i in range(50)),
+        steps=tuple(
+            StepSpec(name=f"c{i}", function="bench_steps:nothing", params={"i": i}, cache=True) for i in range(50)
+        ),
     )
     with Runner(store, workers=1) as runner:
         runner.run_until_done(submit(store, spec, actor=ACTOR).id)

@@ -1,6 +1,7 @@
 """A hook of mkdocs: fills the reference pages from the code, so that they cannot go stale.
 
-A line ``{{ settings }}`` in a page is replaced by what ``settings()`` yields; ``PARTS`` names all of them. The tests in
+A line ``{{ settings }}`` in a page is replaced by what ``settings()`` yields; ``PARTS`` names all of them. A line
+``{{ deploy/nginx/trimtab.conf }}`` is replaced by that file. The tests in
 tests/docs call the same functions, and fail when a setting, event, error, command or word is without its text.
 """
 
@@ -23,11 +24,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import trimtab
-from trimtab.kernel import Permission, Route, Settings, TrimtabError
+from trimtab.kernel import GRANTED, Permission, Route, Settings, TrimtabError
 from trimtab.store import Event
 
 ROOT = Path(__file__).parent.parent
-_MARK = re.compile(r"^\{\{ (\w+) \}\}$", re.MULTILINE)
+_MARK = re.compile(r"^\{\{ (\w+|deploy/[\w./-]+) \}\}$", re.MULTILINE)
+_LANGUAGES = {".yml": "yaml", ".service": "ini", ".conf": "nginx", ".sql": "sql", ".json": "json", "": "docker"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -39,7 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the marks in a page; one that nothing fills is an error."""
-    return _MARK.sub(lambda mark: "\n".join(PARTS[mark[1]]()), markdown)
+    return _MARK.sub(lambda mark: "\n".join(deployed(mark[1]) if "/" in mark[1] else PARTS[mark[1]]()), markdown)
 
 
 # --- the parts -----------------------------------------------------------------------------------------------------
@@ -125,6 +127,40 @@ def _step_errors() -> Iterator[tuple[str, str]]:
                 yield code.value, f"| `{code.value}` | of a step | {cell(why.value)} |"
 
 
+def troubles() -> Iterator[str]:
+    """Yield a row for each error code: why it comes, and what to do, as the errors themselves say it."""
+    yield "| Code | Why | What to do |"
+    yield "|---|---|---|"
+    told = _told_at_the_place()
+    for error in sorted(subclasses(TrimtabError, having="code"), key=lambda error: error.code):
+        why = cell(error.default_why.format_map(_Dots())) or error_text(error)
+        steps = [error.default_next] if error.default_next else told.get(error.__name__, [])
+        said = "; or: ".join(cell(step.format_map(_Dots())) for step in steps[:3])
+        yield f"| `{error.code}` | {why} | {said or 'what its fourth line says'} |"
+
+
+def _told_at_the_place() -> dict[str, list[str]]:
+    """Return what errors tell a person to do next where they are raised, by the name of their class."""
+    told: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "src" / "trimtab").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                for text in (_text_of(word.value) for word in node.keywords if word.arg == "next"):
+                    if text and text not in told.setdefault(node.func.id, []):
+                        told[node.func.id].append(text)
+    return told
+
+
+def _text_of(value: ast.expr) -> str:
+    """Return a text of the source, with dots for what is only known when it happens; empty when it is no text."""
+    match value:
+        case ast.Constant(value=str() as text):
+            return text.replace("{", "{{").replace("}", "}}")
+        case ast.JoinedStr(values=values):
+            return "".join(_text_of(part) if isinstance(part, ast.Constant) else "…" for part in values)
+    return ""
+
+
 def words() -> Iterator[str]:
     """Yield a row for each word that a user types after ``tt.``."""
     yield "| Word | |"
@@ -154,16 +190,24 @@ def metrics() -> Iterator[str]:
 
 def routes() -> Iterator[str]:
     """Yield a row for each operation of the HTTP API."""
-    yield "| Operation | Permission | Parameters | |"
-    yield "|---|---|---|---|"
+    from trimtab.server import named_by
+
+    yield "| Operation | Permission | Held for | Parameters | |"
+    yield "|---|---|---|---|---|"
     for route in sorted(api_routes(), key=lambda route: (route.path, route.method)):
         asked = ", ".join(f"`{parameter.name}`" for parameter in route.query)
-        yield f"| `{route.method} {route.path}` | {route.permission.value} | {asked} | {cell(route.summary)} |"
+        held = "" if route.permission is Permission.PUBLIC else named_by(route.resource)
+        operation = f"`{route.method} {route.path}`"
+        yield f"| {operation} | {route.permission.value} | {held} | {asked} | {cell(route.summary)} |"
 
 
 def permissions() -> Iterator[str]:
-    """Yield the permissions, the least first."""
-    yield ", ".join(f"`{permission.value}`" for permission in Permission if permission is not Permission.PUBLIC)
+    """Yield a row for each permission that a token can hold."""
+    yield "| Permission | |"
+    yield "|---|---|"
+    texts = attribute_docs(Permission)
+    for permission in GRANTED:
+        yield f"| `{permission.value}` | {texts[permission.name]} |"
 
 
 def extras() -> Iterator[str]:
@@ -197,6 +241,14 @@ def example() -> Iterator[str]:
     yield "```"
 
 
+def deployed(name: str) -> Iterator[str]:
+    """Yield a file of deploy/, whole."""
+    file = ROOT / name
+    yield f"```{_LANGUAGES[file.suffix]}"
+    yield file.read_text("utf-8").rstrip()
+    yield "```"
+
+
 def benches() -> Iterator[str]:
     """Yield what each script in bench/ measures, in its own words."""
     for script in sorted((ROOT / "bench").glob("*.py")):
@@ -209,6 +261,7 @@ def benches() -> Iterator[str]:
 
 PARTS = {
     "example": example, "settings": settings, "commands": commands, "nouns": nouns, "events": events, "errors": errors,
+    "troubles": troubles,
     "words": words, "metrics": metrics, "routes": routes, "permissions": permissions, "extras": extras,
     "layers": layers, "benches": benches,
 }  # fmt: skip
@@ -242,9 +295,16 @@ def error_text(error: Any) -> str:
     return cell(text[:1].upper() + text[1:]) + ("" if text.endswith(".") else ".")
 
 
-class _Dots(dict[str, str]):
-    def __missing__(self, _key: str) -> str:
-        return "…"
+class _Dots(dict[str, "_Dot"]):
+    def __missing__(self, _key: str) -> "_Dot":
+        return _Dot("…")
+
+
+class _Dot(str):
+    __slots__ = ()
+
+    def __format__(self, _how: str) -> str:
+        return str(self)
 
 
 def word_text(name: str) -> str:
@@ -313,7 +373,9 @@ def api_routes() -> list[Route]:
         try:
             rooms = Rooms(store)
             doors = doors_of(store, store.settings)
-            own = own_routes(rooms.store, doors, missing=rooms.missing, live=Live(rooms.events))
+            own = own_routes(
+                rooms.store, doors, missing=rooms.missing, endpoints=rooms.endpoints, live=Live(rooms.events)
+            )
             found = [*rooms.routes(), *own]
             return [route for route in [*found, described(found)] if is_described(route)]
         finally:

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,11 @@ import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
+from sqlalchemy import text
 from tests.waiting import PATIENCE_S
 
 from trimtab.kernel import Actor, Settings, VirtualClock
-from trimtab.store import Store, open_store
+from trimtab.store import Database, Store, open_store
 
 if TYPE_CHECKING:
     from tests.seeded import Seeded
@@ -95,6 +96,14 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> "Seeded":
     return seed(tmp_path_factory.mktemp("seeded"))
 
 
+@pytest.fixture(scope="session")
+def looped(tmp_path_factory: pytest.TempPathFactory) -> "Seeded":
+    """A home in which the loop of a model has turned, made once a session; whoever changes it copies it first."""
+    from tests.seeded import seed_loop
+
+    return seed_loop(tmp_path_factory.mktemp("looped"))
+
+
 @pytest.fixture
 def postgres_url(postgres_schema: str) -> str:
     """The URL of this session's schema on PostgreSQL, emptied."""
@@ -131,6 +140,25 @@ def s3_server() -> Iterator[str]:
     ).create_bucket(Bucket="models")
     yield endpoint
     server.stop()
+
+
+@pytest.fixture
+def emptied() -> Iterator[Callable[[str], None]]:
+    """``emptied(url)`` drops every table of a schema on PostgreSQL, now and again after the test."""
+    urls: list[str] = []
+
+    def run(url: str) -> None:
+        urls.append(url)
+        database = Database(url)
+        with database.write() as connection:
+            schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+        database.dispose()
+
+    yield run
+    for url in set(urls):
+        run(url)
 
 
 @pytest.fixture(scope="session")

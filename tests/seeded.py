@@ -9,14 +9,15 @@ import msgspec
 from tests.loop.parcels import write_project
 
 from trimtab.declare import load_project
-from trimtab.kernel import Actor, Clock, Permission, Settings, VirtualClock
+from trimtab.kernel import Actor, Clock, Refused, Settings, VirtualClock
 from trimtab.loop import Replay, apply_project, approve_version, serve_version
 from trimtab.monitoring import Sign, deliver, mind, silence
 from trimtab.monitoring.alerts import settle
 from trimtab.pipelines import PipelineSpec, Runner, StepSpec, submit
-from trimtab.server import Rooms, issue_token
+from trimtab.registry import release_for
+from trimtab.server import Rooms, count_refusal, issue_token
 from trimtab.serving import Ask
-from trimtab.store import Store, open_store
+from trimtab.store import Store, end_hold, make_hold, open_store
 from trimtab.tracking import start_run
 
 NOW = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -55,7 +56,9 @@ def seed(folder: Path) -> Seeded:
         mind(store)  # one parcel is heavier than its contract promises
         runs = tuple(_tracked(store, name, rate) for name, rate in (("first try", 0.1), ("slower <b>", 0.03)))
         with store.change(ANN, "for the nightly job") as change:
-            issue_token(change, "nightly", permission=Permission.PREDICT)
+            issue_token(change, "nightly", may=["predict"])
+        _held(store, runs[1])
+        _refused(store, "slow@3")
         return Seeded(store.settings.home_path, project, decisions, runs, applied, _failed(store))
     finally:
         store.close()
@@ -94,7 +97,7 @@ def seed_everything(folder: Path) -> Seeded:
     try:
         runs = [_tracked(store, f"sweep {n}", n / 100) for n in range(1, SWEPT)]
         with store.change(ANN, "for the nightly job") as change:
-            issue_token(change, "nightly", permission=Permission.PREDICT)
+            issue_token(change, "nightly", may=["predict"])
             silence(change, "slow", until=LOOPED_TO + timedelta(days=2), groups="drift:*")
         page = Sign(kind="quality", group="quality:weight", severity="page", title="weight is missing", lines=("5 %",))
         settle(store, "slow", [page], kinds=["quality"], at=LOOPED_TO)
@@ -117,6 +120,21 @@ def _three_versions(store: Store, project: Path, clock: Clock) -> str:
             approve_version(store, "slow@2", actor=ANN, because="as good, and simpler")
             serve_version(store, "slow@2", stage="canary", percent=10, actor=BEN, because="looks right")
     return run.id
+
+
+def _held(store: Store, run: str) -> None:
+    """Hold a run, and let go of it again."""
+    with store.change(ANN, "case 12") as change:
+        hold = make_hold(change, f"run:{run}")
+    end_hold(store, hold.id, actor=ANN, because="case 12 is closed")
+
+
+def _refused(store: Store, ref: str) -> None:
+    """Ask for the release of a version that nobody has approved, and be refused."""
+    try:
+        release_for(store, ref, actor=ANN)
+    except Refused as error:
+        count_refusal(store, error, actor=str(ANN), asked="trimtab serve", about=ref)
 
 
 async def _decide(store: Store, clock: Clock) -> tuple[str, ...]:

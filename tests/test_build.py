@@ -72,14 +72,20 @@ def environment(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def type_(environment: Path, tmp_path: Path) -> Type:
+def constraints() -> Path:
+    """Which versions are installed."""
+    return ROOT / "constraints.txt"
+
+
+@pytest.fixture
+def type_(environment: Path, tmp_path: Path, constraints: Path) -> Type:
     """Type a command in an empty folder, with the environment first on the path."""
     folder = tmp_path / "empty"
     folder.mkdir()
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "PYTHON"))}
     plain |= {
         "PATH": f"{environment}:{plain['PATH']}",
-        "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+        "PIP_CONSTRAINT": str(constraints),
         "NO_COLOR": "1",
     }
 
@@ -101,6 +107,11 @@ def test_the_wheel_runs_in_an_empty_environment(built: Path, type_: Type) -> Non
         assert hint in missing
         type_(f"{hint} -q")  # an extra of what is installed: pip looks for no trimtab anywhere else
     assert "Nothing has changed" in type_("trimtab plan", code=2).stdout
+    first_day(type_)
+
+
+def first_day(type_: Type) -> None:
+    """From the file of ``trimtab init`` to a decision that is explained, and a ledger that is whole."""
     type_("trimtab apply --yes --because 'a first try'")
     type_("trimtab approve late@1 --because 'first model'")
     asked = type_("trimtab predict late --example").stdout

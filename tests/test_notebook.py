@@ -1,26 +1,29 @@
 """The verbs in Python: what declared objects and ``tt.why`` answer in the folder of a project, and how they refuse."""
 
 import asyncio
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from tests.client.conftest import served
 from tests.loop.parcels import write_project
 
 import trimtab as tt
 from trimtab.data import take_snapshot
 from trimtab.declare import FeatureView, Model, Project, load_project
 from trimtab.features import BeforeHorizon, UnknownRow
-from trimtab.kernel import Actor, Conflict, Invalid, NotFound, Settings, Unavailable
+from trimtab.kernel import Actor, Conflict, Invalid, NotFound, Settings
 from trimtab.loop import NothingBefore, apply_project, approve_version, run_one
 from trimtab.notebook import NoSnapshot
 from trimtab.registry import VersionMissing
 from trimtab.server import Rooms
 from trimtab.serving import Ask, DecisionUnknown
-from trimtab.store import Store, open_store
+from trimtab.store import NoProject, Store, open_store
 
 ME = Actor("ann")
 FLIGHTS = Path(__file__).parents[1] / "examples" / "flights.py"
@@ -226,15 +229,62 @@ def test_a_wrong_question_is_refused_in_words(folder: Path) -> None:
         view.training(since="last week")
 
 
-def test_a_server_is_not_asked_for_what_lies_in_a_store(here: Here, folder: Path) -> None:
-    here.setenv("TRIMTAB_SERVER", "http://127.0.0.1:1")
-    with pytest.raises(Unavailable, match="the settings name a server"):
-        tt.why("01JX0000000000000000000000")
+def test_a_server_answers_the_same_from_an_empty_folder(here: Here, folder: Path, tmp_path: Path) -> None:
+    view, slow, _ = declared(folder)
+    decision = (folder / "decision").read_text("utf-8")
+    frame, online = view.training(since="2013-03-03"), view.online(parcel_id="p2900")
+    explained = msgspec.structs.replace(tt.why(decision), explained_at=datetime(2013, 3, 4, tzinfo=UTC))
+    store = open_store(Settings(home=str(folder / ".trimtab"), clock="2013-03-04"))
+    try:
+        with served(store) as url:
+            live_in(here, tmp_path, clock="system")
+            here.setenv("TRIMTAB_SERVER", url)
+            pd.testing.assert_frame_equal(view.training(since="2013-03-03"), frame)
+            pd.testing.assert_frame_equal(view.online(parcel_id="p2900"), online)
+            assert slow.versions["champion"].ref == "slow@1"
+            assert msgspec.structs.replace(tt.why(decision), explained_at=explained.explained_at) == explained
+            with pytest.raises(NothingBefore):
+                slow.rollback(because="a try")
+            with pytest.raises(DecisionUnknown):
+                tt.why("01JX0000000000000000000000")
+    finally:
+        store.close()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_folder_has_no_rows_and_no_versions(folder: Path, tmp_path: Path, monkeypatch: Here) -> None:
+def test_a_view_that_is_declared_otherwise_is_not_read_from_a_server(here: Here, folder: Path, tmp_path: Path) -> None:
+    file = write_project(tmp_path / "parcels.py")
+    file.write_text(file.read_text("utf-8").replace("Parcel.weight, ", ""), "utf-8")
+    changed = load_project(file).namespace["parcel"]
+    store = open_store(Settings(home=str(folder / ".trimtab"), clock="2013-03-04"))
+    try:
+        with served(store) as url:
+            here.setenv("TRIMTAB_SERVER", url)
+            with pytest.raises(Conflict, match="declared here in another way"):
+                changed.online(parcel_id="p2900")
+    finally:
+        store.close()
+
+
+def test_without_a_project_nothing_is_made(folder: Path, tmp_path: Path, monkeypatch: Here) -> None:
     view, slow, _ = declared(folder)
     live_in(monkeypatch, tmp_path, clock="2013-03-04")
+    for question in (
+        lambda: tt.why("01JX0000000000000000000000"), view.training, lambda: view.online(parcel_id="p2900"),
+        lambda: slow.versions, lambda: slow.rollback(because="x"),
+    ):  # fmt: skip
+        with pytest.raises(NoProject, match=r"there is no project in \.trimtab"):
+            question()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_project_has_no_rows_and_no_versions(
+    folder: Path, tmp_path: Path, migrated: Path, monkeypatch: Here
+) -> None:
+    view, slow, _ = declared(folder)
+    live_in(monkeypatch, tmp_path, clock="2013-03-04")
+    (tmp_path / ".trimtab").mkdir()
+    shutil.copy(migrated, tmp_path / ".trimtab" / "trimtab.db")
     with pytest.raises(NoSnapshot) as nothing:
         view.training()
     assert isinstance(nothing.value, NotFound)

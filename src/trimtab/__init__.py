@@ -68,12 +68,14 @@ from trimtab.declare import (
 from trimtab.kernel import TrimtabError
 
 if TYPE_CHECKING:
+    from trimtab.connection import connect as connect
     from trimtab.notebook import why as why
     from trimtab.tracking import run as run
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "connect": "trimtab.connection",
     "run": "trimtab.tracking",
     "why": "trimtab.notebook",
 }
@@ -104,6 +106,7 @@ __all__ = [
     "canary",
     "champion",
     "column",
+    "connect",
     "days",
     "drift",
     "equalised_odds",

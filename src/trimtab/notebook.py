@@ -1,7 +1,7 @@
-"""The verbs in Python: what ``tt.why`` and declared objects answer from the store of the folder they are used in.
+"""The verbs in Python: what ``tt.why`` and declared objects answer in the folder that they are used in.
 
-A face beside the command line: the same settings, the same store, the same errors. Each call opens the store (some
-milliseconds) and closes it again, so that a notebook holds nothing open between two cells.
+A face beside the command line: the same settings, the same store or server, the same errors. Each call opens the store
+(some milliseconds) and closes it again, so that a notebook holds nothing open between two cells.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from trimtab.client import Project, project_of
 from trimtab.data import Snapshot, list_sources, load_snapshot
 from trimtab.declare import FeatureViewSpec, Label
-from trimtab.features import CompiledView, OnlineRow, compile_view, open_online, training_frame
+from trimtab.features import CompiledView, OnlineRow, compile_view, row_with_key, training_frame
 from trimtab.governance import Why
 from trimtab.governance import why as explain
-from trimtab.kernel import Conflict, Invalid, MissingExtra, NotFound, Unavailable, load, parse_time, this_user
+from trimtab.kernel import Conflict, Invalid, MissingExtra, NotFound, load, parse_time, this_user
 from trimtab.loop import model_input, roll_back
-from trimtab.registry import ModelMissing, Version, VersionMissing, aliases, list_versions
+from trimtab.registry import ModelMissing, Version, VersionMissing, aliases, all_versions
+from trimtab.server import time_of_project
 from trimtab.serving import Endpoint
-from trimtab.store import Store, open_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,8 +93,8 @@ def why(decision_id: str) -> Why:
     Raises ``DecisionUnknown`` when the log does not hold it. Parts that cannot be found, or that fail their
     verification, are named in ``missing``.
     """
-    with _opened() as store:
-        return explain(store, decision_id)
+    with _opened() as project:
+        return project.ask(explain, decision_id)
 
 
 def training(
@@ -105,25 +106,24 @@ def training(
     known_by: date | str | None,
 ) -> "pd.DataFrame":
     """Compute a training frame from the newest snapshots: what ``FeatureView.training`` answers with."""
-    with _opened() as store:
+    with _opened() as project:
         compiled = compile_view(view)
-        tables = {
-            contract: load_snapshot(store, snapshot) for contract, snapshot in _snapshots(store, compiled).items()
-        }
+        found = _snapshots(project, compiled)
+        tables = {contract: project.ask(load_snapshot, snapshot) for contract, snapshot in found.items()}
         frame = training_frame(
             compiled,
             tables,
             label=label,
             since=_moment(since, "since"),
             until=_moment(until, "until"),
-            known_by=_moment(known_by, "known_by") or store.clock.now(),
+            known_by=_moment(known_by, "known_by") or project.ask(time_of_project),
         )
     return _pandas(frame, compiled)
 
 
 def online(view: FeatureViewSpec, keys: Mapping[str, Any]) -> "pd.DataFrame":
     """Read one row as a served decision would: what ``FeatureView.online`` answers with."""
-    with _opened() as store:
+    with _opened() as project:
         compiled = compile_view(view)
         unknown = sorted(set(keys) - set(compiled.view.of.keys))
         if unknown:
@@ -134,58 +134,44 @@ def online(view: FeatureViewSpec, keys: Mapping[str, Any]) -> "pd.DataFrame":
                 next=f"write {view.name}.online({', '.join(f'{key}=...' for key in compiled.view.of.keys)})",
             )
         keys = {name: _scalar(value) for name, value in keys.items()}
-        rows = open_online(store)
-        try:
-            row = rows.read(compiled, keys, latest=store.clock.now())
-        finally:
-            rows.close()
+        row = project.ask(row_with_key, compiled, keys)
     return _pandas(_table(row, compiled, keys), compiled)
 
 
 def versions(model: str) -> Versions:
     """Return the versions of a model, none before its first; what ``Model.versions`` answers with."""
-    with _opened() as store:
-        found: list[Version] = []
-        before = None
-        try:
-            while True:
-                page = list_versions(store, model, limit=1000, before=before)
-                found += page.items
-                if page.next is None:
-                    break
-                before = int(page.next)
-        except ModelMissing:
-            return Versions(model, {}, {})
-        return Versions(model, {version.number: version for version in reversed(found)}, aliases(store, model))
+    with _opened() as project:
+        return versions_of(project, model)
+
+
+def versions_of(project: Project, model: str) -> Versions:
+    """Return the versions of a model of a project, none before its first."""
+    try:
+        found = list(project.ask(all_versions, model))
+    except ModelMissing:
+        return Versions(model, {}, {})
+    return Versions(model, {version.number: version for version in reversed(found)}, project.ask(aliases, model))
 
 
 def rollback(model: str, *, because: str) -> Endpoint:
     """Bring the version before the present one back; what ``Model.rollback`` answers with."""
-    with _opened() as store:
-        return roll_back(store, model, actor=this_user(), because=because)
+    with _opened() as project:
+        return project.ask(roll_back, model, actor=this_user(), because=because)
 
 
 @contextmanager
-def _opened() -> Iterator[Store]:
-    """Open the store of this folder's settings for one question."""
-    settings = load()[0]
-    if settings.server:
-        raise Unavailable(
-            "this question is answered from a store, and the settings name a server",
-            where="setting server",
-            why=f"The snapshots and the versions lie with {settings.server}, not in this folder.",
-            next="ask where the server runs, or over HTTP: see /ui/api there",
-        )
-    store = open_store(settings)
+def _opened() -> Iterator[Project]:
+    """Open the project of this folder's settings, or at the server that they name, for one question."""
+    project = project_of(load()[0])
     try:
-        yield store
+        yield project
     finally:
-        store.close()
+        project.close()
 
 
-def _snapshots(store: Store, compiled: CompiledView) -> dict[str, Snapshot]:
+def _snapshots(project: Project, compiled: CompiledView) -> dict[str, Snapshot]:
     """Return the newest snapshot of each contract that a view reads. Raises ``NoSnapshot`` or ``Conflict``."""
-    sources = list_sources(store)
+    sources = project.ask(list_sources)
     found = {}
     for contract in dict.fromkeys([compiled.view.of, *compiled.view.contracts]):
         having = [source for source in sources if source.contract == contract.name]

@@ -1,6 +1,7 @@
 """What the command line's tests share: a way to type, and a seeded home."""
 
 import io
+import shutil
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -35,6 +36,14 @@ def trimtab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
         return Typed(code, out.getvalue(), err.getvalue())
 
     return type_
+
+
+@pytest.fixture
+def at_begun(trimtab: Type, tmp_path: Path, migrated: Path) -> Type:
+    """Type a command line in a folder with a project in which nothing has happened yet."""
+    (tmp_path / ".trimtab").mkdir()
+    shutil.copy(migrated, tmp_path / ".trimtab" / "trimtab.db")
+    return trimtab
 
 
 @pytest.fixture

@@ -76,15 +76,15 @@ def test_diff(at_seeded: Type) -> None:
     assert at_seeded("diff", "slow@1", "slow@9").code == 1
 
 
-def test_level(at_seeded: Type, trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_level(at_begun: Type, at_seeded: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = at_seeded("level")
     assert typed.out.startswith("slow: level 0, manual process")
     assert "Next, towards level 1: " in typed.out
     assert at_seeded("level", "slow").out == typed.out
     assert json.loads(at_seeded("level", "-o", "json").out)[0]["level"] == 0
     assert at_seeded("level", "fast").code == 1
-    monkeypatch.setenv("TRIMTAB_HOME", "empty")
-    assert "No model yet" in trimtab("level").out
+    monkeypatch.setenv("TRIMTAB_HOME", ".trimtab")
+    assert "No model yet" in at_begun("level").out
 
 
 def test_lineage(at_seeded: Type) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from tests.waiting import PATIENCE_S
 
 from trimtab.cli.following import follow_server
 from trimtab.cli.looking import CLEAR
+from trimtab.cli.session import Session
 
 LIVE_STEP = """
 import os, time
@@ -29,8 +31,11 @@ def body(context):
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell(tmp_path: Path, migrated: Path) -> Iterator[Shell]:
+    """A shell in a folder with a project in which nothing has happened yet."""
     shell = Shell(tmp_path)
+    shell.home.mkdir()
+    shutil.copy(migrated, shell.home / "trimtab.db")
     try:
         yield shell
     finally:
@@ -114,17 +119,22 @@ def test_a_run_is_followed_until_it_is_over(shell: Shell) -> None:
     assert "no step" in shell.run("logs", run_id, "three", "-f", code=1).err
 
 
-def test_the_servers_log_is_followed_over_its_rotation(tmp_path: Path) -> None:
-    file = tmp_path / "server.log"
+def test_the_servers_log_is_followed_over_its_rotation(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session()
+    session.override("home", str(shell.home))
+    file = shell.home / "logs" / "server.log"
+    file.parent.mkdir()
     file.write_text("".join(f"old {number}\n" for number in range(10)), "utf-8")
-    said = follow_server(file, 2)
+    monkeypatch.setattr("trimtab.cli.following.LOOKS_EVERY_S", 0.01)
+    said = follow_server(session, 2)
     assert next(said) == "old 8\nold 9\n"
     with file.open("a", encoding="utf-8") as opened:
         opened.write("new\n")
-    assert next(said) == "new\n"
-    file.rename(tmp_path / "server.log.1")
+    assert next(filter(None, said)) == "new\n"
+    file.rename(shell.home / "logs" / "server.log.1")
     file.write_text("after the rotation\n", "utf-8")
-    assert next(said) == "after the rotation\n"
+    assert next(filter(None, said)) == "after the rotation\n"
+    session.close()
 
 
 def test_a_server_that_has_nothing_to_say_yet_is_waited_for(shell: Shell) -> None:

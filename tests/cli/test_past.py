@@ -14,7 +14,7 @@ from trimtab.cli.nouns.noun import Asked
 from trimtab.cli.session import Session
 from trimtab.cli.verbs.get import NOUNS, noun_named
 from trimtab.declare import load_project
-from trimtab.kernel import Actor, Permission, VirtualClock
+from trimtab.kernel import Actor, VirtualClock
 from trimtab.loop import apply_project, approve_version, serve_version
 from trimtab.registry import drop_alias, retire, set_alias
 from trimtab.server import Rooms, issue_token, revoke_token
@@ -71,7 +71,7 @@ def history(store: Store, project: Path) -> list[Callable[[], object]]:
         await rooms.gateway.stop()
 
     return [
-        lambda: changed(issue_token, "ci", permission=Permission.READ),
+        lambda: changed(issue_token, "ci", may=["read"]),
         lambda: applied("1.0"),
         lambda: approve_version(store, "slow@1", actor=BEN, because="first"),
         lambda: asyncio.run(decide()),

@@ -34,9 +34,9 @@ def test_every_noun_is_listed_in_every_form(at_seeded: Type, noun: str) -> None:
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-def test_a_noun_without_anything_says_so(trimtab: Type, noun: str) -> None:
-    assert trimtab("get", noun, "-o", "json").out == "[]\n"
-    typed = trimtab("get", noun)
+def test_a_noun_without_anything_says_so(at_begun: Type, noun: str) -> None:
+    assert at_begun("get", noun, "-o", "json").out == "[]\n"
+    typed = at_begun("get", noun)
     assert (typed.code, bool(typed.out)) == (0, True)
 
 
@@ -106,9 +106,9 @@ def test_doctor_finds_everything_well(at_seeded: Type) -> None:
         assert says in typed.out
 
 
-def test_doctor_tells_what_is_broken(trimtab: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_tells_what_is_broken(at_begun: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIMTAB_DATABASE", "mysql://nowhere")
-    typed = trimtab("doctor")
+    typed = at_begun("doctor")
     assert (typed.code, "the database URL cannot be used" in typed.out) == (1, True)
 
 
@@ -159,10 +159,11 @@ def test_logs_of_a_pipeline_are_read(at_seeded: Type, seeded: Seeded) -> None:
 
 
 def test_a_token_is_issued_once_listed_and_revoked(trimtab: Type) -> None:
-    typed = trimtab("token", "create", "ci", "--scope", "write", "--because", "pipeline", "--expires", "12h")
+    may = ("--may", "log:late", "--may", "read")
+    typed = trimtab("token", "create", "ci", *may, "--because", "pipeline", "--expires", "12h")
     assert re.fullmatch(r"trimtab_[\w-]{43}\n", typed.out)
     (listed,) = _json(trimtab("token", "list", "-o", "json").out)
-    assert (listed["name"], listed["permission"]) == ("ci", "write")
+    assert (listed["name"], listed["may"]) == ("ci", ["read", "log:late"])
     assert typed.out.strip() not in str(listed)
     assert "would revoke token ci" in trimtab("token", "revoke", "ci", "--dry-run").out
     asked = trimtab("token", "revoke", "ci")

@@ -164,6 +164,18 @@ def test_two_persons_are_asked_for() -> None:
     slow.retrain_when(tt.every("30d"), approve=tt.by("ops-lead").other_than_author())
     assert slow.spec.retraining is not None
     assert (slow.spec.retraining.approve_by, slow.spec.retraining.other_than_author) == ("ops-lead", True)
+    assert slow.spec.retraining.expires_s is msgspec.UNSET
+
+
+def test_an_approval_may_be_for_a_time() -> None:
+    @tt.model(view(), label=Flight.arr_delay > 15)
+    def slow(X: object, y: object) -> None: ...
+
+    approver = tt.by("risk", expires="180d").other_than_author()
+    assert repr(approver) == 'tt.by("risk", expires="180d").other_than_author()'
+    slow.retrain_when(tt.every("30d"), approve=approver)
+    assert slow.spec.retraining is not None
+    assert slow.spec.retraining.expires_s == 180 * 86400.0
 
 
 def test_serving_needs_nothing_said() -> None:

@@ -76,13 +76,22 @@ def test_the_verdict_needs_every_line_and_names_its_policy() -> None:
     assert canonical(verdict)
 
 
-def test_nothing_asked_is_said() -> None:
+def test_a_gate_that_asked_for_nothing_passes_nothing() -> None:
     verdict = judge((), candidate=measured(), now=NOW)
-    assert verdict.passed
-    assert [one.text for one in verdict.lines] == ["no condition was declared, so nothing was asked of this model"]
+    assert not verdict.passed
+    assert [one.text for one in verdict.lines] == [
+        "no condition was declared, so nothing was asked: its approval needs an override"
+    ]
 
 
-# --- against the champion and against approval -----------------------------------------------------------------------
+def test_a_gate_of_which_no_condition_applied_passes_nothing() -> None:
+    against = condition(LOSS, "<=", Metric(name="log_loss", of="champion"))
+    verdict = judge((against,), candidate=measured(), now=NOW)
+    assert [one.passed for one in verdict.lines] == [True, False]
+    assert verdict.lines[-1].text.startswith("no condition could be applied, so nothing was shown")
+    assert not verdict.passed
+    assert judge((against, condition(AUC, ">=", 0.0)), candidate=measured(), now=NOW).passed
+    assert judge((against,), candidate=measured(), champion=measured(), now=NOW).passed
 
 
 def test_no_champion_yet_passes_and_says_so() -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 from tests.journeys.shell import Shell
@@ -21,8 +21,13 @@ class Outcome:
 
 def check_each_step_finished_once(shell: Shell, run: dict[str, Any]) -> None:
     """Hold one pipeline run's events against its steps."""
-    assert run["status"] == "succeeded", run["steps"]
     mine = [event for event in shell.events("pipelines.") if event["data"]["run"] == run["id"]]
+    check_events_of_run(run, mine)
+
+
+def check_events_of_run(run: dict[str, Any], mine: Sequence[dict[str, Any]]) -> None:
+    """Hold one pipeline run's events, which are given, against its steps."""
+    assert run["status"] == "succeeded", run["steps"]
     done = [event["data"]["step"] for event in mine if event["type"].split("-")[-1] in ("finished", "cached")
             and "step" in event["data"]]  # fmt: skip
     assert sorted(done) == sorted(step["name"] for step in run["steps"])

@@ -162,7 +162,7 @@ def changes_while_sessions_end(server: Server, own: Own) -> Told:
 
 def token(server: Server, name: str) -> tuple[int, str]:
     """Issue a token over HTTP; return the status and the name. A refusal has its four parts."""
-    status, answer = ask(server.url + "/api/v1/tokens", {"name": name, "permission": "read"})
+    status, answer = ask(server.url + "/api/v1/tokens", {"name": name, "may": ["read"]})
     if status != 201:
         assert all(answer[part] for part in ("code", "what", "where", "why", "next")), answer
     return status, name

@@ -52,7 +52,7 @@ def test_a_full_disk_refuses_cleanly_and_room_is_enough_to_recover(on_small_disk
         assert traffic.broken == [], "no connection was cut off"
         check_refusals(traffic)
         told += [token(server, "after")]
-        assert told[-1][0] == 201
+        assert told[-1][0] == 201, told[-1]
         wait_until(lambda: get(server.url + "/readyz")[0] == 200, "it is ready", alive=server.process)
     check_log(shell, traffic.answered)
     assert logged(shell) == len(traffic.answered), "a decision that was refused is in the log"
@@ -81,7 +81,7 @@ def change_until_refused(server: Server) -> list[tuple[int, str]]:
 
 def token(server: Server, name: str) -> tuple[int, str]:
     """Issue a token over HTTP; return the status and the token's name, or what the error said."""
-    status, answer = ask(server.url + "/api/v1/tokens", {"name": name, "permission": "read"})
+    status, answer = ask(server.url + "/api/v1/tokens", {"name": name, "may": ["read"]})
     if status != 201:
         assert all(answer[part] for part in ("code", "what", "where", "why", "next")), answer
         return status, f"{answer['what']} {answer['why']}"

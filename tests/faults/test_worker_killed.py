@@ -5,22 +5,16 @@ from pathlib import Path
 
 from tests.faults.evidence import Outcome, check_each_step_finished_once, check_nothing_lies_about, check_tracking
 from tests.faults.test_apply_killed import APPLY
-from tests.journeys.project import write
+from tests.journeys.project import LongFit, write
 from tests.journeys.shell import Shell, kill
 from tests.waiting import wait_until
 
-SLOW_FIT = {
-    "    X = X.drop": (
-        "    import os, time\n    open('training', 'a').close()\n    while not os.path.exists('go'):\n"
-        "        time.sleep(0.02)\n    X = X.drop"
-    )
-}
-"""Training that says when it has begun, and waits to be met."""
 
-
-def test_a_worker_killed_while_it_trains_is_replaced(tmp_path: Path, tidy: Callable[[Shell], Shell]) -> None:
+def test_a_worker_killed_while_it_trains_is_replaced(
+    tmp_path: Path, long_fit: LongFit, tidy: Callable[[Shell], Shell]
+) -> None:
     shell = tidy(Shell(tmp_path / "project"))
-    write(shell.folder, models=1, **SLOW_FIT)
+    write(shell.folder, models=1, **long_fit.text(shell.folder))
     process = shell.start(*APPLY)
     assert process.stdout is not None
     with process:
@@ -28,12 +22,12 @@ def test_a_worker_killed_while_it_trains_is_replaced(tmp_path: Path, tidy: Calla
         for line in process.stdout:
             said.append(line)
             if line.startswith("train-slow ..."):
-                wait_until((shell.folder / "training").exists, "it trains", alive=process)
+                wait_until(lambda: long_fit.has_begun, "it trains", alive=process)
                 for pid in workers(shell):
                     kill(pid)
-                (shell.folder / "go").touch()
+                (shell.folder / "quick").touch()
         assert process.wait() == 0, said
-    assert any(line.startswith("train-slow: tries again") and "SIGKILL" in line for line in said), said
+    assert any(line.startswith("train-slow: tries again") and "SIGKILL" in line for line in said), "".join(said)
     (run,) = shell.json("get", "pipelines")
     check_each_step_finished_once(shell, run)
     assert {step["name"]: step["attempts"] for step in run["steps"]}["train-slow"] == 2
@@ -44,17 +38,17 @@ def test_a_worker_killed_while_it_trains_is_replaced(tmp_path: Path, tidy: Calla
     check_nothing_lies_about(shell)
 
 
-def test_up_goes_on_with_an_apply_that_was_killed(approved: Shell) -> None:
+def test_up_goes_on_with_an_apply_that_was_killed(approved: Shell, long_fit: LongFit) -> None:
     shell = approved
-    write(shell.folder, models=2, **SLOW_FIT)
+    write(shell.folder, models=2, **long_fit.text(shell.folder))
     process = shell.start(*APPLY)
     assert process.stdout is not None
     with process:
         next(line for line in process.stdout if line.startswith("train-slow ..."))
-        wait_until((shell.folder / "training").exists, "it trains", alive=process)
+        wait_until(lambda: long_fit.has_begun, "it trains", alive=process)
         kill(process.pid)
     wait_until(lambda: not shell.processes(), "its workers have ended")
-    (shell.folder / "go").touch()
+    (shell.folder / "quick").touch()
     with shell.up() as server:
         server.wait_until_ready()
         wait_until(lambda: is_over(shell), "the run is over", alive=server.process)

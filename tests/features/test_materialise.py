@@ -12,7 +12,7 @@ from tests.features.test_training import HOUR, LEVEL, NOON, view
 from trimtab.features import FeatureViewMaterialised, get_view, list_views, materialise, open_online, register_view
 from trimtab.features.api import OnlineRequest, ViewAnswer, routes
 from trimtab.features.tables import features_materialisations
-from trimtab.kernel import Actor, Call, Invalid, NotFound, TrimtabError
+from trimtab.kernel import Actor, Call, Invalid, NotFound, TrimtabError, VirtualClock
 from trimtab.store import Store
 
 
@@ -78,7 +78,8 @@ def test_digests_of_snapshots_save_the_work_of_comparing(store: Store, actor: Ac
     assert materialise(store, VIEW, tables([], []), now=NOON, actor=actor, digests=names).how == "unchanged"
 
 
-def test_the_routes_list_show_and_read(sqlite_store: Store, actor: Actor) -> None:
+def test_the_routes_list_show_and_read(sqlite_store: Store, actor: Actor, clock: VirtualClock) -> None:
+    clock.advance_to(NOON)
     register(sqlite_store, actor, VIEW)
     register(sqlite_store, actor, msgspec.structs.replace(VIEW, name="w"))
     materialise(sqlite_store, VIEW, tables([{}], [{}]), now=NOON, actor=actor)

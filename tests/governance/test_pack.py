@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from tests.governance.test_verify_offline import members_of
+from tests.governance.test_verify_offline import members_of, signed_again
 from tests.registry.cases import BOB, registered
 
-from trimtab.declare import Project
+from trimtab.declare import Project, load_project
 from trimtab.evaluation import list_evaluations
 from trimtab.governance import Evidence, evidence_pack, verify_evidence
 from trimtab.governance.verify_offline import INTACT, NOT_PROVABLE, verify_pack
 from trimtab.kernel import Actor, Invalid, VirtualClock, digest_of_bytes
-from trimtab.loop import apply_project, approve_version
+from trimtab.loop import apply_project, approve_policy, approve_version, open_proposal_of
 from trimtab.registry import VersionMissing, approve, get_version
 from trimtab.store import RowsDamaged, Store, VerificationKind, events, ledger_size
 
@@ -193,3 +193,26 @@ def test_nothing_of_the_home_is_changed(lived: Store) -> None:
     evidence_pack(lived, "slow@2")
     assert (ledger_size(lived), sorted(blobs.rglob("*"))) == before
     assert get_version(lived, "slow@2").status == "approved"
+
+
+def test_a_proposed_policy_is_in_it(approved: Store, project: Project, actor: Actor) -> None:
+    file = project.path
+    text_ = file.read_text()
+    rule = '\nslow.retrain_when(tt.every("30d"), approve=tt.by("risk").other_than_author())\n'
+    for rules in (rule, ""):
+        file.write_text(text_ + rules)
+        apply_project(approved, load_project(file), actor=actor, because="a rule, and none")
+    proposal = open_proposal_of(approved, "slow")
+    assert proposal is not None
+    approve_policy(approved, proposal.id, actor=BOB, because="fine")
+
+    pack = evidence_pack(approved, "slow@1")
+    assert verify_pack(pack.data, [key_of(approved)]).code == INTACT
+    members = members_of(pack.data)
+    name = f"policies/{proposal.id}.json"
+    assert digest_of_bytes(members[name]) == proposal.policy.digest
+    entries = [json.loads(json.loads(line)["entry"])["event"] for line in members["ledger/events.jsonl"].splitlines()]
+    told = [(one["type"], one["actor"]["id"]) for one in entries if one["type"].startswith("loop.policy-")]
+    assert told == [("loop.policy-proposed", actor.id), ("loop.policy-approved", BOB.id)]
+    changed = members | {name: members[name].replace(b'"removed":false', b'"removed":true')}
+    assert verify_pack(signed_again(changed, approved.keys.of(approved.origin)), [key_of(approved)]).bad == name

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.journeys.project import copy_of_approved
+from tests.journeys.project import LongFit, copy_of_approved
 from tests.journeys.shell import Shell
 
 
@@ -20,6 +20,13 @@ def tidy() -> Iterator[Callable[[Shell], Shell]]:
     yield keep
     left = {pid: what for shell in shells for pid, what in shell.close().items()}
     assert not left, f"processes were left behind: {left}"
+
+
+@pytest.fixture
+def long_fit() -> Iterator[LongFit]:
+    fit = LongFit()
+    yield fit
+    fit.close()
 
 
 @pytest.fixture

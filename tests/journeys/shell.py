@@ -38,6 +38,7 @@ class Shell:
         self._token = secrets.token_hex(8)
         plain = {name: value for name, value in os.environ.items() if not name.startswith("TRIMTAB_")}
         self.environment = plain | {_MARK: self._token, "TRIMTAB_CLOCK": NOW, "NO_COLOR": "1"}
+        self.environment["TRIMTAB_GUEST_ENVIRONMENT"] = _MARK  # else workers could not be found by it
         for name, value in (("DATABASE", database), ("BLOBS", blobs), ("BLOBS_ENDPOINT", blobs_endpoint)):
             if value:
                 self.environment[f"TRIMTAB_{name}"] = value
@@ -84,6 +85,8 @@ class Shell:
 
     def events(self, type: str = "") -> list[dict[str, Any]]:
         """Return the events of the ledger, or those of one type, oldest first."""
+        if not self.home.exists():
+            return []  # asking makes no home
         found: list[dict[str, Any]] = self.json("get", "events", "-n", "1000", "--type", type)
         assert len(found) < 1000
         return sorted(found, key=lambda event: event["position"])

@@ -1,7 +1,7 @@
 """Every way to a version's place is tried with one that nobody released: none brings an answer of it before a user."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -68,16 +68,16 @@ def test_no_door_serves_what_nobody_released(candidate: Shell) -> None:
             assert ask(f"{server.url}/v2/models/slow/versions/2/infer", BODIES[0])[0] == 404
             for typed in TYPED:
                 candidate.run(*typed.split(), "--because", "let me in", code=1)
-            route_by_hand(candidate, champion=2)
-            wait_until(lambda: "slow@2" in str(problems(server)), "the server has tried", alive=server.process)
+            restore = route_by_hand(candidate, champion=2)
+            wait_until(lambda: "serving_routes" in str(problems(server)), "the server has tried", alive=server.process)
             traffic.wait_for(60)
         assert {one.version for one in traffic.answered} == {"1"}
         assert answers_of(server) == known, "another model answers under the name of the released one"
         assert get(f"{server.url}/v2/models/mine/ready")[0] == 404
     with candidate.up() as server:
         status, refused = ask_when_loaded(server.url, "slow")
-        assert (status, refused["code"], "slow@2" in refused["what"]) == (503, "serving.not-ready", True)
-    route_by_hand(candidate, champion=1)
+        assert (status, refused["code"], "serving_routes" in refused["what"]) == (503, "serving.not-ready", True)
+    restore()
     with candidate.up() as server:
         server.wait_until_ready()
         assert answers_of(server) == known
@@ -192,9 +192,11 @@ def routed(server: Server) -> list[int]:
     return [routing["champion"], *routing["shadow"]]
 
 
-def route_by_hand(shell: Shell, *, champion: int) -> None:
-    """Write the routing, the alias and the status into the database, past every rule."""
+def route_by_hand(shell: Shell, *, champion: int) -> Callable[[], None]:
+    """Write the routing, the alias and the status into the database, past every rule; return what takes it back."""
+    tables = ("serving_routes", "registry_aliases", "registry_versions")
     with closing(sqlite3.connect(shell.home / "trimtab.db", timeout=PATIENCE_S)) as database, database:
+        rows = {table: database.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
         database.execute(
             "UPDATE serving_routes SET revision = revision + 1, digest = ?, "
             "routing = json_set(routing, '$.champion', ?) WHERE endpoint = 'slow'",
@@ -204,6 +206,14 @@ def route_by_hand(shell: Shell, *, champion: int) -> None:
             "UPDATE registry_aliases SET version = ? WHERE model = 'slow' AND alias = 'champion'", [champion]
         )
         database.execute("UPDATE registry_versions SET status = 'approved' WHERE model = 'slow'")
+
+    def restore() -> None:
+        with closing(sqlite3.connect(shell.home / "trimtab.db", timeout=PATIENCE_S)) as database, database:
+            for table, before in rows.items():
+                marks = ", ".join("?" * len(before[0]))
+                database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", before)
+
+    return restore
 
 
 def replace(blob: Path, data: bytes) -> None:

@@ -1,10 +1,10 @@
 """Stop what runs, politely: it ends, waits for nobody, hands back what it was doing, and leaves nothing behind."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,25 +13,18 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 from tests.journeys.asking import body_of
-from tests.journeys.project import write
-from tests.journeys.shell import TRIMTAB, Server, Shell, ask, get, kill
+from tests.journeys.project import LongFit, write
+from tests.journeys.shell import Server, Shell, ask, get, kill
 from tests.waiting import PATIENCE_S, wait_until
 
-LONG_FIT = {
-    "    X = X.drop": (
-        "    import time\n    open('training', 'a').close()\n    while not open('quick').read():\n"
-        "        time.sleep(0.02)\n    X = X.drop"
-    )
-}
-"""Training that says when it has begun, and takes for ever while the file ``quick`` is empty."""
 KEY = body_of({"parcel_id": "p2995"})
 
 
-def test_up_stops_whatever_it_is_doing(approved: Shell) -> None:
+def test_up_stops_whatever_it_is_doing(approved: Shell, long_fit: LongFit) -> None:
     """While it trains, while a page listens to its stream, and while a client keeps its connection open: none of these
     ends by itself, so a server that waited for one would not stop, or would note that it has cut it off."""
     shell = approved
-    leave_half_an_apply(shell)
+    leave_half_an_apply(shell, long_fit)
     server = Server(shell)
     try:
         server.wait_until_it_answers()
@@ -46,7 +39,7 @@ def test_up_stops_whatever_it_is_doing(approved: Shell) -> None:
         server.kill()
     wait_until(lambda: not shell.processes(), "its workers have ended")
     assert sum(event["data"]["count"] for event in shell.events("serving.decisions-sealed")) == 1
-    (shell.folder / "quick").write_text("yes")
+    (shell.folder / "quick").touch()
     shell.run("apply", "--yes", "--because", "try less")
     newest, _ = shell.json("get", "pipelines")
     assert newest["status"] == "succeeded"
@@ -55,21 +48,21 @@ def test_up_stops_whatever_it_is_doing(approved: Shell) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-def test_apply_is_stopped_and_goes_on(approved: Shell, number: signal.Signals, code: int) -> None:
+def test_apply_is_stopped_and_goes_on(approved: Shell, long_fit: LongFit, number: signal.Signals, code: int) -> None:
     shell = approved
-    begin_to_train(shell)
+    write(shell.folder, **long_fit.text(shell.folder))
     process = shell.start("apply", "--yes", "--because", "try less")
     assert process.stdout is not None
     with process:
         next(line for line in process.stdout if line.startswith("train-slow ..."))
-        wait_until((shell.folder / "training").exists, "it trains", alive=process)
+        wait_until(lambda: long_fit.has_begun, "it trains", alive=process)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == code
         rest = process.stdout.read()
     assert "Traceback" not in rest
     assert ("Stopped." in rest) == (number == signal.SIGINT)
     wait_until(lambda: not shell.processes(), "its workers have ended")
-    (shell.folder / "quick").write_text("yes")
+    (shell.folder / "quick").touch()
     shell.run("apply", "--yes", "--because", "try less")
     assert [run["status"] for run in shell.json("get", "pipelines")] == ["succeeded", "succeeded"]
 
@@ -94,31 +87,25 @@ def test_a_killed_server_is_not_taken_for_a_running_one(approved: Shell) -> None
         assert approved.json("predict", "slow", "--example")["answered_by"] == "slow@1"
 
 
-def test_commands_that_make_the_home_at_once(shell: Shell) -> None:
+def test_programs_that_make_the_home_at_once(shell: Shell) -> None:
     """Nobody was first before: whoever is makes the database, and the others find it."""
     shell.folder.mkdir()
-    commands = [
+    programs = [
         subprocess.Popen(
-            [TRIMTAB, "status", "-o", "json"], cwd=shell.folder, env=shell.environment, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
+            [sys.executable, "-c", "from trimtab.store import open_store; open_store().close()"], cwd=shell.folder,
+            env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         for _ in range(4)
     ]  # fmt: skip
-    said = [(command.communicate(timeout=PATIENCE_S)[0], command.returncode) for command in commands]
-    assert [code for _, code in said] == [0] * len(commands), said
-    found = [json.loads(text) for text, _ in said]
-    assert [{**one, "at": found[0]["at"]} for one in found] == [found[0]] * len(found)  # each said it at its own moment
+    said = [(program.communicate(timeout=PATIENCE_S)[0], program.returncode) for program in programs]
+    assert [code for _, code in said] == [0] * len(programs), said
+    assert shell.json("status")["models"] == []
     shell.run("verify")
 
 
-def begin_to_train(shell: Shell) -> None:
-    write(shell.folder, **LONG_FIT)
-    (shell.folder / "quick").write_text("")
-
-
-def leave_half_an_apply(shell: Shell) -> None:
+def leave_half_an_apply(shell: Shell, long_fit: LongFit) -> None:
     """Kill an apply while it trains, and leave the training to the server."""
-    begin_to_train(shell)
+    write(shell.folder, **long_fit.text(shell.folder))
     process = shell.start("apply", "--yes", "--because", "try less")
     assert process.stdout is not None
     with process:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import rfc8785
 from hypothesis import given
@@ -38,6 +39,37 @@ class Point(msgspec.Struct, frozen=True):
 @given(values)
 def test_the_bytes_are_those_of_the_reference(value: Any) -> None:
     assert canonical(value) == rfc8785.dumps(value)
+
+
+class Mixed(msgspec.Struct):
+    text: str
+    number: int
+    maybe: str | None
+    many: tuple[Any, ...]
+    named: dict[str, Any]
+    colour: Colour = Colour.RED
+
+
+mixed = st.builds(
+    Mixed, st.text(), st.integers(-(2**53) + 1, 2**53 - 1), st.none() | st.text(), st.tuples(values, values),
+    st.dictionaries(st.text(), values, max_size=3), st.just(Colour.RED),
+)  # fmt: skip
+
+
+@given(mixed)
+def test_structs_have_the_bytes_of_the_reference(value: Mixed) -> None:
+    assert canonical(value) == rfc8785.dumps(msgspec.to_builtins(value))
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), float("nan")])
+def test_a_field_that_json_cannot_say_is_refused(value: object) -> None:
+    for given_ in (
+        Mixed("a", value, None, (), {}),
+        Mixed("a", 1, None, (value,), {}),
+        Mixed("a", 1, None, (), {"x": value}),
+    ):  # type: ignore[arg-type]
+        with pytest.raises(Invalid):
+            canonical(given_)
 
 
 around_surrogates = st.characters(min_codepoint=0xD7F0, max_codepoint=0x1F610, exclude_categories=["Cs"])
@@ -78,3 +110,11 @@ def test_a_structure_without_end_is_refused() -> None:
 def test_a_time_in_another_zone_keeps_its_offset() -> None:
     at = datetime(2013, 3, 1, tzinfo=timezone(timedelta(hours=-5)))
     assert canonical(at) == b'"2013-03-01T00:00:00-05:00"'
+
+
+def test_single_values_of_numpy_are_those_of_python() -> None:
+    given = {"a": np.float64(1.5), "b": [np.int64(3), np.bool_(True), np.str_("x")], "c": np.float32(0.25)}
+    assert canonical(given) == b'{"a":1.5,"b":[3,true,"x"],"c":0.25}'
+    for wrong in (np.float64("nan"), np.array([1.0]), np.complex128(1j)):
+        with pytest.raises(Invalid):
+            canonical({"a": wrong})

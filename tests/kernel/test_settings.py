@@ -50,6 +50,13 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     assert caught.value.where == "TRIMTAB_WORKERS"
 
 
+@pytest.mark.parametrize("name", ["", "Production", "a b", "7", "production\n"])
+def test_an_environment_has_a_plain_name(tmp_path: Path, name: str) -> None:
+    assert load(environment={"TRIMTAB_ENVIRONMENT": "production-2"}, folder=tmp_path)[0].environment == "production-2"
+    with pytest.raises(Invalid, match="a name of small letters"):
+        load(environment={"TRIMTAB_ENVIRONMENT": name}, folder=tmp_path)
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     environment = {"TRIMTAB_TOKEN": "abc", "TRIMTAB_DATABASE": "postgresql://me:pass@db.example/trimtab"}
     settings, found = load(environment=environment, folder=tmp_path)
@@ -62,3 +69,26 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
 def test_the_home_is_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Settings().home_path == tmp_path.resolve() / ".trimtab"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("keep_governed_decisions", "182d", "183d or more"), ("keep_attempts", "59m", "1h or more"),
+        ("gc_every", "30s", "1m or more"), ("keep_logs", "90", "such as 90d"), ("keep_runs", "never", "or forever"),
+        ("keep_decisions", "-1d", "such as 90d"), ("gc_every", "forever", "or never"),
+    ],
+)  # fmt: skip
+def test_an_age_that_is_too_short_or_none_is_refused(tmp_path: Path, name: str, value: str, why: str) -> None:
+    (tmp_path / "trimtab.toml").write_text(f'{name} = "{value}"\n')
+    with pytest.raises(Invalid) as refused:
+        load(environment={}, folder=tmp_path)
+    assert why in refused.value.next
+
+
+def test_decisions_of_governed_endpoints_are_kept_for_six_months_at_least(tmp_path: Path) -> None:
+    with pytest.raises(Invalid) as refused:
+        load(environment={"TRIMTAB_KEEP_GOVERNED_DECISIONS": "100d"}, folder=tmp_path)
+    assert "Art. 19(1) and 26(6)" in refused.value.why
+    settings, _ = load(environment={"TRIMTAB_KEEP_GOVERNED_DECISIONS": "183d"}, folder=tmp_path)
+    assert settings.keep_governed_decisions == "183d"

@@ -11,10 +11,19 @@ from tests.loop.parcels import write_project
 
 from trimtab.declare import Project, load_project
 from trimtab.evaluation import get_evaluation
-from trimtab.kernel import Actor, Invalid, NotFound, Settings, VirtualClock
+from trimtab.kernel import Actor, Invalid, NotFound, Refused, Settings, VirtualClock
 from trimtab.loop import applied, apply_project, approve_version, make_plan, projects, run_one, serve_version
 from trimtab.pipelines import StepStatus, list_pipeline_runs
-from trimtab.registry import GateFailed, WrongStatus, aliases, get_version
+from trimtab.registry import (
+    GateFailed,
+    Lineage,
+    ModelArtifacts,
+    Status,
+    WrongStatus,
+    aliases,
+    get_version,
+    register_version,
+)
 from trimtab.serving import get_endpoint
 from trimtab.store import Store, events, open_store, verify
 from trimtab.tracking import get_run
@@ -105,6 +114,29 @@ def test_a_failed_gate_stops_the_version(sqlite_store: Store, project_file: Path
         get_endpoint(sqlite_store, "slow")
     done = approve_version(sqlite_store, "slow@1", actor=actor, because="pilot", override="shown to five people only")
     assert done.approval.override == "shown to five people only"
+
+
+def test_a_version_that_cannot_be_loaded_is_not_approved(sqlite_store: Store, actor: Actor) -> None:
+    put = sqlite_store.blobs.put
+    broken = {
+        "model": put(b"no model"),
+        "signature": put(b'{"inputs":[],"outputs":[],"task":"classification"}'),
+        "sample": put(b"no rows"),
+    }
+    with sqlite_store.change(actor, "by hand") as change:
+        for name, more in (("slow", {}), ("mute", {"signature": put(b"no signature")})):
+            register_version(
+                change, model=name, task="classification",
+                artifacts=ModelArtifacts(format="onnx", **(broken | more)),
+                lineage=Lineage(data=(put(b"rows"),), code=put(b"code"), environment=put(b"environment")),
+            )  # fmt: skip
+    for name, why in (("slow", "does not hold rows"), ("mute", "signature cannot be read")):
+        with pytest.raises(Refused) as caught:
+            approve_version(sqlite_store, f"{name}@1", actor=actor, because="looks fine", override="no gate here")
+        assert why in caught.value.why
+        assert get_version(sqlite_store, f"{name}@1").status is Status.CANDIDATE
+        with pytest.raises(NotFound):
+            get_endpoint(sqlite_store, name)
 
 
 def test_only_an_approved_version_is_served(sqlite_store: Store, project: Project, actor: Actor) -> None:

@@ -18,7 +18,7 @@ def test_one_training_is_submitted(
     store: Store, project: Project, project_file: Path, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with store.change(actor) as change:
-        record_declarations(change, project.spec, file=project_file, before={})
+        record_declarations(change, project.spec, file=project_file)
         turn = open_turn(change, "slow", Trigger(kind=TriggerKind.HAND, text="learn"))
     in_force = InForce(project_file, project.spec)
     (model,) = project.spec.models

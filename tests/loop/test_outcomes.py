@@ -1,20 +1,24 @@
 """Outcomes from the sources: each at the moment at which it became known, and only of what was decided."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 from tests.monitoring.served import START, Served
+from tests.waiting import PATIENCE_S
 
 from trimtab.data import check, keep_snapshot, read_source
 from trimtab.declare import Project, load_project
 from trimtab.kernel import Actor, VirtualClock
 from trimtab.loop import apply_project, list_turns, run_one
-from trimtab.loop.declarations import InForce, in_force
+from trimtab.loop.declarations import InForce, in_force, record_declarations
+from trimtab.loop.marks import get_mark
 from trimtab.loop.outcomes import KnownOutcomes, OutcomeDesk, answering_since, outcomes_of
 from trimtab.loop.records import Trigger, TriggerKind, TurnState
 from trimtab.loop.schedule import refresh
@@ -170,3 +174,28 @@ def test_a_key_may_have_any_name(project_file: Path) -> None:
         found = outcomes_of(project.spec.models[0], kept, "one").table
         assert found.column_names == [f"key_{name}", "value", "known_at", "at"]
         assert found[f"key_{name}"][0].as_py() == "p0"
+
+
+def test_two_servers_that_find_it_due_at_once_bring_it_once(
+    store: Store, project: Project, actor: Actor, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.change(actor, "the parcels of early 2013") as change:
+        record_declarations(change, project.spec, file=project.path)
+    applied = in_force(store, "parcels")
+    assert applied is not None
+    view = applied.spec.views[0]
+    assert refresh(store, applied, view, actor=actor) is None
+    clock.sleep(3600)
+    seen = Barrier(2)
+
+    def get_together(*given: Any) -> datetime | None:
+        found = get_mark(*given)
+        seen.wait(PATIENCE_S)
+        return found
+
+    monkeypatch.setattr("trimtab.loop.schedule.get_mark", get_together)
+    monkeypatch.setattr("trimtab.loop.schedule.resume", lambda *_args, **_named: None)  # neither sees the other's run
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda _: refresh(store, applied, view, actor=actor), range(2)))
+    assert sum(run is not None for run in runs) == 1
+    assert len(list_pipeline_runs(store)) == 1

@@ -16,7 +16,7 @@ from trimtab.data import latest_snapshot, load_snapshot
 from trimtab.declare import load_project
 from trimtab.features import open_online, training_frame
 from trimtab.monitoring import Reference, drift, drift_findings, dry_run, get_reference, watch
-from trimtab.serving import Ask, Gateway, RegisteredReleases
+from trimtab.serving import Ask, Gateway, RegisteredReleases, ServingLimits
 from trimtab.store import Store
 from trimtab.tracking import ALLOWED_TYPES
 
@@ -122,7 +122,8 @@ def rows_of(store: Store, file: Path, *, days: int) -> pa.Table:
 
 async def ask(store: Store, columns: dict[str, Any]) -> None:
     online = open_online(store)
-    gateway = Gateway(store, releases=RegisteredReleases(store), allowed=ALLOWED_TYPES, online=online, threads=1)
+    releases, limits = RegisteredReleases(store), ServingLimits(threads=1)
+    gateway = Gateway(store, releases=releases, allowed=ALLOWED_TYPES, online=online, limits=limits)
     await gateway.start()
     try:
         await gateway.infer("slow", Ask(columns=columns))

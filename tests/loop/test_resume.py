@@ -59,7 +59,7 @@ def test_apply_without_changes_finishes_the_run_that_had_put_them_in_force(
     write_project(project_file)
     left = submitted(store, project, actor)
     with store.change(actor, BECAUSE) as change:  # as its last step does, just before the kill
-        record_declarations(change, project.spec, file=project_file, before={})
+        record_declarations(change, project.spec, file=project_file)
     assert not make_plan(store, project).has_changes
     run, (outcome,) = apply_project(store, project, actor=actor, because=BECAUSE)
     assert run is not None

@@ -10,10 +10,14 @@ from tests.loop.parcels import write_project
 
 import trimtab as tt
 from trimtab.declare import ModelSpec, Project, RetrainingSpec, load_project
-from trimtab.kernel import Actor, VirtualClock
+from trimtab.kernel import Actor, SystemClock, VirtualClock
 from trimtab.loop import Trigger, TriggerKind, TurnState, apply_project, each_turn, list_turns, open_turn, run_one
-from trimtab.loop.triggers import due, start_turn, words_of_policy
+from trimtab.loop.triggers import due, start_turn
 from trimtab.loop.turns import TurnOpen
+from trimtab.loop.wording import how_often
+from trimtab.pipelines import Outcome, PipelineSpec, StepError, StepSpec, submit
+from trimtab.pipelines.finish import fail_attempt
+from trimtab.pipelines.lease import Lease, claim
 from trimtab.store import Store
 
 DAY = 86400.0
@@ -54,6 +58,39 @@ def test_it_begins_at_most_so_often(sqlite_store: Store, project: Project, actor
     assert due(sqlite_store, model, version=1, since=since) is None
     clock.sleep(DAY)
     assert due(sqlite_store, model, version=1, since=since) is not None
+
+
+def failed(store: Store, actor: Actor, *, is_outside: bool) -> None:
+    """Begin a turn whose training ends with an error."""
+    run = submit(store, PipelineSpec(name="train-slow", steps=(StepSpec(name="a", function="m:f"),)), actor=actor)
+    error = StepError(
+        type="X", code="x", what="the source is away", where="test", why="It is.", next="wait", is_outside=is_outside
+    )
+    machine = SystemClock()
+    free = Lease(run_id=run.id, step="a", fence=0, attempt=0, runner="R" * 26)
+    held = claim(store, free, worker_pid=0, worker_started="", at=store.clock.now().isoformat())
+    assert held is not None
+    assert fail_attempt(store, run, held, outcome=Outcome.FAILED, error=error, is_final=True, machine=machine) is None
+    with store.change(actor, "again") as change:
+        trigger = Trigger(kind=TriggerKind.SCHEDULE, text="again")
+        open_turn(change, "slow", trigger, state=TurnState.FAILED, run=run.id)
+
+
+@pytest.mark.parametrize("policy", [{"at_most_s": 21 * DAY}, {"budget": 1}])
+def test_what_was_away_outside_uses_up_neither_frequency_nor_budget(
+    store: Store, project: Project, actor: Actor, clock: VirtualClock, policy: dict[str, Any]
+) -> None:
+    model, since = model_with(project, **policy), clock.now()
+    clock.sleep(22 * DAY)
+    for _ in range(3):
+        assert due(store, model, version=1, since=since) is not None
+        failed(store, actor, is_outside=True)
+        clock.sleep(3599)
+        assert due(store, model, version=1, since=since) is None, "not again and again"
+        clock.sleep(1)
+    failed(store, actor, is_outside=False)
+    clock.sleep(20 * DAY)
+    assert due(store, model, version=1, since=since) is None
 
 
 def test_a_policy_must_hold_steadily(sqlite_store: Store, project: Project, actor: Actor, clock: VirtualClock) -> None:
@@ -139,4 +176,4 @@ def test_new_data_is_a_reason(
 
 def test_limits_are_said_in_words() -> None:
     policy = RetrainingSpec(when=tt.every("2d").spec, at_most_s=7 * DAY, steady_s=3600.0, budget=12)
-    assert words_of_policy(policy) == "at most every 7d, when it holds for 1h, at most 12 times a year"
+    assert how_often(policy) == "at most every 7d, when it holds for 1h, at most 12 times a year"

@@ -11,6 +11,7 @@ from tests.mistakes.homes import prepare, settings_of
 
 from trimtab.cli.main import run
 from trimtab.store import Store, open_store
+from trimtab.store.identity import identity_of
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +37,7 @@ def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def stand_in(prepared: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(prepared, folder)
+    identity_of(folder / ".trimtab")  # a copy is another home, and says so when it first asks
     monkeypatch.chdir(folder)
     for name in ("HOME", "DATABASE", "CLOCK", "SERVER", "TOKEN", "HOST", "PORT", "PROJECT"):
         monkeypatch.delenv(f"TRIMTAB_{name}", raising=False)

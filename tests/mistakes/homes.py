@@ -45,9 +45,12 @@ def settings_of(folder: Path) -> Settings:
 def _again(store: Store, strength: float, *, evaluation: str | None = None) -> None:
     """Enter the champion's bytes once more, as if learnt with another parameter: training takes seconds, this none."""
     first = get_version(store, CHAMPION)
+    # The same signature in bytes of its own, so that the champion's can be damaged alone.
+    signature = store.blobs.put(store.blobs.get(first.artifacts.signature) + b" " * int(100 * strength))
+    artifacts = msgspec.structs.replace(first.artifacts, signature=signature)
     with store.change(ALICE, "try again") as change:
         register_version(
-            change, model="slow", artifacts=first.artifacts, lineage=first.lineage, params={"strength": strength},
+            change, model="slow", artifacts=artifacts, lineage=first.lineage, params={"strength": strength},
             evaluation_id=evaluation or first.evaluation_id, task=first.task,
         )  # fmt: skip
 

@@ -76,6 +76,16 @@ def nothing_half_written(home: Path, *, damaged: set[str] | None = None) -> None
     assert wrong_blobs(home) == (damaged or set()), "half written"
 
 
+REFUSED = ("server_refusals",)
+"""Who was refused what is counted, on the command line too."""
+RECORDED = (*REFUSED, "ledger", "witness")
+"""An approval that the gate refuses is an event."""
+
+
+ALWAYS = ("server_refusals", "serving_homes")
+"""Tables that a mistake may always add to: who was refused what, and which homes have asked."""
+
+
 @contextmanager
 def unchanged(of: Store | Path, *, but: tuple[str, ...] = ()) -> Iterator[None]:
     """Fail when the block changes anything in a store's home or database, or leaves anything half done.
@@ -83,6 +93,7 @@ def unchanged(of: Store | Path, *, but: tuple[str, ...] = ()) -> Iterator[None]:
     ``but`` names what it may add to: tables and folders by the beginnings of their names, and the ``ledger``.
     """
     home = of if isinstance(of, Path) else of.settings.home_path
+    but = (*but, *ALWAYS)
     before, damaged = standing_of(of).without(*but), wrong_blobs(home)
     yield
     after = standing_of(of).without(*but)

@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import select
 from tests.mistakes.answers import Mistake, check
 from tests.mistakes.homes import ALICE, settings_of
-from tests.mistakes.standing import unchanged
+from tests.mistakes.standing import RECORDED, unchanged
 from tests.waiting import wait_until
 
-from trimtab.kernel import Permission
+from trimtab.kernel import GRANTED
 from trimtab.loop.tables import marks
 from trimtab.server.api import Live
+from trimtab.server.doors import COOKIE
 from trimtab.server.rooms import Rooms
 from trimtab.server.run import application, doors_of
 from trimtab.server.tokens import issue_token
@@ -69,11 +70,11 @@ DOORS = {
         token="trimtab_invented",
     ),
     "a token that may only read": Sent(
-        "POST", f"{VERSIONS}/3/rollout", 403, Mistake("may not do this", "token", "trimtab token create NAME --scope"),
+        "POST", f"{VERSIONS}/3/rollout", 403, Mistake("may not do this", "token", "create NAME --may approve"),
         {"because": "x"}, token="read",
     ),
     "a token that may not predict": Sent(
-        "POST", INFER, 403, Mistake("may not do this", "token", "--scope predict"), {"inputs": ROW}, token="read"
+        "POST", INFER, 403, Mistake("may not do this", "token", "--may predict"), {"inputs": ROW}, token="read"
     ),
     "inference without a token": Sent(
         "POST", INFER, 401, Mistake("carries no token", "header Authorization", "Bearer"), {"inputs": ROW}, token=""
@@ -101,8 +102,8 @@ OWN = {
         "POST", f"{API}/tokens", 400, Mistake("Expected `object`, got `array`", "body", "openapi.json"), [1]
     ),
     "a field that nobody reads": Sent(
-        "POST", f"{API}/tokens", 400, Mistake("unknown field `scope`", "body", "openapi.json"),
-        {"name": "ci", "permission": "read", "scope": "all"},
+        "POST", f"{API}/tokens", 400, Mistake("unknown field `permission`", "body", "openapi.json"),
+        {"name": "ci", "may": ["read"], "permission": "all"},
     ),
     "a body that is too large": Sent(
         "POST", f"{API}/tokens", 413, Mistake("the body has 2097152 bytes", "body", "in parts"), b"x" * (2 << 20)
@@ -245,6 +246,7 @@ class Served(NamedTuple):
     client: TestClient
     store: Store
     tokens: dict[str, str]
+    session: str
 
 
 @pytest.fixture(scope="module")
@@ -254,16 +256,18 @@ def served(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copytree(prepared, folder)
     store = open_store(settings_of(folder))
     tokens = {}
-    for scope in (Permission.READ, Permission.PREDICT, Permission.ADMIN):
+    for name, may in {"read": ["read"], "predict": ["predict"], "admin": GRANTED}.items():
         with store.change(ALICE, "for the tests") as change:
-            tokens[scope.value] = issue_token(change, scope.value, permission=scope).secret
+            tokens[name] = issue_token(change, name, may=may).secret
     rooms = Rooms(store)
     doors = doors_of(store, msgspec.structs.replace(store.settings, hosts="testserver"))
     app = application(store, doors, rooms=rooms, live=Live(rooms.events))
     with TestClient(app, raise_server_exceptions=False) as client:
         # The loop has turned once, too: what it notes then is no trace of a mistake.
         wait_until(lambda: client.get("/readyz").status_code == 200 and has_turned(store), "it is ready and has turned")
-        yield Served(client, store, tokens)
+        client.post("/ui/sign-in", data={"token": tokens["read"]}, follow_redirects=False)
+        session = client.cookies.pop(COOKIE)
+        yield Served(client, store, tokens, session)
     store.close()
 
 
@@ -272,8 +276,8 @@ def has_turned(store: Store) -> bool:
         return connection.execute(select(marks.c.at)).first() is not None
 
 
-COUNTED = ("serving_figures",)
-"""The gateway counts requests, those with mistakes too, and writes it down when it is time to."""
+COUNTED = ("serving_figures", "server_refusals")
+"""The gateway counts requests, those with mistakes too, and the server who was refused what."""
 
 
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT.keys())
@@ -282,7 +286,8 @@ def test_a_mistake_is_answered(served: Served, sent: Sent) -> None:
     if sent.token:
         headers["authorization"] = f"Bearer {served.tokens.get(sent.token, sent.token)}"
     body = sent.body if isinstance(sent.body, bytes | None) else json.dumps(sent.body).encode()
-    with unchanged(served.store, but=COUNTED):
+    recorded = RECORDED if "did not pass its gate" in sent.expected.what else ()
+    with unchanged(served.store, but=(*COUNTED, *recorded)):
         answer = served.client.request(sent.method, sent.path, content=body, headers=headers)
     assert answer.status_code == sent.status, answer.text
     assert answer.headers["content-type"] == "application/json"
@@ -303,7 +308,7 @@ def test_a_mistake_is_answered(served: Served, sent: Sent) -> None:
     ],
 )
 def test_a_wrong_address_is_told_on_a_page(served: Served, path: str, says: str) -> None:
-    headers = {"cookie": f"trimtab_token={served.tokens['read']}"}
+    headers = {"cookie": f"{COOKIE}={served.session}"}
     with unchanged(served.store, but=COUNTED):
         answer = served.client.get(f"/ui/{path}", headers=headers)
     assert answer.status_code == 404

@@ -141,11 +141,11 @@ DAMAGED = {
     ),
     "the release says another version": Damaged(
         sql("""UPDATE registry_releases SET release = replace(release, '"version":1', '"version":3')"""),
-        SERVE, Mistake("does not say what was approved", "release ", "trimtab get models slow"),
+        SERVE, Mistake("the approval of slow@1 is void", *VOID),
     ),
     "the release cannot be read": Damaged(
         sql("UPDATE registry_releases SET release = '{}'"),
-        SERVE, Mistake("the record of a release cannot be read", "releases", "trimtab verify"),
+        SERVE, Mistake("the approval of slow@1 is void", *VOID),
     ),
     "a version's record that cannot be read": Damaged(
         sql("UPDATE registry_versions SET record = '[' WHERE number = 3"),
@@ -153,11 +153,11 @@ DAMAGED = {
     ),
     "the routing names a candidate": Damaged(
         sql("""UPDATE serving_routes SET routing = replace(routing, '"champion":1', '"champion":3')"""),
-        PREDICT, Mistake("endpoint slow is not served", "version slow@3", "trimtab"),
+        PREDICT, Mistake("a row of serving_routes is not what the ledger says", "row slow of", "trimtab verify"),
     ),
     "the ledger's head is behind": Damaged(
         sql("UPDATE ledger_head SET size = size - 1"),
-        TOKEN, Mistake("the ledger's head", "store.ledger", "trimtab verify"),
+        TOKEN, Mistake("the ledger ends after", "store.ledger", "bring the newest database back"),
     ),
     "the release key is open to others": Damaged(
         mode("release.ed25519", 0o644),
@@ -242,7 +242,7 @@ def test_a_ledger_that_was_tampered_with_is_told(folder: Path, typed: Typed, dam
 
 def test_a_yes_whose_rollout_cannot_start_says_so(folder: Path, typed: Typed) -> None:
     """Nothing can stand beside a champion whose approval is void; the yes to another version holds all the same."""
-    DAMAGED["the reason of the approval"].damage(folder / ".trimtab")
+    DAMAGED["the signature's bytes"].damage(folder / ".trimtab")
     code, parts, _ = typed(APPROVE)
     assert code == 1
     what = "slow@3 is approved, but its rollout did not start: the approval of slow@1 is void"

@@ -12,7 +12,7 @@ from tests.registry.cases import ANN, BOB, approved, artifacts, lineage, registe
 
 from trimtab.data import take_snapshot
 from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
-from trimtab.kernel import Permission, TrimtabError
+from trimtab.kernel import TrimtabError
 from trimtab.pipelines import PipelineSpec, StepSpec, submit
 from trimtab.registry import approve, register_version, reject, release_for, set_alias
 from trimtab.server.tokens import issue_token, revoke_token
@@ -43,7 +43,7 @@ def changing(verb: Callable[[Change, Store], object], because: str = "") -> Verb
 
     def run(store: Store) -> None:
         with store.change(BOB, because) as change:
-            issue_token(change, "first", permission=Permission.READ)
+            issue_token(change, "first", may=["read"])
             verb(change, store)
 
     return run
@@ -83,7 +83,7 @@ def state_in_a_journal(store: Store) -> None:
 
 def the_same_key(store: Store) -> None:
     with store.change(BOB, "x", key="once") as change:
-        issue_token(change, "second", permission=Permission.READ)
+        issue_token(change, "second", may=["read"])
 
 
 MISTAKES: dict[str, tuple[Verb, Mistake]] = {
@@ -144,7 +144,7 @@ MISTAKES: dict[str, tuple[Verb, Mistake]] = {
         Mistake("the key 'k' stands for run", "pipelines.submit", "submit with another key"),
     ),
     "a token without a usable name": (
-        changing(lambda c, _: issue_token(c, "a b", permission=Permission.READ)),
+        changing(lambda c, _: issue_token(c, "a b", may=["read"])),
         Mistake("cannot be the name", "tokens", "trimtab token create"),
     ),
     "a token that is not there": (
@@ -165,7 +165,7 @@ def used(store: Store) -> Store:
     with store.change(BOB, "the first") as change:
         set_alias(change, "late@1", "champion")
     with store.change(BOB, "once", key="once") as change:
-        issue_token(change, "ci", permission=Permission.READ)
+        issue_token(change, "ci", may=["read"])
     submit(store, PipelineSpec(name="p", steps=(STEP,)), {"n": 1}, actor=ANN, key="k")
     artifacts(store, model=b"model 3")
     return store

@@ -9,7 +9,7 @@ import pytest
 from tests.mistakes.answers import Mistake, check
 from tests.mistakes.conftest import parts_of
 from tests.mistakes.homes import ALICE
-from tests.mistakes.standing import unchanged
+from tests.mistakes.standing import RECORDED, REFUSED, unchanged
 
 from trimtab.serving import remove_endpoint
 from trimtab.store import Store
@@ -27,7 +27,7 @@ WORDS = {
     "plan --fast": (1, Mistake("No such option '--fast'", "trimtab plan", "trimtab plan --help")),
     "get runs -o xml": (2, Mistake("'xml' is not one of", "trimtab get", "trimtab get --help")),
     "get runs -n 0": (2, Mistake("0 is not in the range", "trimtab get", "trimtab get --help")),
-    "token create ci --scope all": (2, Mistake("'all' is not one of", "token create", "trimtab token create --help")),
+    "token create ci --may all": (1, Mistake("'all' is no permission", "tokens", "approve:late,churn")),
     "token revoke": (2, Mistake("Missing argument", "trimtab token revoke", "trimtab token revoke --help")),
 }
 
@@ -106,9 +106,14 @@ FILES = {
         3,
         Mistake("the checkpoint none cannot be read", "option --checkpoint", "name a text"),
     ),
-    "--home parcels.py status": (1, Mistake("parcels.py cannot be the home", "setting home", "name a folder")),
-    "--home /proc/none status": (1, Mistake("none cannot be the home", "setting home", "TRIMTAB_HOME")),
-    "up --host 0.0.0.0": (1, Mistake("open to everyone", "host 0.0.0.0", "trimtab token create NAME --scope admin")),
+    "--home parcels.py status": (1, Mistake("there is no project in parcels.py", "setting home", "correct it")),
+    "--home parcels.py apply --yes": (1, Mistake("parcels.py cannot be the home", "setting home", "name a folder")),
+    "--home /proc/none status": (1, Mistake("there is no project in /proc/none", "setting home", "TRIMTAB_HOME")),
+    "--home /proc/none apply --yes": (1, Mistake("none cannot be the home", "setting home", "TRIMTAB_HOME")),
+    "up --host 0.0.0.0": (
+        1,
+        Mistake("open to everyone", "host 0.0.0.0", "trimtab token create NAME --may read --may admin"),
+    ),
 }
 
 TYPED = {**WORDS, **NAMES, **VERSIONS, **ASKING, **FILES}
@@ -118,7 +123,7 @@ TYPED = {**WORDS, **NAMES, **VERSIONS, **ASKING, **FILES}
 def test_a_mistake_is_told(folder: Path, typed: Typed, line: str, code: int, expected: Mistake) -> None:
     (folder / "notes.txt").write_text("buy milk\n")
     before = sorted(path.name for path in folder.iterdir())
-    with unchanged(folder / ".trimtab"):
+    with unchanged(folder / ".trimtab", but=RECORDED if "did not pass its gate" in expected.what else REFUSED):
         found, parts, said = typed(line)
     assert found == code, said
     check(parts, expected)
@@ -133,7 +138,7 @@ SETTINGS = {
     "TRIMTAB_CLOCK=later": Mistake("'later' is not a time", "setting clock", "2013-03-01"),
     "TRIMTAB_DATABASE=mysql://a/b": Mistake("cannot be used", "setting database", "postgresql://user@host/name"),
     "TRIMTAB_BLOBS=ftp://a": Mistake("is not the address of a blob store", "setting blobs", "s3://bucket"),
-    "TRIMTAB_HOME=parcels.py/home": Mistake("cannot be the home", "setting home", "TRIMTAB_HOME"),
+    "TRIMTAB_HOME=parcels.py/home": Mistake("there is no project in", "setting home", "TRIMTAB_HOME"),
     "port = ": Mistake("is not TOML", "trimtab.toml", "correct trimtab.toml"),
     "prot = 1": Mistake("there is no setting 'prot'", "trimtab.toml", "use one of: "),
     "clock = 2013-03-01": Mistake("is not a valid value", "trimtab.toml", "in quotes"),

@@ -1,4 +1,4 @@
-"""Monitoring's routes, called as the server calls them; and the text that Prometheus reads."""
+"""Monitoring's routes, called as the server calls them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,11 @@ from tests.monitoring.served import ACTOR, HOUR, START, Served, move
 from tests.monitoring.test_alerts import settled, sign
 from tests.monitoring.test_drift import kept
 from tests.registry.cases import registered
-from tests.serving.late import FakeReleases, gateway_of, route
+from tests.serving.late import FakeReleases, route
 
-from trimtab.kernel import Body, Call, Permission, TrimtabError, digest_of_bytes
+from trimtab.kernel import Call, NotFound, Permission, TrimtabError, digest_of_bytes
 from trimtab.monitoring import Outcome, routes, watch
 from trimtab.monitoring.api import ENDPOINT, AcknowledgeRequest, OutcomesRequest, SilenceRequest
-from trimtab.serving import Gateway
 from trimtab.store import Store
 
 
@@ -29,7 +28,6 @@ class World:
         registered(store)
         kept(store)
         route(store, releases, shadow=(2,))
-        self.gateway: Gateway = gateway_of(store, releases)
         served = Served(store)
         self.ids: list[str] = []
         for hour in range(3):
@@ -45,13 +43,12 @@ class World:
         self, method: str, path: str, request: Any = None, *, query: Mapping[str, str] | None = None, **parts: str
     ) -> Any:
         """Call a route's handler with a query that it declares; check that its answer is as promised."""
-        one = next(one for one in routes(self.store, self.gateway) if (one.method, one.path) == (method, path))
+        one = next(one for one in routes(self.store) if (one.method, one.path) == (method, path))
         assert set(query or {}) <= {parameter.name for parameter in one.query}
         call = Call(actor=ACTOR, because="by hand", path=parts, query=query or {})
         answer = one.handler(call) if request is None else one.handler(call, request)
         assert isinstance(answer, one.response)
-        if one.response is not Body:
-            assert msgspec.json.decode(msgspec.json.encode(answer), type=one.response) == answer
+        assert msgspec.json.decode(msgspec.json.encode(answer), type=one.response) == answer
         return answer
 
 
@@ -98,7 +95,8 @@ def test_what_is_known_before_outcomes(world: World) -> None:
     assert answer.dry_run.windows > 10
     assert answer.dry_run.text
     assert answer.level.why, "version 1 was never evaluated"
-    assert world.ask("GET", f"{ENDPOINT}/dry-run", query={"version": "2"}, endpoint="late").dry_run is None
+    with pytest.raises(NotFound, match="there is no version late@9"):
+        world.ask("GET", f"{ENDPOINT}/dry-run", query={"version": "9"}, endpoint="late")
 
 
 def test_alerts_are_listed_acknowledged_and_silenced(world: World) -> None:
@@ -143,8 +141,9 @@ def test_a_bad_listing_gets_four_parts(world: World, query: dict[str, str]) -> N
 
 
 def test_every_route_has_its_permission(sqlite_store: Store) -> None:
-    found = {one.path: one.permission for one in routes(sqlite_store, gateway_of(sqlite_store, FakeReleases()))}
-    assert {path for path, permission in found.items() if permission is Permission.WRITE} == {
-        f"{ENDPOINT}/outcomes", f"{ENDPOINT}/silence", "/api/v1/alerts/{id}/acknowledge",
-    }  # fmt: skip
-    assert set(found.values()) == {Permission.READ, Permission.WRITE}
+    found = {one.path: one.permission for one in routes(sqlite_store)}
+    assert {path: permission for path, permission in found.items() if permission is not Permission.READ} == {
+        f"{ENDPOINT}/outcomes": Permission.LOG,
+        f"{ENDPOINT}/silence": Permission.REGISTER,
+        "/api/v1/alerts/{id}/acknowledge": Permission.REGISTER,
+    }

@@ -9,9 +9,7 @@ from tests.monitoring.test_alerts import settled, sign
 from tests.serving.gateways import raw
 from tests.serving.late import PROMISING, SEEN, FakeReleases, ask_for, gateway_of, route, some_rows, trained
 
-from trimtab.kernel import VERSION
-from trimtab.monitoring import Outcome, exposition, record_outcomes
-from trimtab.monitoring.exposition import Metrics
+from trimtab.monitoring import Metrics, Outcome, expose, record_outcomes
 from trimtab.store import Store
 
 SAMPLE = re.compile(r'([a-z_0-9]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)*\})? (NaN|[-+0-9.e]+)')
@@ -52,16 +50,18 @@ def test_a_gateway_and_what_is_known_of_its_endpoint(sqlite_store: Store) -> Non
         await asyncio.to_thread(record_outcomes, sqlite_store, "late", said, actor=ACTOR)
         settled(sqlite_store, sign(), sign("drift:shown", "note"))
         sqlite_store.clock.sleep(60)
-        text = await asyncio.to_thread(exposition, sqlite_store, gateway.status())
+        metrics = Metrics()
+        await asyncio.to_thread(expose, metrics, sqlite_store, gateway.status())
         await gateway.stop()
-        return text, ids
+        return metrics.text(), ids
 
     text, _ = asyncio.run(served())
     found = parsed(text)
-    assert found[f'trimtab_info{{version="{VERSION}"}}'] == 1
     where = 'endpoint="late",version="1",stage="full"'
     assert found[f"trimtab_requests_total{{{where}}}"] == 31
     assert found[f"trimtab_broken_rows_total{{{where}}}"] == 1
+    assert found[f"trimtab_requests_late_total{{{where}}}"] == 0
+    assert found['trimtab_lost_calls{endpoint="late"}'] == 0
     assert found[f"trimtab_requests_refused_total{{{where}}}"] == 0
     assert found[f"trimtab_errors_total{{{where}}}"] == 0
     assert found[f"trimtab_request_duration_seconds_count{{{where}}}"] == 31

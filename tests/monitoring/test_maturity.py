@@ -22,7 +22,7 @@ from trimtab.monitoring import (
     record_outcomes,
     watch,
 )
-from trimtab.monitoring.exposition import exposition
+from trimtab.monitoring.exposition import Metrics, expose
 from trimtab.monitoring.quality import label_signs
 from trimtab.serving import EndpointStatus, get_endpoint
 from trimtab.store import Store
@@ -216,7 +216,10 @@ def test_metrics_that_are_scraped_say_at_what_age(store: Store) -> None:
     releases.release(store, 1, None, digest=digest_of_bytes(b"model"))
     route(store, releases)
     routing = get_endpoint(store, "late").routing
-    text = exposition(store, [EndpointStatus(endpoint="late", routing=routing, ready=True, figures=(), problems=())])
+    metrics = Metrics()
+    status = EndpointStatus(endpoint="late", routing=routing, ready=True, figures=(), problems=())
+    expose(metrics, store, [status])
+    text = metrics.text()
     assert f'trimtab_outcome_maturity_seconds{{endpoint="late",version="1"}} {SLOW * DAY_S}' in text
     week = lately(store, "late", version=1, over=WEEK)
     assert f'trimtab_performance_7d{{endpoint="late",version="1",metric="log_loss"}} {week.value("log_loss")!r}' in text

@@ -9,7 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from trimtab.kernel import Invalid, Unavailable
+from trimtab.pipelines.protocol import Done, Sent
 
 
 def mark(context, what):
@@ -45,6 +48,12 @@ def work(context):
     kept = context.put_bytes(f"{context.step} {total}".encode())
     mark(context, "end")
     return {"sum": total, "frame": frame, "kept": kept, "rows": context.frame(frame).num_rows}
+
+
+def keeps_bytes(context):
+    """Keep bytes, and print a line."""
+    print("kept")  # noqa: T201
+    return {"blob": context.put_bytes(b"what a step keeps")}
 
 
 def fails(context):
@@ -157,3 +166,92 @@ def sleeps_with_detached(context):
 
 def crashes_in_c(context):
     ctypes.string_at(0)
+
+
+# --- bodies that attack their runner, mostly without meaning to ------------------------------------------------------
+
+
+def forks_and_returns(context):
+    """Fork; the child comes back into the worker's loop, long before its parent."""
+    mark(context, "start")
+    child = ctypes.CDLL(None).fork() if context.params["past_python"] else os.fork()
+    if child == 0:
+        if context.params["raises"]:
+            raise ValueError("the child's")
+        return {"from": "the child"}
+    os.waitpid(child, 0)
+    return {"from": "the parent"}
+
+
+def answers_for_others(context):
+    """Say on the worker's own channel what another process, or an earlier attempt, would say."""
+    channel, mine = context._tell.func.__self__._channel, context._tell.args[0]
+    done = Done(outputs=msgspec.Raw(b'{"from": "another"}'), blobs=(), seconds=1.0)
+    earlier = msgspec.structs.replace(mine, fence=mine.fence - 1)
+    other = msgspec.structs.replace(mine, run_id="another")
+    for pid, about in ((os.getpid() + 1, mine), (os.getpid(), earlier), (os.getpid(), other), (os.getpid(), None)):
+        channel.send(Sent(pid=pid, about=about, message=done))
+    mark(context, "start")
+    while not Path(context.params["file"]).exists():
+        time.sleep(0.01)
+    return {"from": "the step"}
+
+
+def says_half_a_message(context):
+    channel = context._tell.func.__self__._channel
+    channel._end.send((1000).to_bytes(4) + b"{")
+    mark(context, "start")
+    time.sleep(600)
+
+
+def leaves_a_holder_and_dies(context):
+    """Leave a child that holds all that the worker holds, out of reach of the supervisor, whom it kills."""
+    supervisor = os.getppid()
+    holder = ctypes.CDLL(None).fork()
+    if holder == 0:
+        os.setsid()
+        while True:
+            time.sleep(1)
+    Path(context.params["pids"]).write_text(str(holder))
+    mark(context, "start")
+    os.kill(supervisor, signal.SIGKILL)
+    time.sleep(600)
+
+
+def prints_much(context):
+    line = "x" * 999 + "\n"
+    for _ in range(context.params["lines"]):
+        sys.stdout.write(line)
+    sys.stdout.flush()
+    subprocess.run([sys.executable, "-c", f"import sys; sys.stderr.write({'y' * 999 + chr(10)!r} * 100)"], check=True)
+    return {}
+
+
+def prints_in_c_for_ever(context):
+    """Print from C code that holds the interpreter's lock, and so lets no thread of this process do anything."""
+    mark(context, "start")
+    write = ctypes.PyDLL(None).write
+    line = b"z" * 4095 + b"\n"
+    while True:
+        write(1, line, len(line))
+
+
+def returns_numbers_of_numpy(context):
+    import numpy as np
+
+    context.progress(np.int64(1), np.float32(2), np.str_("rows"))
+    return {"auc": np.float64(0.5), "rows": np.int64(3), "good": np.bool_(True), "all": [np.float32(0.25)]}
+
+
+def reads_the_store(context):
+    """Use the store, as soon as a file says so; write down how that ended."""
+    mark(context, "start")
+    while not Path(context.params["file"]).exists():
+        time.sleep(0.01)
+    try:
+        with context.store.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except BaseException:
+        mark(context, "failed")
+        raise
+    return {"attempt": context.attempt}

@@ -74,6 +74,6 @@ def test_mistakes_are_named(store: Store, actor: Actor, server: Server) -> None:
 def test_reading_needs_less_than_changing_and_nothing_submits(server: Server) -> None:
     assert {(route.method, route.permission) for route in server.routes} == {
         ("GET", Permission.READ),
-        ("POST", Permission.WRITE),
+        ("POST", Permission.REGISTER),
     }
     assert {route.path.rpartition("/")[2] for route in server.routes if route.method == "POST"} == {"cancel", "retry"}

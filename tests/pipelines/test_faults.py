@@ -33,7 +33,7 @@ from trimtab.pipelines import (
     retry,
 )
 from trimtab.pipelines.finish import finish_step
-from trimtab.pipelines.lease import Lease, Owner, Watch, claim, register, take_over
+from trimtab.pipelines.lease import Lease, Owner, Watch, claim, hand_back, register
 from trimtab.pipelines.process import end_worker, is_alive, machine, started
 from trimtab.pipelines.protocol import Done
 from trimtab.store import Store, events
@@ -170,9 +170,9 @@ def test_a_background_runner_goes_on_when_the_system_has_processes_again(
         with monkeypatch.context() as patch:
             patch.setattr(subprocess, "Popen", none_left)
             runner.start()
-            wait_until(lambda: isinstance(runner.trouble, WorkersFail), "no worker can be started")
+            wait_until(lambda: isinstance(runner.duty.error, WorkersFail), "no worker can be started")
         wait_until(lambda: get_pipeline_run(sqlite_store, run.id).status is RunStatus.SUCCEEDED, "it is done")
-        wait_until(lambda: runner.trouble is None, "the trouble is over")
+        wait_until(lambda: not runner.duty.trouble, "the trouble is over")
 
 
 # --- the program dies ----------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_killed_programs_go_on_and_nothing_finished_runs_again(
     enough = KILLS[store.database.dialect]
     while kills < enough:
         seed = len(ended)
-        run = ask(*(msgspec.structs.replace(each, cache=False) for each in steps), seed=seed, sleep_s=0.02)
+        run = ask(*steps, seed=seed, sleep_s=0.02)
         while not get_pipeline_run(store, run.id).status.is_final:
             pid = programs.start(run, workers=1 + (kills % 4 == 0))
             if kills < enough:
@@ -310,7 +310,7 @@ def test_a_runner_that_was_idle_for_longer_than_a_lease_keeps_its_next_step(
         Runner(store, workers=1, poll_s=0.05, lease_s=3600.0, idle_s=1e6, machine=machine) as mine,
         Runner(store, workers=1, poll_s=0.05, lease_s=3600.0, idle_s=1e6, machine=machine) as other,
     ):
-        first = ask(step("a", "waits_for_file", cache=False), file=str(tmp_path / "first"))
+        first = ask(step("a", "waits_for_file"), file=str(tmp_path / "first"))
         mine.start()
         marks.wait_for(1)
         other.start()
@@ -321,7 +321,7 @@ def test_a_runner_that_was_idle_for_longer_than_a_lease_keeps_its_next_step(
         wait_until(lambda: get_pipeline_run(store, first.id).status is RunStatus.SUCCEEDED, "it is idle")
         before = dict(seen)
         machine.ahead_s += 3601.0
-        second = ask(step("b", "waits_for_file", cache=False), file=str(tmp_path / "second"))
+        second = ask(step("b", "waits_for_file"), file=str(tmp_path / "second"))
         marks.wait_for(2)
         other.start()
         wait_until(lambda: seen != before, "the other one has seen it again")
@@ -340,7 +340,7 @@ def test_interrupting_hands_running_steps_back(store: Store, ask: Ask, marks: Ma
     with Runner(store, workers=1, poll_s=0.05) as runner:
         with pytest.raises(KeyboardInterrupt):
             runner.run_until_done(run.id, on_event=interrupt)
-        assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.LOST]
+        assert [a.outcome for a in list_attempts(store, run.id)] == [Outcome.INTERRUPTED]
         (tmp_path / "go").touch()
         with Runner(store, workers=1) as other:
             assert other.run_until_done(run.id).status is RunStatus.SUCCEEDED
@@ -354,7 +354,7 @@ def test_stop_lets_running_steps_finish_for_a_while(store: Store, ask: Ask, mark
         marks.wait_for(1)
         stopping = threading.Thread(target=runner.stop, kwargs={"drain_s": PATIENCE_S})
         stopping.start()
-        wait_until(runner._stopping.is_set, "it takes no more steps")
+        wait_until(lambda: not runner._engine.takes_new, "it takes no more steps")
         (tmp_path / "go").touch()
         stopping.join()
     found = get_pipeline_run(store, run.id)
@@ -368,7 +368,7 @@ def test_stop_lets_running_steps_finish_for_a_while(store: Store, ask: Ask, mark
 def test_two_programs_on_one_store_never_run_the_same_attempt(
     store: Store, ask: Ask, marks: Marks, programs: Programs
 ) -> None:
-    run = ask(*(step(f"s{i}", "work", cache=False) for i in range(10)), seed=1, sleep_s=0.01)
+    run = ask(*(step(f"s{i}", "work") for i in range(10)), seed=1, sleep_s=0.01)
     for _ in range(2):
         programs.start(None, workers=1)
     wait_until(lambda: get_pipeline_run(store, run.id).status.is_final, "it is over")
@@ -387,8 +387,8 @@ def test_of_many_claims_one_wins_and_the_fence_refuses_the_overtaken(store: Stor
     first = claim(store, seen, worker_pid=0, worker_started="", at="2013-03-01T00:00:00+00:00")
     assert first
     assert claim(store, seen, worker_pid=0, worker_started="", at="2013-03-01T00:00:00+00:00") is None
-    assert take_over(store, first, None)
-    assert not take_over(store, first, None)
+    assert hand_back(store, first)
+    assert not hand_back(store, first)
     second = claim(
         store, msgspec.structs.replace(first), worker_pid=0, worker_started="", at="2013-03-01T00:00:00+00:00"
     )

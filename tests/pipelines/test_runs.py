@@ -10,7 +10,7 @@ import pytest
 from tests.pipelines.conftest import Hurried, Marks, asker, on_sqlite, pipeline, runs, step
 from tests.waiting import PATIENCE_S, wait_until
 
-from trimtab.kernel import Actor, Conflict, Invalid, NotFound, Settings, VirtualClock
+from trimtab.kernel import Actor, ActorKind, Conflict, Invalid, NotFound, Settings, VirtualClock
 from trimtab.pipelines import (
     Outcome,
     PipelineRun,
@@ -64,6 +64,14 @@ def test_steps_run_when_their_needs_are_done_and_pass_on_their_outputs(
     assert runner.run_until_done(run.id) == done
 
 
+def test_a_run_keeps_who_stands_behind_its_author(store: Store, runner: Runner, actor: Actor) -> None:
+    """A token's run is its issuer's, also when a worker registers what came of it."""
+    held = actor.holding("ci", ActorKind.SERVICE)
+    run = submit(store, pipeline(step("w", "where")), actor=held)
+    assert runner.run_until_done(run.id).actor == held
+    assert events(store, type="pipelines.run-finished")[-1].actor == held
+
+
 def test_a_step_gets_params_inputs_actor_reason_and_the_time_of_the_project(
     store: Store, clock: VirtualClock, actor: Actor, runner: Runner
 ) -> None:
@@ -80,16 +88,20 @@ def test_a_step_gets_params_inputs_actor_reason_and_the_time_of_the_project(
     assert done.outputs["w"]["pid"] == done.outputs["w"]["group"]
     assert done.step("w").started_at == clock.now()
     clock.sleep(3600)
-    again = runner.run_until_done(submit(store, pipeline(step("w", "where", cache=False)), actor=actor).id)
+    again = runner.run_until_done(submit(store, pipeline(step("w", "where")), actor=actor).id)
     assert again.outputs["w"]["now"] == "2013-03-01T01:00:00+00:00"
     assert again.outputs["w"]["pid"] == done.outputs["w"]["pid"]  # a warm worker
 
 
-def test_a_step_that_saw_the_same_before_is_taken_over(store: Store, runner: Runner, ask: Ask, marks: Marks) -> None:
-    first = runner.run_until_done(ask(step("a", "work", uses=("marks", "seed")), step("b", needs=("a",)), seed=1).id)
+def test_a_step_that_asks_for_it_and_saw_the_same_before_is_taken_over(
+    store: Store, runner: Runner, ask: Ask, marks: Marks
+) -> None:
+    first = runner.run_until_done(
+        ask(step("a", "work", uses=("marks", "seed"), cache=True), step("b", needs=("a",)), seed=1).id
+    )
     heard: list[Progress] = []
     # The first step does not see x, the second does.
-    second = ask(step("a", "work", uses=("marks", "seed")), step("b", needs=("a",)), seed=1, x=1)
+    second = ask(step("a", "work", uses=("marks", "seed"), cache=True), step("b", needs=("a",)), seed=1, x=1)
     done = runner.run_until_done(second.id, on_event=heard.append)
     assert kinds(heard) == [("cached", "a"), ("started", "b"), ("finished", "b")]
     assert done.outputs["a"] == first.outputs["a"]
@@ -98,9 +110,59 @@ def test_a_step_that_saw_the_same_before_is_taken_over(store: Store, runner: Run
     (event,) = events(store, type="pipelines.step-cached")
     assert (event.data["taken_from"], event.data["step"]) == (first.id, "a")
     assert event.data["blobs"] == [first.outputs["a"]["frame"], first.outputs["a"]["kept"]]
-    third = runner.run_until_done(ask(step("a", "work", uses=("marks", "seed")), seed=1, x=2).id)
+    third = runner.run_until_done(ask(step("a", "work", uses=("marks", "seed"), cache=True), seed=1, x=2).id)
     assert third.step("a").cached_from == first.id
     assert marks.started("a") == 1
+
+
+def test_nothing_is_taken_over_unless_it_is_asked_for(sqlite_store: Store, actor: Actor, marks: Marks) -> None:
+    ask = asker(sqlite_store, actor, marks)
+    with Runner(sqlite_store, workers=1) as runner:
+        for _ in range(2):
+            done = runner.run_until_done(ask(step("a")).id)
+    assert (done.step("a").status, marks.started()) == (StepStatus.SUCCEEDED, 2)
+
+
+def test_the_result_of_other_code_is_not_taken_over(
+    sqlite_store: Store, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function keeps its name when it changes, and so does the helper that it imports."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "cached_steps.py").write_text(
+        "from cached_helper import text\n\ndef f(c):\n    return {'text': text()}\n"
+    )
+    spec = pipeline(msgspec.structs.replace(step("a", cache=True), function="cached_steps:f"))
+    found = []
+    with Runner(sqlite_store, workers=1) as runner:
+        for text in ("'one'", "'second'", "'second'  # the same", "'one'"):
+            (tmp_path / "cached_helper.py").write_text(f"def text():\n    return {text}\n")
+            found.append(runner.run_until_done(submit(sqlite_store, spec, actor=actor).id))
+    assert [run.outputs["a"]["text"] for run in found] == ["one", "second", "second", "one"]
+    assert [run.step("a").cached_from for run in found] == [None, None, found[1].id, found[0].id]
+
+
+def test_a_result_of_code_that_changed_while_it_ran_is_for_nobody_else(
+    sqlite_store: Store, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module, go = tmp_path / "slow_steps.py", tmp_path / "go"
+    text = (
+        "import pathlib\n\ndef f(c):\n    while not pathlib.Path({go!r}).exists():\n        pass\n"
+        "    return {{'n': {n}}}\n"
+    )
+    module.write_text(text.format(go=str(go), n=1))
+    spec = pipeline(msgspec.structs.replace(step("a", cache=True), function="slow_steps:f"))
+
+    def change(progress: Progress) -> None:
+        if progress.kind == "started":
+            module.write_text(text.format(go=str(go), n=2))
+            go.touch()
+
+    with Runner(sqlite_store, workers=1) as runner:
+        runner.run_until_done(submit(sqlite_store, spec, actor=actor).id, on_event=change)
+        module.write_text(text.format(go=str(go), n=1))
+        again = runner.run_until_done(submit(sqlite_store, spec, actor=actor).id)
+    assert (again.step("a").status, again.outputs["a"]) == (StepStatus.SUCCEEDED, {"n": 1})
 
 
 @pytest.mark.parametrize(
@@ -110,7 +172,7 @@ def test_a_step_that_saw_the_same_before_is_taken_over(store: Store, runner: Run
 )
 def test_a_step_that_differs_is_run(sqlite_store: Store, actor: Actor, marks: Marks, other: dict[str, object]) -> None:
     ask = asker(sqlite_store, actor, marks)
-    same = step("a", code="sha256:old", params={"k": 1})
+    same = step("a", code="sha256:old", params={"k": 1}, cache=True)
     with Runner(sqlite_store, workers=1, poll_s=0.05) as runner:
         runner.run_until_done(ask(same).id)
         assert runner.run_until_done(ask(same).id).step("a").status is StepStatus.CACHED
@@ -124,13 +186,13 @@ def test_outputs_whose_bytes_are_not_whole_are_not_taken_over(
 ) -> None:
     ask = asker(sqlite_store, actor, marks)
     with Runner(sqlite_store, workers=1) as runner:
-        first = runner.run_until_done(ask(step("a", "work"), seed=1).id)
+        first = runner.run_until_done(ask(step("a", "work", cache=True), seed=1).id)
         kept = first.outputs["a"]["kept"].removeprefix("sha256:")
         path = sqlite_store.settings.home_path / "blobs" / kept[:2] / kept[2:]
         path.unlink()
         if how == "damaged":
             path.write_bytes(b"something else")
-        second = runner.run_until_done(ask(step("a", "work"), seed=1).id)
+        second = runner.run_until_done(ask(step("a", "work", cache=True), seed=1).id)
     assert second.step("a").status is StepStatus.SUCCEEDED
     assert sqlite_store.blobs.get(first.outputs["a"]["kept"])
 
@@ -367,7 +429,7 @@ def test_a_worker_runs_the_code_that_is_on_disk_now(
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     module = tmp_path / "edited_steps.py"
-    spec = pipeline(msgspec.structs.replace(step("a", cache=False), function="edited_steps:f"))
+    spec = pipeline(msgspec.structs.replace(step("a"), function="edited_steps:f"))
     found = []
     with Runner(sqlite_store, workers=1) as runner:
         for text in ("one", "second"):
@@ -394,3 +456,12 @@ def test_wide_runs_use_all_workers_and_end_once(store: Store, ask: Ask, marks: M
     assert done.status is RunStatus.SUCCEEDED
     assert len({line[4] for line in marks.lines()}) == 2
     assert len(events(store, type="pipelines.run-finished")) == 1
+
+
+@on_sqlite
+def test_numbers_of_numpy_are_numbers(store: Store, runner: Runner, ask: Ask) -> None:
+    import numpy as np
+
+    done = runner.run_until_done(ask(step("a", "returns_numbers_of_numpy"), rate=np.float64(0.5)).id)
+    assert done.outputs["a"] == {"auc": 0.5, "rows": 3, "good": True, "all": [0.25]}
+    assert (done.status, done.params["rate"]) == (RunStatus.SUCCEEDED, 0.5)

@@ -7,6 +7,7 @@ from trimtab.registry import (
     ModelMissing,
     NameNotUsable,
     NotApproved,
+    ReasonMissing,
     aliases,
     approve,
     drop_alias,
@@ -73,6 +74,8 @@ def test_an_alias_can_be_dropped(store: Store) -> None:
     with store.change(BOB, "x") as change:
         drop_alias(change, "late", "nightly")
     assert len(events(store)) == before
+    with pytest.raises(ReasonMissing), store.change(BOB) as change:
+        drop_alias(change, "late", "nightly")
     with pytest.raises(ModelMissing), store.change(BOB, "x") as change:
         drop_alias(change, "early", "nightly")
 

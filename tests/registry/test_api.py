@@ -10,7 +10,7 @@ from tests.registry.cases import BOB, registered
 from trimtab.kernel import Call, Invalid, NotFound, Permission
 from trimtab.registry import GateFailed, ReasonMissing, Status, get_version, routes
 from trimtab.registry.api import AliasRequest, ApproveRequest, ReasonRequest
-from trimtab.store import Store
+from trimtab.store import Store, events
 
 VERSION = "/api/v1/models/{model}/versions/{version}"
 
@@ -62,6 +62,7 @@ def test_mistakes_are_named(sqlite_store: Store) -> None:
     late = {"model": "late", "version": "1"}
     with pytest.raises(GateFailed):
         ask(sqlite_store, "POST", f"{VERSION}/approve", ApproveRequest(), **late)
+    assert events(sqlite_store)[-1].data["code"] == "registry.gate-failed"
     with pytest.raises(NotFound):
         ask(sqlite_store, "GET", VERSION, model="late", version="9")
     with pytest.raises(NotFound):

@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from tests.forging import with_key
 from tests.registry.cases import ANN, BOB, approved, artifacts, lineage, registered
 
-from trimtab.kernel import SYSTEM, Actor, canonical, digest_of_bytes
+from trimtab.kernel import SYSTEM, Actor, ActorKind, VirtualClock, canonical, digest_of_bytes
 from trimtab.registry import (
     ApprovalVoid,
     AuthorApproves,
@@ -26,6 +26,7 @@ from trimtab.registry import (
     approve,
     get_version,
     list_approvals,
+    refused_approvals,
     register_version,
     reject,
     release_for,
@@ -33,6 +34,8 @@ from trimtab.registry import (
     set_alias,
 )
 from trimtab.store import Blobs, LocalBlobs, RowsDamaged, Store, events
+
+ROOT = Actor("root")
 
 
 def test_an_approval_is_bound_to_everything_it_covers(store: Store) -> None:
@@ -97,6 +100,65 @@ def test_an_author_cannot_approve_where_the_policy_asks_for_two_persons(
     assert events(store, type="registry.version-approved") == []
 
 
+@pytest.mark.parametrize(
+    ("author", "approver", "same"),
+    [
+        (ANN, ANN.holding("bob", ActorKind.PERSON), True),
+        (ANN, ANN.holding("ops", ActorKind.SERVICE).holding("bob", ActorKind.PERSON), True),
+        (ANN.holding("ci", ActorKind.SERVICE), ANN, True),
+        (ANN.holding("ci", ActorKind.SERVICE), ANN.holding("web", ActorKind.SERVICE), True),
+        (ROOT.holding("ann", ActorKind.PERSON), ROOT.holding("bob", ActorKind.PERSON), False),
+    ],
+)
+def test_a_token_of_the_author_is_the_author(store: Store, author: Actor, approver: Actor, same: bool) -> None:
+    """However it is called: nobody makes themselves a second person, and where one suffices it shows."""
+    asked = registered(store, author, other_than_author=True)
+    if same:
+        with pytest.raises(AuthorApproves), store.change(approver, "good") as change:
+            approve(change, asked)
+    else:
+        with store.change(approver, "good") as change:
+            assert approve(change, asked).by.issuers == approver.issuers
+        assert approval_state(store, asked).valid
+    free = registered(store, author, model=b"no rule")
+    with store.change(approver, "good") as change:
+        assert approve(change, free).self_approved is same
+    told = events(store, type="registry.version-approved")[-1]
+    assert (told.actor, told.data["self_approved"]) == (approver, same)
+
+
+def test_an_approval_does_not_hold_when_its_record_hides_who_issued_the_token(store: Store) -> None:
+    version = registered(store, ANN, other_than_author=True)
+    with store.change(ROOT.holding("bob", ActorKind.PERSON), "good") as change:
+        approval = approve(change, version)
+    with_key(
+        store, "registry_approvals", record=msgspec.json.encode(msgspec.structs.replace(approval, by=BOB)).decode()
+    )
+    assert "the ledger names another approver or another time" in approval_state(store, version).reasons
+
+
+def test_a_refused_approval_is_an_event_once_an_hour(store: Store, clock: VirtualClock) -> None:
+    version = registered(store, ANN, other_than_author=True)
+    mine = ANN.holding("bob", ActorKind.PERSON)
+
+    def attempt(actor: Actor) -> None:
+        with (
+            pytest.raises(AuthorApproves),
+            refused_approvals(store, version, actor=actor, because="good"),
+            store.change(actor, "good") as change,
+        ):
+            approve(change, version)
+
+    for actor in (ANN, ANN, mine, ANN):
+        attempt(actor)
+    clock.sleep(3601)
+    attempt(ANN)
+    found = events(store, type="registry.approval-refused", subject=("version", version.ref))
+    assert [event.actor for event in found] == [ANN, mine, ANN]
+    assert found[1].data["code"] == "registry.author-approves"
+    assert "bob (issued by ann) cannot approve late@1" in found[1].data["what"]
+
+
 def test_who_wrote_the_code_is_an_author_of_what_is_trained_with_it_later(store: Store) -> None:
     """The loop trains by itself; the code that it trains is somebody's all the same."""
     registered(store, ANN, other_than_author=True)
@@ -119,7 +181,7 @@ def test_an_approval_by_an_author_does_not_hold_however_it_came_about(store: Sto
     with store.change(BOB, "good") as change:
         approve(change, version)
     by_bob = msgspec.structs.replace(version, registered_by=BOB)
-    _rewrite(store, "registry_versions", record=msgspec.json.encode(by_bob).decode())
+    with_key(store, "registry_versions", record=msgspec.json.encode(by_bob).decode())
     assert "bob approved their own work, and the policy asks for two persons" in approval_state(store, version).reasons
 
 
@@ -260,25 +322,23 @@ def test_a_covered_blob_that_is_gone_voids_the_approval(sqlite_store: Store, num
     assert f"the {what}" in approval_state(sqlite_store, version).reasons[0]
 
 
-def _rewrite(store: Store, table: str, **columns: Any) -> None:
-    """Change rows behind the store's back, as someone with the database's password could."""
-    assignments = ", ".join(f"{name} = :{name}" for name in columns)
-    with store.database.write() as connection:
-        connection.execute(text(f"UPDATE {table} SET {assignments}"), columns)
-
-
 OTHER = digest_of_bytes(b"other")
 
 
 def _changed(version: Version, part: str) -> Version:
     """Return a version with one covered part changed."""
     replace = msgspec.structs.replace
-    simple = {"model": "early", "task": "regression", "evaluation": OTHER, "verdict": OTHER, "verdict_passed": None}
+    simple: dict[str, Any] = {
+        "model": "early",
+        "task": "regression",
+        "evaluation": OTHER,
+        "verdict": OTHER,
+        "verdict_passed": None,
+    }
+    simple |= {"other_than_author": True, "expires_s": 1e9}
     renamed = {"artifact": "model", "format": "format", "signature": "signature", "sample": "sample", "also": "also"}
     if part in simple:
         return replace(version, **{part: simple[part]})
-    if part == "other_than_author":
-        return replace(version, other_than_author=True)
     if part == "params":
         return replace(version, params={"trees": 121})
     value: Any = {"data": (OTHER,), "also": (), "view": "other", "format": "onnx"}.get(part, OTHER)
@@ -292,7 +352,7 @@ def test_a_changed_record_voids_the_approval(store: Store, part: str) -> None:
     version, _ = approved(store)
     changed = _changed(version, part)
     assert changed.covers() != version.covers()
-    _rewrite(store, "registry_versions", record=msgspec.json.encode(changed).decode())
+    with_key(store, "registry_versions", record=msgspec.json.encode(changed).decode())
     state = approval_state(store, "late@1")
     assert not state.valid
     assert any(part.replace("_", " ") in reason for reason in state.reasons)
@@ -305,8 +365,8 @@ def test_changing_record_and_approval_alike_is_seen_in_the_ledger(sqlite_store: 
     covered = changed.covers()
     changed = msgspec.structs.replace(changed, covered=covered.digest)
     forged = msgspec.structs.replace(approval, covered=covered, bound_to=covered.digest)
-    _rewrite(sqlite_store, "registry_versions", record=msgspec.json.encode(changed).decode(), covered=covered.digest)
-    _rewrite(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode(), bound_to=covered.digest)
+    with_key(sqlite_store, "registry_versions", record=msgspec.json.encode(changed).decode(), covered=covered.digest)
+    with_key(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode(), bound_to=covered.digest)
     state = approval_state(sqlite_store, "late@1")
     assert not state.valid
     assert "covered of the approval is not what the ledger says" in state.reasons
@@ -324,20 +384,20 @@ def test_changing_record_and_approval_alike_is_seen_in_the_ledger(sqlite_store: 
 def test_a_changed_approval_is_void(sqlite_store: Store, changes: dict[str, Any]) -> None:
     version, approval = approved(sqlite_store)
     forged = msgspec.structs.replace(approval, **changes)
-    _rewrite(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode())
+    with_key(sqlite_store, "registry_approvals", record=msgspec.json.encode(forged).decode())
     assert not approval_state(sqlite_store, version).valid
 
 
 def test_a_status_that_there_is_not_says_so(sqlite_store: Store) -> None:
     approved(sqlite_store)
-    _rewrite(sqlite_store, "registry_versions", status="live")
+    with_key(sqlite_store, "registry_versions", status="live")
     with pytest.raises(RowsDamaged, match="the status of late@1 is 'live'"):
         release_for(sqlite_store, "late@1")
 
 
 def test_a_status_that_was_written_by_hand_approves_nothing(store: Store) -> None:
     version = registered(store)
-    _rewrite(store, "registry_versions", status="approved")
+    with_key(store, "registry_versions", status="approved")
     assert approval_state(store, version).reasons == ("no approval of late@1 is recorded",)
     with pytest.raises(ApprovalVoid, match="no approval of late@1 is recorded"):
         release_for(store, version)
@@ -350,7 +410,7 @@ def test_a_verdict_that_the_evaluation_does_not_hold_is_seen(sqlite_store: Store
     version = registered(sqlite_store, passes=False)
     forged = msgspec.structs.replace(version, verdict_passed=True)
     forged = msgspec.structs.replace(forged, covered=forged.covers().digest)
-    _rewrite(sqlite_store, "registry_versions", record=msgspec.json.encode(forged).decode(), covered=forged.covered)
+    with_key(sqlite_store, "registry_versions", record=msgspec.json.encode(forged).decode(), covered=forged.covered)
     with sqlite_store.change(BOB, "it passed") as change:
         approve(change, "late@1")
     assert approval_state(sqlite_store, "late@1").reasons == ("the verdict is not the one in the evaluation",)

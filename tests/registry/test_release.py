@@ -1,15 +1,17 @@
 """Releases: signed, issued once, held only as long as every word and byte is as it was, and ended by revoking."""
 
 import base64
+import shutil
 import stat
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import text
+from tests.forging import with_key
 from tests.registry.cases import BOB, approved, registered
 
 from trimtab.kernel import (
@@ -43,6 +45,7 @@ from trimtab.registry import (
     list_releases,
     public_pem,
     read_public_key,
+    reject,
     release_for,
     revoke_release,
 )
@@ -53,7 +56,7 @@ def test_a_release_says_what_the_loader_needs(store: Store) -> None:
     version, approval = approved(store)
     release = release_for(store, "late@1")
     said = release.statement
-    assert (said.type, release.ref, said.format) == ("trimtab.release/v1", "late@1", "skops")
+    assert (said.type, release.ref, said.format) == ("trimtab.release/v2", "late@1", "skops")
     assert (said.artifact, said.signature, said.sample) == (
         version.artifacts.model, version.artifacts.signature, version.artifacts.sample,
     )  # fmt: skip
@@ -61,6 +64,7 @@ def test_a_release_says_what_the_loader_needs(store: Store) -> None:
     assert (said.covered, said.approval, said.approved_by) == (approval.bound_to, approval.id, "bob")
     position = next(event.position for event in events(store) if event.id == approval.event_id)
     assert said.position == position
+    assert (said.endpoint, said.environment, said.expires_at) == ("late", "local", msgspec.UNSET)
     assert msgspec.json.decode(msgspec.json.encode(release), type=Release) == release
     check_release(store, release)
     check_signature(ReleaseKeys.of(store).trusted()[release.key], release)
@@ -120,6 +124,7 @@ WORDS: dict[str, Any] = {
     "id": "0" * 26, "model": "early", "version": 2, "format": "onnx", "artifact": OTHER, "also": (), "signature": OTHER,
     "sample": None, "task": "regression", "view": "other", "features": OTHER, "evaluation": OTHER, "covered": OTHER,
     "approval": "0" * 26, "approved_by": "ann", "self_approved": True, "position": 0, "limits": Limits(percent=1.0),
+    "endpoint": "early", "environment": "production", "expires_at": datetime(2100, 1, 1, tzinfo=UTC),
 }  # fmt: skip
 
 
@@ -152,11 +157,7 @@ def test_a_right_signature_on_other_words_is_no_release(sqlite_store: Store, wor
     forged = _signed_anew(sqlite_store, release_for(sqlite_store, "late@1"), **{word: WORDS[word]})
     with pytest.raises(ReleaseRefused, match="was never issued here"):
         check_release(sqlite_store, forged)
-    with sqlite_store.database.write() as connection:
-        connection.execute(
-            text("UPDATE registry_releases SET release = :release, digest = :digest"),
-            {"release": msgspec.json.encode(forged).decode(), "digest": forged.digest},
-        )
+    with_key(sqlite_store, "registry_releases", release=msgspec.json.encode(forged).decode(), digest=forged.digest)
     with pytest.raises(TrimtabError) as raised:
         check_release(sqlite_store, forged)
     # A word about which version it is leads to that one, which is not there or not approved.
@@ -195,6 +196,53 @@ def test_limits_of_the_approval_are_in_the_release(sqlite_store: Store) -> None:
     with sqlite_store.change(BOB, "only a little") as change:
         approve(change, version, limits=Limits(stages=("shadow", "canary"), percent=25.0))
     assert release_for(sqlite_store, version).statement.limits == Limits(stages=("shadow", "canary"), percent=25.0)
+
+
+def test_a_release_of_the_first_form_is_still_read(sqlite_store: Store) -> None:
+    """Older homes hold statements that name no endpoint, no environment and no end."""
+    approved(sqlite_store)
+    nothing = dict.fromkeys(("endpoint", "environment", "expires_at"), msgspec.UNSET)
+    first = _signed_anew(sqlite_store, release_for(sqlite_store, "late@1"), type="trimtab.release/v1", **nothing)
+    assert b"endpoint" not in canonical(first.statement)
+    with_key(sqlite_store, "registry_releases", release=msgspec.json.encode(first).decode(), digest=first.digest)
+    check_release(sqlite_store, first)
+    assert release_for(sqlite_store, "late@1") == first
+
+
+def test_a_release_holds_at_the_endpoint_that_was_approved_and_for_as_long(store: Store, clock: VirtualClock) -> None:
+    version = registered(store, expires_s=86400.0)
+    with store.change(BOB, "for the others") as change:
+        approval = approve(change, version, limits=Limits(endpoint="early"))
+    said = release_for(store, version).statement
+    assert (said.endpoint, said.expires_at) == ("early", approval.at + timedelta(days=1))
+    clock.sleep(3600)
+    with store.change(BOB, "looked at it again") as change:
+        again = approve(change, version)
+    before = get_release(store, said.id)
+    check_release(store, before)  # until its successor is there, and after
+    after = release_for(store, version)
+    assert (after.statement.approval, after.statement.expires_at) == (again.id, again.at + timedelta(days=1))
+    check_release(store, before)
+    with store.change(BOB, "no more") as change:
+        reject(change, version)
+    for release in (before, after):
+        with pytest.raises(ReleaseRefused, match="was revoked"):
+            check_release(store, release)
+
+
+def test_a_release_holds_in_one_environment(store: Store) -> None:
+    approved(store)
+    here = release_for(store, "late@1")
+    named = msgspec.structs.replace(store.settings, environment="production")
+    store.settings = named
+    with pytest.raises(ReleaseRefused, match="is for the environment local") as caught:
+        check_release(store, here)
+    assert "trimtab serve late@1" in caught.value.next
+    there = release_for(store, "late@1")
+    assert (there.statement.environment, there.statement.approval) == ("production", here.statement.approval)
+    check_release(store, there)
+    assert release_for(store, "late@1") == there
+    assert len(list_releases(store, "late@1")) == 2
 
 
 def test_a_release_admits_its_bytes_and_no_others(sqlite_store: Store) -> None:
@@ -264,15 +312,16 @@ def test_a_host_that_only_checks_needs_no_private_key(sqlite_store: Store) -> No
 
 
 def test_another_home_is_trusted_only_by_its_key(sqlite_store: Store, tmp_path: Path, clock: VirtualClock) -> None:
-    """Two hosts over one database and one blob store: each has its own home and key."""
+    """Two hosts over one database and one blob store: each has its own home and release key."""
     approved(sqlite_store)
     release = release_for(sqlite_store, "late@1")
     home = sqlite_store.settings.home_path
     settings = Settings(home=str(tmp_path / "other"), database=f"sqlite:///{home / 'trimtab.db'}")
+    shutil.copytree(home / "keys", tmp_path / "other" / "keys", ignore=shutil.ignore_patterns("release*"))
     other = open_store(settings, clock=clock)
     other.blobs = sqlite_store.blobs
     try:
-        with pytest.raises(ReleaseRefused, match="neither this home's key nor one in keys/trusted"):
+        with pytest.raises(ReleaseRefused, match=r"copy keys/release\.ed25519\.pub of the home .* to keys/trusted/"):
             check_release(other, release)
         trusted = other.settings.home_path / "keys" / "trusted"
         trusted.mkdir(parents=True)

@@ -7,7 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from trimtab.kernel import Actor, Call, Conflict, Permission, Query, Refused, Route
+from trimtab.kernel import (
+    EVERYTHING,
+    PROJECT,
+    Actor,
+    Call,
+    Conflict,
+    Permission,
+    Query,
+    Refused,
+    Resource,
+    Route,
+    in_path,
+)
 from trimtab.server import Access, Doors, create_app
 from trimtab.server.receipts import NoticingStore
 from trimtab.store import Event, Store, Subject
@@ -17,7 +29,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
-LOCAL = Access(actor=Actor("alice"), permission=Permission.ADMIN)
+LOCAL = Access(actor=Actor("alice"), grants=EVERYTHING)
 
 
 class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,8 +76,15 @@ def note_routes(store: Store) -> list[Route]:
 
     route = _route(Permission.READ)
     return [
-        route("GET", "/api/v1/notes/{text}", read, response=Told, query=(Query(name="because", meaning="Why."),)),
-        route("POST", "/api/v1/notes", write, permission=Permission.WRITE, request=Note, response=Told, status=201),
+        route(
+            "GET",
+            "/api/v1/notes/{text}",
+            read,
+            resource=in_path("text"),
+            response=Told,
+            query=(Query(name="because", meaning="Why."),),
+        ),
+        route("POST", "/api/v1/notes", write, permission=Permission.LOG, request=Note, response=Told, status=201),
         route("PUT", "/api/v1/raw", raw, permission=Permission.PREDICT, request=bytes, response=Told, limit_bytes=100),
         route("POST", "/api/v1/refuse", refuse, response=Told),
         route("POST", "/api/v1/clash", clash, response=Told),
@@ -74,10 +93,14 @@ def note_routes(store: Store) -> list[Route]:
 
 
 def _route(default: Permission) -> Callable[..., Route]:
-    def make(method: str, path: str, handler: Any, *, permission: Permission = default, **more: Any) -> Route:
+    def make(
+        method: str, path: str, handler: Any, *, permission: Permission = default, resource: Resource = PROJECT,
+        **more: Any,
+    ) -> Route:  # fmt: skip
         return Route(
-            method=method, path=path, permission=permission, handler=handler, summary=f"{method} {path}", **more
-        )
+            method=method, path=path, permission=permission, resource=resource, handler=handler,
+            summary=f"{method} {path}", **more,
+        )  # fmt: skip
 
     return make
 
@@ -109,3 +132,13 @@ def client(sqlite_store: Store) -> TestClient:
 def far_client(sqlite_store: Store) -> TestClient:
     """A caller from elsewhere, who has to show a token."""
     return client_of(sqlite_store, note_routes(NoticingStore.around(sqlite_store)), local=None)
+
+
+@pytest.fixture
+def notes_behind(sqlite_store: Store) -> Callable[[Doors], TestClient]:
+    """Make a client of the small room behind doors of the test's own."""
+
+    def behind(doors: Doors) -> TestClient:
+        return TestClient(create_app(note_routes(sqlite_store), doors=doors, ids=sqlite_store.ids))
+
+    return behind

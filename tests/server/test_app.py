@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from trimtab.kernel import Permission, Route
+from trimtab.kernel import PROJECT, Permission, Route, in_body, in_path, in_query
 from trimtab.server import BadRoute
 from trimtab.store import Store
 
@@ -97,6 +97,10 @@ def test_head_answers_like_get_without_a_body(client: httpx.Client) -> None:
     [
         {"permission": None},
         {"permission": "read"},
+        {"resource": None},
+        {"resource": in_path("model")},
+        {"resource": in_query("model")},
+        {"resource": in_body("model")},
         {"method": "BREW"},
         {"path": "x"},
         {"path": "/x/"},
@@ -108,7 +112,8 @@ def test_head_answers_like_get_without_a_body(client: httpx.Client) -> None:
 def test_a_bad_route_keeps_the_server_from_starting(
     sqlite_store: Store, notes: list[Route], client_for: Callable[..., httpx.Client], changed: dict[str, Any]
 ) -> None:
-    good = {"method": "GET", "path": "/api/v1/x", "permission": Permission.READ, "handler": print, "summary": "x"}
+    good = {"method": "GET", "path": "/api/v1/x", "permission": Permission.READ, "handler": print}
+    good |= {"summary": "x", "resource": PROJECT}
     client_for(sqlite_store, [*notes, Route(**good)])
     with pytest.raises(BadRoute):
         client_for(sqlite_store, [*notes, Route(**(good | changed))])

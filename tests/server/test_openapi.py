@@ -47,7 +47,7 @@ def _fill(store: Store) -> None:
     run.log_metric("auc", 0.7)
     run.finish()
     with store.change(Actor("ann"), "test") as change:
-        issue_token(change, "ci", permission=Permission.READ)
+        issue_token(change, "ci", may=["read"])
 
 
 def test_every_operation_is_described(served: str) -> None:

@@ -25,7 +25,8 @@ def rooms(sqlite_store: Store) -> Rooms:
 def routes(rooms: Rooms) -> list[Route]:
     """Every operation for programs, as the server lists them."""
     live = Live(rooms.events)
-    own = own_routes(rooms.store, doors_of(rooms.store, rooms.store.settings), missing=lambda: "", live=live)
+    doors = doors_of(rooms.store, rooms.store.settings)
+    own = own_routes(rooms.store, doors, missing=lambda: "", endpoints=dict, live=live)
     return [route for route in [*rooms.routes(), *own] if is_described(route)]
 
 

@@ -8,11 +8,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.serving.late import FakeReleases, route
 from tests.waiting import PATIENCE_S, wait_until
+
+from trimtab.kernel import VERSION, Settings
+from trimtab.store import open_store
 
 Started = subprocess.Popen[str]
 Start = Callable[..., Started]
@@ -24,9 +29,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[Started] = []
     environment = {**os.environ, "TRIMTAB_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
 
-    def up(*words: str, **more: str) -> Started:
+    def up(*words: str, program: str = "", **more: str) -> Started:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from trimtab.cli import main; main()", "up", "--port", "0", *words],
+            [sys.executable, "-c", f"{program}\nfrom trimtab.cli import main; main()", "up", "--port", "0", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment | more, cwd=tmp_path,
         )  # fmt: skip
         running.append(process)
@@ -76,12 +81,13 @@ def test_a_server_answers_and_stops_cleanly(start: Start, tmp_path: Path) -> Non
     process = start()
     port = _port(process)
     address = tmp_path / "home" / "server.json"
-    assert json.loads(address.read_text()) == {"url": f"http://127.0.0.1:{port}", "pid": process.pid}
+    told = json.loads(address.read_text())
+    assert (told["url"], told["pid"]) == (f"http://127.0.0.1:{port}", process.pid)
     assert _ask(port, "/healthz")[1]["status"] == "ok"
     wait_until(lambda: _ask(port, "/readyz")[0] == 200, "the server is ready", alive=process)
     assert _ask(port, "/v2/health/ready")[0] == 200
     assert _ask(port, "/ui")[0] == 200
-    assert _ask(port, "/api/v1/me")[1]["permission"] == "admin"
+    assert "admin" in _ask(port, "/api/v1/me")[1]["may"]
     status, run = _ask(port, "/api/v1/runs", method="POST", body={"name": "x"}, Trimtab_Because="to see")
     assert status in (200, 201), run
     assert _ended(process) == (0, "")
@@ -124,7 +130,7 @@ def test_a_server_that_others_can_reach_needs_a_token(start: Start, tmp_path: Pa
     assert process.returncode == 1
     assert "the server would be open to everyone" in err
     subprocess.run(
-        [sys.executable, "-c", "from trimtab.cli import main; main()", "token", "create", "me", "--scope", "admin"],
+        [sys.executable, "-c", "from trimtab.cli import main; main()", "token", "create", "me", "--may", "admin"],
         env={**os.environ, "TRIMTAB_HOME": str(tmp_path / "home")}, check=True, capture_output=True,
     )  # fmt: skip
     port = _port(start("--host", "0.0.0.0"))
@@ -156,3 +162,45 @@ def test_names_that_are_set_are_answered(start: Start, tmp_path: Path) -> None:
     process = start(TRIMTAB_HOSTS="trimtab.example")
     _, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, "open to everyone" in err) == (1, True)
+
+
+HANGS = """
+import threading
+from trimtab.server import rooms
+
+async def stop(self):
+    threading.Event().wait()
+
+rooms.Rooms.stop = stop
+"""
+
+
+def test_what_does_not_end_does_not_keep_the_server_from_ending(start: Start, tmp_path: Path) -> None:
+    process = start(program=HANGS)
+    _ready(process)
+    assert _ended(process) == (0, "")
+    assert not (tmp_path / "home" / "server.json").exists()
+    assert "did not stop within" in (tmp_path / "home" / "logs" / "server.log").read_text()
+
+
+def test_an_endpoint_that_cannot_be_loaded_is_not_ready_and_the_server_is(start: Start, tmp_path: Path) -> None:
+    with closing(open_store(Settings(home=str(tmp_path / "home")))) as store:
+        releases = FakeReleases()
+        releases.release(store, 1, None, digest=store.blobs.put(b"no model"))
+        route(store, releases)
+    port = _ready(start())
+    status, told = _ask(port, "/readyz")
+    assert (status, told["status"], told["version"], told["endpoints"]) == (200, "ok", VERSION, {"late": False})
+    assert _ask(port, "/v2/health/ready")[0] == 200
+    status, told = _ask(port, "/v2/models/late/ready")
+    assert (status, told["code"]) == (503, "serving.not-ready")
+    assert _ask(port, "/v2/models/other/ready")[0] == 404
+
+
+def test_the_limits_of_connections_are_settings(start: Start) -> None:
+    port = _ready(start(TRIMTAB_HTTP_HEAD_BYTES="2048", TRIMTAB_HTTP_BODY_BYTES="2048", TRIMTAB_HTTP_TIMEOUT_S="0.5"))
+    assert _ask(port, "/healthz", X="x" * 4096)[0] == 431
+    assert _ask(port, "/v2/models/late/infer", method="POST", body="x" * 4096)[0] == 413
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+        connection.sendall(b"GET / HT")
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -115,11 +116,13 @@ def test_a_large_segment_is_sealed_by_a_process_of_its_own(
     log = DecisionLog(sqlite_store)
     ids = write(log, sqlite_store, 200)
     (path,) = files(sqlite_store)
-    here = sealing.sealed(path)
+    here = sealing.sealed(path, stopping=Event())
     monkeypatch.setattr(sealing, "HERE_BYTES", 1000)
-    assert sealing.sealed(path) == here
+    assert sealing.sealed(path, stopping=Event()) == here
     monkeypatch.setattr(sealing, "_COMMAND", "raise SystemExit(1)")
-    assert sealing.sealed(path) == here  # a process that fails does not keep decisions from being sealed
+    assert (
+        sealing.sealed(path, stopping=Event()) == here
+    )  # a process that fails does not keep decisions from being sealed
     log.close()
     assert [one.id for one in decisions(sqlite_store, "late", limit=1000)] == sorted(ids, reverse=True)
 

@@ -33,17 +33,20 @@ from trimtab.serving import (
     Gateway,
     Loader,
     NotReady,
+    NotServable,
     PromiseBroken,
     RegisteredReleases,
     Routing,
     find_decision,
     set_routing,
 )
-from trimtab.store import Store
+from trimtab.store import RowForged, Store
 from trimtab.tracking import ALLOWED_TYPES, PackedModel, pack_model
 
 
-def entered(store: Store, packed: PackedModel, *, limits: Limits | None = None, released: bool = True) -> Version:
+def entered(
+    store: Store, packed: PackedModel, *, limits: Limits | None = None, released: bool = True, name: str = "late"
+) -> Version:
     """Register a packed model with its view, approve it, and release it."""
     put = store.blobs.put
     artifacts = ModelArtifacts(
@@ -57,7 +60,7 @@ def entered(store: Store, packed: PackedModel, *, limits: Limits | None = None, 
     with store.change(ANN, "train") as change:
         register_view(change, VIEW)
         version = register_version(
-            change, model="late", artifacts=artifacts, lineage=lineage, evaluation_id=evaluation, task="classification"
+            change, model=name, artifacts=artifacts, lineage=lineage, evaluation_id=evaluation, task="classification"
         )
     with store.change(BOB, "it is better") as change:
         approve(change, version, limits=limits)
@@ -70,7 +73,7 @@ def routed(store: Store, **places: Any) -> None:
     with store.change(BOB, "try it") as change:
         set_routing(
             change,
-            Routing(endpoint="late", model="late", **({"champion": 1} | places)),
+            Routing(**({"endpoint": "late", "model": "late", "champion": 1} | places)),
             releases=RegisteredReleases(store),
         )
 
@@ -90,6 +93,19 @@ def answer(store: Store, ask: Ask) -> Any:
 @pytest.fixture(scope="module")
 def packed() -> PackedModel:
     return pack_model(trained(1), history(seed=1)[0])
+
+
+def test_a_release_answers_at_its_endpoint_and_in_no_other_models_name(store: Store, packed: PackedModel) -> None:
+    """Another model, whose policy asks for nobody, must not answer where a governed one would."""
+    entered(store, packed)
+    entered(store, packed, name="other", limits=Limits(endpoint="late"))
+    with pytest.raises(NotServable, match="other cannot answer at the endpoint late"):
+        routed(store, model="other")
+    with pytest.raises(NotServable, match="late@1 is not approved for the endpoint elsewhere"):
+        routed(store, endpoint="elsewhere")
+    entered(store, packed, name="third", limits=Limits(endpoint="elsewhere"))
+    routed(store, model="third", endpoint="elsewhere")
+    routed(store)
 
 
 def test_a_packed_model_is_served_as_it_was_trained(store: Store, packed: PackedModel) -> None:
@@ -198,7 +214,7 @@ def test_rows_of_a_released_version_do_not_release_another(sqlite_store: Store, 
             connection.execute(
                 text("UPDATE registry_versions SET record = (SELECT record FROM registry_versions WHERE number = 1)")
             )
-    with pytest.raises(Refused):
+    with pytest.raises(RowForged):
         RegisteredReleases(sqlite_store).checked("late", 2)
 
 

@@ -7,15 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.serving.records import Canary, Routing
-from trimtab.serving.router import Route, Target, share_of
+from trimtab.serving.router import SLOTS, Route, Target, share_of, slots_of
 
 IDS = [f"01J{i:023d}" for i in range(20_000)]
 
 
 class Stand:
-    """A target that only has a name and a share."""
+    """A target that only has a version, a name and a share."""
 
-    def __init__(self, name: str, percent: float) -> None:
+    def __init__(self, version: int, name: str, percent: float) -> None:
+        self.version = version
         self.name = name
         self.percent = percent
 
@@ -26,9 +27,9 @@ class Stand:
 def route(*percents: float, sticky_by: str | None = None) -> Route:
     canaries = tuple(Canary(version=i + 2, percent=percent) for i, percent in enumerate(percents))
     routing = Routing(endpoint="late", model="late", champion=1, canary=canaries, sticky_by=sticky_by)
-    stands: Any = [Stand(f"canary{i + 1}", percent) for i, percent in enumerate(percents)]
-    champion = cast(Target, Stand("champion", 100 - sum(percents)))
-    return Route(routing=routing, champion=champion, canaries=tuple(stands), shadows=())
+    stands: Any = [Stand(i + 2, f"canary{i + 1}", percent) for i, percent in enumerate(percents)]
+    champion = cast(Target, Stand(1, "champion", 100 - sum(percents)))
+    return Route.of(routing, champion=champion, canaries=tuple(stands), shadows=())
 
 
 def name_of(where: Route, id_: str, sticky: object = None) -> str:
@@ -57,6 +58,27 @@ def test_a_canary_that_grows_keeps_its_decisions() -> None:
     kept = [id_ for id_ in IDS if name_of(small, id_) == "canary1"]
     assert kept
     assert all(name_of(large, id_) == "canary1" for id_ in kept)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "least"),
+    [
+        ({2: 5.0, 3: 10.0}, {2: 50.0, 3: 10.0}, 0.97),  # the first grows
+        ({2: 10.0, 3: 10.0}, {2: 90.0, 3: 10.0}, 1.0),
+        ({2: 5.0, 3: 10.0}, {3: 10.0}, 0.95),  # the first leaves
+        ({3: 10.0}, {2: 5.0, 3: 10.0}, 0.95),  # another comes
+        ({2: 5.0, 3: 10.0, 4: 20.0}, {2: 25.0, 3: 10.0, 4: 20.0}, 0.95),
+    ],
+)
+def test_a_canary_keeps_its_callers_while_another_grows(
+    before: dict[int, float], after: dict[int, float], least: float
+) -> None:
+    was, now = slots_of("late", before), slots_of("late", after)
+    had = {slot for slot in range(SLOTS) if was[slot] == 3}
+    assert len(had) == SLOTS // 10 == now.count(3)
+    assert sum(now[slot] == 3 for slot in had) >= least * len(had)
+    grown = {slot for slot in range(SLOTS) if was[slot] == 2}
+    assert not after.get(2) or all(now[slot] == 2 for slot in grown), "what grows loses nothing"
 
 
 def test_all_or_nothing() -> None:
@@ -93,3 +115,10 @@ def test_a_share_lies_between_nothing_and_all_and_never_changes(endpoint: str, t
 def test_the_hash_is_written_down() -> None:
     # Other gateways, and later releases, must choose the same: a change here moves everyone's canaries.
     assert [round(share_of("late", f"F{i}"), 6) for i in range(3)] == [0.04642, 0.977306, 0.526252]
+    assert [slot for slot, version in enumerate(slots_of("late", {2: 0.05})) if version] == [
+        297,
+        3949,
+        5173,
+        6890,
+        7959,
+    ]

@@ -1,13 +1,17 @@
 """Routes as state: only released versions, one event for each change, what was before and what is after."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
+from tests.forging import by_sql
 from tests.serving.late import ACTOR, FakeReleases, route
 
 from trimtab.kernel import Invalid, NotFound, Refused, digest_of
 from trimtab.serving import Canary, Released, Routing, get_endpoint, list_endpoints, remove_endpoint, set_routing
-from trimtab.serving.routing import revisions
-from trimtab.store import Store
+from trimtab.serving.errors import ReasonMissing
+from trimtab.serving.routing import revisions, routed
+from trimtab.store import RowForged, Store, verify
 
 
 @pytest.fixture
@@ -71,6 +75,34 @@ def test_a_version_without_a_release_is_refused_in_any_place(store: Store, gate:
     assert len(events(store)) == 1
 
 
+def test_a_release_for_another_endpoint_is_refused_in_any_place(store: Store, gate: FakeReleases) -> None:
+    for version in (1, 2, 3):
+        one = gate.released["late", version]
+        gate.released["late", version] = msgspec.structs.replace(one, endpoint="late" if version < 3 else "early")
+    route(store, gate, 1, shadow=(2,))
+    for place in ({"champion": 3}, {"canary": {3: 5.0}}, {"shadow": (3,)}):
+        with pytest.raises(Refused, match="late@3 is not approved for the endpoint late"):
+            route(store, gate, place.pop("champion", 1), **place)  # type: ignore[arg-type, call-overload]
+    other = Routing(endpoint="early", model="late", champion=1)
+    with pytest.raises(Refused, match="for the endpoint early"), store.change(ACTOR, "there") as change:
+        set_routing(change, other, releases=gate)
+    assert get_endpoint(store, "late").revision == 1
+
+
+def test_an_expired_release_keeps_its_place_and_finds_no_new_one(store: Store, gate: FakeReleases) -> None:
+    for version in (1, 2, 3):
+        one = gate.released["late", version]
+        over = store.clock.now() + timedelta(hours=1)
+        gate.released["late", version] = msgspec.structs.replace(one, expires_at=over)
+    route(store, gate, 1, canary={2: 25.0})
+    store.clock.sleep(3600)
+    route(store, gate, 2, shadow=(1,))
+    route(store, gate, 1)  # back to what stands beside it
+    with pytest.raises(Refused, match="the approval of late@3 has expired") as caught:
+        route(store, gate, 1, shadow=(3,))
+    assert "goes on answering" in caught.value.why
+
+
 @pytest.mark.parametrize(
     "routing",
     [
@@ -99,6 +131,8 @@ def test_what_makes_no_sense_is_refused_whoever_is_released(
 
 def test_an_endpoint_can_be_removed(store: Store, gate: FakeReleases) -> None:
     route(store, gate, 1)
+    with pytest.raises(ReasonMissing), store.change(ACTOR) as change:
+        remove_endpoint(change, "late")
     with store.change(ACTOR, "no longer needed") as change:
         remove_endpoint(change, "late")
     assert revisions(store) == {}
@@ -107,3 +141,23 @@ def test_an_endpoint_can_be_removed(store: Store, gate: FakeReleases) -> None:
         get_endpoint(store, "late")
     with pytest.raises(NotFound), store.change(ACTOR, "again") as change:
         remove_endpoint(change, "late")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE serving_routes SET routing = replace(routing, '\"champion\":1', '\"champion\":2')",
+        "UPDATE serving_routes SET revision = 7",
+        "DELETE FROM serving_routes",
+        "UPDATE serving_routes SET endpoint = 'other'",
+    ],
+)
+def test_a_route_that_was_written_by_sql_is_not_obeyed(store: Store, gate: FakeReleases, statement: str) -> None:
+    route(store, gate, 1)
+    assert [one.routing.champion for one in routed(store).endpoints] == [1]
+    by_sql(store, statement)
+    found = routed(store, served=["late"])
+    assert (found.endpoints, "late" in found.forged) == ([], True)
+    with pytest.raises(RowForged):
+        route(store, gate, 2)
+    assert verify(store).kind == "tampered"

@@ -114,7 +114,7 @@ def test_shadows_that_take_long_hold_no_thread_that_an_answer_waits_for(
     let_go = threading.Event()
 
     async def whole() -> list[int]:
-        gateway = gateway_of(sqlite_store, releases, threads=2)
+        gateway = gateway_of(sqlite_store, releases)
         await gateway.start()
         served = gateway.route("late")
         for shadow in served.shadows:

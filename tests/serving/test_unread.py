@@ -109,6 +109,30 @@ def test_a_segment_that_is_seen_very_late_is_still_read(store: Store) -> None:
     assert reader.read() == []
 
 
+def test_what_another_home_has_read_is_not_read_again(store: Store) -> None:
+    """Homes of one database read on from the same marks, and none sees the open segments of the others."""
+    served, reader = Served(store), Reader(store)
+    first = served.decide([0.5], at=START)
+    (path,) = decisions_folder(store).glob("late/*.log")
+    hidden = path.with_suffix(".hidden")
+
+    def read_elsewhere() -> list[str]:
+        path.rename(hidden)
+        found = reader.read()
+        hidden.rename(path)
+        return found
+
+    assert read_elsewhere() == []
+    assert reader.read() == first
+    assert read_elsewhere() == []
+    assert reader.read() == []
+    second = served.decide([0.6], at=START)
+    assert reader.read() == second
+    assert read_elsewhere() == []
+    served.log.seal(also_open=None)
+    assert reader.read() == []
+
+
 def test_a_torn_tail_is_read_when_it_is_whole(sqlite_store: Store) -> None:
     served, reader = Served(sqlite_store), Reader(sqlite_store)
     first = served.decide([0.5], at=START)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, insert, text
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 
 from trimtab.kernel import Actor
-from trimtab.store import Database, Event, Receipt, Store, Subject
+from trimtab.store import Event, Receipt, Store, Subject
 
 tables = MetaData()
 thing_table = Table("test_things", tables, Column("id", String(26), primary_key=True), Column("n", Integer))
@@ -35,25 +35,6 @@ def things(store: Store) -> Iterator[Table]:
     yield thing_table
     with store.database.write() as connection:
         tables.drop_all(connection)
-
-
-@pytest.fixture
-def emptied() -> Iterator[Callable[[str], None]]:
-    """``emptied(url)`` drops every table of a schema on PostgreSQL, now and again after the test."""
-    urls: list[str] = []
-
-    def run(url: str) -> None:
-        urls.append(url)
-        database = Database(url)
-        with database.write() as connection:
-            schema = connection.execute(text("SELECT current_schema()")).scalar_one()
-            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-            connection.execute(text(f"CREATE SCHEMA {schema}"))
-        database.dispose()
-
-    yield run
-    for url in set(urls):
-        run(url)
 
 
 Fill = Callable[..., Receipt]

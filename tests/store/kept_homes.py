@@ -14,8 +14,8 @@ from pathlib import Path
 from sqlalchemy import Engine, MetaData, create_engine, func, select, text
 from tests.seeded import seed_everything
 
-from trimtab.kernel import Settings
-from trimtab.store import Database
+from trimtab.kernel import Actor, Settings
+from trimtab.store import Database, Store, open_store, replace_key
 from trimtab.store.migrate import revisions, upgrade_to
 
 FOLDER = Path(__file__).parent / "homes"
@@ -49,6 +49,13 @@ def settings_of_kept(name: str, folder: Path, *, database: str = "") -> Settings
         _move_rows(home / "trimtab.db", database, revision=name)
         (home / "trimtab.db").unlink()
     return Settings(home=str(home), database=database)
+
+
+def open_kept(name: str, folder: Path, *, database: str = "") -> Store:
+    """Open a kept home with a new key, as somebody has to who has lost the one of before."""
+    store = open_store(settings_of_kept(name, folder, database=database))
+    replace_key(store, actor=Actor("keeper"), because="the key was not kept")
+    return store
 
 
 def rows_of(url: str) -> Rows:

@@ -20,6 +20,11 @@ from trimtab.store.blobs import S3Blobs, blobs_of
 NEVER = digest_of_bytes(b"never written")
 
 
+def in_cache(folder: Path) -> list[str]:
+    """The files of a cache, but for its lock."""
+    return [path.name for path in (folder / "cache").rglob("*") if path.is_file() and path.name != "lock"]
+
+
 @pytest.fixture
 def s3_blobs(s3: str, tmp_path: Path) -> S3Blobs:
     prefix = tmp_path.name
@@ -73,6 +78,33 @@ def test_any_buffer_is_kept_as_its_bytes(blobs: Blobs, given: memoryview | bytea
     assert blobs.put(given) == digest_of_bytes(data)
     assert blobs.get(digest_of_bytes(data)) == data
     assert blobs.put(given) == digest_of_bytes(data), "once more"
+
+
+def test_blobs_go_from_store_to_store_in_pieces(blobs: Blobs, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 50_000
+    digest = blobs.put(data)
+    other = LocalBlobs(tmp_path / "other")
+    assert other.put_pieces(blobs.pieces(digest)) == digest
+    other.discard(digest)
+    (tmp_path / "file").write_bytes(data)
+    other.put_file(tmp_path / "file")
+    short = other.put(b"short")
+    assert blobs.put_pieces(other.pieces(short)) == short
+    assert blobs.get(short) == b"short"
+    assert {blob.digest: blob.size_bytes for blob in blobs.listed()} == {digest: len(data), short: 5}
+    assert in_cache(tmp_path) == [], "what only passes through is not kept"
+
+
+def test_a_damaged_blob_goes_nowhere_in_pieces(tmp_path: Path) -> None:
+    source, target = LocalBlobs(tmp_path / "source"), LocalBlobs(tmp_path / "target")
+    digest = source.put(b"the truth")
+    source.local_path(digest).write_bytes(b"the trick")
+    with pytest.raises(Damaged):
+        target.put_pieces(source.pieces(digest))
+    with pytest.raises(NotFound):
+        target.put_pieces(source.pieces(NEVER))
+    assert list(target.listed()) == []
+    assert [path for path in (tmp_path / "target").rglob("*") if path.is_file()] == []
 
 
 def test_what_was_never_written_is_not_found(blobs: Blobs, tmp_path: Path) -> None:
@@ -202,7 +234,7 @@ def test_a_damaged_object_is_not_believed(s3_blobs: S3Blobs, s3: str, tmp_path: 
     for read in (s3_blobs.get, s3_blobs.local_path):
         with pytest.raises(Damaged):
             read(digest)
-    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    assert in_cache(tmp_path) == []
 
 
 def test_a_damaged_copy_is_fetched_again(s3_blobs: S3Blobs) -> None:
@@ -216,7 +248,8 @@ def test_a_store_that_is_away_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "secret-id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-key")
     blobs = S3Blobs("s3://models", endpoint="http://127.0.0.1:9", cache=tmp_path)
-    for ask in (lambda: blobs.put(b"x"), lambda: blobs.get(NEVER), lambda: blobs.has(NEVER)):
+    asks = (lambda: blobs.put(b"x"), lambda: blobs.get(NEVER), lambda: blobs.has(NEVER), lambda: [*blobs.listed()])
+    for ask in asks:
         with pytest.raises(Unavailable) as caught:
             ask()
         assert "secret" not in str(caught.value)
@@ -240,6 +273,8 @@ def test_a_missing_bucket_is_an_error_of_ours(s3: str, s3_blobs: S3Blobs, tmp_pa
     other = S3Blobs("s3://nothing", endpoint=s3, cache=tmp_path / "c")
     with pytest.raises(Unavailable, match="no such bucket"):
         other.put(b"x")
+    with pytest.raises(Unavailable):
+        list(other.listed())
 
 
 def test_what_killed_writers_left_is_removed_when_it_is_old(tmp_path: Path) -> None:

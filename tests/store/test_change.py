@@ -1,5 +1,6 @@
 """The one door for state: no event, no commit."""
 
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -8,7 +9,8 @@ import pytest
 from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from trimtab.kernel import Actor, Invalid, VirtualClock
+from trimtab.data.tables import data_sources
+from trimtab.kernel import Actor, Invalid, TrimtabError, VirtualClock
 from trimtab.store import (
     JOURNAL,
     AlreadyDone,
@@ -73,6 +75,34 @@ def test_an_error_in_the_block_leaves_nothing(store: Store, actor: Actor, things
     assert rows(store, things) == []
     assert events(store) == []
     assert verify(store).exit_code == 0
+
+
+def test_a_change_whose_commit_fails_leaves_nothing_and_the_next_one_succeeds(
+    store: Store, actor: Actor, things: Table, make: Callable
+) -> None:
+    """As on a full disk: all is written, and then the database refuses to keep it."""
+    (constraint,) = data_sources.foreign_key_constraints
+    later = (
+        "PRAGMA defer_foreign_keys = ON"
+        if store.database.is_sqlite
+        else f"ALTER TABLE data_sources ALTER CONSTRAINT {constraint.name} DEFERRABLE INITIALLY DEFERRED"
+    )
+
+    def fail() -> None:
+        with store.change(actor) as change:
+            make(change, "b")
+            change.connection.exec_driver_sql(later)
+            change.execute(insert(data_sources), {"source": "s", "snapshot_id": "none", "taken_at": "2013-03-01"})
+
+    with store.change(actor) as change:
+        make(change, "a")
+    with pytest.raises((IntegrityError, sqlite3.IntegrityError, TrimtabError)):
+        fail()
+    with store.change(actor) as change:
+        make(change, "c")
+    assert rows(store, things) == ["a", "c"]
+    assert [event.position for event in events(store)] == [0, 1]
+    assert verify(store).kind == "intact"
 
 
 def test_a_change_that_does_nothing_is_nothing(store: Store, actor: Actor) -> None:

@@ -2,18 +2,23 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
+import psycopg
 import pytest
 from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
+from tests.conftest import POSTGRES
+from tests.lines import Line
 from tests.waiting import PATIENCE_S, WatchedLock, wait_until
 
 from trimtab.kernel import Actor, Invalid, Settings, Unavailable
-from trimtab.store import Database, DatabaseDamaged, Store, events, open_store
+from trimtab.store import Database, DatabaseDamaged, Store, StoreAway, events, open_store
+from trimtab.store.database import take_your_time
 from trimtab.store.disk import Disk
 
 
@@ -142,3 +147,56 @@ def test_a_disk_that_fails_is_not_called_durable(
         with pytest.raises(Unavailable, match="did not confirm"):
             fill(sqlite_store, 1)
     assert fill(sqlite_store, 1).position == 2
+
+
+# --- a server that does not answer ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line(POSTGRES)
+    yield made
+    made.close()
+
+
+def ask_while_silent(door: Callable, line: Line) -> None:
+    with door() as connection:
+        connection.execute(text("SELECT 1"))
+        line.be_silent()
+        connection.execute(text("SELECT 1"))
+
+
+def test_a_silent_server_is_given_up_and_found_again(postgres_url: str, line: Line) -> None:
+    database = Database(line.through(postgres_url), statement_s=1.0)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    for door in (database.read, database.by_hand, database.write):
+        with pytest.raises(StoreAway, match=r"nothing for 1\.25 s"):
+            ask_while_silent(door, line)
+        line.speak()
+        with door() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+    database.dispose()
+
+
+def test_a_statement_without_an_end_is_ended(postgres_url: str) -> None:
+    database = Database(postgres_url, statement_s=1.0)
+    with pytest.raises(StoreAway, match="57014"), database.read() as connection:
+        connection.execute(text("SELECT pg_sleep(600)"))
+    with database.write() as connection:
+        take_your_time(connection)
+        connection.execute(text("SELECT pg_sleep(1.5)"))
+    with pytest.raises(StoreAway, match="57014"), database.write() as connection:
+        connection.execute(text("SELECT pg_sleep(600)"))
+    database.dispose()
+
+
+def test_a_connection_asks_tcp_whether_the_server_is_there(postgres_url: str) -> None:
+    database = Database(postgres_url + "&keepalives_idle=7")
+    for door in (database.read, database.write, database.by_hand):
+        with door() as connection:
+            driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+            given = driver.info.get_parameters()
+        found = {name: given[name] for name in ("connect_timeout", "keepalives_idle", "tcp_user_timeout")}
+        assert found == {"connect_timeout": "10", "keepalives_idle": "7", "tcp_user_timeout": "30000"}
+    database.dispose()

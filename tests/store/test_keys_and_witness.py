@@ -1,5 +1,6 @@
 """Who signs, and what a client remembers."""
 
+import shutil
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from trimtab.kernel import Refused
-from trimtab.store import Store, Witness, open_store, verify
-from trimtab.store.ledger.keys import Keys
+from trimtab.kernel import Refused, Unavailable
+from trimtab.store import Store, Witness, events, open_store, verify
+from trimtab.store.ledger.keys import KeyMissing, Keys
 from trimtab.store.ledger.notes import SigningKey
 
 ORIGIN = "trimtab.ledger/01TEST"
@@ -19,16 +20,16 @@ ORIGIN = "trimtab.ledger/01TEST"
 def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     keys = Keys(tmp_path / "keys")
     assert keys.public(ORIGIN) is None
-    made = keys.of(ORIGIN)
+    made = keys.make(ORIGIN)
     (file,) = (tmp_path / "keys").glob("*.key")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert str(Keys(tmp_path / "keys").of(ORIGIN).public) == str(made.public) == keys.public(ORIGIN)
-    assert str(keys.of("trimtab.ledger/OTHER").public) != str(made.public)
+    assert str(keys.make("trimtab.ledger/OTHER").public) != str(made.public)
 
 
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    Keys(tmp_path).of(ORIGIN)
+    Keys(tmp_path).make(ORIGIN)
     (file,) = tmp_path.glob("*.key")
     file.chmod(0o640)
     with pytest.raises(Refused, match="open to others"):
@@ -37,7 +38,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("left", [None, ""])
 def test_a_key_whose_maker_was_killed_has_a_public_one_all_the_same(tmp_path: Path, left: str | None) -> None:
-    made = Keys(tmp_path).of(ORIGIN)
+    made = Keys(tmp_path).make(ORIGIN)
     (file,) = tmp_path.glob("*.pub")
     file.unlink()
     if left is not None:
@@ -47,7 +48,7 @@ def test_a_key_whose_maker_was_killed_has_a_public_one_all_the_same(tmp_path: Pa
 
 def test_processes_that_make_a_key_at_once_agree(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: str(Keys(tmp_path).of(ORIGIN).public), range(8)))
+        made = list(pool.map(lambda _: str(Keys(tmp_path).make(ORIGIN).public), range(8)))
     assert len(set(made)) == 1
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".key", ".pub"]
 
@@ -112,19 +113,43 @@ def test_a_store_remembers_what_it_signed(store: Store, fill: Callable) -> None:
     assert last.note == receipt.checkpoint
 
 
-def test_another_home_signs_with_its_own_key(store: Store, fill: Callable, tmp_path: Path) -> None:
+def test_another_home_reads_without_the_key_and_writes_with_a_copy(
+    store: Store, fill: Callable, tmp_path: Path
+) -> None:
     fill(store, 2)
-    if store.database.is_sqlite:
-        url = f"sqlite:///{store.settings.home_path / 'trimtab.db'}"
-    else:
-        url = store.settings.database
-    other = open_store(msgspec.structs.replace(store.settings, home=str(tmp_path / "other"), database=url))
-    fill(other, 2)
-    assert other.origin == store.origin
-    assert verify(other).kind == "intact"
-    own = verify(store)
-    assert own.kind == "not provable"
-    assert any("nothing outside of the ledger vouches" in line for line in own.unproved)
-    trusted = verify(store, keys=[str(other.keys.of(other.origin).public)])
-    assert trusted.kind == "intact"
+    url = store.settings.database or f"sqlite:///{store.settings.home_path / 'trimtab.db'}"
+    settings = msgspec.structs.replace(store.settings, home=str(tmp_path / "other"), database=url)
+    other = open_store(settings)
+    assert [event.data["thing"] for event in events(other)] == ["thing-0", "thing-1"]
+    found = verify(other)
+    assert found.kind == "not provable"
+    assert any("checked with the ledger's key" in line for line in found.unproved)
+    (file,) = (store.settings.home_path / "keys").glob("ledger-*.key")
+    with pytest.raises(KeyMissing) as refused:
+        fill(other, 1)
+    assert f"copy keys/{file.name} from the home that wrote the ledger" in refused.value.next
+    assert len(events(other)) == 2
     other.close()
+    shutil.copytree(file.parent, tmp_path / "other" / "keys", dirs_exist_ok=True)
+    other = open_store(settings)
+    assert fill(other, 2).position == 3
+    assert fill(store, 1).position == 4
+    for each in (store, other):
+        assert verify(each).kind == "intact"
+    other.close()
+
+
+def test_the_key_may_come_from_a_command(store: Store, fill: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store, 2)
+    (file,) = (store.settings.home_path / "keys").glob("ledger-*.key")
+    monkeypatch.setenv("KEPT_ELSEWHERE", file.read_text())
+    file.unlink()
+    store.close()
+    settings = msgspec.structs.replace(store.settings, ledger_key_command="printenv KEPT_ELSEWHERE")
+    other = open_store(settings)
+    assert fill(other, 1).position == 2
+    assert verify(other).kind == "intact"
+    assert not list(file.parent.glob("*.key"))
+    other.close()
+    with pytest.raises(Unavailable, match="ledger_key_command"):
+        open_store(msgspec.structs.replace(settings, ledger_key_command="printenv NOTHING_HERE"))

@@ -20,7 +20,8 @@ from tests.waiting import wait_until
 
 import trimtab
 from trimtab.kernel import Settings, StartedClock, SystemClock
-from trimtab.store import Database, clock_of, metadata, open_store
+from trimtab.store import Database, HistoryMissing, clock_of, metadata, open_store
+from trimtab.store.ledger.keys import Keys
 from trimtab.store.migrate import FOLDER, bring_up_to_date, revisions, upgrade_to
 
 
@@ -48,7 +49,7 @@ def test_the_migrations_are_one_chain() -> None:
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
     assert [revision.revision for revision in script.walk_revisions()][::-1] == revisions()
-    assert [name[:4] for name in revisions()] == [f"{n:04}" for n in range(1, len(revisions()) + 1)]
+    assert [int(name[:4]) for name in revisions()] == list(range(1, len(revisions()) + 1))
 
 
 def test_migrating_from_nothing_gives_what_the_rooms_declare(fresh: Settings) -> None:
@@ -66,7 +67,7 @@ def test_migrating_from_nothing_gives_what_the_rooms_declare(fresh: Settings) ->
     database.dispose()
 
 
-def test_an_up_to_date_database_opens_with_three_queries_and_without_alembic(fresh: Settings) -> None:
+def test_an_up_to_date_database_opens_with_four_queries_and_without_alembic(fresh: Settings) -> None:
     open_store(fresh).close()
     program = (
         "import sys, msgspec\n"
@@ -84,7 +85,7 @@ def test_an_up_to_date_database_opens_with_three_queries_and_without_alembic(fre
     found = subprocess.run(
         [sys.executable, "-c", program, msgspec.json.encode(fresh).decode()], capture_output=True, text=True, check=True
     )
-    assert int(found.stdout) == 3, found.stderr
+    assert int(found.stdout) == 4, found.stderr
 
 
 def test_many_may_open_a_new_database_at_once(fresh: Settings) -> None:
@@ -121,7 +122,7 @@ def test_a_first_schema_that_fails_leaves_no_table(fresh: Settings, monkeypatch:
 
     monkeypatch.setattr("trimtab.store.migrate.upgrade_to", broken)
     with pytest.raises(ZeroDivisionError):
-        bring_up_to_date(database, name="x")
+        bring_up_to_date(database, name="x", keys=Keys(fresh.home_path / "keys"))
     with database.read() as connection:
         assert inspect(connection).get_table_names() == []
     database.dispose()
@@ -129,7 +130,30 @@ def test_a_first_schema_that_fails_leaves_no_table(fresh: Settings, monkeypatch:
 
 def test_closing_without_a_change_signs_nothing(fresh: Settings) -> None:
     open_store(fresh).close()
-    assert not (fresh.home_path / "keys").exists()
+    store = open_store(fresh)
+    assert store.witness.checkpoints(store.origin) == ()
+    store.close()
+
+
+def test_a_home_that_had_a_history_begins_no_new_one(fresh: Settings, fill: Callable, tmp_path: Path) -> None:
+    home = tmp_path / "fresh"
+    first = open_store(Settings(home=str(home)))
+    fill(first, 5)
+    first.close()
+    (home / "trimtab.db").unlink()
+    settings = msgspec.structs.replace(fresh, home=str(home))  # of an empty database: the home's own, or another place
+    for _ in range(2):
+        with pytest.raises(HistoryMissing) as caught:
+            open_store(settings)
+        assert "5 events" in caught.value.why
+        assert first.origin in caught.value.why
+    other = open_store(msgspec.structs.replace(fresh, home=str(tmp_path / "other")))
+    if fresh.database:
+        with pytest.raises(HistoryMissing):
+            open_store(settings)  # somebody else has begun one there, and nothing is in it
+        fill(other, 1)
+        open_store(settings).close()
+    other.close()
 
 
 # --- the clock of a project

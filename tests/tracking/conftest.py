@@ -12,14 +12,14 @@ import pytest
 import uvicorn
 from tests.waiting import PATIENCE_S, wait_until
 
-from trimtab.kernel import Actor, Permission, Settings
+from trimtab.kernel import EVERYTHING, Actor, Settings
 from trimtab.server import Access, Doors, create_app
 from trimtab.store import Store, open_store
 from trimtab.tracking import Run, RunRecorder, StartRun, open_run, routes, start_run
 
 # Threads of OpenMP that wait for each other cost more than such small models.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-USER = Access(actor=Actor("alice"), permission=Permission.ADMIN)
+USER = Access(actor=Actor("alice"), grants=EVERYTHING)
 
 
 @pytest.fixture

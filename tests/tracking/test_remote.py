@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.waiting import PATIENCE_S
 
 import trimtab as tt
-from trimtab.kernel import Invalid, NotFound, Settings
+from trimtab.kernel import Invalid, NotFound, Remote, ServerUnreachable, Settings, Unavailable
 from trimtab.tracking import (
     BadName,
     FinishRun,
@@ -20,7 +20,6 @@ from trimtab.tracking import (
     ParamChanged,
     RunNotRunning,
     RunStatus,
-    ServerUnreachable,
     StartRun,
     check_seal,
     close_run,
@@ -33,7 +32,6 @@ from trimtab.tracking import (
     read_console,
     search_runs,
 )
-from trimtab.tracking import remote as remote_module
 from trimtab.tracking.remote import ServerBackend
 
 
@@ -161,7 +159,7 @@ def test_a_server_that_goes_away_and_comes_back(sqlite_store, serve, monkeypatch
 
 
 def test_an_address_that_is_none(monkeypatch):
-    monkeypatch.setattr(remote_module, "TRIES", 1)
+    monkeypatch.setattr("trimtab.kernel.remote.TRIES", 1)
     for url in ("ftp://x", "localhost:8400", "http://"):
         with pytest.raises(Invalid, match="is not the address of a server"):
             tt.run("x", settings=Settings(server=url))
@@ -171,8 +169,8 @@ def test_an_address_that_is_none(monkeypatch):
 
 def test_a_server_that_is_no_trimtab_says_what_it_is(serve):
     with serve() as url:
-        backend = ServerBackend(url + "/elsewhere")
-        with pytest.raises(NotFound):
+        backend = ServerBackend(Remote(url + "/elsewhere"))
+        with pytest.raises(Unavailable, match="does not know what was asked for"):
             backend.get("x")
         backend.close()
 

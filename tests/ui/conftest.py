@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from tests.seeded import Seeded, seed_loop
+from tests.seeded import Seeded
 from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.server import Rooms, application, doors_of
@@ -33,12 +33,6 @@ def client(seeded_store: Store) -> Iterator[TestClient]:
     """A browser without scripts, on the seeded home."""
     with client_of(seeded_store) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def looped(tmp_path_factory: pytest.TempPathFactory) -> Seeded:
-    """A home in which the loop of a model has turned."""
-    return seed_loop(tmp_path_factory.mktemp("looped"))
 
 
 @pytest.fixture(scope="session")

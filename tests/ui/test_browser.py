@@ -18,7 +18,6 @@ from tests.seeded import ANN, Seeded
 from tests.ui.test_pages import LOOP_PAGES, PAGES
 from tests.waiting import PATIENCE_S
 
-from trimtab.kernel import Permission
 from trimtab.server import issue_token
 from trimtab.store import Store
 
@@ -165,7 +164,7 @@ def test_a_page_shows_what_happens_without_being_loaded_again(opened: Open, seed
     browser = opened("/ui/audit")
     browser.execute_script("window.stays = true")
     with seeded_store.change(ANN, "while somebody looks") as change:
-        issue_token(change, "live", permission=Permission.READ)
+        issue_token(change, "live", may=["read"])
     _wait(browser, lambda b: "while somebody looks" in b.find_element(By.ID, "events").text)
     assert browser.execute_script("return window.stays")
 

@@ -93,13 +93,12 @@ def test_a_body_that_is_no_form_is_refused(browser: httpx.Client) -> None:
 
 
 def test_a_far_browser_signs_in_with_its_token(own: Seeded, tmp_path: Path) -> None:
-    from trimtab.kernel import Permission
     from trimtab.server import issue_token
 
     store = open_store(msgspec.structs.replace(own.settings, hosts="trimtab.example"))
     try:
         with store.change(this_user(), "test") as change:
-            secret = issue_token(change, "carol", permission=Permission.READ).secret
+            secret = issue_token(change, "carol", may=["read"]).secret
         with client_of(store) as far:
             far.base_url = httpx.URL("http://trimtab.example")
             away = far.get("/ui/models")
@@ -109,11 +108,24 @@ def test_a_far_browser_signs_in_with_its_token(own: Seeded, tmp_path: Path) -> N
             assert (wrong.status_code, "set-cookie" in wrong.headers) == (403, False)
             right = far.post("/ui/sign-in", data={"token": secret, "back": "https://evil.example/ui"})
             assert right.headers["location"] == "/ui"
-            assert "HttpOnly; SameSite=Strict" in right.headers["set-cookie"]
+            cookie = right.headers["set-cookie"]
+            assert "HttpOnly; SameSite=Strict; Max-Age=43200" in cookie
+            assert secret not in cookie
+            assert "Secure" not in cookie
+            behind_tls = far.post("/ui/sign-in", data={"token": secret}, headers={"X-Forwarded-Proto": "https"})
+            assert behind_tls.headers["set-cookie"].endswith("; Secure")
+            session = {"Cookie": cookie.partition(";")[0]}
+            far.cookies.clear()
+            far.cookies.set(*session["Cookie"].split("="))
             assert far.get("/ui/models").status_code == 200
             assert far.post("/ui/models/slow/1/serve", data={"because": "x"}).status_code == 403
-            far.post("/ui/sign-out")
-            far.cookies.clear()
-            assert far.get("/ui/models").status_code == 303
+            refused = far.get("/ui/refusals").text
+            assert "server.not-allowed" in refused
+            assert f"carol (issued by {this_user().id})" in refused
+            assert "POST /ui/sign-in" in refused
+            assert far.post("/ui/sign-out").headers["location"] == "/ui/sign-in"
+            # Whoever has kept the cookie has nothing: the session is over, and not only forgotten by this browser.
+            assert far.get("/ui/models", headers=session).status_code == 303
+            assert far.get("/api/v1/models", headers=session).status_code == 401
     finally:
         store.close()

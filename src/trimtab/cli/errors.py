@@ -64,11 +64,13 @@ def print_fault(fault: Exception, session: "Session") -> None:
     text = "".join(traceback.format_exception(fault))
     kept = "set TRIMTAB_DEBUG=1 and run it again to see the stack trace"
     try:
-        folder = session.settings.home_path / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "fault.txt"
-        file.write_text(text, "utf-8")
-        kept = f"report it with the file {file}"
+        home = session.settings.home_path
+        if home.is_dir():
+            folder = home / "logs"
+            folder.mkdir(exist_ok=True)
+            file = folder / "fault.txt"
+            file.write_text(text, "utf-8")
+            kept = f"report it with the file {file}"
     except (OSError, TrimtabError):
         pass  # the home cannot be written; the hint above still helps
     click.echo(f"error: Trimtab made a mistake: {type(fault).__name__}", err=True)

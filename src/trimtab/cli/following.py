@@ -1,39 +1,38 @@
 """Follow a log as it grows: the server's file, or the steps of a pipeline run until it is over."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
 
 from trimtab.cli.session import Session
-from trimtab.kernel import SystemClock
+from trimtab.kernel import NotFound, SystemClock
 from trimtab.pipelines import StepRun, get_pipeline_run, read_log
+from trimtab.server import server_log
 
 LOOKS_EVERY_S = 0.3
 _PIECE = 1 << 20
 
 
-def follow_server(file: Path, lines: int) -> Iterator[str]:
+def follow_server(session: Session, lines: int) -> Iterator[str]:
     """Yield the last lines of the server's log, then what is added to it, for ever. It may not be there yet.
 
     A full log is moved aside and begun anew; the new one is then read from its beginning.
     """
-    clock, offset, known = SystemClock(), 0, -1
+    project, clock = session.project, SystemClock()
+    part, begun = None, False
     while True:
-        try:
-            with file.open("rb") as opened:
-                now = file.stat().st_ino
-                if known == -1:
-                    data = opened.read()
-                    offset = len(data)
-                    yield "".join(data.decode("utf-8", "replace").splitlines(keepends=True)[-lines:])
-                else:
-                    opened.seek(0 if now != known else offset)
-                    data = opened.read()
-                    offset = opened.tell()
-                    yield data.decode("utf-8", "replace")
-                known = now
-        except FileNotFoundError:
-            known = 0 if known == -1 else known  # what comes is new from its first line on
-        clock.sleep(LOOKS_EVERY_S)
+        with suppress(NotFound):
+            if part is None and not begun:
+                part = project.ask(server_log)
+                yield "".join(part.text.splitlines(keepends=True)[-lines:])
+            elif part is None:
+                part = project.ask(server_log, offset=0)  # what comes is new from its first line on
+                yield part.text
+            else:
+                part = project.ask(server_log, file=part.file, offset=part.next_offset)
+                yield part.text
+        begun = True
+        if part is None or not part.text:
+            clock.sleep(LOOKS_EVERY_S)
 
 
 def follow_run(session: Session, run_id: str, step: str | None) -> Iterator[str]:
@@ -42,11 +41,11 @@ def follow_run(session: Session, run_id: str, step: str | None) -> Iterator[str]
     Each start of a step begins with a line that names it. Raises ``NotFound``.
     """
     if step is not None:
-        read_log(session.store, run_id, step, limit=4)  # says so when there is no such step
+        session.ask(read_log, run_id, step, limit=4)  # says so when there is no such step
     clock = SystemClock()
     offsets: dict[tuple[str, int], int] = {}
     while True:
-        run = get_pipeline_run(session.store, run_id)
+        run = session.ask(get_pipeline_run, run_id)
         steps = [one for one in run.steps if step in (None, one.name)]
         over = run.status.is_final or all(one.status.is_final for one in steps)
         for one in steps:
@@ -67,7 +66,7 @@ def _grown(
         offsets[place] = 0
         yield f"== {step.name}, attempt {attempt}\n"
     while True:
-        piece = read_log(session.store, run_id, step.name, attempt=attempt, offset=offsets[place], limit=_PIECE)
+        piece = session.ask(read_log, run_id, step.name, attempt=attempt, offset=offsets[place], limit=_PIECE)
         if not piece.text:
             return
         offsets[place] = piece.next_offset

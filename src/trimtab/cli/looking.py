@@ -11,6 +11,7 @@ import click
 
 from trimtab.cli.session import Session
 from trimtab.kernel import Invalid, SystemClock, Unavailable, parse_time
+from trimtab.server import time_of_project
 
 CLEAR = "\x1b[H\x1b[2J"
 """Go to the upper left corner and erase what is there."""
@@ -38,7 +39,7 @@ def moment_of(session: Session, at: str) -> datetime | None:
     if not at:
         return None
     moment = parse_time(at, where="option --at")
-    now = session.store.clock.now()
+    now = session.ask(time_of_project)
     if moment > now:
         raise Invalid(
             f"{at} is still to come",

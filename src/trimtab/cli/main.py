@@ -13,7 +13,7 @@ import click
 from trimtab.cli.errors import exit_code_of_usage, print_error, print_fault, told
 from trimtab.cli.listing import VERBS
 from trimtab.cli.session import Session, common_options
-from trimtab.kernel import VERSION, Invalid, TrimtabError, Unavailable
+from trimtab.kernel import VERSION, Invalid, Refused, TrimtabError, Unavailable
 
 EPILOG = """\b
 Exit codes: 0 done; 1 an error, told in four parts on stderr; 2 a mistake in the command line.
@@ -101,6 +101,9 @@ def run(arguments: list[str]) -> int:
         _check_text(arguments)
         try:
             code = trimtab.main(arguments, prog_name="trimtab", standalone_mode=False, obj=session)
+        except Refused as error:
+            session.refused(error, arguments)
+            raise
         finally:
             session.close()
         return code if isinstance(code, int) else 0

@@ -6,12 +6,17 @@ import msgspec
 
 from trimtab.data.records import Snapshot
 from trimtab.data.snapshot import Page, get_snapshot, list_snapshots, set_aside_rows
-from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.kernel import CURSOR, PROJECT, Body, Call, Invalid, NotFound, Permission, Query, Route, limit_query
 from trimtab.store import Store
 
 LIMIT = 50
 MOST = 500
 _SOURCE = Query(name="source", meaning="Only snapshots of this source.")
+
+
+class SourceList(msgspec.Struct, frozen=True):
+    items: tuple[Snapshot, ...]
+    next: str | None = None
 
 
 class SetAsidePage(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,18 +46,39 @@ def routes(store: Store) -> list[Route]:
             next=str(end) if end < snapshot.set_aside_rows and rows.num_rows else None,
         )
 
+    def file(call: Call) -> Body:
+        """Parquet, in the bytes that the snapshot's digest names."""
+        snapshot = get_snapshot(store, call.path["id"])
+        digests = {"kept": snapshot.digest, "set-aside": snapshot.set_aside_digest}
+        digest = digests.get(call.path["part"])
+        if digest is None:
+            raise NotFound(
+                f"{snapshot.id} has no file {call.path['part'][:40]!r}",
+                where="path part",
+                why=f"Its files are {' and '.join(part for part, found in digests.items() if found)}.",
+                next=f"GET /api/v1/snapshots/{snapshot.id}/files/kept",
+            )
+        return Body(data=store.blobs.get(digest), media_type="application/vnd.apache.parquet")
+
     return [
         Route(
-            method="GET", path="/api/v1/snapshots", permission=Permission.READ, handler=list_, response=Page,
+            method="GET", path="/api/v1/snapshots/{id}/files/{part}", permission=Permission.READ, resource=PROJECT,
+            handler=file, summary="Download a snapshot's rows: those that were kept, or those that were set aside",
+        ),
+        Route(
+            method="GET", path="/api/v1/snapshots", permission=Permission.READ, resource=PROJECT,
+            handler=list_, response=Page,
             query=(_SOURCE, limit_query(LIMIT, most=MOST), CURSOR),
             summary="List snapshots, newest first",
         ),
         Route(
-            method="GET", path="/api/v1/snapshots/{id}", permission=Permission.READ, handler=get, response=Snapshot,
+            method="GET", path="/api/v1/snapshots/{id}", permission=Permission.READ, resource=PROJECT,
+            handler=get, response=Snapshot,
             summary="Show one snapshot with its profile",
         ),
         Route(
-            method="GET", path="/api/v1/snapshots/{id}/set-aside", permission=Permission.READ, handler=set_aside,
+            method="GET", path="/api/v1/snapshots/{id}/set-aside", permission=Permission.READ, resource=PROJECT,
+            handler=set_aside,
             response=SetAsidePage, query=(limit_query(LIMIT, most=MOST), CURSOR),
             summary="List the rows that broke the contract, with the reasons",
         ),

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from trimtab.kernel import canonical
+from trimtab.kernel import Invalid, canonical, digest_of_bytes
 
 ROW_GROUP = 1 << 17
 
@@ -63,6 +63,18 @@ def to_parquet(table: pa.Table) -> bytes:
         store_schema=False,
     )
     return buffer.getvalue()
+
+
+def rows_of_file(data: bytes, *, digest: str) -> pa.Table:
+    """Read such a file from its bytes. Raises ``Invalid`` when they are not those of the digest."""
+    if digest_of_bytes(data) != digest:
+        raise Invalid(
+            "rows came that are not those of their digest",
+            where=digest,
+            why="They were altered or cut short on the way.",
+            next="ask again",
+        )
+    return parquet.read_table(io.BytesIO(data), use_threads=True)
 
 
 def from_parquet(path: Path) -> pa.Table:

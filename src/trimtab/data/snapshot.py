@@ -21,7 +21,7 @@ from trimtab.data.records import Checked, Snapshot
 from trimtab.data.tables import data_snapshots, data_sources
 from trimtab.declare import SourceSpec, declaration_digest
 from trimtab.kernel import Actor, Invalid, digest_of
-from trimtab.store import Change, Store
+from trimtab.store import Change, Store, why_gone
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +95,8 @@ def get_snapshot(store: Store, snapshot_id: str) -> Snapshot:
     with store.read() as connection:
         found = _find(connection, snapshot_id)
     if found is None:
-        raise SnapshotMissing(f"there is no snapshot {snapshot_id[:40]!r}", where="data")
+        gone = why_gone(store, f"snapshot:{snapshot_id}")
+        raise SnapshotMissing(f"there is no snapshot {snapshot_id[:40]!r}", where="data", **gone)
     return found
 
 
@@ -156,9 +157,13 @@ def set_aside_rows(store: Store, snapshot: Snapshot | str, *, limit: int | None 
     """Return the rows that broke the contract, in source order, each with its ``reason``."""
     found = get_snapshot(store, snapshot) if isinstance(snapshot, str) else snapshot
     if found.set_aside_digest is None:
-        names = {**found.types, "reason": "string"}
-        return pa.table({name: pa.nulls(0) for name in names})
+        return empty_aside(found)
     return from_parquet(store.blobs.local_path(found.set_aside_digest)).slice(offset, limit)
+
+
+def empty_aside(snapshot: Snapshot) -> pa.Table:
+    """Return the rows that were set aside where none were: the columns alone."""
+    return pa.table({name: pa.nulls(0) for name in (*snapshot.types, "reason")})
 
 
 def _describe(

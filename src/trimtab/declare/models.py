@@ -33,19 +33,22 @@ class Approver(msgspec.Struct, frozen=True):
 
     name: str
     is_other: bool = False
+    expires_s: float | None = None
 
     def other_than_author(self) -> "Approver":
         """Ask for two persons: who trained or registered a version, or wrote its code, cannot approve it."""
         return msgspec.structs.replace(self, is_other=True)
 
     def __repr__(self) -> str:
-        return f"tt.by({quoted(self.name)})" + (".other_than_author()" if self.is_other else "")
+        expires = f", expires={quoted(duration_text(self.expires_s))}" if self.expires_s else ""
+        return f"tt.by({quoted(self.name)}{expires})" + (".other_than_author()" if self.is_other else "")
 
 
-def by(name: str) -> Approver:
-    """Name the person or group who approves: ``approve=tt.by("ops-lead")``. Raises ``BadModel``.
+def by(name: str, *, expires: DurationLike | None = None) -> Approver:
+    """Name the person or group who approves: ``approve=tt.by("ops-lead")``. Raises ``BadModel`` and ``BadDuration``.
 
-    ``tt.by("ops-lead").other_than_author()`` asks for two persons: nobody approves their own work then.
+    ``tt.by("ops-lead").other_than_author()`` asks for two persons: nobody approves their own work then. With
+    ``expires="180d"`` an approval holds for so long: then the version is approved again, or not loaded or routed anew.
     """
     if not isinstance(name, str) or not name.strip():
         raise BadModel(
@@ -54,7 +57,7 @@ def by(name: str) -> Approver:
             why="An approval is given by somebody.",
             next='write for example tt.by("ops-lead")',
         )
-    return Approver(name.strip())
+    return Approver(name.strip(), expires_s=None if expires is None else seconds_of(expires, what="expires"))
 
 
 class Model(Generic[P, R]):
@@ -168,6 +171,7 @@ class Model(Generic[P, R]):
             budget=budget,
             approve_by=None if approve is None else approve.name,
             other_than_author=approve is not None and approve.is_other,
+            expires_s=msgspec.UNSET if approve is None or approve.expires_s is None else approve.expires_s,
         )
         return self._say("retrain_when", retraining=retraining)
 

@@ -298,7 +298,7 @@ class ServingSpec(Spec, frozen=True, tag="serving"):
 class RetrainingSpec(Spec, frozen=True, tag="retraining"):
     """When to learn again: ``when`` holds without a break for ``steady_s`` seconds, the last turn began at least
     ``at_most_s`` seconds ago, and fewer than ``budget`` turns began in the last 365 days. With ``other_than_author``
-    nobody approves their own work.
+    nobody approves their own work; an approval holds for ``expires_s`` seconds (unset: for good).
     """
 
     when: Policy
@@ -307,6 +307,7 @@ class RetrainingSpec(Spec, frozen=True, tag="retraining"):
     budget: int | None = None
     approve_by: str | None = None
     other_than_author: bool = False
+    expires_s: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ModelSpec(Spec, frozen=True, tag="model"):

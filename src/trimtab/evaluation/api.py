@@ -2,7 +2,7 @@
 
 from trimtab.evaluation.records import SavedEvaluation
 from trimtab.evaluation.save import EvaluationPage, get_evaluation, list_evaluations
-from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.kernel import CURSOR, PROJECT, Call, Invalid, Permission, Query, Route, limit_query
 from trimtab.store import Store
 
 LIMIT = 50
@@ -25,7 +25,7 @@ def routes(store: Store) -> list[Route]:
 
     return [
         Route(
-            method="GET", path="/api/v1/evaluations", permission=Permission.READ, handler=evaluations,
+            method="GET", path="/api/v1/evaluations", permission=Permission.READ, resource=PROJECT, handler=evaluations,
             summary="List evaluations, newest first.", response=EvaluationPage,
             query=(
                 Query(name="model_digest", meaning="Only evaluations of the model with these bytes: sha256:..."),
@@ -33,7 +33,8 @@ def routes(store: Store) -> list[Route]:
             ),
         ),
         Route(
-            method="GET", path="/api/v1/evaluations/{id}", permission=Permission.READ, handler=evaluation,
+            method="GET", path="/api/v1/evaluations/{id}", permission=Permission.READ, resource=PROJECT,
+            handler=evaluation,
             summary="One evaluation: metrics with intervals, slices, fairness, curves, comparison and verdict.",
             response=SavedEvaluation,
         ),

@@ -44,14 +44,16 @@ def judge(
     ``latency`` and ``champion_latency`` call times measured in the same way;
     without them a condition about them passes, and its line says that there is no champion yet. A value that is
     missing, not finite, older than ``fresh_for_s`` seconds, without an interval, or from fewer than ``minimum_rows``
-    rows fails its line, with the reason. ``comparison`` adds the paired difference to the text. No conditions: passed,
-    and the one line says that nothing was asked.
+    rows fails its line, with the reason. ``comparison`` adds the paired difference to the text. A gate that asked for
+    nothing proves nothing: without a condition that was measured, it does not pass, and a line says so.
     """
     evidence = Evidence(
         candidate=candidate, champion=champion, at_approval=at_approval, latency=latency,
         champion_latency=champion_latency, now=now, fresh_for_s=fresh_for_s, minimum_rows=minimum_rows,
     )  # fmt: skip
-    lines = tuple(_line(condition, evidence, comparison) for condition in accept) or (_NOTHING_ASKED,)
+    lines = tuple(_line(condition, evidence, comparison) for condition in accept)
+    if all(line.passed and (line.observed is None or line.threshold is None) for line in lines):
+        lines = (*lines, _NOTHING_APPLIED if lines else _NOTHING_ASKED)
     return Verdict(passed=all(line.passed for line in lines), lines=lines, policy=digest_of(accept))
 
 
@@ -67,10 +69,12 @@ def refused_conditions(accept: tuple[Condition, ...], *, task: Task) -> tuple[st
     return tuple(found)
 
 
-_NOTHING_ASKED = EvidenceLine(
-    text="no condition was declared, so nothing was asked of this model", condition="", observed=None, threshold=None,
-    passed=True,
-)  # fmt: skip
+def _nothing(text: str) -> EvidenceLine:
+    return EvidenceLine(text=text, condition="", observed=None, threshold=None, passed=False)
+
+
+_NOTHING_ASKED = _nothing("no condition was declared, so nothing was asked: its approval needs an override")
+_NOTHING_APPLIED = _nothing("no condition could be applied, so nothing was shown: its approval needs an override")
 
 
 def _line(condition: Condition, evidence: Evidence, comparison: Comparison | None) -> EvidenceLine:

@@ -6,7 +6,7 @@ agree bit for bit; a plain-Python reference in the tests holds both to the same 
 """
 
 from trimtab.features.agree import compare_offline_online
-from trimtab.features.api import routes
+from trimtab.features.api import OnlineAnswer, ViewList, routes
 from trimtab.features.blindness import decided_text, label_columns, label_fields, prove_blind_to
 from trimtab.features.compile import compile_view, digest_of_view
 from trimtab.features.errors import (
@@ -19,7 +19,7 @@ from trimtab.features.errors import (
 )
 from trimtab.features.events import FeatureViewDescribed, FeatureViewMaterialised, FeatureViewRegistered
 from trimtab.features.materialise import add_facts, fill, forget, materialise
-from trimtab.features.online import OnlineStore, online_row, open_online
+from trimtab.features.online import OnlineStore, online_row, open_online, row_with_key
 from trimtab.features.reading import field_value
 from trimtab.features.records import (
     Agreement,
@@ -35,13 +35,53 @@ from trimtab.features.records import (
     View,
 )
 from trimtab.features.register import get_view, list_views, register_view
+from trimtab.features.retention import needed_by_features
 from trimtab.features.training import label_frame, training_frame
 
 __all__ = [
-    "Agreement", "BeforeHorizon", "CompiledView", "Difference", "FeatureColumn", "FeatureViewDescribed",
-    "FeatureViewMaterialised", "FeatureViewRegistered", "Kind", "LabelVisible", "Materialised", "NotKnownYet",
-    "NotMaterialised", "OnlineRow", "OnlineStore", "Proof", "RegisteredView", "Scalar", "TableProblem", "UnknownRow",
-    "View", "add_facts", "compare_offline_online", "compile_view", "decided_text", "digest_of_view", "field_value",
-    "fill", "forget", "get_view", "label_columns", "label_fields", "label_frame", "list_views", "materialise",
-    "online_row", "open_online", "prove_blind_to", "register_view", "routes", "training_frame",
+    "Agreement",
+    "BeforeHorizon",
+    "CompiledView",
+    "Difference",
+    "FeatureColumn",
+    "FeatureViewDescribed",
+    "FeatureViewMaterialised",
+    "FeatureViewRegistered",
+    "Kind",
+    "LabelVisible",
+    "Materialised",
+    "NotKnownYet",
+    "NotMaterialised",
+    "OnlineAnswer",
+    "OnlineRow",
+    "OnlineStore",
+    "Proof",
+    "RegisteredView",
+    "Scalar",
+    "TableProblem",
+    "UnknownRow",
+    "View",
+    "ViewList",
+    "add_facts",
+    "compare_offline_online",
+    "compile_view",
+    "decided_text",
+    "digest_of_view",
+    "field_value",
+    "fill",
+    "forget",
+    "get_view",
+    "label_columns",
+    "label_fields",
+    "label_frame",
+    "list_views",
+    "materialise",
+    "needed_by_features",
+    "online_row",
+    "open_online",
+    "prove_blind_to",
+    "register_view",
+    "routes",
+    "row_with_key",
+    "training_frame",
 ]  # fmt: skip

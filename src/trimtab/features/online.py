@@ -15,8 +15,8 @@ from trimtab.features.errors import BeforeHorizon, NotMaterialised, UnknownRow
 from trimtab.features.reading import CellsOf, Reader, request_values
 from trimtab.features.records import CompiledView, OnlineRow, View
 from trimtab.features.training import micros_of, when
-from trimtab.kernel import Invalid, Unavailable
-from trimtab.store import Store
+from trimtab.kernel import Invalid
+from trimtab.store import Store, StoreAway
 
 FILE_NAME = "online.db"
 
@@ -112,7 +112,7 @@ class OnlineStore:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in one write transaction; readers see all of it or nothing. Raises ``Unavailable``."""
+        """Yield a connection in one write transaction; readers see all of it or nothing. Raises ``StoreAway``."""
         try:
             with closing(_connect(self.path)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
@@ -224,6 +224,15 @@ def online_row(view: View, online: OnlineStore, request: Mapping[str, Any], at: 
     return online.row(view, request, at)
 
 
+def row_with_key(store: Store, compiled: CompiledView, keys: Mapping[str, Any]) -> OnlineRow:
+    """Return the features of the row with these keys, as a decision now would read them. Raises what ``read`` does."""
+    rows = open_online(store)
+    try:
+        return rows.read(compiled, keys, latest=store.clock.now())
+    finally:
+        rows.close()
+
+
 def find_loaded(connection: sqlite3.Connection, digest: str) -> Loaded | None:
     """Return what the file holds of a definition."""
     found = connection.execute(
@@ -247,8 +256,8 @@ def micros_of_request(compiled: CompiledView, request: Mapping[str, Any]) -> int
     return int(decided) + compiled.offset_us
 
 
-def _trouble(path: Path, error: sqlite3.Error) -> Unavailable:
-    return Unavailable(
+def _trouble(path: Path, error: sqlite3.Error) -> StoreAway:
+    return StoreAway(
         "the online store does not answer",
         where=f"{path.name} in the home",
         why=f"SQLite says: {error}.",

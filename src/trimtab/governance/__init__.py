@@ -5,7 +5,7 @@ lineage in both directions, model cards whose every value names its record, evid
 differences, and maturity by facts alone. Changes nothing; what is missing is named.
 """
 
-from trimtab.governance.api import routes
+from trimtab.governance.api import LedgerPosition, Maturities, Subjects, routes
 from trimtab.governance.card import model_card
 from trimtab.governance.check import verify_evidence
 from trimtab.governance.diff import diff
@@ -36,8 +36,41 @@ from trimtab.governance.render import as_html, as_json, as_markdown
 from trimtab.governance.why import why
 
 __all__ = [
-    "Card", "CardRecord", "CardTable", "Check", "Diff", "DiffSection", "Difference", "Evidence", "Fact", "Graph",
-    "LineageEdge", "LineageNode", "Maturity", "ProofOf", "Row", "Section", "Used", "Why", "as_html", "as_json",
-    "as_markdown", "dependent_decisions", "diff", "evidence_pack", "level", "levels", "lineage",
-    "lineage_subjects", "model_card", "position_at", "reached", "routes", "verify_evidence", "why",
+    "Card",
+    "CardRecord",
+    "CardTable",
+    "Check",
+    "Diff",
+    "DiffSection",
+    "Difference",
+    "Evidence",
+    "Fact",
+    "Graph",
+    "LedgerPosition",
+    "LineageEdge",
+    "LineageNode",
+    "Maturities",
+    "Maturity",
+    "ProofOf",
+    "Row",
+    "Section",
+    "Subjects",
+    "Used",
+    "Why",
+    "as_html",
+    "as_json",
+    "as_markdown",
+    "dependent_decisions",
+    "diff",
+    "evidence_pack",
+    "level",
+    "levels",
+    "lineage",
+    "lineage_subjects",
+    "model_card",
+    "position_at",
+    "reached",
+    "routes",
+    "verify_evidence",
+    "why",
 ]  # fmt: skip

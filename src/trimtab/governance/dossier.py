@@ -18,7 +18,15 @@ from trimtab.governance.history import RUN_FINISHED, SNAPSHOT_TAKEN, events_of, 
 from trimtab.governance.policy import canonical_model
 from trimtab.governance.turns import turn_as_told
 from trimtab.kernel import Invalid, TrimtabError, canonical, digest_of_bytes
-from trimtab.loop import DeclarationApplied, get_turn
+from trimtab.loop import (
+    DeclarationApplied,
+    PolicyApproved,
+    PolicyProposed,
+    PolicyRejected,
+    PolicyWithdrawn,
+    get_proposal,
+    get_turn,
+)
 from trimtab.pipelines import PipelineSpec, PipelineSubmitted, get_pipeline_run
 from trimtab.registry import (
     ReleaseKeys,
@@ -295,6 +303,21 @@ class _Gathering:
     def _declarations(self) -> None:
         for kind in ("model", "endpoint", "policy"):
             self._about(kind, self.version.model, type=DeclarationApplied.type)
+        for decided in (PolicyApproved, PolicyRejected, PolicyWithdrawn):
+            self._about("policy", self.version.model, type=decided.type)
+        for event in self._about("policy", self.version.model, type=PolicyProposed.type):
+            told = f"proposed policy {event.data['proposal']}"
+            self._try(told, lambda event=event: self._proposal(event))  # type: ignore[misc]
+
+    def _proposal(self, event: Recorded) -> None:
+        """Keep a policy that was proposed for the model, in the bytes that its approval is bound to."""
+        id_ = str(event.data["proposal"])
+        data = canonical(get_proposal(self.store, id_).policy)
+        if digest_of_bytes(data) != event.data["digest"]:
+            self._unlike(f"proposed policy {id_}")
+        else:
+            href = f"/api/v1/proposals/{id_}"
+            self._put(f"policies/{id_}.json", data, "proposed policy", id_, href=href, position=event.position)
 
     def _turn(self, id_: str) -> None:
         told = self._about("turn", id_)

@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trimtab.governance.history import events_of, size_at
-from trimtab.governance.projection import READ, Projection
+from trimtab.governance.projection import READ, Projection, Sealed
 from trimtab.governance.records import Graph, LineageEdge, LineageNode
 from trimtab.governance.traces import MOST, decision_trace, row_trace
 from trimtab.kernel import Invalid, NotFound
 from trimtab.registry import VersionRef, get_version
+from trimtab.serving import removed_segments
 from trimtab.store import Store, event_at, ledger_size
 
 KINDS = (
@@ -67,8 +68,8 @@ def dependent_decisions(store: Store, subject: str, *, position: int | None = No
 
     They are those of the versions that ``lineage`` finds behind it; all that an endpoint took; for a row, the decisions
     about that row too, and for one decision itself. Decisions in open segments are listed once their segment is sealed,
-    as only then the ledger vouches for them. Segments are read one by one as their ids are asked for. Raises what
-    ``lineage`` raises.
+    as only then the ledger vouches for them; removed ones are not. Segments are read one by one as their ids are asked
+    for. Raises what ``lineage`` raises.
     """
     graph = _graph(store, subject, position=position, most=None)
     ahead = {graph.subject, *reached(graph.edges, graph.subject, down=True)}
@@ -77,7 +78,7 @@ def dependent_decisions(store: Store, subject: str, *, position: int | None = No
         versions = {graph.subject.partition(":")[2].partition(" at ")[0]}
     found = sorted(id_.partition(":")[2] for id_ in ahead if id_.startswith("decision:"))
     last = after
-    for one in sorted(projection_at(store, size=graph.position + 1).sealed, key=lambda segment: segment.first_id):
+    for one in _still_there(store, projection_at(store, size=graph.position + 1)):
         while found and found[0] < one.first_id:
             if (id_ := heapq.heappop(found)) > last:
                 last = id_
@@ -91,6 +92,12 @@ def dependent_decisions(store: Store, subject: str, *, position: int | None = No
     for id_ in sorted(set(found)):
         if id_ > last:
             yield id_
+
+
+def _still_there(store: Store, told: Projection) -> list[Sealed]:
+    """Return the sealed segments that were not removed since, in the order of their decisions."""
+    gone = removed_segments(store)
+    return sorted((one for one in told.sealed if one.id not in gone), key=lambda segment: segment.first_id)
 
 
 def _moment(store: Store, size: int) -> datetime | None:

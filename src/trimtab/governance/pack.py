@@ -35,13 +35,17 @@ nothing about who made it. With Trimtab: trimtab verify {file} --key KEY
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """An evidence pack: its bytes, and what it is about. ``position`` is that of the newest event it knows."""
+    """An evidence pack: its bytes, and what it is about. ``position`` is that of the newest event it knows.
+
+    ``key`` is the public key of the ledger that signed it.
+    """
 
     ref: str
     position: int
     data: bytes
     members: tuple[str, ...]
     missing: tuple[str, ...]
+    key: str
 
 
 def evidence_pack(store: Store, ref: VersionRef | str, *, position: int | None = None) -> Evidence:
@@ -69,7 +73,7 @@ def evidence_pack(store: Store, ref: VersionRef | str, *, position: int | None =
     members |= {"manifest.json": manifest, "manifest.sig": _seal(store, manifest)}
     return Evidence(
         ref=dossier.ref, position=dossier.size - 1, data=zipped(members), members=tuple(sorted(members)),
-        missing=dossier.missing,
+        missing=dossier.missing, key=signed.key,
     )  # fmt: skip
 
 

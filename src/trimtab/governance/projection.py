@@ -39,6 +39,7 @@ class Sealed(msgspec.Struct, frozen=True):
     """A sealed segment of the decision log: the digest of its blob, and how many decisions each version took in it."""
 
     position: int
+    id: str
     endpoint: str
     digest: str
     first_id: str
@@ -180,7 +181,8 @@ class Projection:
 
     def _decisions(self, event: Recorded, said: dict[str, Any]) -> None:
         ids = said["first_id"], said["last_id"]
-        self.sealed.append(Sealed(event.position, said["endpoint"], said["digest"], *ids, said["by_version"]))
+        segment = said["segment_id"], said["endpoint"], said["digest"]
+        self.sealed.append(Sealed(event.position, *segment, *ids, said["by_version"]))
         for ref, count in said["by_version"].items():
             name = f"{ref} at {said['endpoint']}"
             total, segments = self._counts.get(name, (0, 0))

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from trimtab.data import get_snapshot, load_snapshot
+from trimtab.data import SnapshotMissing, get_snapshot, load_snapshot
 from trimtab.declare import duration_text
 from trimtab.features import CompiledView, compile_view, get_view
 from trimtab.governance.projection import Projection
 from trimtab.governance.records import LineageEdge, LineageNode
 from trimtab.kernel import Invalid, NotFound, TrimtabError
 from trimtab.registry import get_version
-from trimtab.serving import Decision, find_decision
+from trimtab.serving import Decision, find_decision, removed_segments
 from trimtab.store import Store
 
 MOST = 50
@@ -130,7 +130,8 @@ def row_trace(store: Store, told: Projection, name: str, *, most: int | None) ->
     source, key = _row_named(name)
     node = f"row:{name}"
     taken = [e.target.partition(":")[2] for e in told.edges.values() if e.source == f"source:{source}"]
-    holding = [id_ for id_ in taken if _with(load_snapshot(store, id_), key).num_rows]
+    kept = {id_: rows for id_ in taken if (rows := _loaded(store, told, id_)) is not None}
+    holding = [id_ for id_, rows in kept.items() if _with(rows, key).num_rows]
     if not holding:
         raise NotFound(
             f"no snapshot of {source} held a row with {_words(key)}",
@@ -144,8 +145,10 @@ def row_trace(store: Store, told: Projection, name: str, *, most: int | None) ->
         LineageNode(id=node, kind="row", name=_words(key), said=f"in {len(holding)} of {len(taken)} snapshots"), *edges
     )
     contract = get_snapshot(store, holding[-1]).contract
-    rows = _with(load_snapshot(store, holding[-1]), key).select(list(key)).slice(0, 1)
+    rows = _with(kept[holding[-1]], key).select(list(key)).slice(0, 1)
     found = list(_decisions_about(store, told, contract, rows))
+    if gone := removed_segments(store):
+        told.missing.append(f"decisions about {_words(key)} among the {sum(gone.values())} that were removed")
     shown = found[:most]
     for id_, ref in shown:
         told.add(
@@ -158,12 +161,24 @@ def row_trace(store: Store, told: Projection, name: str, *, most: int | None) ->
     return node
 
 
+def _loaded(store: Store, told: Projection, id_: str) -> pa.Table | None:
+    """Return the rows of a snapshot; None for one that was removed, which is said."""
+    try:
+        return load_snapshot(store, id_)
+    except SnapshotMissing as error:
+        told.missing.append(f"snapshot {id_}: {error.what}. {error.why}")
+        return None
+
+
 def _decisions_about(store: Store, told: Projection, contract: str, rows: pa.Table) -> Iterator[tuple[str, str]]:
     """Yield the sealed decisions about a row, given by the columns of its key, with the versions that took them."""
     key = rows.to_pylist()[0]
     text = _text_in_json(key)
     views: dict[str, str] = {}
+    gone = removed_segments(store)
     for segment in told.sealed:
+        if segment.id in gone:
+            continue
         for ref in segment.by_version:
             if ref not in views:
                 name = get_version(store, ref).lineage.view

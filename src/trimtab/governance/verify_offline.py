@@ -349,8 +349,9 @@ def _check_record(pack: Pack, name: str, covered: dict[str, Any], bound: str) ->
         case ["turns", _]:
             told = [e["data"]["digest"] for e in pack.events.values() if e["data"].get("turn") == name[6:-5]]
             hold(told[-1] == pack.digest(name), f"{name} is not the turn that the ledger tells of", name)
-        case ["pipeline.json"]:
-            pack.one(name, "pipelines.run-submitted", spec=pack.digest(name))
+        case ["policies", _] | ["pipeline.json"]:
+            type_, part = ("loop.policy-proposed", "digest") if "/" in name else ("pipelines.run-submitted", "spec")
+            pack.one(name, type_, **{part: pack.digest(name)})
 
 
 def _check_snapshot(pack: Pack, name: str, covered: dict[str, Any]) -> None:
@@ -370,7 +371,7 @@ def _check_approval(pack: Pack, name: str, bound: str) -> None:
     said |= {"because": event["data"]["reason"], "bound_to": bound, "covered": pack.json("covered.json")}
     fields = "by at event_id because bound_to covered"
     if record["outcome"] == "approved":
-        said["limits"] = {"stages": said["stages"], "percent": said["percent"]}
+        said["limits"] = {part: said[part] for part in record["limits"]}
         fields += " role meaning self_approved override limits"
     _same(name, record, said, fields)
 
@@ -386,6 +387,9 @@ def _check_release(pack: Pack, name: str, bound: str) -> None:
     hold(right, f"{name} is not signed by its key", place)
     approved = pack.of("registry.version-approved", approval=said["approval"], covered=bound)
     hold(said["covered"] == bound and said["position"] in approved, f"{name} names another approval", name)
+    told = pack.events[said["position"]]["data"]
+    right = all(said.get(part) == told.get(part) for part in ("endpoint", "expires_at"))
+    hold(right, f"{name} holds at another endpoint or for longer than was approved", name)
 
 
 def _check_evaluation(pack: Pack, name: str, covered: dict[str, Any]) -> None:

@@ -1,5 +1,8 @@
 """Canonical JSON (RFC 8785): one value, one sequence of bytes, so that a digest names a value for ever."""
 
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -14,11 +17,15 @@ _LIMIT = 2**53
 def canonical(value: Any) -> bytes:
     """Return the canonical JSON of a struct, mapping, list or scalar.
 
-    Times become RFC 3339 text, structs become objects. Integers beyond 2**53, NaN and infinities have no
-    place in JSON and raise ``Invalid``.
+    Times become RFC 3339 text, structs become objects, NumPy's single values those of Python. Integers beyond 2**53,
+    NaN and infinities have no place in JSON and raise ``Invalid``.
     """
     try:
-        return _text(msgspec.to_builtins(value)).encode()
+        if _is_simple(value):
+            data = _encode(value)
+            if data.isascii() and b"\\" not in data:  # names have another order beyond ASCII, and escapes other forms
+                return data
+        return _text(msgspec.to_builtins(value, enc_hook=_plain)).encode()
     except (rfc8785.CanonicalizationError, TypeError, UnicodeEncodeError, RecursionError) as error:
         raise Invalid(
             f"a {type(value).__name__} cannot be written as canonical JSON: {error}",
@@ -26,6 +33,38 @@ def canonical(value: Any) -> bytes:
             why="RFC 8785 knows only text, finite numbers up to 2**53, booleans, null, lists and objects.",
             next="turn the value into one of these first",
         ) from None
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def _is_simple(value: Any) -> bool:
+    """Say whether the fast encoder writes a value in the canonical form: it does so for all but floats, which it writes
+    otherwise, whole numbers out of range, and types that it alone knows."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool or kind is datetime:
+        return True
+    if kind is int:
+        return bool(-_LIMIT < value < _LIMIT)
+    if kind is tuple or kind is list:
+        return all(map(_is_simple, value))
+    if kind is dict:
+        return all(type(name) is str for name in value) and all(map(_is_simple, value.values()))
+    names = _not_texts(kind)  # type: ignore[arg-type]
+    return names is not None and all(_is_simple(getattr(value, name)) for name in names)
+
+
+@lru_cache(maxsize=1024)
+def _not_texts(kind: Any) -> tuple[str, ...] | None:
+    """Return the fields of a struct that may hold something else than a text; None for what is no plain struct."""
+    if issubclass(kind, StrEnum):
+        return ()
+    if not issubclass(kind, msgspec.Struct) or kind.__struct_config__.tag is not None:
+        return None
+    return tuple(field.name for field in msgspec.structs.fields(kind) if field.type not in _TEXTS)
+
+
+_TEXTS = (str, str | None, bool, datetime, datetime | None)
 
 
 def _text(value: Any) -> str:
@@ -47,6 +86,13 @@ def _text(value: Any) -> str:
     if kind is list or kind is tuple:
         return "[" + ",".join([_text(item) for item in value]) + "]"
     return rfc8785.dumps(value).decode()
+
+
+def _plain(value: Any) -> Any:
+    # What a library computed is a number like any other. NumPy itself is not imported to know one.
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} has no place in JSON")
 
 
 def _utf16(text: str) -> bytes:

@@ -45,6 +45,16 @@ class TrimtabError(Exception):
         return {"code": self.code, "what": self.what, "where": self.where, "why": self.why, "next": self.next}
 
 
+def error_named(code: str) -> type[TrimtabError] | None:
+    """Return the error that has a code, of all that are loaded; None when none has it."""
+    kinds = [TrimtabError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind
+        kinds += kind.__subclasses__()
+    return None
+
+
 def _rebuild(kind: type[TrimtabError], parts: dict[str, str], data: dict[str, object]) -> TrimtabError:
     return kind(parts["what"], where=parts["where"], why=parts["why"], next=parts["next"], **data)
 

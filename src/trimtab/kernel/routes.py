@@ -2,37 +2,37 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import Invalid
 from trimtab.kernel.ids import is_id
+from trimtab.kernel.permissions import Names, Permission
 
 _MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Permission(StrEnum):
-    """What a caller must be allowed to do. Each includes the ones before it, except that PUBLIC needs no token."""
-
-    PUBLIC = "public"
-    READ = "read"
-    PREDICT = "predict"
-    WRITE = "write"
-    APPROVE = "approve"
-    ADMIN = "admin"
-
-
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, after the edge has parsed it: who asks, why, and with which path and query values."""
+    """One request, after the edge has parsed it: who asks, why, and with which path and query values.
+
+    ``may`` are the caller's permissions as people write them, ``only`` the names that the one which the route needs is
+    held for (None: everything), and ``address`` the machine that the request came from.
+    """
 
     actor: Actor
     because: str = ""
+    may: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
+    address: str = ""
     path: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
+
+    def shows(self, *names: str) -> bool:
+        """Say whether a list may show something that has these names."""
+        return self.only is None or self.only.issuperset(names)
 
     def id_cursor(self) -> str | None:
         """Return the query's ``cursor`` of a listing that goes by ids, None on the first page. Raises ``Invalid``."""
@@ -87,6 +87,66 @@ CURSOR = Query(name="cursor", meaning="Where to go on: the `next` of the page be
 """The parameter that goes on with a listing."""
 
 
+class Part(msgspec.Struct, frozen=True):
+    """A parameter that names a model, an endpoint or an experiment, or that ``lookup`` finds the name for."""
+
+    place: Literal["path", "query", "body"]
+    name: str
+    lookup: Callable[[str], str] | None = None
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """What a request is about, so that a permission for some names can be held against it.
+
+    ``parts`` say where it stands in the request; a part that is left out there counts for nothing, and where all are,
+    the request is about the whole project. ``each``: about nothing in particular; a list shows what the caller may see.
+    """
+
+    parts: tuple[Part, ...] = ()
+    each: bool = False
+
+    @property
+    def in_body(self) -> bool:
+        return any(part.place == "body" for part in self.parts)
+
+    def names(self, *, path: Mapping[str, str], query: Mapping[str, str], body: Any = None) -> Names:
+        """Return the names that a request is about. Raises what a lookup raises."""
+        if self.each:
+            return ()
+        found = []
+        for part in self.parts:
+            values = {"path": path, "query": query}.get(part.place)
+            value = getattr(body, part.name, None) if values is None else values.get(part.name)
+            if value:
+                found.append(part.lookup(value) if part.lookup else str(value))
+        return tuple(found) or None
+
+    def __and__(self, other: "Resource") -> "Resource":
+        """Return what is about both, so that the permission is needed for both."""
+        return Resource((*self.parts, *other.parts))
+
+
+PROJECT = Resource()
+"""About the whole project: a permission for some names does not suffice."""
+EACH = Resource(each=True)
+"""About nothing in particular: a permission for any name suffices, and a list shows only what it is held for."""
+
+
+def in_path(name: str, lookup: Callable[[str], str] | None = None) -> Resource:
+    """Return the resource that a parameter of the path names, or that is looked up by it."""
+    return Resource((Part("path", name, lookup),))
+
+
+def in_query(name: str) -> Resource:
+    """Return the resource that a query parameter names; without it, the whole project."""
+    return Resource((Part("query", name),))
+
+
+def in_body(name: str) -> Resource:
+    """Return the resource that a field of the body names; without it, the whole project."""
+    return Resource((Part("body", name),))
+
+
 class Body(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is not JSON: bytes with a media type and headers."""
 
@@ -99,8 +159,9 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. ``handler(call)`` or, when ``request`` is given, ``handler(call, request)``.
 
-    ``request`` is the msgspec type of the JSON body, or ``bytes`` for the raw body. ``response`` is the type
-    of the answer, used for OpenAPI. ``query`` declares every parameter that the handler reads. A handler runs on a
+    ``resource`` says what ``permission`` is needed for. ``request`` is the msgspec type of the JSON body, or ``bytes``
+    for the raw body. ``response`` is the type of the answer, used for OpenAPI. ``query`` declares every parameter that
+    the handler reads. A handler runs on a
     thread unless it is a coroutine function, which runs on the event loop and must not block. Raises nothing but
     ``TrimtabError`` for a caller's mistake.
     """
@@ -108,6 +169,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     permission: Permission
+    resource: Resource
     handler: Callable[..., Any]
     summary: str
     request: Any = None

@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from trimtab.declare import FeatureViewSpec, Project
+from trimtab.declare import FeatureViewSpec, ModelSpec, Project
 from trimtab.kernel import Actor, NotFound, TrimtabError, Unavailable
 from trimtab.loop.conditions import check_conditions
+from trimtab.loop.declarations import all_in_force
+from trimtab.loop.governed import hold
 from trimtab.loop.path import Declared, apply_pipeline, materialise_pipeline, snapshot_pipeline, training_pipeline
 from trimtab.loop.plan import make_plan
 from trimtab.loop.records import Outcome, Plan
@@ -30,6 +32,7 @@ def apply_project(
 ) -> tuple[PipelineRun | None, tuple[Outcome, ...]]:
     """Do what ``make_plan`` says, and put the declarations in force when all of it is done.
 
+    Another policy for a governed model is only proposed: ``approve_policy`` puts it in force.
     Trains the models whose declaration, or a source of theirs, changed. Killed at any point, the run goes on with the
     next ``apply`` or ``up``; finished steps are not done again. Returns None and no outcomes when nothing changed and
     nothing was left to finish.
@@ -39,13 +42,14 @@ def apply_project(
     if not plan.has_changes:
         left = resume_apply(store, project.spec, actor=actor)
         return _finish(store, left, watch) if left is not None else (None, ())
+    held = held_to_policies(store, project)
     changed = {(item.kind, item.name) for item in plan.items if item.sign in "+~"}
     views = [
         view for view in project.spec.views if _is_new(view, project, changed) or ("features", view.name) in changed
     ]
     models = [
         model
-        for model in project.spec.models
+        for model in _declared_models(held, project)
         if ("model", model.name) in changed or _is_new(model.view, project, changed)
     ]
     pipeline = apply_pipeline(project, models=models, views=views, as_of=as_of(store, project))
@@ -59,13 +63,27 @@ def run_one(
     return _run(store, pipeline_of(store, project, name), actor=actor, because=because, watch=watch)
 
 
+def held_to_policies(store: Store, project: Project) -> Project:
+    """Return a project with the policies that are in force for its governed models. Raises ``DeclaredElsewhere``."""
+    held = hold(project.spec, (found.spec for found in all_in_force(store)))
+    return msgspec.structs.replace(project, spec=held.spec)
+
+
+def _declared_models(held: Project, project: Project) -> list[ModelSpec]:
+    """Return the models that the file declares, under the policies in force: those that are held can be trained."""
+    names = {model.name for model in project.spec.models}
+    return [model for model in held.spec.models if model.name in names]
+
+
 def pipeline_of(store: Store, project: Project, name: str) -> PipelineSpec:
     """Return what ``run_one`` would do now for a declared source, view or model. Raises ``NotFound``."""
+    held = held_to_policies(store, project)
     spec, moment = project.spec, as_of(store, project)
     pipelines: dict[str, PipelineSpec] = {source.name: snapshot_pipeline(project, source) for source in spec.sources}
     pipelines |= {view.name: materialise_pipeline(project, view, as_of=moment) for view in spec.views}
-    pipelines |= {model.name: training_pipeline(project, model, as_of=moment) for model in spec.models}
-    for model in spec.models:
+    models = _declared_models(held, project)
+    pipelines |= {model.name: training_pipeline(project, model, as_of=moment) for model in models}
+    for model in models:
         if model.name == name:
             check_conditions(model)
     if name not in pipelines:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from trimtab.declare import (
     FeatureViewSpec,
@@ -20,9 +20,11 @@ from trimtab.declare import (
     declaration_digest,
 )
 from trimtab.loop.events import DeclarationApplied
+from trimtab.loop.governed import hold
+from trimtab.loop.proposals import propose_changes
 from trimtab.loop.records import Declaration
 from trimtab.loop.tables import declarations
-from trimtab.store import Change, Store
+from trimtab.store import Change, Store, check_rows
 
 _T = TypeVar("_T")
 KINDS = ("source", "features", "model", "endpoint", "policy")
@@ -57,11 +59,17 @@ def without_policies(model: ModelSpec) -> ModelSpec:
 
 def applied(store: Store, project: str) -> dict[tuple[str, str], Declaration]:
     """Return what is in force for a project, by (kind, name)."""
+    with store.read() as connection:
+        return _applied(connection, project, check=store.has_key)
+
+
+def _applied(connection: Connection, project: str, *, check: bool) -> dict[tuple[str, str], Declaration]:
     query = (
         select(declarations).where(declarations.c.project == project).order_by(declarations.c.kind, declarations.c.name)
     )
-    with store.read() as connection:
-        rows = connection.execute(query).mappings().all()
+    rows = connection.execute(query).mappings().all()
+    if check:
+        check_rows(connection, declarations, rows, all_of=(project,))
     return {(row["kind"], row["name"]): _declaration(dict(row)) for row in rows}
 
 
@@ -75,12 +83,23 @@ class InForce(msgspec.Struct, frozen=True):
 def all_in_force(store: Store) -> tuple[InForce, ...]:
     """Return every project as it was last applied, each model with its policies, by the project's name."""
     with store.read() as connection:
-        rows = connection.execute(_ALL).all()
+        return _all_in_force(connection, check=store.has_key)
+
+
+def specs_in_force(connection: Connection) -> dict[str, ProjectSpec]:
+    """Return what every project declares that is in force, by its name, within a change."""
+    return {found.spec.name: found.spec for found in _all_in_force(connection, check=True)}
+
+
+def _all_in_force(connection: Connection, *, check: bool) -> tuple[InForce, ...]:
+    rows = connection.execute(_ALL).mappings().all()
+    if check:  # without the key nothing can be done here that would rest on them
+        check_rows(connection, declarations, rows, all_of=())
     found = []
-    for project, group in groupby(rows, key=lambda row: str(row.project)):
+    for project, group in groupby(rows, key=lambda row: str(row["project"])):
         mine = list(group)
-        specs = tuple((row.kind, row.name, row.spec) for row in mine)
-        found.append(InForce(Path(max(mine, key=lambda row: row.applied_at).file), _declared(project, specs)))
+        specs = tuple((row["kind"], row["name"], row["spec"]) for row in mine)
+        found.append(InForce(Path(max(mine, key=lambda row: row["applied_at"])["file"]), _declared(project, specs)))
     return tuple(found)
 
 
@@ -122,10 +141,19 @@ def model_in_force(store: Store, name: str) -> tuple[InForce, ModelSpec] | None:
     return next(((found, model) for found, model in both if model.name == name), None)
 
 
-def record_declarations(
-    change: Change, project: ProjectSpec, *, file: Path, before: dict[tuple[str, str], Declaration]
-) -> int:
-    """Put a project's declarations in force; record one event for each that differs and return how many did."""
+def record_declarations(change: Change, project: ProjectSpec, *, file: Path) -> int:
+    """Put a project's declarations in force, but for the policies of governed models, which are proposed.
+
+    Records an event for each declaration that differs, and for each proposal; returns how many did.
+    """
+    one_at_a_time(change)
+    held = hold(project, specs_in_force(change.connection).values())
+    return put_in_force(change, held.spec, file=file) + propose_changes(change, held, file=str(file))
+
+
+def put_in_force(change: Change, project: ProjectSpec, *, file: Path) -> int:
+    """Let a project's declarations be those in force; record one event for each that differs, return how many did."""
+    before = _applied(change.connection, project.name, check=True)
     things = declared_things(project)
     changed = 0
     for (kind, name), spec in things.items():
@@ -154,6 +182,15 @@ def record_declarations(
                 DeclarationApplied(project=project.name, kind=kind, name=name, digest=None, replaced=old.digest)
             )
     return changed
+
+
+def one_at_a_time(change: Change) -> None:
+    """Let nobody else declare or decide on a policy until the end of the change. SQLite has one writer anyway.
+
+    Rows alone would not do: a file applied meanwhile may add a declaration that no row stands for yet.
+    """
+    if change.connection.dialect.name == "postgresql":
+        change.connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("loop.declarations", 0))))
 
 
 def _remove(change: Change, project: str, kind: str, name: str) -> None:

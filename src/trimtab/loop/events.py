@@ -26,6 +26,62 @@ class DeclarationApplied(Event, frozen=True, kw_only=True):
         return self.digest
 
 
+class _PolicyEvent(Event, frozen=True, kw_only=True):
+    """Something about a proposed policy of a governed model; ``digest`` is that of the policy as it was proposed."""
+
+    project: str
+    model: str
+    proposal: str
+    digest: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (
+            Subject("policy", self.model, self.digest), Subject("proposal", self.proposal), Subject("model", self.model)
+        )  # fmt: skip
+
+
+class PolicyProposed(_PolicyEvent, frozen=True, kw_only=True):
+    """Somebody applied another policy for a governed model; ``replaced`` is the one that stays in force until a yes."""
+
+    type: ClassVar[str] = "loop.policy-proposed"
+    replaced: str
+    approve_by: str
+    other_than_author: bool
+    changes: tuple[str, ...]
+
+    def before(self) -> str | None:
+        return self.replaced
+
+
+class PolicyApproved(_PolicyEvent, frozen=True, kw_only=True):
+    """Somebody said yes to a proposed policy: it is in force from here on."""
+
+    type: ClassVar[str] = "loop.policy-approved"
+    replaced: str
+    role: str
+    reason: str
+    self_approved: bool
+
+    def before(self) -> str | None:
+        return self.replaced
+
+    def after(self) -> str | None:
+        return self.digest
+
+
+class PolicyRejected(_PolicyEvent, frozen=True, kw_only=True):
+    """Somebody said no to a proposed policy: the one in force stays."""
+
+    type: ClassVar[str] = "loop.policy-rejected"
+    reason: str
+
+
+class PolicyWithdrawn(_PolicyEvent, frozen=True, kw_only=True):
+    """A proposed policy gave way, undecided, to what the file declares by now."""
+
+    type: ClassVar[str] = "loop.policy-withdrawn"
+
+
 class TurnOpened(Event, frozen=True, kw_only=True):
     """A turn of the loop began."""
 

@@ -1,12 +1,15 @@
-"""Call a train function, and hold what it returns to what can be kept, judged and served."""
+"""Call a train function behind the walls, and hold what it returns to what can be kept, judged and served."""
 
 import sys
 import traceback
 from typing import Any
 
+import msgspec
+
 from trimtab.declare import ModelSpec, Project
 from trimtab.kernel import Invalid
-from trimtab.tracking import LoggedModel, NotPackable, RunRecorder
+from trimtab.pipelines import GuestAnswer, GuestContext
+from trimtab.tracking import LoggedModel, NotPackable, PackedModel, RunRecorder, model_params, pack_model
 
 
 class TrainingFailed(Invalid):
@@ -53,17 +56,53 @@ def fit(project: Project, model: ModelSpec, rows: Any, outcomes: Any, *, weights
     return fitted
 
 
-def keep(run: RunRecorder, model: ModelSpec, fitted: Any, rows: Any) -> LoggedModel:
-    """Keep a trained model with its run. Raises ``NotAModel`` for one that this model's label cannot be judged by."""
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a model cannot be kept: what happened, why, and what to do next."""
+
+    what: str
+    why: str
+    next: str
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a train function: its model without its bytes, or why it cannot be kept, and how it was made.
+
+    The bytes are the parts ``model`` and ``sample`` of the answer. ``params`` are the model's own.
+    """
+
+    seconds: float
+    params: dict[str, str]
+    packed: PackedModel | None = None
+    problem: Problem | None = None
+
+
+def pack(context: GuestContext, fitted: Any, rows: Any, *, seconds: float) -> Trained:
+    """Pack a trained model into the answer."""
+    trained = Trained(seconds=seconds, params=model_params(fitted))
     try:
-        logged = run.log_model(fitted, sample=rows)
+        packed = pack_model(fitted, rows)
     except NotPackable as error:
+        todo = str(error.data.get("returned", error.next))
+        problem = Problem(what=error.what, why=error.why, next=todo)
+        return msgspec.structs.replace(trained, problem=problem)
+    context.put_bytes("model", packed.data)
+    context.put_bytes("sample", packed.sample)
+    return msgspec.structs.replace(trained, packed=msgspec.structs.replace(packed, data=b"", sample=b""))
+
+
+def keep(run: RunRecorder, model: ModelSpec, answer: GuestAnswer) -> LoggedModel:
+    """Keep a trained model with its run. Raises ``NotAModel`` for one that this model's label cannot be judged by."""
+    trained = answer.read(Trained)
+    # First, so that a run whose model cannot be kept still says how it was made.
+    run.log_model_params(trained.params)
+    if trained.packed is None:
+        problem = trained.problem or Problem(what="nothing came of it", why="It was not packed.", next="train it again")
         raise NotAModel(
-            f"what {model.name} returned cannot be kept: {error.what}",
-            where=_place(model),
-            why=error.why,
-            next=str(error.data.get("returned", error.next)),
-        ) from error
+            f"what {model.name} returned cannot be kept: {problem.what}", where=_place(model), why=problem.why,
+            next=problem.next,
+        )  # fmt: skip
+    packed = msgspec.structs.replace(trained.packed, data=answer.bytes("model"), sample=answer.bytes("sample"))
+    logged = run.log_packed(packed)
     needed = "probability" if model.label.task == "classification" else "prediction"
     if not any(output.name == needed and output.size is None for output in logged.signature.outputs):
         gives = ", ".join(output.name for output in logged.signature.outputs)

@@ -2,33 +2,28 @@
 
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from trimtab.declare import FeatureViewSpec, ModelSpec
 from trimtab.kernel import NotFound, Refused
-from trimtab.serving import Loader, RegisteredReleases, Released, Rows, Runtime, inputs_of
+from trimtab.registry import Version
+from trimtab.serving import (
+    Loader,
+    NotServable,
+    OnTrial,
+    RegisteredReleases,
+    Released,
+    Rows,
+    Runtime,
+    check_servable,
+    inputs_of,
+)
 from trimtab.store import Store
-from trimtab.tracking import ALLOWED_TYPES, LoggedModel
+from trimtab.tracking import ALLOWED_TYPES, LoggedModel, Signature
 
 CANDIDATE = 0
 """Number under which a model is judged that has no version yet; the router knows no such version."""
-
-
-class _OnTrial:
-    """Lets the loader read one candidate's verified bytes, in the worker that judges it and nowhere else."""
-
-    def __init__(self, released: Released) -> None:
-        self._released = released
-
-    def checked(self, model: str, version: int) -> Released:
-        if (model, version) != (self._released.model, self._released.version):
-            raise NotFound(
-                f"{model}@{version} is not on trial",
-                where="loop.judging",
-                why="Only the candidate of this run is.",
-                next="trimtab get versions",
-            )
-        return self._released
 
 
 def load_candidate(store: Store, logged: LoggedModel, *, view: FeatureViewSpec) -> Runtime:
@@ -38,7 +33,27 @@ def load_candidate(store: Store, logged: LoggedModel, *, view: FeatureViewSpec) 
         inputs=inputs_of(logged.signature), classes=logged.signature.classes,
         task=logged.signature.task if logged.signature.task != "other" else None, sample=logged.sample, view=view,
     )  # fmt: skip
-    return Loader(store, _OnTrial(released), allowed=ALLOWED_TYPES).load(logged.name, CANDIDATE).runtime
+    return Loader(store, OnTrial(released), allowed=ALLOWED_TYPES).load(logged.name, CANDIDATE).runtime
+
+
+def check_version(store: Store, version: Version) -> None:
+    """Load a version, released or not, and let it answer its stored sample, as a gateway will.
+
+    Raises ``Refused`` with the reason when it cannot be served.
+    """
+    try:
+        signature = msgspec.json.decode(store.blobs.get(version.artifacts.signature), type=Signature)
+    except msgspec.DecodeError as error:
+        raise NotServable(
+            f"{version.ref} cannot be served", where=f"version {version.ref}", version=version.ref,
+            why=f"Its signature cannot be read ({error}).", next="register it again, with the signature that it has",
+        ) from None  # fmt: skip
+    released = Released(
+        model=version.model, version=version.number, release="", format=version.artifacts.format,
+        digest=version.artifacts.model, inputs=inputs_of(signature), classes=signature.classes, task=version.task,
+        sample=version.artifacts.sample,
+    )  # fmt: skip
+    check_servable(Loader(store, OnTrial(released), allowed=ALLOWED_TYPES), version.model, version.number)
 
 
 def champion_runtime(store: Store, model: ModelSpec, test: pa.Table) -> Runtime | None:

@@ -1,33 +1,34 @@
 """Learn, judge and enter a model: the steps that make a version, as worker processes run them."""
 
 import io
-import random
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trimtab.declare import Metric, ModelSpec, Project
+from trimtab.declare import Metric, ModelSpec
 from trimtab.evaluation import Evaluation, Maturity, evaluate, get_evaluation, judge, rows_digest, save_evaluation
 from trimtab.evaluation import compare as compare_on_rows
 from trimtab.features import compile_view, digest_of_view
-from trimtab.kernel import canonical
+from trimtab.kernel import Conflict, VirtualClock, canonical
 from trimtab.loop.conditions import metrics_of, rules_of
-from trimtab.loop.fitting import fit, keep
-from trimtab.loop.frames import as_float, label_of, model_input
+from trimtab.loop.declarations import specs_in_force
+from trimtab.loop.fitting import Trained, keep
+from trimtab.loop.frames import label_of
+from trimtab.loop.governed import policy_of
 from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
+from trimtab.loop.own_code import TRAIN, UNCHANGED
 from trimtab.loop.records import Outcome
 from trimtab.loop.reference import reference_of_candidate
-from trimtab.loop.split import WEIGHT
-from trimtab.loop.steps import FileChanged, project_of
 from trimtab.loop.turns import enter_turn
 from trimtab.monitoring import keep_reference
 from trimtab.pipelines import StepContext
 from trimtab.registry import CHALLENGER, Lineage, ModelArtifacts, register_version, set_alias
 from trimtab.serving import measure_latency
+from trimtab.store import Change
 from trimtab.tracking import (
     Batch,
     FinishRun,
@@ -42,33 +43,38 @@ from trimtab.tracking import (
 )  # fmt: skip
 
 
+class PolicyChanged(Conflict):
+    """Another policy came into force for a governed model while a version of it was trained."""
+
+    code = "loop.policy-changed"
+    default_why = "A version of a governed model is judged, and later approved, under the policy that is in force."
+    default_next = "trimtab plan, then trimtab apply: what was trained is taken from the cache"
+
+
 def train(context: StepContext) -> dict[str, Any]:
     """Call the user's train function and keep the model that it returns."""
     model = msgspec.convert(context.params["model"], ModelSpec)
-    project = project_of(context)
-    given = context.inputs[f"features-{model.name}"]
-    frame = context.frame(given["train"])
-    rows, y = model_input(frame, compile_view(model.view)), label_of(frame, model.label.task)
-    weights = as_float(frame[WEIGHT].combine_chunks()) if model.immature else None
-    _check_unchanged(project, model)
+    file, given = Path(context.params["file"]), context.inputs[f"features-{model.name}"]
+    about = {
+        "model": context.params["model"], "file": str(file), "log": f"trimtab logs {context.run_id} {context.step}",
+    }  # fmt: skip
+    context.call_guest(UNCHANGED, project=file, params=about)
     find_lost(context.store)  # such as the run of an attempt before this one, whose worker was killed
     with start_run(
         context.store, experiment=model.name, name=f"{model.name} to {given['test_from'][:10]}", actor=context.actor,
         params=model.params, tags={"pipeline_run": context.run_id}, kind="pipeline", because=context.because,
-        folder=project.path.parent,
+        folder=file.parent,
     ) as run:  # fmt: skip
         run.log_dataset(given["train"], role="train", rows=given["train_rows"])
-        # An estimator without a random_state of its own draws from these.
-        np.random.seed(model.seed)  # noqa: NPY002
-        random.seed(model.seed)
-        started = context.stopwatch.monotonic()
-        fitted = fit(project, model, rows, y, weights=weights, log=f"trimtab logs {context.run_id} {context.step}")
-        seconds = context.stopwatch.monotonic() - started
-        run.log_metrics({"train_rows": float(len(rows))} | ({"train_seconds": seconds} if seconds else {}))
-        logged = keep(run, model, fitted, rows)
+        answer = context.call_guest(TRAIN, project=file, params=about, frames={"train": given["train"]})
+        trained = answer.read(Trained)
+        # In a replay, which nothing must make differ, training takes no time.
+        seconds = 0.0 if isinstance(context.stopwatch, VirtualClock) else trained.seconds
+        run.log_metrics({"train_rows": float(given["train_rows"])} | ({"train_seconds": seconds} if seconds else {}))
+        logged = keep(run, model, answer)
         environment = run.environment
         assert environment is not None, "a pipeline's run captures its environment"
-    context.log(f"trained on {len(rows)} rows" + (f" in {seconds:.1f} s" if seconds else ""))
+    context.log(f"trained on {given['train_rows']} rows" + (f" in {seconds:.1f} s" if seconds else ""))
     return {
         "run": run.id,
         "environment": environment.digest,
@@ -146,6 +152,7 @@ def register(context: StepContext) -> dict[str, Any]:
     signature = context.put_bytes(canonical(logged.signature))
     reference = reference_of_candidate(context, model, given, logged)
     with context.store.change(context.actor, context.because) as change:
+        _check_in_force(change, model)
         version = register_version(
             change,
             model=model.name,
@@ -162,6 +169,7 @@ def register(context: StepContext) -> dict[str, Any]:
             params=model.params, evaluation_id=judged["evaluation"], task=model.label.task, owner=model.owner,
             approve_by=model.retraining.approve_by if model.retraining else None,
             other_than_author=model.retraining is not None and model.retraining.other_than_author,
+            expires_s=(model.retraining.expires_s or None) if model.retraining else None,
             description=model.description,
         )  # fmt: skip
         set_alias(change, version, CHALLENGER)
@@ -207,10 +215,9 @@ def _log_held_out(context: StepContext, run_id: str, evaluation: Evaluation) -> 
     close_run(store, run_id, FinishRun(because=because), actor=context.actor)
 
 
-def _check_unchanged(project: Project, model: ModelSpec) -> None:
-    now = next((found for found in project.spec.models if found.name == model.name), None)
-    if now is None or now.code != model.code:
-        raise FileChanged(
-            f"the train function of {model.name} has changed in {project.path.name}",
-            where=model.where or project.path.name,
-        )
+def _check_in_force(change: Change, model: ModelSpec) -> None:
+    """Refuse a version of a governed model that was trained and judged under another policy than the one in force."""
+    found = (one for spec in specs_in_force(change.connection).values() for one in spec.models)
+    policies = [policy_of(one) for one in found if one.name == model.name]
+    if any(policy.is_governed and policy.digest != policy_of(model).digest for policy in policies):
+        raise PolicyChanged(f"the policy of {model.name} has changed since its training", where=f"model {model.name}")

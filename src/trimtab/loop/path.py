@@ -34,7 +34,7 @@ def apply_pipeline(
     steps = _steps(project, models=models, views=views, as_of=as_of)
     last = StepSpec(
         name=DECLARE, function=f"{STEPS}:declare", needs=tuple(step.name for step in steps),
-        params={"file": str(project.path), "project": _plain(project.spec)}, cache=False,
+        params={"file": str(project.path), "project": _plain(project.spec)},
     )  # fmt: skip
     return PipelineSpec(name=apply_name(project.spec), steps=(*steps, last))
 
@@ -59,7 +59,7 @@ def materialise_pipeline(project: Declared, view: FeatureViewSpec, *, as_of: dat
     told = tuple(
         StepSpec(
             name=f"outcomes-{model.name}", function=f"{STEPS}:outcomes", needs=_snapshots_of(project, view),
-            params={"project": project.spec.name, "model": _plain(model)}, cache=False, timeout_s=SECONDS_A_STEP,
+            params={"project": project.spec.name, "model": _plain(model)}, timeout_s=SECONDS_A_STEP,
         )
         for model in models
     )  # fmt: skip
@@ -91,7 +91,7 @@ def _steps(
 def _snapshot(project: Declared, source: SourceSpec) -> StepSpec:
     # Never cached: only reading tells whether the data changed. The same data gives the same snapshot.
     return StepSpec(
-        name=f"snapshot-{source.name}", function=f"{STEPS}:snapshot", cache=False, timeout_s=SECONDS_A_STEP,
+        name=f"snapshot-{source.name}", function=f"{STEPS}:snapshot", timeout_s=SECONDS_A_STEP,
         params={"file": str(project.path), "source": _plain(source)},
     )  # fmt: skip
 
@@ -104,7 +104,7 @@ def _snapshots_of(project: Declared, view: FeatureViewSpec) -> tuple[str, ...]:
 def _materialise(project: Declared, view: FeatureViewSpec) -> StepSpec:
     return StepSpec(
         name=f"materialise-{view.name}", function=f"{STEPS}:materialise_view", needs=_snapshots_of(project, view),
-        params={"view": _plain(view)}, cache=False, timeout_s=SECONDS_A_STEP,
+        params={"view": _plain(view)}, timeout_s=SECONDS_A_STEP,
     )  # fmt: skip
 
 
@@ -115,20 +115,20 @@ def _training(project: Declared, model: ModelSpec, *, as_of: datetime) -> list[S
     return [
         StepSpec(
             name=features, function=f"{STEPS}:features", needs=_snapshots_of(project, model.view),
-            params={"model": _plain(seen), "as_of": as_of.isoformat()}, timeout_s=SECONDS_A_STEP,
+            params={"model": _plain(seen), "as_of": as_of.isoformat()}, cache=True, timeout_s=SECONDS_A_STEP,
         ),
         StepSpec(
             name=train, function=f"{LEARN}:train", needs=(features,), code=model.code, timeout_s=SECONDS_A_STEP,
-            params={"model": _plain(learnt), "file": str(project.path)},
+            params={"model": _plain(learnt), "file": str(project.path)}, cache=True,
         ),
         StepSpec(
-            name=evaluate, function=f"{LEARN}:evaluate_candidate", needs=(features, train), cache=False,
+            name=evaluate, function=f"{LEARN}:evaluate_candidate", needs=(features, train),
             params={"model": _plain(model)}, timeout_s=SECONDS_A_STEP,
         ),
         StepSpec(
             name=f"register-{model.name}", function=f"{LEARN}:register",
             needs=(features, train, evaluate, *_snapshots_of(project, model.view)),
-            params={"model": _plain(model), "policy": declaration_digest(model)}, cache=False,
+            params={"model": _plain(model), "policy": declaration_digest(model)},
         ),
     ]  # fmt: skip
 

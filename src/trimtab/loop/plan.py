@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+import msgspec
 import pyarrow as pa
 
 from trimtab.data import Delay, check, known_delay, latest_snapshot, load_snapshot, read_source, refuse_future
@@ -14,25 +15,27 @@ from trimtab.declare import (
     RetrainingSpec,
     ServingSpec,
     SourceSpec,
-    Stage,
     declaration_digest,
     describe,
-    duration_text,
 )  # fmt: skip
 from trimtab.features import compile_view, decided_text, label_fields, prove_blind_to
-from trimtab.loop.conditions import check_conditions, conditions_of, metrics_of
-from trimtab.loop.declarations import KINDS, applied, declared_things
+from trimtab.loop.conditions import NeverAnswered, check_conditions, conditions_of, metrics_of
+from trimtab.loop.declarations import KINDS, all_in_force, applied, declared_things
+from trimtab.loop.governed import Held, hold
 from trimtab.loop.maturity import label_lines
 from trimtab.loop.power import drift_power_text, level_power_text, power_text
+from trimtab.loop.proposals import open_proposal_of, open_proposals
 from trimtab.loop.records import Plan, PlanItem, Sign
-from trimtab.loop.triggers import words_of_policy
+from trimtab.loop.wording import approver_text, differences, expiry_text, how_often, rollout_text
 from trimtab.store import Store
 
 Delays = dict[str, dict[str, Delay]]
 """How late values become known, by contract and field, of the sources that were read for the plan."""
 Tables = dict[str, pa.Table]
 """The rows that keep their contract, by contract, of the sources that were read for the plan."""
-_ORDER = (*KINDS[:-1], "monitor", KINDS[-1])
+PROPOSAL = "proposal"
+"""Another policy for a governed model: it waits for somebody's yes, and the one in force stays until then."""
+_ORDER = (*KINDS[:-1], "monitor", KINDS[-1], PROPOSAL)
 
 
 def make_plan(store: Store, project: Project) -> Plan:
@@ -41,8 +44,11 @@ def make_plan(store: Store, project: Project) -> Plan:
     Sources that are new or changed are read and held to their contracts, so that the plan names the rows that
     would be set aside. Raises the error of the first declaration that could not be applied.
     """
-    spec = project.spec
-    in_force = applied(store, spec.name)
+    in_force = applied(store, project.spec.name)
+    held = hold(project.spec, (found.spec for found in all_in_force(store)))
+    _check_policies(project.spec, held)
+    project = msgspec.structs.replace(project, spec=held.spec)
+    spec = held.spec
     things = declared_things(spec)
     items = []
     delays: Delays = {}
@@ -53,11 +59,46 @@ def make_plan(store: Store, project: Project) -> Plan:
         lines = _lines(store, project, name, thing, sign, delays, tables)
         items.append(PlanItem(sign=sign, kind=kind, name=name, lines=lines))
     items += _monitors(store, spec, items, delays)
+    items += _proposals(store, held)
     items.sort(key=lambda item: _ORDER.index(item.kind))
     for kind, name in in_force:
         if (kind, name) not in things:
             items.append(PlanItem(sign="-", kind=kind, name=name, lines=("is no longer declared; its history stays",)))
     return Plan(project=spec.name, as_of=store.clock.now(), items=tuple(items))
+
+
+def _check_policies(declared: ProjectSpec, held: Held) -> None:
+    """Hold what the file asks for, and what stays in force meanwhile, to what can be measured."""
+    for model in declared.models:
+        check_conditions(model)
+    stays = {now.model for _, now in held.changes if not now.removed}
+    for model in held.spec.models:
+        try:
+            check_conditions(model) if model.name in stays else None
+        except NeverAnswered as error:
+            raise NeverAnswered(
+                error.what, where=error.where, why=f"{error.why} It stays in force until its change is approved.",
+                next=f"apply the change of {model.name}'s policy by itself, have it approved, then change the features",
+            ) from None  # fmt: skip
+
+
+def _proposals(store: Store, held: Held) -> list[PlanItem]:
+    """Say which policies of governed models the file would change, who has to agree, and what waits already."""
+    found = []
+    wanted = {now.model: (was, now) for was, now in held.changes}
+    for name, (was, now) in wanted.items():
+        waiting = open_proposal_of(store, name)
+        if waiting is not None and waiting.policy.digest == now.digest:
+            lines = (f"waits for {approver_text(was.retraining)}: trimtab approve policy {name} --because '...'",)
+            found.append(PlanItem(sign="=", kind=PROPOSAL, name=name, lines=lines))
+            continue
+        asks = f"needs the approval of {approver_text(was.retraining)}; what is in force stays until then:"
+        found.append(PlanItem(sign="~", kind=PROPOSAL, name=name, lines=(asks, *differences(was, now))))
+    for waiting in open_proposals(store):
+        if waiting.project == held.spec.name and waiting.model not in wanted:
+            lines = ("is withdrawn: the file declares what is in force",)
+            found.append(PlanItem(sign="-", kind=PROPOSAL, name=waiting.model, lines=lines))
+    return found
 
 
 def _lines(
@@ -71,7 +112,7 @@ def _lines(
         case ModelSpec():
             return _model_lines(store, project, thing, sign, tables)
         case ServingSpec():
-            return (" > ".join(_stage(stage) for stage in thing.rollout), *_roll_back(store, name, thing))
+            return (rollout_text(thing), *_roll_back(store, name, thing))
         case RetrainingSpec():
             return _policy_lines(thing)
         case _:
@@ -165,7 +206,6 @@ def _view_lines(project: Project, view: FeatureViewSpec) -> tuple[str, ...]:
 
 
 def _model_lines(store: Store, project: Project, model: ModelSpec, sign: Sign, tables: Tables) -> tuple[str, ...]:
-    check_conditions(next(one for one in project.spec.models if one.name == model.name))  # with its policies
     first = f"trains on {model.train.text}, tested on the {model.test.text}"
     of = model.view.of.name
     if of not in tables and sign != "=":
@@ -174,7 +214,9 @@ def _model_lines(store: Store, project: Project, model: ModelSpec, sign: Sign, t
         if snapshot is not None:
             tables[of] = load_snapshot(store, snapshot)
     labels = label_lines(model, tables[of], now=store.clock.now()) if of in tables else ()
-    return (first, *labels, *(f"accepted if {describe(condition)}" for condition in model.accept))
+    asked = tuple(f"accepted if {describe(condition)}" for condition in model.accept)
+    nothing = "warning: it has no accept_if, so no gate judges it: each version is approved with an override, or not"
+    return (first, *labels, *(asked or (nothing,)))
 
 
 def _roll_back(store: Store, model: str, serving: ServingSpec) -> tuple[str, ...]:
@@ -185,16 +227,10 @@ def _roll_back(store: Store, model: str, serving: ServingSpec) -> tuple[str, ...
 
 
 def _policy_lines(retraining: RetrainingSpec) -> tuple[str, ...]:
-    by = f"approved by {retraining.approve_by}" if retraining.approve_by else ""
-    by += ", other than the author" if retraining.other_than_author else ""
-    limits = ", ".join(part for part in (words_of_policy(retraining), by) if part)
+    by = f"approved by {who}" if (who := approver_text(retraining)) else ""
+    by += f" for {span}" if (span := expiry_text(retraining)) else ""
+    limits = ", ".join(part for part in (how_often(retraining), by) if part)
     return (f"retrain {limits}".rstrip(), f"when {describe(retraining.when)}")
-
-
-def _stage(stage: Stage) -> str:
-    share = {"shadow": "shadow", "canary": f"canary {stage.percent:g}%", "full": "full"}[stage.kind]
-    least = f" and {stage.decisions} decisions" if stage.decisions else ""
-    return f"{share} {duration_text(stage.hold_s)}{least}" if stage.hold_s else share
 
 
 def count(number: int) -> str:

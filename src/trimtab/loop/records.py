@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from trimtab.declare import Condition, RetrainingSpec, ServingSpec
+from trimtab.kernel import Actor, digest_of
+
 Sign = Literal["+", "~", "-", "="]
 """To add, to change, to remove, unchanged."""
 
@@ -63,6 +66,67 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     spec: dict[str, Any]
     applied_at: datetime
+
+
+class ModelPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who approves a model's versions, which gate judges them, how they reach people, and when it is learnt again.
+
+    ``removed``: the model is no longer declared, and with it goes all of this.
+    """
+
+    model: str
+    accept: tuple[Condition, ...] = ()
+    serving: ServingSpec | None = None
+    retraining: RetrainingSpec | None = None
+    removed: bool = False
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self)
+
+    @property
+    def is_governed(self) -> bool:
+        """Whether it asks for somebody's approval, and so changes only with that approval."""
+        return self.retraining is not None and self.retraining.approve_by is not None
+
+
+class ProposalState(StrEnum):
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    """The file was applied again, and declares something else by now."""
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """Another policy for a governed model, as somebody applied it. The one in force stays until it is approved.
+
+    ``replaces`` is the policy in force when it was proposed, which says who is asked: the role ``approve_by``, and with
+    ``other_than_author`` not whoever proposed it (``by``). An approval is bound to ``policy``'s digest.
+    """
+
+    id: str
+    project: str
+    policy: ModelPolicy
+    replaces: ModelPolicy
+    by: Actor
+    because: str
+    at: datetime
+    file: str
+    state: ProposalState = ProposalState.OPEN
+
+    @property
+    def model(self) -> str:
+        return self.policy.model
+
+    @property
+    def approve_by(self) -> str:
+        assert self.replaces.retraining is not None
+        return self.replaces.retraining.approve_by or ""
+
+    @property
+    def other_than_author(self) -> bool:
+        return self.replaces.retraining is not None and self.replaces.retraining.other_than_author
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from trimtab.loop.tick import Loop
 from trimtab.loop.turns import get_turn, open_turn_of
 from trimtab.pipelines import Runner
 from trimtab.registry import ReleaseKeys, Status, list_versions
-from trimtab.serving import WAITING, Ask, DecisionLog, Gateway, RegisteredReleases, decision_tables
+from trimtab.serving import WAITING, Ask, DecisionLog, Gateway, RegisteredReleases, ServingLimits, decision_tables
 from trimtab.store import Store
 from trimtab.tracking import ALLOWED_TYPES
 
@@ -150,7 +150,7 @@ class Replay:
             releases=RegisteredReleases(self.store),
             allowed=ALLOWED_TYPES,
             online=online,
-            threads=1,
+            limits=ServingLimits(threads=1),
             log=log,
         )
         log.recover()

@@ -7,16 +7,22 @@ import msgspec
 from trimtab.declare import ServingSpec, Stage
 from trimtab.kernel import Actor, Conflict, Invalid, NotFound, TrimtabError
 from trimtab.loop.declarations import model_in_force
+from trimtab.loop.judging import check_version
 from trimtab.loop.records import Trigger, TriggerKind, Turn, TurnState
 from trimtab.loop.turns import move_turn, open_turn, open_turn_of
 from trimtab.registry import (
     CHAMPION,
     Approval,
+    Release,
     ReleaseKeys,
+    Status,
     Version,
     VersionRef,
+    WrongStatus,
+    approval_state,
     approve,
     get_version,
+    refused_approvals,
     release_for,
     set_alias,
 )
@@ -59,13 +65,25 @@ def approve_version(store: Store, ref: str, *, actor: Actor, because: str, overr
     """Approve a candidate, release it, and start its rollout.
 
     The first version of a model gets all traffic, since there is nothing to compare it with. A later one takes the
-    first declared stage (a shadow, unless the rollout says otherwise) and is moved on by the controller. Raises what
-    approving raises; killed between approval and routing, the version is approved and the controller goes on.
+    first declared stage (a shadow, unless the rollout says otherwise) and is moved on by the controller. A version that
+    cannot be loaded here and answer its stored sample is not approved. Raises what approving and loading raise; killed
+    between approval and routing, the version is approved and the controller goes on.
     """
     version = get_version(store, ref)
-    version.may_be_approved(override=override)
+    with refused_approvals(store, version, actor=actor, because=because):
+        version.may_be_approved(override=override)
+    if version.status is Status.APPROVED:
+        raise WrongStatus(
+            f"{version.ref} is approved and has its rollout", where=f"version {version.ref}",
+            why="Its approval can be renewed, which leaves it where it is.", model=version.model,
+            next=f"trimtab approve {version.ref} --because '...' (over HTTP: renew)",
+        )  # fmt: skip
     _check_releasable(store, version)
-    with store.change(actor, because) as change:
+    check_version(store, version)
+    with (
+        refused_approvals(store, version, actor=actor, because=because),
+        store.change(actor, because) as change,
+    ):
         approval = approve(change, version, because=because, override=override)
         turn = _waiting_turn(store, change, version)
     try:
@@ -77,6 +95,26 @@ def approve_version(store: Store, ref: str, *, actor: Actor, because: str, overr
         ) from error  # fmt: skip
     stage = FULL if turn.champion is None else stages_of(store, version.model)[turn.stage]
     return Approved(approval=approval, endpoint=endpoint, stage=stage.kind, percent=stage.percent, turn=turn)
+
+
+def renew_version(store: Store, ref: str, *, actor: Actor, because: str, override: str = "") -> Release:
+    """Approve a version again that is approved for a time, as far as before, and return its new release.
+
+    It stays where it is: what is loaded goes on, and what is loaded or routed from now on goes by the new release.
+    Raises what approving raises, and ``WrongStatus`` for a version that is not approved, or for good.
+    """
+    version = get_version(store, ref)
+    if not (version.status is Status.APPROVED and version.expires_s):
+        raise WrongStatus(
+            f"{version.ref} is {version.status.value}, and has no approval to renew", where=f"version {version.ref}",
+            why="Only what is approved for a time, as tt.by(..., expires=...) asks, is approved again.",
+            model=version.model,
+        )  # fmt: skip
+    _check_releasable(store, version)
+    before = approval_state(store, version).approval
+    with store.change(actor, because) as change:
+        approve(change, version, because=because, override=override, limits=before.limits if before else None)
+    return release_for(store, version, actor=actor, because=because)
 
 
 def start_rollout(store: Store, turn: Turn, *, actor: Actor, because: str) -> tuple[Turn, Endpoint]:
@@ -121,13 +159,15 @@ def serve_version(
 
     With ``full`` it becomes the champion, and every other version leaves the endpoint. A turn of the loop that was
     rolling out ends here: who routes by hand decides. Raises ``NotApproved`` for a version without a valid approval,
-    and ``Invalid`` for a shadow or canary where nothing answers yet.
+    ``Refused`` for one that cannot be loaded and answer its stored sample, and ``Invalid`` for a shadow or canary where
+    nothing answers yet.
     """
     version = get_version(store, VersionRef.parse(ref))
     routing = _routing(routing_of(store, version.model), version, stage, percent)
     routing = as_declared(routing, serving_in_force(store, version.model))
     routing.check()
     release_for(store, version.ref, actor=actor)
+    check_version(store, version)
     turn = open_turn_of(store, version.model)
     with store.change(actor, because) as change:
         endpoint = set_routing(change, routing, releases=RegisteredReleases(store))

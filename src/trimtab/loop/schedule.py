@@ -6,10 +6,10 @@ from trimtab.declare import FeatureViewSpec
 from trimtab.kernel import Actor
 from trimtab.loop.apply import as_of
 from trimtab.loop.declarations import InForce
-from trimtab.loop.marks import get_mark, set_mark
+from trimtab.loop.marks import claim_mark, get_mark, set_mark
 from trimtab.loop.path import materialise_pipeline
-from trimtab.loop.resume import resume_or_submit
-from trimtab.pipelines import PipelineRun
+from trimtab.loop.resume import resume
+from trimtab.pipelines import PipelineRun, get_pipeline_run, submit_in
 from trimtab.store import Store
 
 REFRESHED = "refreshed"
@@ -27,8 +27,16 @@ def refresh(store: Store, project: InForce, view: FeatureViewSpec, *, actor: Act
     now, last = store.clock.now(), get_mark(store, view.name, REFRESHED)
     if last is not None and now - last < timedelta(seconds=every_s):
         return None
-    set_mark(store, view.name, REFRESHED, now)
     if last is None:
+        set_mark(store, view.name, REFRESHED, now)
         return None
     pipeline = materialise_pipeline(project, view, as_of=as_of(store, project))
-    return resume_or_submit(store, pipeline, actor=actor, because=f"its sources are read every {every_s / 3600:g} h")
+    if (present := resume(store, pipeline, actor=actor)) is not None:
+        set_mark(store, view.name, REFRESHED, now)
+        return present
+    # One change: of several servers that find it due, one submits it, and none forgets it between mark and run.
+    with store.change(actor, f"its sources are read every {every_s / 3600:g} h") as change:
+        if not claim_mark(change.connection, view.name, REFRESHED, was=last, at=now):
+            return None
+        run_id = submit_in(change, pipeline)
+    return get_pipeline_run(store, run_id)

@@ -7,43 +7,34 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from trimtab.data import load_snapshot, take_snapshot
+from trimtab.data import check, extra_columns_of, keep_snapshot, load_snapshot
 from trimtab.declare import (
     FeatureViewSpec,
     ModelSpec,
-    Project,
     ProjectSpec,
     SourceSpec,
-    declaration_digest,
     duration_text,
-    load_project,
 )
 from trimtab.features import materialise, register_view, training_frame
-from trimtab.kernel import Conflict
-from trimtab.loop.declarations import applied, in_force, record_declarations
+from trimtab.loop.declarations import in_force, record_declarations
 from trimtab.loop.outcomes import OutcomeDesk
+from trimtab.loop.own_code import READ
 from trimtab.loop.split import split_in_time
 from trimtab.pipelines import StepContext
-
-
-class FileChanged(Conflict):
-    """The user's file is no longer the one that was planned."""
-
-    code = "loop.file-changed"
-    default_why = "The run was submitted for another state of this file, and its records name that state."
-    default_next = "trimtab plan, then trimtab apply"
 
 
 def snapshot(context: StepContext) -> dict[str, Any]:
     """Read a source, hold it to its contract, keep what passes."""
     source = msgspec.convert(context.params["source"], SourceSpec)
-    project = project_of(context)
-    now = project.spec.source_of(source.contract.name)
-    if now is None or declaration_digest(now) != declaration_digest(source):
-        raise FileChanged(
-            f"source {source.name} has changed in {project.path.name}", where=source.where or project.path.name
-        )
-    kept = take_snapshot(context.store, source, project.namespace, actor=context.actor, because=context.because)
+    file = Path(context.params["file"])
+    given = {"source": context.params["source"], "file": str(file)}
+    reads = (file.parent / source.path,) if source.path else ()
+    rows = context.call_guest(READ, project=file, params=given, reads=reads).frame("rows")
+    checked = check(source.contract, rows, set_aside_limit=source.set_aside_limit)
+    kept = keep_snapshot(
+        context.store, source, checked, extra_columns=extra_columns_of(rows), actor=context.actor,
+        because=context.because,
+    )  # fmt: skip
     context.log(f"{source.name}: {kept.rows} rows kept, {kept.set_aside_rows} set aside, snapshot {kept.id}")
     return {
         "snapshot": kept.id, "contract": source.contract.name, "digest": kept.digest, "content": kept.content_digest,
@@ -97,17 +88,11 @@ def outcomes(context: StepContext) -> dict[str, Any]:
 
 
 def declare(context: StepContext) -> dict[str, Any]:
-    """Put the declarations in force, now that everything they name exists."""
+    """Put the declarations in force, now that everything they name exists; policies of governed models are proposed."""
     spec = msgspec.convert(context.params["project"], ProjectSpec)
-    before = applied(context.store, spec.name)
     with context.store.change(context.actor, context.because) as change:
-        changed = record_declarations(change, spec, file=Path(context.params["file"]), before=before)
+        changed = record_declarations(change, spec, file=Path(context.params["file"]))
     return {"changed": changed}
-
-
-def project_of(context: StepContext) -> Project:
-    """Load the user's file in this process."""
-    return load_project(Path(context.params["file"]))
 
 
 def _tables(context: StepContext) -> dict[str, pa.Table]:

@@ -1,4 +1,4 @@
-"""How the applied declarations and the turns of the loop lie in SQL."""
+"""How the applied declarations, proposed policies and the turns of the loop lie in SQL."""
 
 from sqlalchemy import Column, Index, Integer, String, Table, Text
 
@@ -16,6 +16,20 @@ declarations = Table(
     Column("applied_at", String(32), nullable=False),
 )
 """One row for each declared thing of each project, as it was last applied; ``file`` is where it was declared."""
+
+proposals = Table(
+    "loop_proposals",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("model", String(200), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("open_of", String(200), unique=True),
+    Column("digest", String(71), nullable=False),
+    Column("proposal", Text, nullable=False),
+    Index("ix_loop_proposals_model_id", "model", "id"),
+)
+"""One row for each proposed policy of a governed model: a ``Proposal`` as JSON but for its state, which alone changes.
+``open_of`` is the model while it waits, so that a model has one at most; ``digest`` is that of the policy."""
 
 turns = Table(
     "loop_turns",

@@ -1,18 +1,22 @@
 """Decide whether it is time to learn again: the declared policy, held back by its frequency, steadiness and budget."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from trimtab.declare import Condition, Every, Metric, ModelSpec, RetrainingSpec, Scaled, duration_text
-from trimtab.kernel import Actor
+from trimtab.declare import Condition, Every, Metric, ModelSpec, RetrainingSpec, Scaled
+from trimtab.kernel import Actor, NotFound
 from trimtab.loop.marks import get_mark, set_mark
 from trimtab.loop.measures import in_service
 from trimtab.loop.policy import Judged, judge_policy
-from trimtab.loop.records import Trigger, TriggerKind, Turn
+from trimtab.loop.records import Trigger, TriggerKind, Turn, TurnState
 from trimtab.loop.turns import each_turn, list_turns, open_turn
+from trimtab.pipelines import get_pipeline_run
 from trimtab.store import Store
 
 YEAR = timedelta(days=365)
+AFTER_TROUBLE = timedelta(hours=1)
+"""How long after a turn that something outside has spoiled the next one begins at the earliest."""
 STEADY = "steady-since"
 
 
@@ -21,12 +25,18 @@ def due(store: Store, model: ModelSpec, *, version: int, since: datetime) -> Tri
 
     ``since`` is when ``version`` began to answer. The policy must have held for its ``steady_s`` without a break; a
     turn began at least ``at_most_s`` ago; and fewer than ``budget`` turns began by themselves in the last 365 days.
+    A turn that failed because a source, the database or the program was away counts as none of them.
     """
     policy, now = model.retraining, store.clock.now()
     if policy is None:
         return None
     newest = list_turns(store, model.name, limit=1)
     last = newest[0].opened_at if newest else since
+    if newest and _was_spoiled(store, newest[0]):
+        if now - last < AFTER_TROUBLE:
+            return None
+        counted = (turn.opened_at for turn in each_turn(store, model.name) if not _was_spoiled(store, turn))
+        last = next(counted, since)
     if policy.at_most_s is not None and now - last < timedelta(seconds=policy.at_most_s):
         return None
     judged = judge_policy(policy.when, in_service(store, model.name, version, since=since, now=now), last=last, now=now)
@@ -39,7 +49,17 @@ def due(store: Store, model: ModelSpec, *, version: int, since: datetime) -> Tri
 
 def _begun_by_itself(store: Store, model: str, *, since: datetime) -> int:
     lately = takewhile(lambda turn: turn.opened_at > since, each_turn(store, model))
-    return sum(turn.trigger.kind is not TriggerKind.HAND for turn in lately)
+    return sum(turn.trigger.kind is not TriggerKind.HAND and not _was_spoiled(store, turn) for turn in lately)
+
+
+def _was_spoiled(store: Store, turn: Turn) -> bool:
+    """Say whether a turn failed because something outside was away: that is nobody's, and counts as no turn."""
+    if turn.state is not TurnState.FAILED or turn.run is None:
+        return False
+    with suppress(NotFound):  # the run may be gone by now
+        errors = [step.error for step in get_pipeline_run(store, turn.run).steps if step.error is not None]
+        return bool(errors) and all(error.is_outside for error in errors)
+    return False
 
 
 def start_turn(store: Store, model: str, trigger: Trigger, *, actor: Actor) -> Turn:
@@ -86,11 +106,3 @@ def _kind_of(leaf: Condition | Every) -> TriggerKind:
     if name.startswith("drift."):
         return TriggerKind.DRIFT
     return TriggerKind.DATA if name == "new_rows" else TriggerKind.PERFORMANCE
-
-
-def words_of_policy(policy: RetrainingSpec) -> str:
-    """Say how often a policy may act."""
-    parts = [f"at most every {duration_text(policy.at_most_s)}"] if policy.at_most_s else []
-    parts += [f"when it holds for {duration_text(policy.steady_s)}"] if policy.steady_s else []
-    parts += [f"at most {policy.budget} times a year"] if policy.budget else []
-    return ", ".join(parts)

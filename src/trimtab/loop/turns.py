@@ -42,6 +42,13 @@ class TurnTaken(Conflict):
     default_next = "trimtab get turns, then decide again"
 
 
+class TurnPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some turns of the loop, newest first, and where the next page begins (null: it was the last)."""
+
+    items: list[Turn]
+    next: str | None = None
+
+
 def open_turn(
     change: Change,
     model: str,

@@ -5,7 +5,7 @@ alerts. Everything is counted in fixed cells, so that merging is addition and me
 """
 
 from trimtab.monitoring.alerts import acknowledge, alerts, get_alert, silence, silences
-from trimtab.monitoring.api import routes
+from trimtab.monitoring.api import AlertAnswer, AlertPage, routes
 from trimtab.monitoring.calibration import Finding
 from trimtab.monitoring.cells import as_counted
 from trimtab.monitoring.checking import check
@@ -23,8 +23,9 @@ from trimtab.monitoring.events import (
     ReferenceKept,
 )
 from trimtab.monitoring.expected import expected
-from trimtab.monitoring.exposition import exposition
+from trimtab.monitoring.exposition import Metrics, expose
 from trimtab.monitoring.figures import failures
+from trimtab.monitoring.foreseen import Foreseen, foreseen
 from trimtab.monitoring.influence import permuted_influence
 from trimtab.monitoring.kept import get_reference, keep_reference
 from trimtab.monitoring.level_power import LevelPower
@@ -55,20 +56,22 @@ from trimtab.monitoring.records import (
     WindowRow,
 )
 from trimtab.monitoring.reference import Reference, build_reference
+from trimtab.monitoring.retention import OldDecisions, take_before
 from trimtab.monitoring.shown import ShownFinding, shown_finding
 from trimtab.monitoring.skew import Skew, measure_skew, measured_skew
 from trimtab.monitoring.watch import watch, windows
 
 __all__ = [
-    "BLINDNESS", "FOUND", "SURE", "Alert", "AlertAcknowledged", "AlertKind", "AlertMissing", "AlertOver", "AlertRaised",
-    "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift", "Delivery", "Drift", "DriftPower",
-    "DryColumn", "DryRun", "Estimate", "Estimated", "Failures", "Finding", "LevelPower", "LevelTest", "Outcome",
-    "OutcomeRefused", "OutcomeUnknown", "OutcomesRecorded", "Paired", "PairedPower", "Performance", "Recorded",
-    "Reference", "ReferenceKept", "ShownFinding", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes",
-    "WindowRow", "acknowledge", "alerts", "as_counted", "bring_outcomes", "build_reference", "check", "deliver",
-    "deliveries", "drift", "drift_findings", "drift_power", "dry_run", "expected", "exposition", "failures",
-    "get_alert", "get_reference", "keep_reference", "lately", "level_power", "level_test", "mature_until",
-    "maturity_of", "measure_skew", "measured_skew", "mind", "paired", "paired_power", "performance",
-    "permuted_influence", "record_outcomes", "routes", "shown_finding", "silence", "silences", "usual_volume", "watch",
+    "BLINDNESS", "FOUND", "SURE", "Alert", "AlertAcknowledged", "AlertAnswer", "AlertKind", "AlertMissing",
+    "AlertOver", "AlertPage", "AlertRaised", "AlertResolved", "AlertsSilenced", "BadSpan", "Checked", "ColumnDrift",
+    "Delivery", "Drift", "DriftPower", "DryColumn", "DryRun", "Estimate", "Estimated", "Failures", "Finding",
+    "Foreseen", "LevelPower", "LevelTest", "Metrics", "OldDecisions", "Outcome", "OutcomeRefused", "OutcomeUnknown",
+    "OutcomesRecorded", "Paired", "PairedPower", "Performance", "Recorded", "Reference", "ReferenceKept",
+    "ShownFinding", "Sign", "Silence", "Skew", "SlicePerformance", "TooManyOutcomes", "WindowRow", "acknowledge",
+    "alerts", "as_counted", "bring_outcomes", "build_reference", "check", "deliver", "deliveries", "drift",
+    "drift_findings", "drift_power", "dry_run", "expected", "expose", "failures", "foreseen", "get_alert",
+    "get_reference", "keep_reference", "lately", "level_power", "level_test", "mature_until", "maturity_of",
+    "measure_skew", "measured_skew", "mind", "paired", "paired_power", "performance", "permuted_influence",
+    "record_outcomes", "routes", "shown_finding", "silence", "silences", "take_before", "usual_volume", "watch",
     "windows",
 ]  # fmt: skip

@@ -8,26 +8,24 @@ import msgspec
 
 from trimtab.kernel import (
     CURSOR,
-    Body,
     Call,
     Invalid,
     Permission,
     Query,
     Route,
+    in_path,
+    in_query,
     limit_query,
     parse_time,
     time_query,
 )
 from trimtab.monitoring.alerts import acknowledge, alerts, get_alert, silence
 from trimtab.monitoring.drift import Drift, drift, drift_findings
-from trimtab.monitoring.dry_run import DryRun, dry_run
 from trimtab.monitoring.estimate import Estimated
 from trimtab.monitoring.expected import expected
-from trimtab.monitoring.exposition import MEDIA_TYPE, exposition
 from trimtab.monitoring.figures import failures
-from trimtab.monitoring.kept import get_reference
-from trimtab.monitoring.level_power import LevelPower
-from trimtab.monitoring.levels import LevelTest, level_power, level_test
+from trimtab.monitoring.foreseen import Foreseen, foreseen
+from trimtab.monitoring.levels import LevelTest, level_test
 from trimtab.monitoring.moments import check_span
 from trimtab.monitoring.notify import deliveries
 from trimtab.monitoring.outcomes import record_outcomes
@@ -47,10 +45,11 @@ from trimtab.monitoring.records import (
 )
 from trimtab.monitoring.shown import ShownFinding, shown_finding
 from trimtab.monitoring.watch import windows
-from trimtab.serving import Gateway, Routing, get_endpoint
+from trimtab.serving import Routing, get_endpoint
 from trimtab.store import Store
 
 ENDPOINT = "/api/v1/endpoints/{endpoint}"
+OF_ENDPOINT = in_path("endpoint")
 OUTCOMES_BYTES = 32 << 20
 LIMIT, MOST = 100, 1000
 LAST = timedelta(days=7)
@@ -96,16 +95,6 @@ class ExpectedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     expected: Estimated | None
 
 
-class DryRunAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """False pages, and the smallest shifts that would be found; null when the version has no reference.
-
-    ``level`` is how large a rise of the loss above its level at approval is found.
-    """
-
-    dry_run: DryRun | None
-    level: LevelPower
-
-
 class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
     """Some alerts, newest first, and where the next page begins (null: it was the last)."""
 
@@ -132,9 +121,9 @@ class SilenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     because: str = ""
 
 
-def routes(store: Store, gateway: Gateway) -> list[Route]:
-    """Return the room's routes over a store and the gateway of this process."""
-    return [*_outcomes(store), *_measuring(store), *_comparing(store), *_alerting(store), _metrics(store, gateway)]
+def routes(store: Store) -> list[Route]:
+    """Return the room's routes over a store."""
+    return [*_outcomes(store), *_measuring(store), *_comparing(store), *_alerting(store)]
 
 
 def _outcomes(store: Store) -> list[Route]:
@@ -144,7 +133,7 @@ def _outcomes(store: Store) -> list[Route]:
 
     return [
         Route(
-            method="POST", path=f"{ENDPOINT}/outcomes", permission=Permission.WRITE, handler=record,
+            method="POST", path=f"{ENDPOINT}/outcomes", permission=Permission.LOG, resource=OF_ENDPOINT, handler=record,
             request=OutcomesRequest, response=Recorded, limit_bytes=OUTCOMES_BYTES,
             summary="Say what came of decisions, by id or by key; all are recorded, or none",
         )
@@ -215,12 +204,15 @@ def _comparing(store: Store) -> list[Route]:
         routing, (since, until), version = _routing(store, call), _span(call, store), _version(call, store)
         return ExpectedAnswer(expected=expected(store, routing.endpoint, version=version, since=since, until=until))
 
-    def shown_dry_run(call: Call) -> DryRunAnswer:
+    def shown_dry_run(call: Call) -> Foreseen:
         version, routing = _version(call, store), _routing(store, call)
-        reference = get_reference(store, routing.model, version)
-        level = level_power(store, routing.endpoint, version=version, at=store.clock.now(), model=routing.model)
-        return DryRunAnswer(dry_run=None if reference is None else dry_run(reference), level=level)
+        return foreseen(store, f"{routing.model}@{version}", endpoint=routing.endpoint)
 
+    def shown_foreseen(call: Call) -> Foreseen:
+        ref = f"{call.path['model']}@{call.path['version']}"
+        return foreseen(store, ref, endpoint=call.query.get("endpoint", ""))
+
+    at_endpoint = Query(name="endpoint", meaning="Where it would serve; by default the endpoint of its model.")
     champion = Query(name="champion", kind=int, meaning="The version to compare with; by default the champion.")
     challenger = Query(name="challenger", kind=int, required=True, meaning="The version that is compared.")
     return [
@@ -229,8 +221,13 @@ def _comparing(store: Store) -> list[Route]:
             "Estimate a classifier's performance before outcomes, from its own probabilities",
         ),
         _read(
-            "dry-run", shown_dry_run, DryRunAnswer, (_VERSION,),
+            "dry-run", shown_dry_run, Foreseen, (_VERSION,),
             "Say what watching a version for drift would have done on its own reference, and what it can find",
+        ),
+        Route(
+            method="GET", path="/api/v1/models/{model}/versions/{version}/foreseen", permission=Permission.READ,
+            resource=in_path("model"), handler=shown_foreseen, response=Foreseen, query=(at_endpoint,),
+            summary="Say what watching a version could find, before it serves",
         ),
         _read(
             "failures", shown_failures, Failures, (_VERSION, *_SPAN),
@@ -245,20 +242,20 @@ def _comparing(store: Store) -> list[Route]:
 
 def _read(name: str, handler: Callable[..., object], response: type, query: tuple[Query, ...], summary: str) -> Route:
     return Route(
-        method="GET", path=f"{ENDPOINT}/{name}", permission=Permission.READ, handler=handler, response=response,
+        method="GET", path=f"{ENDPOINT}/{name}", permission=Permission.READ, resource=OF_ENDPOINT,
+        handler=handler, response=response,
         query=query, summary=summary,
     )  # fmt: skip
 
 
 def _alerting(store: Store) -> list[Route]:
     def listed(call: Call) -> AlertPage:
-        limit, state = call.limit(LIMIT, most=MOST), call.query.get("state")
-        if state is not None and state not in _STATES:
+        limit, states = call.limit(LIMIT, most=MOST), _names(call, "state") or _STATES
+        if strange := [state for state in states if state not in _STATES]:
             raise Invalid(
-                f"{state[:40]!r} is no state of an alert", where="query state", why="An alert is in one of three.",
+                f"{strange[0][:40]!r} is no state of an alert", where="query state", why="An alert is in one of three.",
                 next=f"ask for one of: {', '.join(_STATES)}",
             )  # fmt: skip
-        states = _STATES if state is None else (state,)
         found = alerts(
             store, endpoint=call.query.get("endpoint"), states=states, limit=limit, before_id=call.id_cursor()
         )
@@ -277,36 +274,31 @@ def _alerting(store: Store) -> list[Route]:
         with store.change(call.actor, request.because or call.because) as change:
             return silence(change, endpoint, until=request.until, groups=request.groups)
 
+    of_alert = in_path("id", lambda alert: get_alert(store, alert).endpoint)
     endpoint = Query(name="endpoint", meaning="Only alerts of this endpoint.")
-    state = Query(name="state", meaning="Only alerts in this state: open, acknowledged or resolved.")
+    state = Query(name="state", meaning="Only in these states, separated by commas: open, acknowledged, resolved.")
     return [
         Route(
-            method="GET", path="/api/v1/alerts", permission=Permission.READ, handler=listed, response=AlertPage,
+            method="GET", path="/api/v1/alerts", permission=Permission.READ, resource=in_query("endpoint"),
+            handler=listed, response=AlertPage,
             query=(endpoint, state, limit_query(LIMIT, most=MOST), CURSOR), summary="List alerts, newest first",
         ),
         Route(
-            method="GET", path="/api/v1/alerts/{id}", permission=Permission.READ, handler=one, response=AlertAnswer,
+            method="GET", path="/api/v1/alerts/{id}", permission=Permission.READ, resource=of_alert,
+            handler=one, response=AlertAnswer,
             summary="Show one alert, and whether its targets were told",
         ),
         Route(
-            method="POST", path="/api/v1/alerts/{id}/acknowledge", permission=Permission.WRITE, handler=taken,
+            method="POST", path="/api/v1/alerts/{id}/acknowledge", permission=Permission.REGISTER, resource=of_alert,
+            handler=taken,
             request=AcknowledgeRequest, response=Alert, summary="Take an alert on",
         ),
         Route(
-            method="POST", path=f"{ENDPOINT}/silence", permission=Permission.WRITE, handler=silenced,
+            method="POST", path=f"{ENDPOINT}/silence", permission=Permission.REGISTER, resource=OF_ENDPOINT,
+            handler=silenced,
             request=SilenceRequest, response=Silence, summary="Send nothing for alerts of an endpoint until a moment",
         ),
     ]  # fmt: skip
-
-
-def _metrics(store: Store, gateway: Gateway) -> Route:
-    def metrics(_call: Call) -> Body:
-        return Body(data=exposition(store, gateway.status()).encode(), media_type=MEDIA_TYPE)
-
-    return Route(
-        method="GET", path="/metrics", permission=Permission.READ, handler=metrics, response=Body,
-        summary="Metrics for Prometheus",
-    )  # fmt: skip
 
 
 def _routing(store: Store, call: Call) -> Routing:

@@ -8,6 +8,7 @@ from trimtab.kernel import percent
 from trimtab.monitoring.alerts import settle
 from trimtab.monitoring.calibration import Finding
 from trimtab.monitoring.drift import drift, drift_findings
+from trimtab.monitoring.expiry import expiry_signs
 from trimtab.monitoring.figures import failures
 from trimtab.monitoring.levels import level_signs, level_test
 from trimtab.monitoring.moments import hour_of, start_of
@@ -23,7 +24,7 @@ LEAST_ROWS = 100
 ERRORS_OVER = timedelta(hours=1)
 ERROR_RATE = 0.05
 LEAST_REQUESTS = 50
-KINDS: tuple[AlertKind, ...] = ("drift", "performance", "quality", "skew", "service")
+KINDS: tuple[AlertKind, ...] = ("drift", "performance", "quality", "skew", "service", "release")
 
 
 def check(store: Store, endpoint: str, at: datetime, *, kinds: Collection[AlertKind] = KINDS) -> Checked:
@@ -31,9 +32,10 @@ def check(store: Store, endpoint: str, at: datetime, *, kinds: Collection[AlertK
 
     Drift, missing columns, volume and skew are judged once for each whole day (UTC), the last one before ``at``, so
     that a finding stands for a day and "one false page in 90 days" is what it says; performance over all days whose
-    outcomes had time to arrive; sources as they were found last; errors over the last hour. Safe to repeat: an alert is
-    raised once for as long as its cause lasts. An endpoint that is not routed has nothing to check, and its alerts end.
-    ``kinds`` is what to look for: skew, once a day, reads the newest data of every source.
+    outcomes had time to arrive; sources as they were found last; errors over the last hour; releases by when their
+    approval is over. Safe to repeat: an alert is raised once for as long as its cause lasts. An endpoint that is not
+    routed has nothing to check, and its alerts end. ``kinds`` is what to look for: skew, once a day, reads the newest
+    data of every source.
     """
     try:
         routing = get_endpoint(store, endpoint).routing
@@ -64,6 +66,8 @@ def _signs(store: Store, routing: Routing, kind: AlertKind, *, day: datetime, at
             return skew_signs(measure_skew(store, endpoint, version=version, day=day, model=model))
         case "service":
             return _failing(store, endpoint, version, at)
+        case "release":
+            return expiry_signs(store, routing, at=at)
         case _:
             assert_never(kind)
 

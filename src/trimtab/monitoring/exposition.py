@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: counts and latencies of this process, and what is known of each endpoint's quality.
+"""What Prometheus scrapes of endpoints: counts and latencies of this process, and what is known of their quality.
 
 Text format 0.0.4. Counters are of this process and begin anew with it; gauges come from the database, and are the same
 in every process.
@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from trimtab.kernel import VERSION
 from trimtab.monitoring.alerts import alerts
 from trimtab.monitoring.drift import drift
 from trimtab.monitoring.performance import lately, performance
@@ -16,7 +15,6 @@ from trimtab.monitoring.skew import measured_skew
 from trimtab.serving import EndpointStatus, Figures
 from trimtab.store import Store
 
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OVER = timedelta(days=7)
 _QUANTILES = (("0.5", "p50_s"), ("0.95", "p95_s"), ("0.99", "p99_s"))
 Labels = Sequence[tuple[str, object]]
@@ -46,16 +44,13 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
 
-def exposition(store: Store, statuses: Iterable[EndpointStatus]) -> str:
-    """Return the metrics of the endpoints that this process serves."""
-    metrics = Metrics()
-    metrics.add("trimtab_info", "gauge", "The running version.", 1, [("version", VERSION)])
+def expose(metrics: Metrics, store: Store, statuses: Iterable[EndpointStatus]) -> None:
+    """Add the metrics of the endpoints that this process serves."""
     for status in sorted(statuses, key=lambda one: one.endpoint):
         _service(metrics, status)
         if status.routing is not None:
             _quality(metrics, store, status.endpoint, status.routing.champion, status.routing.model)
     _alerting(metrics, store)
-    return metrics.text()
 
 
 def _service(metrics: Metrics, status: EndpointStatus) -> None:
@@ -63,11 +58,14 @@ def _service(metrics: Metrics, status: EndpointStatus) -> None:
         "trimtab_endpoint_ready", "gauge", "Whether the endpoint answers.", float(status.ready),
         [("endpoint", status.endpoint)],
     )  # fmt: skip
+    help_ = "Calls of its models that have not ended when they should have."
+    metrics.add("trimtab_lost_calls", "gauge", help_, status.lost_calls, [("endpoint", status.endpoint)])
     for one in status.figures:
         labels = [("endpoint", status.endpoint), ("version", one.version), ("stage", one.stage)]
         metrics.add("trimtab_requests_total", "counter", "Requests answered.", one.requests, labels)
         metrics.add("trimtab_rows_total", "counter", "Rows decided on.", one.rows, labels)
         metrics.add("trimtab_errors_total", "counter", "Requests that failed.", one.errors, labels)
+        metrics.add("trimtab_requests_late_total", "counter", "Requests whose deadline passed.", one.late, labels)
         metrics.add("trimtab_shadow_rows_dropped_total", "counter", "Rows a shadow missed.", one.dropped, labels)
         metrics.add(
             "trimtab_broken_rows_total", "counter", "Rows answered that break their contract.", one.flagged, labels

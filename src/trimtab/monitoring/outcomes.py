@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, insert, select, upd
 
 from trimtab.declare import number_text
 from trimtab.evaluation import Task
-from trimtab.kernel import Actor, digest_of_bytes
+from trimtab.kernel import Actor, digest_of_bytes, is_id, time_of
 from trimtab.monitoring.errors import OutcomeRefused, OutcomeUnknown
 from trimtab.monitoring.events import OutcomesRecorded
 from trimtab.monitoring.moments import moment_of
@@ -19,6 +19,7 @@ from trimtab.monitoring.said import Said, outcomes_in, read_outcomes
 from trimtab.monitoring.sums import of_outcomes, read
 from trimtab.monitoring.tables import monitoring_hours, monitoring_outcomes, monitoring_scores
 from trimtab.monitoring.taking import Place, Window, add_windows, chunks, locked, take
+from trimtab.serving import elsewhere, seal_elsewhere
 from trimtab.store import Change, Store
 
 _SHOWN = 3
@@ -47,10 +48,11 @@ def record_outcomes(
     perhaps ``known_at``. Of several outcomes of one decision the one with the latest ``known_at`` counts, a later call
     winning a tie; sending the same again changes nothing. Two values of one decision with the same ``known_at`` in one
     call contradict each other, and are refused. An outcome counts for the answered decision and for every shadow that
-    mirrored it, whenever these come to be watched. Raises ``OutcomeRefused``, ``OutcomeUnknown``, ``TooManyOutcomes``.
+    mirrored it, whenever these come to be watched. Raises ``OutcomeRefused``, ``OutcomeUnknown``,
+    ``DecisionElsewhere``, ``TooManyOutcomes``.
     """
     said = read_outcomes(outcomes_in(outcomes), now=store.clock.now())
-    found, missing = _found(store, endpoint, said)
+    found, missing = _found_anywhere(store, endpoint, said)
     if missing:
         raise _unknown(endpoint, missing)
     against = _contradictions(said, found)
@@ -96,6 +98,23 @@ def _found(store: Store, endpoint: str, said: Sequence[Said]) -> tuple[list[list
         with store.read() as connection:
             found, missing = _resolved(connection, endpoint, said)
     return found, missing
+
+
+def _found_anywhere(store: Store, endpoint: str, said: Sequence[Said]) -> tuple[list[list[str]], list[Said]]:
+    """Return the same after all other homes have sealed what they hold. Raises ``DecisionElsewhere``."""
+    found, missing = _found(store, endpoint, said)
+    at = [None if one.decision is None else time_of(one.decision) for one in missing if _may_be_elsewhere(one)]
+    if not at:
+        return found, missing
+    silent = seal_elsewhere(store, decided_at=None if None in at else min(moment for moment in at if moment))
+    found, missing = _found(store, endpoint, said)
+    if missing and silent:
+        raise elsewhere(f"what {missing[0].name} is an outcome of", silent)
+    return found, missing
+
+
+def _may_be_elsewhere(one: Said) -> bool:
+    return one.decision is None or is_id(one.decision)
 
 
 def _unknown(endpoint: str, missing: Sequence[Said]) -> OutcomeUnknown:

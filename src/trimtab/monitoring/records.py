@@ -138,7 +138,7 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True):
 
 # --- alerts ----------------------------------------------------------------------------------------------------------
 
-AlertKind = Literal["drift", "performance", "quality", "skew", "service"]
+AlertKind = Literal["drift", "performance", "quality", "skew", "service", "release"]
 Severity = Literal["page", "note"]
 """A page asks a person to act and is sent; a note is only shown."""
 AlertState = Literal["open", "acknowledged", "resolved"]

@@ -4,7 +4,7 @@ In: a ``PipelineSpec`` with params, submitted by someone for a reason. Out: each
 accepted, with its attempts, logs and errors; what did not change is taken over from an earlier run.
 """
 
-from trimtab.pipelines.api import routes
+from trimtab.pipelines.api import RunPage, routes
 from trimtab.pipelines.cancel import AlreadyFinished, cancel
 from trimtab.pipelines.context import StepContext
 from trimtab.pipelines.events import (
@@ -18,8 +18,9 @@ from trimtab.pipelines.events import (
 )  # fmt: skip
 from trimtab.pipelines.find import get_pipeline_run, list_attempts, list_pipeline_runs
 from trimtab.pipelines.frames import put_frame, read_frame
+from trimtab.pipelines.guest import GuestAnswer, GuestContext
 from trimtab.pipelines.lease import FenceLost
-from trimtab.pipelines.logs import LogEnd, LogPiece, log_path, read_log, read_log_end
+from trimtab.pipelines.logs import PIECE_BYTES, LogEnd, LogPiece, log_path, read_log, read_log_end
 from trimtab.pipelines.pool import WorkersFail
 from trimtab.pipelines.records import (
     Attempt,
@@ -33,15 +34,72 @@ from trimtab.pipelines.records import (
     StepSpec,
     StepStatus,
 )  # fmt: skip
+from trimtab.pipelines.retention import (
+    EndedPipelineRuns,
+    FailedOutputs,
+    StepLogs,
+    is_pipeline_run,
+    named_by_run,
+    needed_by_open_runs,
+    writing_since,
+)
 from trimtab.pipelines.retry import NothingToRetry, retry
 from trimtab.pipelines.runner import Runner
 from trimtab.pipelines.submit import KeyTaken, submit, submit_in
+from trimtab.pipelines.walls import Wall, hide_memory, walls
 
 __all__ = [
-    "AlreadyFinished", "Attempt", "FenceLost", "KeyTaken", "LogEnd", "LogPiece", "NothingToRetry", "Outcome",
-    "PipelineCancelled", "PipelineFinished", "PipelineRetried", "PipelineRun", "PipelineSpec", "PipelineSubmitted",
-    "Progress", "RunStatus", "Runner", "StepCached", "StepContext", "StepError", "StepFailed", "StepFinished",
-    "StepRun", "StepSpec", "StepStatus", "WorkersFail", "cancel", "get_pipeline_run", "list_attempts",
-    "list_pipeline_runs", "log_path", "put_frame", "read_frame", "read_log", "read_log_end", "retry", "routes",
-    "submit", "submit_in",
+    "PIECE_BYTES",
+    "AlreadyFinished",
+    "Attempt",
+    "EndedPipelineRuns",
+    "FailedOutputs",
+    "FenceLost",
+    "GuestAnswer",
+    "GuestContext",
+    "KeyTaken",
+    "LogEnd",
+    "LogPiece",
+    "NothingToRetry",
+    "Outcome",
+    "PipelineCancelled",
+    "PipelineFinished",
+    "PipelineRetried",
+    "PipelineRun",
+    "PipelineSpec",
+    "PipelineSubmitted",
+    "Progress",
+    "RunPage",
+    "RunStatus",
+    "Runner",
+    "StepCached",
+    "StepContext",
+    "StepError",
+    "StepFailed",
+    "StepFinished",
+    "StepLogs",
+    "StepRun",
+    "StepSpec",
+    "StepStatus",
+    "Wall",
+    "WorkersFail",
+    "cancel",
+    "get_pipeline_run",
+    "hide_memory",
+    "is_pipeline_run",
+    "list_attempts",
+    "list_pipeline_runs",
+    "log_path",
+    "named_by_run",
+    "needed_by_open_runs",
+    "put_frame",
+    "read_frame",
+    "read_log",
+    "read_log_end",
+    "retry",
+    "routes",
+    "submit",
+    "submit_in",
+    "walls",
+    "writing_since",
 ]  # fmt: skip

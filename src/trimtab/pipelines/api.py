@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.kernel import CURSOR, PROJECT, Call, Invalid, Permission, Query, Route, limit_query, parse_time, time_query
 from trimtab.pipelines.cancel import cancel
 from trimtab.pipelines.find import get_pipeline_run, list_attempts, list_pipeline_runs, status_named, step_named
 from trimtab.pipelines.logs import PIECE_BYTES, LogPiece, read_log
@@ -55,6 +55,7 @@ def routes(store: Store, wake: Callable[[], None] = lambda: None) -> list[Route]
             store,
             pipeline=call.query.get("pipeline"),
             status=None if status is None else status_named(status),
+            since=parse_time(call.query["since"], where="query since") if "since" in call.query else None,
             limit=limit + 1,
             before=call.id_cursor(),
         )
@@ -94,28 +95,33 @@ def routes(store: Store, wake: Callable[[], None] = lambda: None) -> list[Route]
     one = "/api/v1/pipeline-runs/{run}"
     return [
         Route(
-            method="GET", path="/api/v1/pipeline-runs", permission=Permission.READ, handler=list_, response=RunPage,
+            method="GET", path="/api/v1/pipeline-runs", permission=Permission.READ, resource=PROJECT,
+            handler=list_, response=RunPage,
             query=(
                 Query(name="pipeline", meaning="Only runs of this pipeline."),
                 Query(name="status", meaning="Only runs that stand so.", kind=RunStatus),
+                time_query("since", "Submitted at this time or later."),
                 limit_query(LIMIT, most=MOST), CURSOR,
             ),
             summary="List pipeline runs, newest first",
         ),
         Route(
-            method="GET", path=one, permission=Permission.READ, handler=get, response=PipelineRun,
+            method="GET", path=one, permission=Permission.READ, resource=PROJECT, handler=get, response=PipelineRun,
             summary="Show one pipeline run with its steps",
         ),
         Route(
-            method="GET", path=f"{one}/steps", permission=Permission.READ, handler=steps, response=StepPage,
+            method="GET", path=f"{one}/steps", permission=Permission.READ, resource=PROJECT,
+            handler=steps, response=StepPage,
             summary="List the steps of a pipeline run",
         ),
         Route(
-            method="GET", path=f"{one}/steps/{{step}}/attempts", permission=Permission.READ, handler=attempts,
+            method="GET", path=f"{one}/steps/{{step}}/attempts", permission=Permission.READ, resource=PROJECT,
+            handler=attempts,
             response=AttemptPage, summary="List every start of a step with its outcome",
         ),
         Route(
-            method="GET", path=f"{one}/steps/{{step}}/log", permission=Permission.READ, handler=log, response=LogPiece,
+            method="GET", path=f"{one}/steps/{{step}}/log", permission=Permission.READ, resource=PROJECT,
+            handler=log, response=LogPiece,
             query=(
                 Query(name="attempt", meaning="Which start of the step; without it the newest.", kind=_FROM_ONE),
                 Query(name="offset", meaning="Where to begin, in bytes.", kind=_FROM_ZERO, default=0),
@@ -124,11 +130,13 @@ def routes(store: Store, wake: Callable[[], None] = lambda: None) -> list[Route]
             summary="Read a step's log from an offset on, also while it runs",
         ),
         Route(
-            method="POST", path=f"{one}/cancel", permission=Permission.WRITE, handler=stop, response=PipelineRun,
+            method="POST", path=f"{one}/cancel", permission=Permission.REGISTER, resource=PROJECT,
+            handler=stop, response=PipelineRun,
             summary="Stop a pipeline run and kill its running steps",
         ),
         Route(
-            method="POST", path=f"{one}/retry", permission=Permission.WRITE, handler=again, response=PipelineRun,
+            method="POST", path=f"{one}/retry", permission=Permission.REGISTER, resource=PROJECT,
+            handler=again, response=PipelineRun,
             summary="Run the steps of a failed or cancelled run again that are not finished",
         ),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Steps that need not run, because the same function has seen the same values before."""
+"""Steps that need not run, because the same code has seen the same values before."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,17 +7,27 @@ import msgspec
 from sqlalchemy import select
 
 from trimtab.kernel import NotFound, digest_of
+from trimtab.pipelines.code import source_digest
 from trimtab.pipelines.finish import Taken
 from trimtab.pipelines.records import StepSpec, StepStatus
 from trimtab.pipelines.tables import pipeline_steps as steps
 from trimtab.store import Damaged, Store
 
 
-def key_of(step: StepSpec, *, params: Mapping[str, Any], inputs: Mapping[str, dict[str, Any]]) -> str:
-    """Return the digest of all that a step's result depends on: function, declared code, visible params, inputs."""
+def key_of(step: StepSpec, *, params: Mapping[str, Any], inputs: Mapping[str, dict[str, Any]]) -> str | None:
+    """Return the digest of all that a step's result depends on: function, code, visible params, inputs.
+
+    None when the code is not found, and so nothing says what the result depends on.
+    """
+    source = source_digest(step.function)
+    if source is None:
+        return None
     return digest_of(
-        {"function": step.function, "code": step.code, "params": step.params_of(params), "inputs": dict(inputs)}
-    )
+        {
+            "function": step.function, "source": source, "code": step.code, "params": step.params_of(params),
+            "inputs": dict(inputs),
+        }
+    )  # fmt: skip
 
 
 def find(store: Store, key: str) -> Taken | None:

@@ -1,6 +1,7 @@
 """What a step's function is given: params, outputs of the steps it needs, the store, and ways to say how far it is."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab.kernel import Actor, Clock, SystemClock
@@ -11,9 +12,22 @@ from trimtab.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from trimtab.pipelines.guest import GuestAnswer, Guests
+
+
+LONGEST_SAID = 4096
+
 
 def _silent(_message: Said | Advanced) -> None:
     return None
+
+
+class GuestDied(Exception):
+    """The process of the user's code ended in the middle of a call, with this status of ``waitpid``."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the process of the user's code ended with status {status}")
+        self.status = status
 
 
 class StepContext:
@@ -29,6 +43,7 @@ class StepContext:
         self,
         *,
         store: Store | Callable[[], Store],
+        guests: "Guests | None" = None,
         params: Mapping[str, Any] | None = None,
         inputs: Mapping[str, dict[str, Any]] | None = None,
         actor: Actor,
@@ -50,6 +65,7 @@ class StepContext:
         self.fence = fence
         self.stopwatch = stopwatch or SystemClock()
         self._store = store
+        self._guests = guests
         self._tell = tell
         self._kept: dict[str, None] = {}
 
@@ -57,6 +73,19 @@ class StepContext:
     def store(self) -> Store:
         """Return the store, opened at its first use in this process."""
         return self._store if isinstance(self._store, Store) else self._store()
+
+    def call_guest(
+        self, function: str, *, project: Path, params: Mapping[str, Any], frames: Mapping[str, str] | None = None,
+        reads: tuple[Path, ...] = (),
+    ) -> "GuestAnswer":  # fmt: skip
+        """Have ``function`` (``module:name``), which runs the code of the user's file ``project``, done behind walls.
+
+        It is called with a ``GuestContext`` that has ``params`` and the frames under these digests, and may read
+        ``reads`` besides the project's folder. Raises what it raises.
+        """
+        assert self._guests is not None, "only a worker has a guest"
+        paths = {name: self.store.blobs.local_path(digest) for name, digest in (frames or {}).items()}
+        return self._guests.call(function, project=project, params=params, frames=paths, reads=reads)
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -82,11 +111,11 @@ class StepContext:
     def log(self, text: str) -> None:
         """Write a line to the step's log, and tell whoever watches the run."""
         print(text, flush=True)  # noqa: T201  (the worker's standard output is the step's log)
-        self._tell(Said(text=text))
+        self._tell(Said(text=str(text)[:LONGEST_SAID]))
 
     def progress(self, done: float, total: float | None = None, unit: str = "") -> None:
         """Say that ``done`` of ``total`` units are done; as often as you like, it is thinned out."""
-        self._tell(Advanced(done=done, total=total, unit=unit))
+        self._tell(Advanced(done=float(done), total=None if total is None else float(total), unit=str(unit)))
 
     def _keep(self, digest: str) -> str:
         self._kept[digest] = None

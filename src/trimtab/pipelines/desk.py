@@ -1,6 +1,7 @@
 """The tasks in the hands of workers: hand them over, hear from them, end them in time, notice when a worker dies."""
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from trimtab.pipelines import lease
 from trimtab.pipelines.lease import Lease
 from trimtab.pipelines.logs import note as add_note
 from trimtab.pipelines.pool import Pool, Worker
-from trimtab.pipelines.protocol import Advanced, Do, Done, Failed, Ready, Said, Stale, receive_from_worker
+from trimtab.pipelines.protocol import Advanced, Do, Done, Failed, Ready, Said, Sent, Stale, from_worker_of
 from trimtab.pipelines.records import Outcome, StepError
 from trimtab.pipelines.view import RunView
 from trimtab.store import Store
 
 PROGRESS_ROW_EVERY_S = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -77,6 +79,13 @@ class Desk:
         elif task.worker is not None:
             self._stop(task.worker)
 
+    def drop_all(self) -> None:
+        """Kill whatever runs, and forget it and what has ended."""
+        self.ended.clear()
+        self._held.clear()
+        for task in list(self._tasks.values()):
+            self.drop(task)
+
     def note(self, task: Task, text: str) -> None:
         """Say in a task's log what Trimtab did with it."""
         with contextlib.suppress(OSError):
@@ -114,14 +123,16 @@ class Desk:
         for task in self._tasks.values():
             if task.timeout_s is not None:
                 longest_s = min(longest_s, max(0.0, task.began + task.timeout_s - now))
-        by_connection = {worker.connection: worker for worker in self._pool.workers}
-        for ready in wait([*by_connection, wake], longest_s):
-            if ready == wake:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(wake, 4096)
-                woken = True
-            else:
-                self._hear(by_connection[ready])  # type: ignore[index]  # the others are connections
+        # A child that the body left behind may hold the channel open: that a worker has ended is watched by itself.
+        by_file = {worker.channel.fileno(): worker for worker in self._pool.workers}
+        by_file |= {worker.ending: worker for worker in self._pool.workers if worker.ending >= 0}
+        ready = wait([*by_file, wake], longest_s)
+        if wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake, 4096)
+            woken = True
+        for worker in dict.fromkeys(by_file[file] for file in ready if file != wake):  # type: ignore[index]
+            self._hear(worker)
         now = self._machine.monotonic()
         for task in list(self._tasks.values()):
             if task.timeout_s is not None and task.worker is not None and now >= task.began + task.timeout_s:
@@ -129,29 +140,56 @@ class Desk:
         return woken
 
     def _hear(self, worker: Worker) -> None:
+        # Before its messages are read: what it has said is heard, whether or not it has ended since.
+        has_ended = worker.has_ended
         try:
-            message = receive_from_worker(worker.connection)
-        except (EOFError, OSError, msgspec.DecodeError):
+            found, is_there = worker.channel.receive()
+            for data in found:
+                if worker not in self._pool.workers:
+                    return  # one of its messages has ended it
+                self._take(worker, from_worker_of(data))
+        except (OSError, msgspec.DecodeError):
+            is_there = False
+        if worker in self._pool.workers and (has_ended or not is_there):
             self._hear_of_death(worker)
+
+    def _take(self, worker: Worker, sent: Sent) -> None:
+        task = self._tasks.get(worker.pid)
+        if isinstance(sent.message, Ready) and not worker.process:
+            worker.process = sent.pid
+            self._pool.came_up(worker)
             return
-        match message:
+        if task is None or sent.pid != worker.process or sent.about != task.do.id:
+            self._refuse(worker, sent, task)
+            return
+        match sent.message:
             case Ready():
-                self._pool.came_up(worker)
+                return
             case Stale():
                 self._held.append(self._stop(worker))
-            case Said() | Advanced():
-                # A thread that the body left behind may still talk when its step is over.
-                if task := self._tasks.get(worker.pid):
-                    self._hear_from_body(task, message)
-            case Done():
+            case Said() | Advanced() as message:
+                self._hear_from_body(task, message)
+            case Done() as message:
                 self._end(worker, outcome=Outcome.SUCCEEDED, done=message, seconds=message.seconds)
-            case Failed():
+            case Failed() as message:
                 self._end(
-                    worker, outcome=Outcome.FAILED, error=message.error, is_final=message.is_final,
-                    seconds=message.seconds,
+                    worker, outcome=Outcome.INTERRUPTED if message.is_away else Outcome.FAILED, error=message.error,
+                    is_final=message.is_final, seconds=message.seconds,
                 )  # fmt: skip
             case _:
-                assert_never(message)
+                assert_never(sent.message)
+
+    def _refuse(self, worker: Worker, sent: Sent, task: Task | None) -> None:
+        """Drop what is no answer of this worker about its present attempt, and say so where that is looked for."""
+        kind = type(sent.message).__name__
+        about = "no step" if sent.about is None else f"attempt {sent.about.attempt} of step {sent.about.step}"
+        text = f"process {sent.pid} said {kind} about {about}, and was not heard: it is not its to say"
+        if isinstance(sent.message, Said | Advanced):
+            _log.info("worker %d: %s", worker.process, text)  # a thread of a step that is over, which talks on
+            return
+        _log.warning("worker %d: %s", worker.process, text)
+        if task is not None:
+            self.note(task, text)
 
     def _hear_from_body(self, task: Task, message: Said | Advanced) -> None:
         self._report(task, message)

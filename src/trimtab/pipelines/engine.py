@@ -1,6 +1,7 @@
 """The runner's one loop: look, write down what ended, take what is ready, hand it to workers, wait. One thread only."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable
 from typing import Literal
@@ -15,13 +16,14 @@ from trimtab.pipelines.find import OPEN, read_run
 from trimtab.pipelines.lease import FenceLost, Lease, Owner, Watch
 from trimtab.pipelines.logs import log_path
 from trimtab.pipelines.pool import Pool, Worker
-from trimtab.pipelines.protocol import Advanced, Do, Said
-from trimtab.pipelines.records import Progress, StepRun, StepStatus
+from trimtab.pipelines.protocol import Advanced, AttemptId, Do, Said
+from trimtab.pipelines.records import Outcome, Progress, StepError, StepRun, StepStatus
 from trimtab.pipelines.tables import pipeline_runs as runs
 from trimtab.pipelines.view import RunView
 from trimtab.store import Store
 
 BEATS_A_LEASE = 6
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -55,6 +57,7 @@ class Engine:
         self._views: dict[str, RunView] = {}
         self._desk = Desk(store, pool, machine=machine, report=self._report)
         self._missed: dict[tuple[str, str, int], str | None] = {}
+        self._due: dict[tuple[str, str, int], float] = {}
 
     # --- what a runner calls ----------------------------------------------------------------------------------------
 
@@ -101,7 +104,11 @@ class Engine:
         count = 0
         for held, owner in found.items():
             if owner is None or self._watch.is_dead(owner):
-                count += lease.take_over(self._store, held, owner)
+                if owner is not None:
+                    lease.end_worker_of(self._store, held, owner)
+                count += finish.lose(
+                    self._store, held, why="the program that ran the step has died", machine=self._machine
+                )
         if count:
             self._bury()
         return count
@@ -118,15 +125,28 @@ class Engine:
         """Kill what runs and hand it back, so that another runner, or this one later, begins it anew at once."""
         with contextlib.suppress(TrimtabError):
             self._write_down()
-        self._desk.ended.clear()
-        for task in self._desk.tasks:
-            self._desk.drop(task)
-        self._views.clear()
+        self._forget_all()
         if self._is_registered:
             with contextlib.suppress(Unavailable):
                 self._square_leases()
                 lease.leave(self._store, self._owner.id)
                 self._is_registered = False
+
+    def give_up(self, fault: BaseException) -> None:
+        """Begin with nothing, after a fault of Trimtab's own: what runs is killed, and counted as lost by it."""
+        self._forget_all()
+        if self._is_registered:
+            why = f"Trimtab made a mistake while the step ran: {type(fault).__name__}"
+            with contextlib.suppress(Unavailable):
+                with self._store.read() as connection:
+                    mine = lease.held_by(connection, self._owner.id)
+                for held in mine:
+                    finish.lose(self._store, held, why=why, machine=self._machine)
+
+    def _forget_all(self) -> None:
+        self._desk.drop_all()
+        for kept in (self._views, self._missed, self._due):
+            kept.clear()
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -156,6 +176,7 @@ class Engine:
         if view.is_over and view.run.id in self._views:
             del self._views[view.run.id]
             self._missed = {place: key for place, key in self._missed.items() if place[0] != view.run.id}
+            self._due = {place: at for place, at in self._due.items() if place[0] != view.run.id}
             if self._is_registered:
                 self._square_leases()
 
@@ -179,7 +200,7 @@ class Engine:
                 self._desk.note(task, "stopped: the run was cancelled, or another runner took the step over")
         known = {task.lease for task in [*self._desk.tasks, *(ended.task for ended in self._desk.ended)]}
         for orphan in sorted(mine - known, key=lambda held: (held.run_id, held.step)):
-            lease.take_over(self._store, orphan, None)
+            lease.hand_back(self._store, orphan)
 
     # --- taking and handing out -------------------------------------------------------------------------------------
 
@@ -193,9 +214,9 @@ class Engine:
             while self._adopt(view):
                 pass
             for step in view.ready():
-                wait_s = (step.not_before - self._machine.now()).total_seconds() if step.not_before else 0.0
-                if wait_s > 0:
-                    next_at = min(next_at, self._machine.monotonic() + wait_s)
+                due = self._due_at(view, step)
+                if due > self._machine.monotonic():
+                    next_at = min(next_at, due)
                 elif unserved < self._pool.size:
                     worker = self._pool.take(fresh=view.spec(step.name).isolate, waiting=unserved)
                     if worker is None:
@@ -204,6 +225,21 @@ class Engine:
                         self._start(view, step, worker)
         return next_at
 
+    def _due_at(self, view: RunView, step: StepRun) -> float:
+        """Return when a step may begin (monotonic).
+
+        The row says it by the machine's clock, for other runners. Once it is known here, a clock that is set changes
+        nothing; and if it was set back before, nobody waits for longer than he may have been told to.
+        """
+        if step.not_before is None:
+            return 0.0
+        place = (view.run.id, step.name, step.attempts)
+        if place not in self._due:
+            wait_s = (step.not_before - self._machine.now()).total_seconds()
+            longest_s = finish.longest_wait_s(view.spec(step.name), step.attempts)
+            self._due[place] = self._machine.monotonic() + min(wait_s, longest_s)
+        return self._due[place]
+
     def _adopt(self, view: RunView) -> bool:
         """Take the outputs of equal steps for the ready steps that have one; say whether there were any."""
         adopted = False
@@ -211,8 +247,7 @@ class Engine:
             place = (view.run.id, step.name, step.fence)
             if place in self._missed:
                 continue
-            spec = view.spec(step.name)
-            key = cache.key_of(spec, params=view.run.params, inputs=view.inputs(step)) if spec.cache else None
+            key = self._key_of(view, step)
             taken = cache.find(self._store, key) if key else None
             if taken is None:
                 self._missed[place] = key
@@ -222,6 +257,10 @@ class Engine:
             self._look(view, step.name)
             adopted = True
         return adopted
+
+    def _key_of(self, view: RunView, step: StepRun) -> str | None:
+        spec = view.spec(step.name)
+        return cache.key_of(spec, params=view.run.params, inputs=view.inputs(step)) if spec.cache else None
 
     def _start(self, view: RunView, step: StepRun, worker: Worker) -> None:
         """Claim a step, which counts the attempt, and only then hand it to a worker."""
@@ -264,13 +303,10 @@ class Engine:
         if isinstance(clock, VirtualClock | StartedClock):
             kind = "virtual" if isinstance(clock, VirtualClock) else "started"
         return Do(
-            run_id=run.id,
-            step=step.name,
+            id=AttemptId(run_id=run.id, step=step.name, attempt=mine.attempt, fence=mine.fence),
             function=step.function,
             params=view.spec(step.name).params_of(run.params),
             inputs=view.inputs(step),
-            attempt=mine.attempt,
-            fence=mine.fence,
             actor=run.actor,
             because=run.because,
             log=str(log_path(self._store.settings, run.id, step.name, mine.attempt)),
@@ -292,17 +328,24 @@ class Engine:
                 raise  # it stays, for when the database is back
             except FenceLost as error:
                 self._desk.note(ended.task, f"the result was refused: {error.what}")
-            except Exception:
+            except Exception as fault:
                 self._desk.ended.pop(0)
-                raise
+                if ended.done is None:
+                    raise
+                # The step would return the same again, so that doing it anew would have no end.
+                _log.exception("the result of step %s cannot be written down", ended.task.lease.step)
+                self._desk.ended.insert(0, _unwritable(ended, fault))
+                continue
             self._desk.ended.pop(0)
 
     def _record(self, ended: Ended) -> None:
         task = ended.task
         view, held = task.view, task.lease
         if ended.done is not None:
+            # Code that was changed while the step ran says nothing about what has run.
+            key = task.cache_key if task.cache_key == self._key_of(view, view.step(held.step)) else None
             at = finish.finish_step(
-                self._store, view.run, held, ended.done, cache_key=task.cache_key, durable=view.is_last(held.step)
+                self._store, view.run, held, ended.done, cache_key=key, durable=view.is_last(held.step)
             )
             done = msgspec.structs.replace(
                 view.step(held.step), status=StepStatus.SUCCEEDED, outputs=msgspec.json.decode(ended.done.outputs),
@@ -311,10 +354,12 @@ class Engine:
             self._put(view, done)
         else:
             assert ended.error is not None
-            finish.fail_attempt(
+            wait_s = finish.fail_attempt(
                 self._store, view.run, held, outcome=ended.outcome, error=ended.error, is_final=ended.is_final,
                 seconds=ended.seconds, machine=self._machine,
             )  # fmt: skip
+            if wait_s:
+                self._due[view.run.id, held.step, held.attempt] = self._machine.monotonic() + wait_s
             self._look(view)
 
     def _report(self, task: Task, message: Said | Advanced) -> None:
@@ -325,3 +370,16 @@ class Engine:
             case Advanced(done=done, total=total, unit=unit):
                 step = msgspec.structs.replace(step, done=done, total=total, unit=unit)
                 self._tell(task.view.progress(step, "progress"))
+
+
+def _unwritable(ended: Ended, fault: Exception) -> Ended:
+    held = ended.task.lease
+    error = StepError(
+        type=type(fault).__name__,
+        code="pipelines.result-not-kept",
+        what=f"what the step returned cannot be written down: {type(fault).__name__}",
+        where=f"step {held.step}, {ended.task.do.function}",
+        why="Trimtab did not expect this; doing the step again would give the same.",
+        next="trimtab logs, and report it; then try the run again from its page",
+    )
+    return Ended(task=ended.task, outcome=Outcome.FAILED, error=error, is_final=True, seconds=ended.seconds)

@@ -23,16 +23,23 @@ from trimtab.pipelines.tables import pipeline_attempts as attempts
 from trimtab.pipelines.tables import pipeline_leases as leases
 from trimtab.pipelines.tables import pipeline_runs as runs
 from trimtab.pipelines.tables import pipeline_steps as steps
-from trimtab.store import Store
+from trimtab.store import Store, why_gone
 
 OPEN = "open"
 """What ``pipeline_runs.status`` says of a run that is not final."""
 
+NEVER_THERE: Mapping[str, str] = {
+    "why": "No run was submitted under this id in this store.", "next": "trimtab get pipeline-runs",
+}  # fmt: skip
+
 
 def get_pipeline_run(store: Store, run_id: str) -> PipelineRun:
     """Return a run with its steps as they are now; raise ``NotFound``."""
-    with store.read() as connection:
-        return read_run(connection, run_id)
+    try:
+        with store.read() as connection:
+            return read_run(connection, run_id)
+    except NotFound:
+        raise no_run(run_id, why_gone(store, f"run:{run_id}")) from None
 
 
 def list_pipeline_runs(
@@ -169,13 +176,9 @@ def status_of(stored: str, found: Sequence[StepRun]) -> RunStatus:
     return RunStatus.RUNNING if begun else RunStatus.QUEUED
 
 
-def no_run(run_id: str) -> NotFound:
-    return NotFound(
-        f"there is no pipeline run {run_id[:40]!r}",
-        where="pipelines",
-        why="No run was submitted under this id in this store.",
-        next="trimtab get pipeline-runs",
-    )
+def no_run(run_id: str, gone: Mapping[str, str] = NEVER_THERE) -> NotFound:
+    """Return the error for a run that is not there; ``gone`` says why it is not any more."""
+    return NotFound(f"there is no pipeline run {run_id[:40]!r}", where="pipelines", **(gone or NEVER_THERE))
 
 
 def no_step(run: PipelineRun, step: str) -> NotFound:
@@ -228,13 +231,17 @@ def _run_of(row: Row[*tuple[Any, ...]], step_rows: Sequence[Row[*tuple[Any, ...]
         status=status_of(row.status, found),
         spec=spec,
         params=msgspec.json.decode(row.params),
-        actor=Actor(row.actor, ActorKind(row.actor_kind)),
+        actor=Actor(row.actor, ActorKind(row.actor_kind), _issuers(row.issued_by)),
         because=row.because,
         submitted_at=datetime.fromisoformat(row.submitted_at),
         finished_at=_time(row.finished_at),
         key=row.key,
         steps=found,
     )
+
+
+def _issuers(text: str) -> tuple[str, ...] | msgspec.UnsetType:
+    return msgspec.json.decode(text, type=tuple[str, ...]) or msgspec.UNSET
 
 
 def _time(text: str | None) -> datetime | None:

@@ -8,7 +8,7 @@ from sqlalchemy import Update, bindparam, func, select, update
 
 from trimtab.kernel import Clock, digest_of, digest_of_bytes
 from trimtab.pipelines.events import PipelineFinished, StepCached, StepFailed, StepFinished
-from trimtab.pipelines.find import OPEN
+from trimtab.pipelines.find import OPEN, read_run
 from trimtab.pipelines.lease import FenceLost, Lease, give_up
 from trimtab.pipelines.protocol import Done
 from trimtab.pipelines.records import Outcome, PipelineRun, PipelineSpec, RunStatus, StepError, StepSpec, StepStatus
@@ -20,6 +20,15 @@ from trimtab.store import Change, Store
 
 CRASHES_ALLOWED = 3
 """A step is given up when its worker has died under it this often (out of memory, a fault in C code)."""
+
+LOSSES_ALLOWED = 10
+"""A step is given up when its whole program has died under it this often: then it was hardly by chance."""
+
+_LOST_AT_ONCE = 2
+"""So often a lost step is begun anew at once; then after a second, and after twice as long each time."""
+
+LONGEST_WAIT_S = 60.0
+"""How long a step waits at most, for a database that is away, or after its program died."""
 
 
 _SUCCEED = (
@@ -92,6 +101,7 @@ def adopt(store: Store, run: PipelineRun, seen: Lease, taken: Taken, *, durable:
     """Take an earlier run's outputs for a step that was seen free. Raises ``FenceLost`` when another was faster."""
     with store.change(run.actor, run.because, durable=durable) as change:
         _lock(change, run.id)
+        _check_there(change, taken, seen)
         free = change.execute(
             update(leases)
             .where(
@@ -135,24 +145,24 @@ def fail_attempt(
     *,
     outcome: Outcome,
     error: StepError,
-    is_final: bool,
-    seconds: float,
+    is_final: bool = False,
+    seconds: float | None = None,
     machine: Clock,
-) -> datetime | None:
-    """Keep why an attempt failed. Return when (by the machine's clock) it is tried again, or None: the step failed.
+) -> float | None:
+    """Keep why an attempt failed. Return the seconds until it is tried again, or None: the step failed.
 
     Raises ``FenceLost`` when the attempt was overtaken.
     """
     spec = run.spec.step(lease.step)
     wait_s = None if is_final else _wait_s(store, spec, lease, outcome)
     if wait_s is not None:
-        again = machine.now() + timedelta(seconds=wait_s)
+        not_before = machine.now() + timedelta(seconds=wait_s)
         with store.journal() as journal:
             give_up(
                 journal, lease, outcome=outcome, at=store.clock.now().isoformat(), seconds=seconds, error=error,
-                not_before=again.isoformat(),
+                not_before=not_before.isoformat() if wait_s else None,
             )  # fmt: skip
-        return again
+        return wait_s
     with store.change(run.actor, run.because) as change:
         _lock(change, run.id)
         at = change.at.isoformat()
@@ -177,9 +187,29 @@ def fail_attempt(
     return None
 
 
+def lose(store: Store, lease: Lease, *, why: str, machine: Clock) -> bool:
+    """End an attempt whose runner has died; say whether it was still held. ``why`` says what is known of the end."""
+    with store.read() as connection:
+        run = read_run(connection, lease.run_id)
+    error = StepError(
+        type="ProgramDied",
+        code="pipelines.program-died",
+        what=why,
+        where=f"step {lease.step}, {run.spec.step(lease.step).function}",
+        why=f"A step is begun anew after that, up to {LOSSES_ALLOWED} times: then it may be what ends the program.",
+        next=f"trimtab logs {lease.run_id} {lease.step}; then try the run again from its page",
+        is_outside=True,
+    )
+    try:
+        fail_attempt(store, run, lease, outcome=Outcome.LOST, error=error, machine=machine)
+    except FenceLost:
+        return False
+    return True
+
+
 def _wait_s(store: Store, spec: StepSpec, lease: Lease, outcome: Outcome) -> float | None:
     """Return the seconds until the next attempt, or None when the step has had its chances."""
-    counted = (Outcome.CRASHED,) if outcome is Outcome.CRASHED else (Outcome.FAILED, Outcome.TIMEOUT)
+    counted = (Outcome.FAILED, Outcome.TIMEOUT) if outcome in {Outcome.FAILED, Outcome.TIMEOUT} else (outcome,)
     query = (
         select(func.count())
         .select_from(attempts.join(steps, (steps.c.run_id == attempts.c.run_id) & (steps.c.name == attempts.c.step)))
@@ -192,8 +222,24 @@ def _wait_s(store: Store, spec: StepSpec, lease: Lease, outcome: Outcome) -> flo
     )
     with store.read() as connection:
         times = connection.execute(query).scalar_one() + 1
-    allowed = CRASHES_ALLOWED - 1 if outcome is Outcome.CRASHED else spec.retries
-    return spec.backoff_after(times) if times <= allowed else None
+    match outcome:
+        case Outcome.INTERRUPTED:
+            return _doubled(times)
+        case Outcome.LOST:
+            return None if times >= LOSSES_ALLOWED else _doubled(times - _LOST_AT_ONCE)
+        case Outcome.CRASHED:
+            return None if times >= CRASHES_ALLOWED else spec.backoff_after(times)
+        case _:
+            return None if times > spec.retries else spec.backoff_after(times)
+
+
+def _doubled(times: int) -> float:
+    return float(min(2 ** min(times - 1, 30), LONGEST_WAIT_S)) if times > 0 else 0.0
+
+
+def longest_wait_s(spec: StepSpec, attempts_so_far: int) -> float:
+    """Return how long a step may have been told to wait, whatever the clock said then."""
+    return max(LONGEST_WAIT_S, spec.backoff_after(attempts_so_far))
 
 
 def _settle(change: Change, run: PipelineRun) -> None:
@@ -246,6 +292,15 @@ def _outputs(change: Change, run_id: str) -> str:
         .order_by(steps.c.position)
     )
     return digest_of({row.name: digest_of_bytes(row.outputs.encode()) for row in change.connection.execute(query)})
+
+
+def _check_there(change: Change, taken: Taken, seen: Lease) -> None:
+    """Refuse outputs that were removed since they were found; in this change they cannot be any more."""
+    query = select(steps.c.run_id).where(
+        steps.c.run_id == taken.run_id, steps.c.cache_key == taken.key, steps.c.outputs.is_not(None)
+    )
+    if change.connection.execute(query.with_for_update(read=True)).first() is None:
+        raise FenceLost(f"what step {seen.step} would take over was removed", where=f"pipeline run {taken.run_id}")
 
 
 def _lock(change: Change, run_id: str) -> None:

@@ -242,22 +242,24 @@ class Watch:
         return now - since >= self._lease_s
 
 
-def take_over(store: Store, lease: Lease, owner: Owner | None) -> bool:
-    """Free a dead runner's step: kill its worker if it lives on this machine, and count the attempt as lost."""
-    if owner is not None and owner.machine == process.machine():
-        with store.read() as connection:
-            worker = connection.execute(
-                select(attempts.c.worker_pid, attempts.c.worker_started).where(
-                    attempts.c.run_id == lease.run_id,
-                    attempts.c.step == lease.step,
-                    attempts.c.attempt == lease.attempt,
-                )
-            ).first()
-        if worker is not None:
-            process.end_worker(worker.worker_pid, worker.worker_started)
+def end_worker_of(store: Store, lease: Lease, owner: Owner) -> None:
+    """Kill the worker that does a dead runner's step, if it lives on this machine."""
+    if owner.machine != process.machine():
+        return
+    query = select(attempts.c.worker_pid, attempts.c.worker_started).where(
+        attempts.c.run_id == lease.run_id, attempts.c.step == lease.step, attempts.c.attempt == lease.attempt
+    )
+    with store.read() as connection:
+        worker = connection.execute(query).first()
+    if worker is not None:
+        process.end_worker(worker.worker_pid, worker.worker_started)
+
+
+def hand_back(store: Store, lease: Lease) -> bool:
+    """Free a step that is not being done any more, for another to begin it anew; say whether it was still held."""
     try:
         with store.journal() as journal:
-            give_up(journal, lease, outcome=Outcome.LOST, at=store.clock.now().isoformat())
+            give_up(journal, lease, outcome=Outcome.INTERRUPTED, at=store.clock.now().isoformat())
     except FenceLost:
         return False
     return True

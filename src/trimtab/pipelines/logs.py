@@ -31,7 +31,12 @@ class LogEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 def log_path(settings: Settings, run_id: str, step: str, attempt: int) -> Path:
     """Return where an attempt's standard output and error are written."""
-    return settings.home_path / "logs" / run_id / f"{step}.{attempt}.log"
+    return log_folder(settings, run_id) / f"{step}.{attempt}.log"
+
+
+def log_folder(settings: Settings, run_id: str) -> Path:
+    """Return the folder of all logs of a run."""
+    return settings.home_path / "logs" / run_id
 
 
 def read_log(

@@ -3,18 +3,19 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import weakref
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import msgspec
 
 from trimtab.kernel import Clock, Settings, Unavailable
 from trimtab.pipelines import process
-from trimtab.pipelines.protocol import Do, Hello, send
+from trimtab.pipelines.protocol import Channel, Do, Hello, Secrets
+from trimtab.pipelines.reach import environment_of
 
 # Not ``python -m``: the worker must find trimtab and the user's modules exactly where this process does, however that
 # was arranged (a notebook, pytest, a changed sys.path), and without importing this process's __main__.
@@ -25,6 +26,10 @@ REPLAYED_THREADS = 2
 """Threads of a replay's worker, on every machine: sums that more threads share come out otherwise in the last bit."""
 _KILL_S = 5.0
 """A supervisor that has not ended its worker by then is killed itself."""
+_TAKE_S = 5.0
+"""A worker that has not taken by then what it is asked is stuck."""
+_LOG_BYTES = 5_000_000
+"""From there on the log of the workers' starts begins anew."""
 _GRACE_S = 5.0
 """A worker that nothing was asked of ends by itself a little after the pool would no longer ask."""
 
@@ -40,15 +45,21 @@ class WorkersFail(Unavailable):
 class Worker:
     """One worker process, as its runner sees it: by its supervisor, which lives as long as the worker does."""
 
-    def __init__(self, child: subprocess.Popen[bytes], connection: Connection, life: int, *, now: float) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes], channel: Channel, life: int, *, secrets: Secrets, now: float
+    ) -> None:
         self.child = child
-        self.connection = connection
+        self.channel = channel
+        self.process = 0
+        """The worker's own pid, which it says when it comes up: answers of another process are none."""
+        self.ending = process.ending_of(child.pid)
         self.started = process.started(child.pid)
         self.is_ready = False
         self.is_busy = False
         self.steps = 0
         self.idle_since = now
         self._life = life
+        self._secrets = secrets
 
     @property
     def pid(self) -> int:
@@ -58,11 +69,18 @@ class Worker:
         """Hand a step over. Raises ``OSError`` when the worker is gone."""
         self.is_busy = True
         self.steps += 1
-        send(self.connection, do)
+        self.channel.send(do, wait_s=_TAKE_S)
+        if self.steps == 1:
+            self.channel.send(self._secrets, wait_s=_TAKE_S)
+
+    @property
+    def has_ended(self) -> bool:
+        """Say whether the process is over, whatever else still holds its end of the channel."""
+        return self.child.poll() is not None
 
     def end(self) -> None:
         """Let an idle worker end by itself, or kill it when it does not."""
-        self.connection.close()
+        self.channel.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.child.wait(timeout=1.0)
         self.kill()
@@ -70,15 +88,21 @@ class Worker:
     def kill(self) -> int:
         """Kill the worker and all that it started, and return its exit status (negative: the signal)."""
         self.child.terminate()
-        if not self.connection.closed:
-            self.connection.close()
+        self.channel.close()
+        try:
+            status = self.child.wait(_KILL_S)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            status = self.child.wait()
         if self._life >= 0:
             os.close(self._life)
             self._life = -1
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self.child.wait(_KILL_S)
-        self.child.kill()
-        return self.child.wait()
+        if self.ending >= 0:
+            os.close(self.ending)
+            self.ending = -1
+        if status == -signal.SIGKILL:  # perhaps the supervisor's own end, and then nobody has cleared up after it
+            process.end_session(self.child.pid)
+        return status
 
 
 class Pool:
@@ -186,19 +210,26 @@ class Pool:
             ) from error  # fmt: skip
         finally:
             os.close(life_read)
-        worker = Worker(child, Connection(ours.detach()), life_write, now=self._machine.monotonic())
+        whole = b"\0".join(os.fsencode(f"{name}={value}") for name, value in self._environment().items())
+        worker = Worker(
+            child, Channel(ours), life_write, secrets=Secrets(settings=self._settings, environment=whole),
+            now=self._machine.monotonic(),
+        )  # fmt: skip
         with contextlib.suppress(OSError):
-            send(worker.connection, Hello(settings=self._settings, idle_s=self._idle_s + _GRACE_S))
+            worker.channel.send(Hello(idle_s=self._idle_s + _GRACE_S), wait_s=_TAKE_S)
         return worker
 
     def _spawned(self, socket_fd: int, life_fd: int) -> subprocess.Popen[bytes]:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         folders = json.dumps([str(folder) for folder in sys.path])
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
+            self._log.replace(self._log.with_suffix(".log.1"))
         with self._log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603  (this interpreter, with fixed words)
                 [sys.executable, _SUPERVISOR, folders, str(socket_fd), str(life_fd)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                pass_fds=(socket_fd, life_fd), start_new_session=True, env=self._environment(),
+                pass_fds=(socket_fd, life_fd), start_new_session=True,
+                env=environment_of(self._settings, self._environment()),
             )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 """Who a process is: machine, pid and start time, so that a pid given to another is not taken for the old one."""
 
+import contextlib
 import os
 import platform
 import signal
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -53,6 +55,25 @@ def end_worker(pid: int, since: str) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def ending_of(pid: int) -> int:
+    """Return a descriptor that can be read once a child has ended; -1 where the system has none."""
+    if sys.platform != "linux":
+        return -1
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1
+
+
+def end_session(leader: int) -> None:
+    """Kill what is left of the session that an ended process had begun (Linux)."""
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        fields = _read(str(entry)).rpartition(")")[2].split()
+        if len(fields) > 3 and int(fields[3]) == leader and fields[0] not in {"Z", "X"}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(entry.parent.name), signal.SIGKILL)
 
 
 def _read(path: str) -> str:

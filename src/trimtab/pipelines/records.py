@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from trimtab.kernel import Actor, Invalid, TrimtabError
+from trimtab.kernel import Actor, Invalid, TrimtabError, Unavailable
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -20,7 +20,8 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     ``function`` is ``package.module:function``. ``needs`` names the steps whose outputs it reads. Its params are
     those of the run that ``uses`` names (all when None), with ``params`` over them; what a step cannot see is not
-    part of its cache key. ``code`` is the digest of the code that the result depends on, as its author declares it.
+    part of its cache key. With ``cache`` an earlier result of the same code, params and inputs stands for its own;
+    ``code`` is the digest of code that the result depends on besides the function's modules.
 
     A failure is tried again ``retries`` times, after ``backoff_s`` seconds, then twice as many, and so on up to an
     hour. ``timeout_s`` is for one attempt. ``isolate`` gives the step a fresh process that ends with it.
@@ -35,7 +36,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     backoff_s: float = 1.0
     timeout_s: float | None = None
-    cache: bool = True
+    cache: bool = False
     isolate: bool = False
 
     def params_of(self, run_params: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,19 +159,25 @@ class StepStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an attempt ended. ``failed`` and ``timeout`` count against ``retries``; ``crashed`` (the worker died)
-    against a small limit of its own; ``lost`` (the whole program died or was stopped) against nothing."""
+    """How an attempt ended. ``failed`` and ``timeout`` count against ``retries``; ``crashed`` (the worker died) and
+    ``lost`` (its whole program died) each against a limit of its own; ``interrupted`` (its program was stopped, or
+    the database, a disk or the blob store was away) against nothing."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     TIMEOUT = "timeout"
     CRASHED = "crashed"
     LOST = "lost"
+    INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
 
 
 class StepError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a step failed, in the four parts. ``type`` is the exception's name; its traceback is in the log only."""
+    """Why a step failed, in the four parts. ``type`` is the exception's name; its traceback is in the log only.
+
+    ``is_outside``: something outside was away (a database, a source, the program itself), and nothing is wrong with
+    the step.
+    """
 
     type: str
     code: str
@@ -178,10 +185,11 @@ class StepError(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     why: str
     next: str
+    is_outside: bool = False
 
     @classmethod
     def of(cls, error: TrimtabError) -> "StepError":
-        return cls(type=type(error).__name__, **error.parts())
+        return cls(type=type(error).__name__, is_outside=isinstance(error, Unavailable), **error.parts())
 
 
 class StepRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,8 @@ def retry(store: Store, run_id: str, *, actor: Actor, because: str = "") -> Pipe
         run = read_run(change.connection, run_id)
         if run.status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
             raise NothingToRetry(f"run {run_id} is {run.status}", where=f"pipeline {run.pipeline}", run=run_id)
-        again = tuple(step.name for step in run.steps if not step.status.is_done)
+        # What a finished step had returned may have been removed since.
+        again = tuple(step.name for step in run.steps if not step.status.is_done or step.outputs is None)
         attempts_so_far = (
             select(leases.c.attempts)
             .where(leases.c.run_id == steps.c.run_id, leases.c.step == steps.c.name)
@@ -39,7 +40,13 @@ def retry(store: Store, run_id: str, *, actor: Actor, because: str = "") -> Pipe
         change.execute(
             update(steps)
             .where(steps.c.run_id == run_id, steps.c.name.in_(again))
-            .values(status=StepStatus.WAITING.value, error=None, finished_at=None, budget_from=attempts_so_far)
+            .values(
+                status=StepStatus.WAITING.value,
+                error=None,
+                finished_at=None,
+                cached_from=None,
+                budget_from=attempts_so_far,
+            )
         )
         change.execute(update(leases).where(leases.c.run_id == run_id).values(not_before=None))
         change.execute(update(runs).where(runs.c.id == run_id).values(status=OPEN, finished_at=None))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from trimtab.kernel import Clock, SystemClock, TrimtabError, Unavailable, VirtualClock, prepare_records
+from trimtab.kernel import Clock, Duty, SystemClock, TrimtabError, Unavailable, VirtualClock, prepare_records
 from trimtab.pipelines.engine import Engine
 from trimtab.pipelines.find import get_pipeline_run
 from trimtab.pipelines.pool import Pool, WorkersFail
@@ -20,6 +20,7 @@ LEASE_S = 30.0
 POLL_S = 0.5
 IDLE_S = 60.0
 _PAUSE_S = 0.5
+MOST_HEARD = 10_000
 
 
 class Runner:
@@ -58,12 +59,10 @@ class Runner:
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         weakref.finalize(self, _close, self._wake_read, self._wake_write)
-        self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
-        self._drain_until = 0.0
+        self.duty = Duty("pipelines", self._round, wake=self.wake)
+        """The work in the background: for a health page."""
+        self._halt = threading.Event()
         self._away_since: float | None = None
-        self.trouble: TrimtabError | None = None
-        """What keeps the background runner from working, as long as it does: for a health page."""
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +85,7 @@ class Runner:
         stays away.
         """
         while (run := get_pipeline_run(self._store, run_id)) and not run.status.is_final:
-            if self._thread is not None:
+            if self.duty.is_on:
                 self._follow(run_id, on_event)
             else:
                 self._drive(run_id, on_event)
@@ -94,21 +93,19 @@ class Runner:
 
     def start(self) -> None:
         """Work on every run in the background, in a thread, until ``stop``."""
-        if self._thread is None:
-            prepare_records()
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._loop, name="pipelines", daemon=True)
-            self._thread.start()
+        prepare_records()
+        self.duty.start()
 
     def stop(self, *, drain_s: float = 0.0) -> None:
         """Stop working, and end the workers. Running steps have ``drain_s`` to finish; then they are handed back."""
-        self._drain_until = self._machine.monotonic() + drain_s
-        self._stopping.set()
-        self.wake()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        until = self._machine.monotonic() + drain_s
+        self.duty.stop()
         with self._driving:
+            self._engine.takes_new = False
+            while self._engine.is_busy and self._machine.monotonic() < until:
+                with contextlib.suppress(TrimtabError):
+                    self._turn(only=None)
+            self._engine.takes_new = True
             self._engine.let_go()
             self._pool.close()
 
@@ -120,59 +117,73 @@ class Runner:
     # --- foreground -------------------------------------------------------------------------------------------------
 
     def _drive(self, run_id: str, on_event: Callable[[Progress], None] | None) -> None:
-        with self._driving, self._listening(run_id, on_event):
+        """Work on a run on a thread, and call ``on_event`` in this one.
+
+        A listener may block, such as one that prints to a terminal that nobody reads. Steps go on, and the runner
+        goes on showing others that it lives: they would begin its steps a second time.
+        """
+        heard = Heard()
+        with self._driving:
+            self._halt.clear()
+            driving = threading.Thread(target=self._work_on, args=(run_id, heard), name="trimtab-run", daemon=True)
+            with self._listening(run_id, None if on_event is None else heard.put):
+                driving.start()
+                try:
+                    for progress in heard.all():
+                        if on_event is not None:
+                            on_event(progress)
+                except BaseException:
+                    self._halt.set()
+                    self.wake()
+                    driving.join()
+                    self._engine.let_go()
+                    raise
+            driving.join()
+
+    def _work_on(self, run_id: str, heard: "Heard") -> None:
+        try:
             self._engine.poll_soon()
-            try:
-                while True:
-                    self._turn(only=run_id)
-                    if not self._engine.is_open(run_id) and self._away_since is None:
-                        return
-            except BaseException:
-                self._engine.let_go()
-                raise
+            while not self._halt.is_set():
+                self._turn(only=run_id)
+                if not self._engine.is_open(run_id) and self._away_since is None:
+                    break
+        except BaseException as error:  # noqa: BLE001  it is raised where the run was asked for
+            heard.end(error)
+        else:
+            heard.end()
 
     def _follow(self, run_id: str, on_event: Callable[[Progress], None] | None) -> None:
         """Wait for the background thread, and call ``on_event`` in this one."""
-        heard: queue.SimpleQueue[Progress] = queue.SimpleQueue()
+        heard = Heard()
         with self._listening(run_id, heard.put):
             self.wake()
-            while (thread := self._thread) is not None and thread.is_alive():
-                try:
-                    progress = heard.get(timeout=self._poll_s)
-                except queue.Empty:
+            while self.duty.is_on:
+                progress = heard.next(within_s=self._poll_s)
+                if progress is None:
                     is_final = get_pipeline_run(self._store, run_id).status.is_final
                     # The row is final a moment before the last progress is told.
-                    if is_final and not self._engine.is_open(run_id) and heard.empty():
+                    if is_final and not self._engine.is_open(run_id) and heard.is_empty:
                         return
-                    if isinstance(self.trouble, WorkersFail):
-                        raise self.trouble from None
+                    if isinstance(self.duty.error, WorkersFail):
+                        raise self.duty.error from None
                     continue
                 if on_event is not None:
                     on_event(progress)
-                if progress.steps_done == progress.steps_total and heard.empty():
+                if progress.steps_done == progress.steps_total and heard.is_empty:
                     return
 
     # --- background -------------------------------------------------------------------------------------------------
 
-    def _loop(self) -> None:
+    def _round(self) -> None:
+        """Take one turn. After a fault of our own nothing that is in memory is trusted any more."""
         with self._driving:
-            self._engine.takes_new = True
-            self._engine.poll_soon()
-            while not self._stopping.is_set():
-                self._guarded_turn()
-            self._engine.takes_new = False
-            while self._engine.is_busy and self._machine.monotonic() < self._drain_until:
-                self._guarded_turn()
-            self._engine.takes_new = True
-
-    def _guarded_turn(self) -> None:
-        """Take one turn; a database that is away or workers that do not start must not end the background."""
-        try:
-            self._turn(only=None)
-            self.trouble = None
-        except TrimtabError as error:
-            self.trouble = error
-            self._stopping.wait(_PAUSE_S)
+            try:
+                self._turn(only=None)
+            except TrimtabError:
+                raise  # the database is away, or no worker starts: what runs goes on
+            except BaseException as fault:
+                self._engine.give_up(fault)
+                raise
 
     def _turn(self, *, only: str | None) -> None:
         try:
@@ -185,7 +196,7 @@ class Runner:
             self._away_since = self._away_since or now
             if now - self._away_since > self._patience_s:
                 raise
-            self._stopping.wait(_PAUSE_S)
+            self._halt.wait(_PAUSE_S)
 
     # --- telling ----------------------------------------------------------------------------------------------------
 
@@ -205,6 +216,42 @@ class Runner:
             yield
         finally:
             self._listeners.remove(entry)
+
+
+class Heard:
+    """What one listener has not taken yet."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self._waiting.empty()
+
+    def put(self, progress: Progress) -> None:
+        """Keep it for the listener; of one who takes nothing, no more lines and bars than fit into memory."""
+        if progress.kind not in {"said", "progress"} or self._waiting.qsize() < MOST_HEARD:
+            self._waiting.put(progress)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that nothing more comes, and why if that was an error."""
+        self._error = error
+        self._waiting.put(None)
+
+    def next(self, *, within_s: float) -> Progress | None:
+        """Return the oldest that was not taken; None when none comes within the time."""
+        try:
+            return self._waiting.get(timeout=within_s)
+        except queue.Empty:
+            return None
+
+    def all(self) -> Iterator[Progress]:
+        """Yield what comes until the end; raise the error that was the end."""
+        while (progress := self._waiting.get()) is not None:
+            yield progress
+        if self._error is not None:
+            raise self._error
 
 
 def _close(*sockets: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
@@ -74,6 +75,7 @@ def _enter(change: Change, pipeline: PipelineSpec, spec: str, params: str, key: 
             params=params,
             actor=change.actor.id,
             actor_kind=change.actor.kind.value,
+            issued_by=msgspec.json.encode(change.actor.issuers).decode(),
             because=change.because,
             key=key,
             submitted_at=change.at.isoformat(),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
-from trimtab.store import JOURNAL, metadata
+from trimtab.store import JOURNAL, MENTIONS, metadata
 
 pipeline_runs = Table(
     "pipeline_runs",
@@ -14,13 +14,15 @@ pipeline_runs = Table(
     Column("params", Text, nullable=False),
     Column("actor", String(200), nullable=False),
     Column("actor_kind", String(16), nullable=False),
+    Column("issued_by", Text, nullable=False, server_default="[]"),
     Column("because", Text, nullable=False),
     Column("key", String(200), unique=True),
     Column("submitted_at", String(32), nullable=False),
     Column("finished_at", String(32)),
     Index("ix_pipeline_runs_pipeline_id", "pipeline", "id"),
 )
-"""``status`` is ``open`` until the run is final; ``spec`` and ``params`` are JSON and never change."""
+"""``status`` is ``open`` until the run is final; ``spec``, ``params`` and ``issued_by`` (who stands behind the actor's
+token) are JSON and never change."""
 
 pipeline_steps = Table(
     "pipeline_steps",
@@ -30,14 +32,15 @@ pipeline_steps = Table(
     Column("position", Integer, nullable=False),
     Column("status", String(16), nullable=False),
     Column("cache_key", String(71), index=True),
-    Column("outputs", Text),
+    Column("outputs", Text, info=MENTIONS),
     Column("blobs", Text),
     Column("error", Text),
     Column("cached_from", String(26)),
     Column("budget_from", Integer, nullable=False),
     Column("finished_at", String(32)),
 )
-"""``cache_key`` is set on steps that may be taken over. Attempts up to ``budget_from`` no longer count."""
+"""``cache_key`` is set on steps that may be taken over. Attempts up to ``budget_from`` no longer count. ``blobs`` are
+the bytes that the step has kept; a finished step without ``outputs`` had its own removed."""
 
 pipeline_leases = Table(
     "pipeline_leases",

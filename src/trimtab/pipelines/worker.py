@@ -5,16 +5,15 @@ runner that started it.
 import contextlib
 import importlib
 import os
+import socket
 import sys
-import sysconfig
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from io import TextIOWrapper
-from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -31,55 +30,109 @@ from trimtab.kernel import (
     canonical,
     digest_of,
 )  # fmt: skip
-from trimtab.pipelines.context import StepContext
-from trimtab.pipelines.protocol import Advanced, Do, Done, Failed, Hello, Ready, Said, Stale, receive_in_worker, send
+from trimtab.pipelines.context import GuestDied, StepContext
+from trimtab.pipelines.guest import Guests, Nursery
+from trimtab.pipelines.outlet import Outlet
+from trimtab.pipelines.protocol import (
+    Advanced,
+    AttemptId,
+    Channel,
+    Do,
+    Done,
+    Failed,
+    FromWorker,
+    Hello,
+    Ready,
+    Said,
+    Secrets,
+    Stale,
+    ToWorker,
+    sent,
+    to_worker_of,
+)  # fmt: skip
 from trimtab.pipelines.records import StepError
-from trimtab.store import Store, open_store
+from trimtab.pipelines.staleness import changed_since
+from trimtab.pipelines.supervisor import end_like
+from trimtab.pipelines.walls import hide_memory
+from trimtab.store import Store, StoreAway, open_store
 
 OUTPUTS_LIMIT_BYTES = 1 << 20
 PROGRESS_EVERY_S = 0.1
 
 
-def main(socket: int) -> None:
-    """Serve the runner at the other end of ``socket`` until it closes, or nothing was asked for long."""
+def main(fileno: int, outlet: Outlet) -> None:
+    """Serve the runner at the other end of a socket until it closes, or nothing was asked for long."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    connection = Connection(socket)
-    with contextlib.suppress(EOFError, OSError):
-        hello = receive_in_worker(connection)
+    channel = Channel(socket.socket(fileno=fileno))
+    # What a body forks has nothing to say to the runner.
+    os.register_at_fork(after_in_child=channel.close)
+    with contextlib.suppress(OSError):
+        hello = to_worker_of(channel.receive_one(None) or b"")
         assert isinstance(hello, Hello)
-        worker = Worker(connection, hello.settings)
+        worker = Worker(channel, outlet)
         with contextlib.closing(worker):
             worker.serve(idle_s=hello.idle_s)
+
+
+def _commands(channel: Channel, *, idle_s: float | None) -> Iterator[ToWorker]:
+    """Yield what is asked for, until the runner is gone, or for ``idle_s`` nothing is."""
+    is_there = True
+    while is_there and channel.wait(idle_s):
+        found, is_there = channel.receive()
+        yield from map(to_worker_of, found)
 
 
 class Worker:
     """The child's side: imports, runs, reports."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
-        self._connection = connection
+    def __init__(self, channel: Channel, outlet: Outlet) -> None:
+        self._channel = channel
+        self._outlet = outlet
+        self._pid = os.getpid()
         self._sending = threading.Lock()
-        self._settings = settings
+        self._settings = Settings()
         self._clock = StepClock()
         self._store: Store | None = None
+        self._guests: Guests | None = None
         self._born_s = SystemClock().now().timestamp()
-        self._steps = 0
         self._advanced_at = -PROGRESS_EVERY_S
 
     def serve(self, *, idle_s: float) -> None:
-        self._send(Ready())
-        while self._connection.poll(idle_s):
-            command = receive_in_worker(self._connection)
+        self._send(Ready(), None)
+        first = self._channel.receive_one(idle_s)
+        if first is None:
+            return
+        command = to_worker_of(first)
+        assert isinstance(command, Do)
+        self._learn_secrets(command)
+        self._do(command)
+        for command in _commands(self._channel, idle_s=idle_s):
             assert isinstance(command, Do)
-            if self._steps and _changed_since(self._born_s):
-                self._send(Stale())
+            if changed_since(self._born_s):
+                self._send(Stale(), command.id)
                 return
-            self._steps += 1
             self._do(command)
 
+    def _learn_secrets(self, first: Do) -> None:
+        """Bring up what guests are made from, with all that this kind of step imports, and only then what is secret."""
+        with contextlib.suppress(Exception):  # what goes wrong is told when the step is called
+            importlib.import_module(first.function.partition(":")[0])
+        nursery = Nursery.opened()
+        secrets = to_worker_of(self._channel.receive_one(None) or b"")
+        assert isinstance(secrets, Secrets)
+        hide_memory()
+        for entry in secrets.environment.split(b"\0"):
+            name, _, value = entry.partition(b"=")
+            os.environb[name] = value
+        self._settings = secrets.settings
+        self._guests = Guests(secrets.settings, nursery)
+
     def close(self) -> None:
-        """Close the store, if a step opened it."""
+        """Close what steps have opened: the store, the guest."""
+        if self._guests is not None:
+            self._guests.close()
         if self._store is not None:
             self._store.close()
 
@@ -93,27 +146,37 @@ class Worker:
         self._clock.inner = _clock_of(do)
         if isinstance(self._clock.inner, VirtualClock):
             # A replay repeats its ids, whichever worker does the step.
-            self.open_store().ids.reseed(int(digest_of([do.run_id, do.step, do.attempt])[7:23], 16))
+            self.open_store().ids.reseed(int(digest_of([do.id.run_id, do.id.step, do.id.attempt])[7:23], 16))
         self._advanced_at = -PROGRESS_EVERY_S
         began = self._clock.machine.monotonic()
-        with _output_to(Path(do.log)):
+        with _output_to(self._outlet, do.log, limit=self._settings.step_log_bytes):
             reply = self._call(do, began)
-        self._send(reply)
+            if os.getpid() != self._pid:
+                _leave(reply)
+        self._send(reply, do.id)
 
     def _call(self, do: Do, began: float) -> Done | Failed:
         context = StepContext(
-            store=self.open_store, params=do.params, inputs=do.inputs, actor=do.actor, because=do.because,
-            run_id=do.run_id, step=do.step, attempt=do.attempt, fence=do.fence, tell=self._tell,
+            store=self.open_store, guests=self._guests, params=do.params, inputs=do.inputs, actor=do.actor,
+            because=do.because, run_id=do.id.run_id, step=do.id.step, attempt=do.id.attempt, fence=do.id.fence,
+            tell=partial(self._tell, do.id),
             stopwatch=self._clock.inner if isinstance(self._clock.inner, VirtualClock) else self._clock.machine,
         )  # fmt: skip
-        where = f"step {do.step}, {do.function}"
+        where = f"step {do.id.step}, {do.function}"
         try:
             outputs = _outputs(_function(do.function, where)(context), where)
         except TrimtabError as error:
             # A mistake of the user's needs no traceback: its four parts say what to do.
             print(f"{error.what}\n  where  {error.where}\n  why    {error.why}\n  next   {error.next}", file=sys.stderr)  # noqa: T201
             is_final = isinstance(error, Invalid | NotFound | Refused)
-            return Failed(error=StepError.of(error), is_final=is_final, seconds=self._since(began))
+            return Failed(
+                error=StepError.of(error), is_final=is_final, is_away=isinstance(error, StoreAway),
+                seconds=self._since(began),
+            )  # fmt: skip
+        except GuestDied as died:
+            # The runner judges a worker by how it ended: killed for its memory, say, it is tried again.
+            end_like(died.status)
+            raise
         except BaseException as error:  # noqa: BLE001  (the edge to the user's code, which may even raise SystemExit)
             own = error.__traceback__.tb_next if error.__traceback__ else None  # without this function's line
             traceback.print_exception(error.with_traceback(own))
@@ -123,18 +186,20 @@ class Worker:
     def _since(self, began: float) -> float:
         return self._clock.machine.monotonic() - began
 
-    def _tell(self, message: Said | Advanced) -> None:
+    def _tell(self, about: AttemptId, message: Said | Advanced) -> None:
         if isinstance(message, Advanced):
             now = self._clock.machine.monotonic()
             if now - self._advanced_at < PROGRESS_EVERY_S and message.done != message.total:
                 return
             self._advanced_at = now
-        self._send(message)
+        self._send(message, about)
 
-    def _send(self, message: Ready | Stale | Said | Advanced | Done | Failed) -> None:
+    def _send(self, message: FromWorker, about: AttemptId | None) -> None:
+        if os.getpid() != self._pid:
+            return  # a child that the body forked
         # The body may have threads, and each may report progress.
         with self._sending:
-            send(self._connection, message)
+            self._channel.send(sent(message, about))
 
 
 class StepClock:
@@ -224,37 +289,28 @@ def _error_of(error: BaseException, do: Do, where: str) -> StepError:
         what=f"{kind}: {message}" if message else kind,
         where=where,
         why="The step's own code raised it; the traceback is in the step's log.",
-        next=f"trimtab logs {do.run_id} {do.step}",
+        next=f"trimtab logs {do.id.run_id} {do.id.step}",
     )
 
 
 @contextlib.contextmanager
-def _output_to(log: Path) -> Any:
-    """Send file descriptors 1 and 2 to the log, so that what C code and child processes print lands there too."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    _redirect(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
+def _output_to(outlet: Outlet, log: str, *, limit: int) -> Iterator[None]:
+    """Send what is printed to a log, and return when it lies there."""
+    outlet.open(log, limit=limit)
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(ValueError, OSError):
-                stream.flush()
-        _redirect(os.open(os.devnull, os.O_WRONLY))
+        _flush()
+        outlet.close()
 
 
-def _redirect(target: int) -> None:
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(target)
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError):
+            stream.flush()
 
 
-def _changed_since(at_s: float) -> bool:
-    """Say whether an imported file of the user's was written after ``at_s``: a warm process would run old code."""
-    installed = tuple({*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix})
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and not file.startswith(installed):
-            with contextlib.suppress(OSError):
-                if os.stat(file).st_mtime > at_s:  # noqa: PTH116  (hundreds of files before every step)
-                    return True
-    return False
+def _leave(reply: Done | Failed) -> NoReturn:
+    """End a child that the body forked and that came back here: the step is its parent's."""
+    _flush()
+    os._exit(0 if isinstance(reply, Done) else 1)

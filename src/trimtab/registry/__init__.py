@@ -6,8 +6,8 @@ that the loader and the router demand.
 """
 
 from trimtab.registry.alias import drop_alias, set_alias
-from trimtab.registry.api import routes
-from trimtab.registry.approve import MEANING, approval_state, approve, reject, retire
+from trimtab.registry.api import SampleRows, VersionAnswer, routes
+from trimtab.registry.approve import MEANING, approval_state, approve, reject, reject_version, retire
 from trimtab.registry.errors import (
     ApprovalVoid,
     AuthorApproves,
@@ -39,6 +39,7 @@ from trimtab.registry.find import (
     aliases,
     all_models,
     all_versions,
+    approved_until,
     get_model,
     get_version,
     list_approvals,
@@ -64,19 +65,25 @@ from trimtab.registry.records import (
     Version,
     VersionRef,
 )
+from trimtab.registry.refused import refused_approvals
 from trimtab.registry.register import register_version
 from trimtab.registry.release import check_release, check_signature, get_release, release_for
+from trimtab.registry.retention import asks_for_approval, needed_by_versions
 from trimtab.registry.revoke import revoke_release
+from trimtab.registry.rows import has_model
+from trimtab.registry.sample import sample_rows
 from trimtab.registry.statement import Release, Statement
 
 __all__ = [
     "CHALLENGER", "CHAMPION", "LATEST", "MEANING", "AliasMoved", "Approval", "ApprovalState", "ApprovalVoid",
     "Artifact", "AuthorApproves", "Covered", "GateFailed", "InUse", "Limits", "Lineage", "Model", "ModelAdded",
     "ModelArtifacts", "ModelMissing", "ModelPage", "NameNotUsable", "NotApproved", "NotRegistrable", "ReasonMissing",
-    "Release", "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "Statement",
-    "Status", "Version", "VersionApproved", "VersionMissing", "VersionPage", "VersionRef", "VersionRegistered",
-    "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "all_models", "all_versions", "approval_state",
-    "approve", "check_release", "check_signature", "drop_alias", "get_model", "get_release", "get_version", "key_id",
-    "list_approvals", "list_models", "list_releases", "list_versions", "public_pem", "read_public_key",
-    "register_version", "reject", "release_for", "retire", "revoke_release", "routes", "set_alias", "waiting_versions",
+    "Release", "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "SampleRows",
+    "Statement", "Status", "Version", "VersionAnswer", "VersionApproved", "VersionMissing", "VersionPage",
+    "VersionRef", "VersionRegistered", "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "all_models",
+    "all_versions", "approval_state", "approve", "approved_until", "asks_for_approval", "check_release",
+    "check_signature", "drop_alias", "get_model", "get_release", "get_version", "has_model", "key_id",
+    "list_approvals", "list_models", "list_releases", "list_versions", "needed_by_versions", "public_pem",
+    "read_public_key", "refused_approvals", "register_version", "reject", "reject_version", "release_for", "retire",
+    "revoke_release", "routes", "sample_rows", "set_alias", "waiting_versions",
 ]  # fmt: skip

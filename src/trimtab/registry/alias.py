@@ -2,10 +2,10 @@
 
 from sqlalchemy import delete, insert, select, update
 
-from trimtab.registry.errors import ModelMissing, NotApproved
+from trimtab.registry.errors import ModelMissing, NotApproved, ReasonMissing
 from trimtab.registry.events import AliasMoved
 from trimtab.registry.records import CHALLENGER, CHAMPION, Version, VersionRef, check_alias
-from trimtab.registry.rows import aliases_of, find_version, lock_version, yes_to
+from trimtab.registry.rows import aliases_of, check_model, find_version, lock_version, yes_to
 from trimtab.registry.tables import registry_aliases, registry_models
 from trimtab.store import Change
 
@@ -31,15 +31,25 @@ def set_alias(change: Change, ref: VersionRef | Version | str, alias: str) -> Ve
         change.execute(update(table).where(table.c.model == version.model, table.c.alias == alias).values(**row))
     _record(change, version.model, alias, was=_at(change, version.model, was), now=version)
     if alias == CHAMPION and aliases_of(change.connection, version.model).get(CHALLENGER) == version.number:
-        drop_alias(change, version.model, CHALLENGER)
+        _drop(change, version.model, CHALLENGER)
     return version
 
 
 def drop_alias(change: Change, model: str, alias: str) -> None:
-    """Let ``alias`` name nothing. Without such an alias nothing changes. Raises ``ModelMissing``."""
+    """Let ``alias`` name nothing. Without such an alias nothing changes.
+
+    Raises ``ModelMissing``, and ``ReasonMissing`` without a reason.
+    """
+    if not change.because.strip():
+        raise ReasonMissing("no reason was given", where=f"alias {model[:80]}@{alias[:80]}")
+    _drop(change, model, alias)
+
+
+def _drop(change: Change, model: str, alias: str) -> None:
     query = select(registry_models.c.name).where(registry_models.c.name == model).with_for_update()
     if change.connection.execute(query).first() is None:
         raise ModelMissing(f"there is no model {model[:80]!r}", where=f"alias {alias[:80]!r}")
+    check_model(change.connection, model)
     was = aliases_of(change.connection, model).get(alias)
     if was is None:
         return

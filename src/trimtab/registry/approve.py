@@ -3,7 +3,7 @@
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from trimtab.evaluation import read_report
 from trimtab.kernel import SYSTEM, Actor, TrimtabError, digest_of
@@ -11,9 +11,9 @@ from trimtab.registry.errors import AuthorApproves, ReasonMissing
 from trimtab.registry.events import VersionApproved, VersionRejected, VersionRetired
 from trimtab.registry.records import Approval, ApprovalState, Limits, Status, Version, VersionRef
 from trimtab.registry.revoke import revoke_releases_of
-from trimtab.registry.rows import find_version, locate, lock_version, names_of, text_of, version_of, yes_to
+from trimtab.registry.rows import check_model, find_version, locate, lock_version, names_of, text_of, version_of, yes_to
 from trimtab.registry.tables import registry_approvals, registry_versions
-from trimtab.store import Blobs, Change, Store, events
+from trimtab.store import Blobs, Change, NotAuthentic, Store, events
 
 MEANING = "approves release"
 
@@ -28,7 +28,7 @@ def approve(
     meaning: str = MEANING,
     limits: Limits | None = None,
 ) -> Approval:
-    """Approve a candidate: bind the yes to the digest of everything that it covers.
+    """Approve a candidate, or again what is approved for a time: bind the yes to the digest of all that it covers.
 
     ``because`` (by default the change's) says why. A version whose gate did not pass needs ``override``, a reason of
     its own that every record of the approval shows. ``role`` is by default the one that the policy asks for. Raises
@@ -45,7 +45,8 @@ def approve(
     event = VersionApproved(
         model=version.model, number=version.number, covered=approval.bound_to, approval=approval.id, role=approval.role,
         meaning=meaning, reason=reason, self_approved=approval.self_approved, override=approval.override,
-        stages=approval.limits.stages, percent=approval.limits.percent,
+        stages=approval.limits.stages, percent=approval.limits.percent, endpoint=approval.endpoint,
+        expires_at=approval.expires_at,
     )  # fmt: skip
     return _keep(change, version, approval, Status.APPROVED, event)
 
@@ -71,6 +72,12 @@ def reject(change: Change, ref: VersionRef | Version | str, *, because: str = ""
     return kept
 
 
+def reject_version(store: Store, ref: VersionRef | Version | str, *, actor: Actor, because: str) -> Approval:
+    """Say no to a version, in a change of its own. Raises what ``reject`` raises."""
+    with store.change(actor, because) as change:
+        return reject(change, ref)
+
+
 def retire(change: Change, ref: VersionRef | Version | str, *, because: str = "") -> Version:
     """Put a version out of use for good; its releases end. Raises ``WrongStatus``, ``InUse`` or ``ReasonMissing``."""
     version = lock_version(change.connection, VersionRef.of(ref))
@@ -86,22 +93,24 @@ def retire(change: Change, ref: VersionRef | Version | str, *, because: str = ""
     return find_version(change.connection, VersionRef.of(version))
 
 
-def approval_state(store: Store, ref: VersionRef | Version | str) -> ApprovalState:
-    """Say whether a version's approval holds now.
+def approval_state(store: Store, ref: VersionRef | Version | str, *, id: str = "") -> ApprovalState:
+    """Say whether a version's approval holds now: the newest, or that with an ``id``.
 
     Computes anew what the approval covers, from the version's record, reads every covered blob and verifies it, and
     compares with the approval's record and with the event in the ledger. Each difference is a reason.
     """
     with store.read() as connection:
+        forged = _forged(connection, VersionRef.of(ref).model)
         place = locate(connection, VersionRef.of(ref))
         version = find_version(connection, place)
-        approval = yes_to(connection, place)
+        approval = yes_to(connection, place, id=id)
     if version.status is not Status.APPROVED or approval is None:
         why = f"no approval of {place} is recorded"
         if version.status is not Status.APPROVED:
             why = f"{place} is {version.status.value}, not approved"
         return ApprovalState(ref=str(place), valid=False, reasons=(why,), approval=approval)
     reasons = (
+        *forged,
         *((f"the record of {place} is that of {version.ref}",) if version.ref != str(place) else ()),
         *_differences(version, approval),
         *_own_work(version, approval),
@@ -110,6 +119,15 @@ def approval_state(store: Store, ref: VersionRef | Version | str) -> ApprovalSta
         *_evaluation_differences(store.blobs, approval),
     )
     return ApprovalState(ref=str(place), valid=not reasons, reasons=reasons, approval=approval)
+
+
+def _forged(connection: Connection, model: str) -> tuple[str, ...]:
+    """Say whether rows of a model are others than the ledger says, or that this home cannot tell."""
+    try:
+        check_model(connection, model)
+    except NotAuthentic as error:
+        return (error.what,)
+    return ()
 
 
 def approval_event_position(store: Store, approval: Approval) -> int | None:
@@ -135,8 +153,8 @@ def _differences(version: Version, approval: Approval) -> tuple[str, ...]:
 
 def _own_work(version: Version, approval: Approval) -> tuple[str, ...]:
     """Say whether an author approved where the policy asks for two persons: no door lets that happen."""
-    if version.other_than_author and approval.by.id in (version.registered_by.id, version.lineage.trained_by):
-        return (f"{approval.by.id} approved their own work, and the policy asks for two persons",)
+    if version.other_than_author and any(approval.by.is_same_person(author) for author in _makers(version)):
+        return (f"{approval.by} approved their own work, and the policy asks for two persons",)
     return ()
 
 
@@ -153,7 +171,9 @@ def _ledger_differences(store: Store, version: Version, approval: Approval) -> t
     }  # fmt: skip
     reasons = [f"{name} of the approval is not what the ledger says" for name, value in expected.items()
                if event.data.get(name) != value]  # fmt: skip
-    if event.actor.id != approval.by.id or event.at != approval.at:
+    if "endpoint" in event.data and event.data["endpoint"] != approval.endpoint:  # older events name none
+        reasons.append("endpoint of the approval is not what the ledger says")
+    if event.actor != approval.by or event.at != approval.at:
         reasons.append("the ledger names another approver or another time")
     return tuple(reasons)
 
@@ -235,18 +255,19 @@ def _refuse_author(change: Change, version: Version) -> None:
     """Raise ``AuthorApproves`` when the policy asks for two persons and the change is made by an author."""
     if not version.other_than_author:
         return
-    did = _authors(change.connection, version).get(change.actor.id)
-    if did is not None:
-        raise AuthorApproves(
-            f"{change.actor.id} cannot approve {version.ref}",
-            where=f"version {version.ref}",
-            who=change.actor.id,
-            did=did,
-            version=version.ref,
-        )
+    for author, did in _authors(change.connection, version):
+        if change.actor.is_same_person(author):
+            same = change.actor.id == author.id
+            raise AuthorApproves(
+                f"{change.actor} cannot approve {version.ref}",
+                where=f"version {version.ref}",
+                who=str(author) if same else f"{change.actor} is no other person than {author}, who",
+                did=did,
+                version=version.ref,
+            )
 
 
-def _authors(connection: Connection, version: Version) -> dict[str, str]:
+def _authors(connection: Connection, version: Version) -> list[tuple[Actor, str]]:
     """Return who made a version, and how: trained it, registered it, or registered another one of the same code.
 
     What the loop trains by itself has the code of a version that a person had trained.
@@ -254,23 +275,31 @@ def _authors(connection: Connection, version: Version) -> dict[str, str]:
     query = select(registry_versions.c.status, registry_versions.c.record).where(
         registry_versions.c.model == version.model
     )
-    found: dict[str, str] = {}
+    found: list[tuple[Actor, str]] = []
     for other in (version_of(row.status, row.record) for row in connection.execute(query)):
         if other.lineage.code == version.lineage.code:
             how = "it" if other.number == version.number else f"{other.ref}, which has the same code"
-            found.setdefault(other.registered_by.id, f"registered {how}")
+            found.append((other.registered_by, f"registered {how}"))
             if other.lineage.trained_by is not None:
-                found.setdefault(other.lineage.trained_by, f"trained {how}")
+                found.append((Actor(other.lineage.trained_by), f"trained {how}"))
     return found
+
+
+def _makers(version: Version) -> tuple[Actor, ...]:
+    """Return who registered a version, and who trained it when that was another."""
+    trained = version.lineage.trained_by
+    return (version.registered_by, *(() if trained is None else (Actor(trained),)))
 
 
 def _is_own(connection: Connection, actor: Actor, version: Version) -> bool:
     """Say whether an approver judges their own work: they made it, or nobody else ever took part here."""
-    if actor.id in (version.registered_by.id, version.lineage.trained_by):
+    if any(actor.is_same_person(maker) for maker in _makers(version)):
         return True
-    people = {*connection.execute(select(registry_versions.c.person).distinct()).scalars()}
-    people |= {*connection.execute(select(registry_approvals.c.by).distinct()).scalars()}
-    return not people - {actor.id, SYSTEM.id, None}
+    trained = connection.execute(select(registry_versions.c.person).distinct()).scalars()
+    newest = select(func.max(registry_approvals.c.record)).group_by(registry_approvals.c.by)
+    people = [Actor(person) for person in trained if person is not None]
+    people += [msgspec.json.decode(record, type=Approval).by for record in connection.execute(newest).scalars()]
+    return all(person.id == SYSTEM.id or actor.is_same_person(person) for person in people)
 
 
 def _reason(change: Change, because: str, where: str) -> str:

@@ -1,5 +1,7 @@
 """What the registry tells the ledger."""
 
+from datetime import datetime
+
 from trimtab.store import Event, Subject
 
 
@@ -59,9 +61,20 @@ class VersionApproved(_VersionEvent, frozen=True, kw_only=True):
     override: str | None
     stages: tuple[str, ...]
     percent: float
+    endpoint: str
+    expires_at: datetime | None
 
     def subjects(self) -> tuple[Subject, ...]:
         return (*super().subjects(), Subject("approval", self.approval))
+
+
+class ApprovalRefused(_VersionEvent, frozen=True, kw_only=True):
+    """Somebody wanted to approve a version and was refused: by the rule of two persons, or by the gate."""
+
+    type = "registry.approval-refused"
+
+    code: str
+    what: str
 
 
 class VersionRejected(_VersionEvent, frozen=True, kw_only=True):
@@ -118,6 +131,9 @@ class ReleaseIssued(_VersionEvent, frozen=True, kw_only=True):
     release_digest: str
     approval: str
     key: str
+    endpoint: str
+    environment: str
+    expires_at: datetime | None
 
     def subjects(self) -> tuple[Subject, ...]:
         return (*super().subjects(), Subject("release", self.release, self.release_digest))

@@ -1,6 +1,6 @@
 """Find models, versions and what was decided about them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from trimtab.registry.errors import ModelMissing
 from trimtab.registry.records import CHAMPION, Approval, Model, Status, Version, VersionRef
-from trimtab.registry.rows import aliases_of, approvals_of, find_version, version_of
+from trimtab.registry.rows import aliases_of, approvals_of, find_version, version_of, yes_to
 from trimtab.registry.statement import Release
 from trimtab.registry.tables import registry_models, registry_releases, registry_versions
 from trimtab.store import Store
@@ -46,9 +46,11 @@ def get_model(store: Store, name: str) -> Model:
         return _model(connection, row)
 
 
-def list_models(store: Store, *, limit: int = 100, cursor: str = "") -> ModelPage:
-    """Return models by name, after ``cursor``."""
+def list_models(store: Store, *, limit: int = 100, cursor: str = "", only: Collection[str] | None = None) -> ModelPage:
+    """Return models by name, after ``cursor``; with ``only``, those of these names."""
     query = select(registry_models).where(registry_models.c.name > cursor).order_by(registry_models.c.name)
+    if only is not None:
+        query = query.where(registry_models.c.name.in_(only))
     with store.read() as connection:
         rows = connection.execute(query.limit(limit + 1)).all()
         items = tuple(_model(connection, row) for row in rows[:limit])
@@ -106,6 +108,13 @@ def list_approvals(store: Store, ref: VersionRef | Version | str) -> tuple[Appro
     """Return every yes and no about a version, newest first."""
     with store.read() as connection:
         return approvals_of(connection, VersionRef.of(find_version(connection, VersionRef.of(ref))))
+
+
+def approved_until(store: Store, ref: VersionRef) -> datetime | None:
+    """Return when the newest approval of a version, by number, is over; None: it holds for good, or there is none."""
+    with store.read() as connection:
+        approval = yes_to(connection, ref)
+    return approval.expires_at if approval is not None else None
 
 
 def list_releases(store: Store, ref: VersionRef | Version | str) -> tuple[Release, ...]:

@@ -1,7 +1,7 @@
 """The nouns of the registry: models, versions with what they are bound to, approvals and aliases."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -101,7 +101,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 class Covered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that an approval vouches for. Its canonical JSON is what is signed for: one byte changed voids it.
 
-    ``other_than_author`` came later than the rest, and is left out where it is not asked for.
+    ``other_than_author`` and ``expires_s`` came later than the rest, and are left out where they are not asked for.
     """
 
     model: str
@@ -122,6 +122,7 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     verdict: str | None
     verdict_passed: bool | None
     other_than_author: bool = False
+    expires_s: float | None = None
 
     @property
     def digest(self) -> str:
@@ -142,7 +143,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     ``verdict_passed`` is None when it was registered without an evaluation or the evaluation without a gate.
     ``approve_by`` is the role that the policy names for its approval; with ``other_than_author`` it also asks for two
-    persons.
+    persons, and an approval holds for ``expires_s`` seconds (None: for good).
     """
 
     model: str
@@ -163,6 +164,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     registered_by: Actor
     event_id: str
     other_than_author: bool = False
+    expires_s: float | None = None
 
     @property
     def ref(self) -> str:
@@ -176,7 +178,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
             params=digest_of(self.params), data=self.lineage.data, view=self.lineage.view,
             features=self.lineage.features, code=self.lineage.code, environment=self.lineage.environment,
             policy=self.lineage.policy, evaluation=self.evaluation, verdict=self.verdict,
-            verdict_passed=self.verdict_passed, other_than_author=self.other_than_author,
+            verdict_passed=self.verdict_passed, other_than_author=self.other_than_author, expires_s=self.expires_s,
         )  # fmt: skip
 
     def waits_for_approval(self, *, champion: int) -> bool:
@@ -187,8 +189,12 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
         return self.status is Status.CANDIDATE and self.verdict_passed is True and self.number > champion
 
     def may_be_approved(self, *, override: str = "") -> None:
-        """Raise ``WrongStatus`` unless a candidate, and ``GateFailed`` unless its gate passed or is overridden."""
-        self._must_be(Status.CANDIDATE, to="approved")
+        """Raise ``WrongStatus`` unless a candidate, and ``GateFailed`` unless its gate passed or is overridden.
+
+        What is approved for a time only may be approved again, before or after that time is over.
+        """
+        if not (self.status is Status.APPROVED and self.expires_s):
+            self._must_be(Status.CANDIDATE, to="approved")
         if not self.verdict_passed and not override.strip():
             raise GateFailed(
                 f"{self.ref} {self._verdict()}",
@@ -250,10 +256,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an approval goes: the stages that it allows, and the largest share of traffic in percent."""
+    """How far an approval goes: the stages that it allows, and the largest share of traffic in percent.
+
+    ``endpoint`` is the only one at which it holds (unset: the one that is named like the model).
+    """
 
     stages: tuple[Literal["shadow", "canary", "full"], ...] = ("shadow", "canary", "full")
     percent: float = 100.0
+    endpoint: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,6 +289,16 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     covered: Covered
     at: datetime
     event_id: str
+
+    @property
+    def endpoint(self) -> str:
+        """Return the endpoint at which it holds."""
+        return self.limits.endpoint or self.model
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """Return when it is over; None: it holds for good."""
+        return self.at + timedelta(seconds=self.covered.expires_s) if self.covered.expires_s else None
 
 
 class ApprovalState(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from trimtab.kernel import ActorKind, is_digest
 from trimtab.registry.errors import NotRegistrable
 from trimtab.registry.events import ModelAdded, VersionRegistered
 from trimtab.registry.records import Lineage, ModelArtifacts, Status, Version, check_model_name
-from trimtab.registry.rows import newest_number, text_of, version_of
+from trimtab.registry.rows import has_model, newest_number, text_of, version_of
 from trimtab.registry.tables import registry_models, registry_versions
 from trimtab.store import Change
 
@@ -29,6 +29,7 @@ def register_version(
     task: Literal["classification", "regression"] | None = None,
     approve_by: str | None = None,
     other_than_author: bool = False,
+    expires_s: float | None = None,
     owner: str = "",
     description: str = "",
 ) -> Version:
@@ -36,7 +37,8 @@ def register_version(
 
     What was registered before, with every digest the same, is returned as it is, and no event is written.
     ``evaluation_id`` is a saved evaluation of the same model bytes; without one the version can be approved only
-    against its gate. ``other_than_author`` keeps whoever made it from approving it. Raises ``NotRegistrable`` for what
+    against its gate. ``other_than_author`` keeps whoever made it from approving it, and an approval holds for
+    ``expires_s`` seconds. Raises ``NotRegistrable`` for what
     is no digest, or for an evaluation of other bytes.
     """
     check_model_name(model, where="register_version: model")
@@ -51,7 +53,7 @@ def register_version(
         evaluation_id=evaluation.id if evaluation else None, evaluation=evaluation.digest if evaluation else None,
         verdict=evaluation.verdict_digest if evaluation else None,
         verdict_passed=evaluation.passed if evaluation else None, covered="", approve_by=approve_by,
-        other_than_author=other_than_author, description=description, registered_at=change.at,
+        other_than_author=other_than_author, expires_s=expires_s, description=description, registered_at=change.at,
         registered_by=change.actor, event_id="",
     )  # fmt: skip
     covered = version.covers().digest
@@ -94,8 +96,7 @@ def _keep_others_out(change: Change, model: str) -> None:
 
 
 def _add_model(change: Change, model: str, *, owner: str, description: str) -> None:
-    query = select(registry_models.c.name).where(registry_models.c.name == model)
-    if change.connection.execute(query).first() is not None:
+    if has_model(change.connection, model):
         return
     change.execute(
         insert(registry_models).values(

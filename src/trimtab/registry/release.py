@@ -11,12 +11,12 @@ from trimtab.kernel import SYSTEM, Actor, Unavailable, canonical
 from trimtab.registry.approve import approval_event_position, approval_state
 from trimtab.registry.errors import ApprovalVoid, NotApproved, ReleaseMissing, ReleaseRefused
 from trimtab.registry.events import ReleaseIssued
-from trimtab.registry.keys import ReleaseKeys, is_signed, key_id
+from trimtab.registry.keys import FILE, TRUSTED, ReleaseKeys, is_signed, key_id
 from trimtab.registry.records import Approval, Status, Version, VersionRef
-from trimtab.registry.rows import find_version, text_of
-from trimtab.registry.statement import Release, Statement
+from trimtab.registry.rows import check_model, find_version, text_of
+from trimtab.registry.statement import FIRST, Release, Statement
 from trimtab.registry.tables import registry_releases
-from trimtab.store import AlreadyDone, RowsDamaged, Store
+from trimtab.store import AlreadyDone, RowForged, RowsDamaged, Store
 
 BECAUSE = "the version was approved"
 
@@ -24,10 +24,11 @@ BECAUSE = "the version was approved"
 def release_for(
     store: Store, ref: VersionRef | Version | str, *, actor: Actor = SYSTEM, because: str = BECAUSE
 ) -> Release:
-    """Return the signed release of an approved version, issued now if there is none.
+    """Return the signed release of an approved version for this home's environment, issued now if there is none.
 
-    Every covered byte is verified first. Raises ``NotApproved``, ``ApprovalVoid`` with every reason, or
-    ``ReleaseRefused`` when the release of this approval was revoked.
+    Every covered byte is verified first. It may have expired: it is no longer loaded or routed anew then. Raises
+    ``NotApproved``, ``ApprovalVoid`` with every reason, or ``ReleaseRefused`` when the release of this approval was
+    revoked.
     """
     version, approval = _approved(store, ref)
     found = _release_of(store, approval)
@@ -43,17 +44,22 @@ def release_for(
 def check_release(store: Store, release: Release) -> None:
     """Raise ``Refused`` unless a release holds now, in full: signature, record, approval and every covered byte.
 
-    The signature is by this home's key or one that it trusts; the release is the one that was issued and was not
-    revoked; the approval that it names holds.
+    The signature is by this home's key or one that it trusts; the release is for this home's environment, is the one
+    that was issued and was not revoked; the approval that it names holds. Whether it has expired is no part of this:
+    what is loaded goes on answering.
     """
     _check_signature(store, release)
     table = registry_releases
     with store.read() as connection:
+        check_model(connection, release.statement.model)
         row = connection.execute(select(table).where(table.c.id == release.statement.id)).one_or_none()
     if row is None or row.digest != release.digest:
         raise _refused(release, "was never issued here", "Its statement is not in the registry.")
     _refuse_revoked(release, row)
-    version, approval = _approved(store, VersionRef(release.statement.model, release.statement.version, ""))
+    _refuse_elsewhere(store, release)
+    said = release.statement
+    # Approved again meanwhile, what was released before still holds until its own approval is over.
+    version, approval = _approved(store, VersionRef(said.model, said.version, ""), under=release)
     _refuse_other(store, release, version, approval)
 
 
@@ -81,8 +87,10 @@ def release_in(text: str) -> Release:
         raise RowsDamaged("the record of a release cannot be read", where="releases") from None
 
 
-def _approved(store: Store, ref: VersionRef | Version | str) -> tuple[Version, Approval]:
-    state = approval_state(store, ref)
+def _approved(
+    store: Store, ref: VersionRef | Version | str, *, under: Release | None = None
+) -> tuple[Version, Approval]:
+    state = approval_state(store, ref, id=under.statement.approval if under else "")
     with store.read() as connection:
         version = find_version(connection, VersionRef.parse(state.ref))
     if state.valid:
@@ -92,6 +100,8 @@ def _approved(store: Store, ref: VersionRef | Version | str) -> tuple[Version, A
     if version.status is not Status.APPROVED:
         over = "" if version.status is Status.CANDIDATE else f"trimtab get models {version.model}"
         raise NotApproved(f"{version.ref} is not released", where=where, reason=reason, next=over, version=version.ref)
+    if under is not None and state.approval is None:
+        raise _refused(under, "names no approval of it", reason)
     raise ApprovalVoid(f"the approval of {version.ref} is void", where=where, reason=reason, version=version.ref)
 
 
@@ -102,17 +112,18 @@ def _issue(store: Store, version: Version, approval: Approval, *, actor: Actor, 
             f"the approval of {version.ref} has no place in the ledger yet", where=f"version {version.ref}",
             why="Its event is still waiting to be sequenced.", next="try again in a moment",
         )  # fmt: skip
-    key = ReleaseKeys.of(store).signing()
+    key, here = ReleaseKeys.of(store).signing(), store.settings.environment
     try:
         # The key makes two processes that ask at once agree on one release.
-        with store.change(actor, because, key=f"release-of-{approval.id}") as change:
+        with store.change(actor, because, key=f"release-of-{approval.id}-for-{here}") as change:
             statement = Statement(
                 id=change.new_id(), model=version.model, version=version.number, format=version.artifacts.format,
                 artifact=version.artifacts.model, also=version.artifacts.also, signature=version.artifacts.signature,
                 sample=version.artifacts.sample, task=version.task, view=version.lineage.view,
                 features=version.lineage.features, evaluation=version.evaluation, covered=approval.bound_to,
                 approval=approval.id, approved_by=approval.by.id, self_approved=approval.self_approved,
-                position=position, limits=approval.limits, issued_at=change.at,
+                position=position, limits=approval.limits, issued_at=change.at, endpoint=approval.endpoint,
+                environment=here, expires_at=approval.expires_at or msgspec.UNSET,
             )  # fmt: skip
             signature = base64.b64encode(key.sign(canonical(statement))).decode()
             release = Release(statement=statement, key=key_id(key.public_key()), signature=signature)
@@ -126,24 +137,40 @@ def _issue(store: Store, version: Version, approval: Approval, *, actor: Actor, 
             change.record(
                 ReleaseIssued(
                     model=version.model, number=version.number, covered=approval.bound_to, release=statement.id,
-                    release_digest=release.digest, approval=approval.id, key=release.key,
+                    release_digest=release.digest, approval=approval.id, key=release.key, endpoint=approval.endpoint,
+                    environment=here, expires_at=approval.expires_at,
                 )
             )  # fmt: skip
             return release
     except AlreadyDone:
+        if _release_of(store, approval) is None:
+            raise RowForged(f"the release of {version.ref} was taken out", where=f"version {version.ref}") from None
         return release_for(store, version, actor=actor, because=because)
 
 
 def _release_of(store: Store, approval: Approval) -> Row[Any] | None:
     table = registry_releases
-    query = select(table).where(table.c.approval_id == approval.id).order_by(table.c.id).limit(1)
+    query = select(table).where(table.c.approval_id == approval.id).order_by(table.c.id)
     with store.read() as connection:
-        return connection.execute(query).one_or_none()
+        rows = connection.execute(query).all()
+    here = store.settings.environment
+    return next((row for row in rows if release_in(row.release).statement.holds_in(here)), None)
 
 
 def _refuse_revoked(release: Release, row: Row[Any]) -> None:
     if row.revoked_at is not None:
         raise _refused(release, "was revoked", f"By {row.revoked_by} at {row.revoked_at}: {row.revoked_because}.")
+
+
+def _refuse_elsewhere(store: Store, release: Release) -> None:
+    """Refuse the release of another environment than this home's."""
+    said, here = release.statement, store.settings.environment
+    if not said.holds_in(here):
+        raise ReleaseRefused(
+            f"the release of {release.ref} is for the environment {said.environment}", where=f"release {said.id}",
+            why=f"This home is {here}, as its setting environment says, and a release holds in one environment.",
+            next=f"trimtab serve {release.ref} --because '...', which releases it for {here}", model=said.model,
+        )  # fmt: skip
 
 
 def _refuse_other(store: Store, release: Release, version: Version, approval: Approval) -> None:
@@ -157,6 +184,8 @@ def _refuse_other(store: Store, release: Release, version: Version, approval: Ap
         "approval": approval.id, "approved_by": approval.by.id, "self_approved": approval.self_approved,
         "position": approval_event_position(store, approval), "limits": approval.limits,
     }  # fmt: skip
+    if said.type != FIRST:
+        expected |= {"endpoint": approval.endpoint, "expires_at": approval.expires_at or msgspec.UNSET}
     for name, value in expected.items():
         if getattr(said, name) != value:
             raise _refused(release, "does not say what was approved", f"Its {name.replace('_', ' ')} differs.")
@@ -165,8 +194,11 @@ def _refuse_other(store: Store, release: Release, version: Version, approval: Ap
 def _check_signature(store: Store, release: Release) -> None:
     key = ReleaseKeys.of(store).trusted().get(release.key)
     if key is None:
-        raise _refused(
-            release, f"is signed by {release.key[:40]}", "That is neither this home's key nor one in keys/trusted."
+        raise ReleaseRefused(
+            f"the release of {release.ref} is signed by {release.key[:40]}",
+            where=f"release {release.statement.id}",
+            why="That is neither this home's key nor one in keys/trusted.",
+            next=f"copy keys/{FILE}.pub of the home where it was approved to keys/{TRUSTED}/approver.pub of this one",
         )
     check_signature(key, release)
 

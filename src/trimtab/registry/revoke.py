@@ -9,7 +9,7 @@ from trimtab.registry.events import ReleaseRevoked
 from trimtab.registry.records import Version
 from trimtab.registry.statement import Release
 from trimtab.registry.tables import registry_releases
-from trimtab.store import Change
+from trimtab.store import Change, check_rows
 
 
 def revoke_release(change: Change, release_id: str, *, because: str = "") -> None:
@@ -21,16 +21,17 @@ def revoke_release(change: Change, release_id: str, *, because: str = "") -> Non
     if not reason:
         raise ReasonMissing("no reason was given", where=f"revoke release {release_id[:40]}")
     table = registry_releases
-    query = select(table.c.release, table.c.revoked_at).where(table.c.id == release_id)
-    row = change.connection.execute(query).one_or_none()
-    if row is None:
+    row = change.connection.execute(select(table).where(table.c.id == release_id)).mappings().one_or_none()
+    if row is not None:
+        check_rows(change.connection, table, [row])
+    else:
         raise ReleaseMissing(f"there is no release {release_id[:40]!r}", where="releases")
-    if row.revoked_at is not None:
+    if row["revoked_at"] is not None:
         raise Conflict(
-            f"release {release_id} was revoked before", where="releases", why=f"That was at {row.revoked_at}.",
+            f"release {release_id} was revoked before", where="releases", why=f"That was at {row['revoked_at']}.",
             next="nothing needs to be done",
         )  # fmt: skip
-    _revoke(change, msgspec.json.decode(row.release, type=Release), because=reason)
+    _revoke(change, msgspec.json.decode(row["release"], type=Release), because=reason)
 
 
 def revoke_releases_of(change: Change, version: Version, *, because: str) -> None:

@@ -7,8 +7,14 @@ from sqlalchemy import Connection, func, select
 
 from trimtab.registry.errors import ModelMissing, VersionMissing
 from trimtab.registry.records import LATEST, Approval, Status, Version, VersionRef
-from trimtab.registry.tables import registry_aliases, registry_approvals, registry_models, registry_versions
-from trimtab.store import RowsDamaged
+from trimtab.registry.tables import (
+    registry_aliases,
+    registry_approvals,
+    registry_models,
+    registry_releases,
+    registry_versions,
+)
+from trimtab.store import RowsDamaged, check_rows
 
 _MOST = 2**31 - 1
 """The highest number that every database keeps in the column of versions."""
@@ -41,7 +47,17 @@ def lock_version(connection: Connection, ref: VersionRef) -> Version:
     """Return the version and keep others from changing its model until the end of the transaction."""
     query = select(registry_models.c.name).where(registry_models.c.name == ref.model)
     connection.execute(query.with_for_update())
+    check_model(connection, ref.model)
     return find_version(connection, ref)
+
+
+def check_model(connection: Connection, model: str) -> None:
+    """Raise ``RowForged`` unless a model's versions, approvals, releases and aliases are what the ledger says."""
+    for table in (registry_versions, registry_aliases):
+        rows = connection.execute(select(table).where(table.c.model == model)).mappings()
+        check_rows(connection, table, rows, all_of=(model,))
+    for table in (registry_approvals, registry_releases):
+        check_rows(connection, table, connection.execute(select(table).where(table.c.model == model)).mappings())
 
 
 def version_of(status: str, record: str) -> Version:
@@ -50,6 +66,11 @@ def version_of(status: str, record: str) -> Version:
     if status not in tuple(Status):
         raise RowsDamaged(f"the status of {version.ref} is {status[:40]!r}", where="registry")
     return msgspec.structs.replace(version, status=Status(status))
+
+
+def has_model(connection: Connection, name: str) -> bool:
+    """Say whether a model of this name is registered, within a change."""
+    return connection.execute(select(registry_models.c.name).where(registry_models.c.name == name)).first() is not None
 
 
 def newest_number(connection: Connection, model: str) -> int:
@@ -73,9 +94,10 @@ def names_of(connection: Connection, version: Version) -> tuple[str, ...]:
     return tuple(alias for alias, number in aliases_of(connection, version.model).items() if number == version.number)
 
 
-def yes_to(connection: Connection, ref: VersionRef) -> Approval | None:
-    """Return the approval of a version, by number; there is at most one, taken back or not."""
-    return next((one for one in approvals_of(connection, ref) if one.outcome == "approved"), None)
+def yes_to(connection: Connection, ref: VersionRef, *, id: str = "") -> Approval | None:
+    """Return the newest approval of a version, by number, or that with an id; taken back or not."""
+    found = (one for one in approvals_of(connection, ref) if one.outcome == "approved")
+    return next((one for one in found if id in ("", one.id)), None)
 
 
 def approvals_of(connection: Connection, ref: VersionRef) -> tuple[Approval, ...]:

@@ -9,7 +9,8 @@ from trimtab.kernel import digest_of, digest_of_bytes
 from trimtab.registry.errors import ReleaseRefused
 from trimtab.registry.records import Artifact, Limits
 
-TYPE: Literal["trimtab.release/v1"] = "trimtab.release/v1"
+FIRST: Literal["trimtab.release/v1"] = "trimtab.release/v1"
+TYPE: Literal["trimtab.release/v2"] = "trimtab.release/v2"
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,10 +18,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
     ``covered`` is the digest that the approval is bound to, ``position`` the approval's place in the ledger.
     ``artifact`` and ``also`` are the digests of the model's bytes in their formats, ``signature`` that of the blob
-    which names its inputs, ``view`` and ``features`` the feature view and its digest.
+    which names its inputs, ``view`` and ``features`` the feature view and its digest. ``endpoint`` and ``environment``
+    say where it holds, ``expires_at`` until when it is loaded and routed anew (unset: for good). Statements of the
+    first form, v1, name none of the three.
     """
 
-    type: Literal["trimtab.release/v1"] = TYPE
+    type: Literal["trimtab.release/v1", "trimtab.release/v2"] = TYPE
     id: str
     model: str
     version: int
@@ -40,6 +43,13 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     limits: Limits
     issued_at: datetime
+    endpoint: str | msgspec.UnsetType = msgspec.UNSET
+    environment: str | msgspec.UnsetType = msgspec.UNSET
+    expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
+
+    def holds_in(self, environment: str) -> bool:
+        """Say whether it holds in an environment; a statement of the first form holds in any."""
+        return self.environment in (msgspec.UNSET, environment)
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

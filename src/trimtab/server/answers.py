@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from trimtab.kernel import Body, Conflict, Ids, Invalid, NotFound, Refused, TrimtabError, Unavailable
-from trimtab.server.errors import NotSignedIn, TooLarge, WrongMethod
+from trimtab.server.errors import NotSignedIn, TooLarge, TooManyFailures, WrongMethod
 from trimtab.store import Receipt
 
 log = logging.getLogger("trimtab.server")
@@ -20,6 +20,7 @@ STATUS: dict[type[TrimtabError], int] = {
     NotSignedIn: 401,
     WrongMethod: 405,
     TooLarge: 413,
+    TooManyFailures: 429,
     NotFound: 404,
     Conflict: 409,
     Invalid: 400,
@@ -61,7 +62,7 @@ def error_answer(error: TrimtabError, *, page: Callable[[TrimtabError, int], Bod
     if isinstance(error, WrongMethod):
         headers["allow"] = str(error.data.get("allowed", ""))
     if isinstance(error, Unavailable):
-        headers["retry-after"] = "1"
+        headers["retry-after"] = str(error.data.get("wait_s", 1))
     return json_answer(failure_of(error), status=status, headers=headers)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from typing import assert_never
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.routing import Mount as Under
 from starlette.routing import Route as Mounted
 from starlette.types import Receive, Scope, Send
 
-from trimtab.kernel import Ids, Invalid, Permission, Route, TrimtabError
+from trimtab.kernel import Ids, Invalid, Part, Permission, Resource, Route, TrimtabError
 from trimtab.server.answers import error_answer
 from trimtab.server.doors import Doors
 from trimtab.server.errors import NoSuchPage
@@ -58,7 +59,7 @@ def create_app(
     # Inference comes first: it is asked most often, and routes are tried in order.
     guarded: list[BaseRoute] = []
     for mount in [mount for face in faces for mount in face.mounts]:
-        app_of_it = Guarded(mount.app, mount.permission, doors=doors)
+        app_of_it = Guarded(mount, doors=doors)
         # What stands under a path leaves out the path itself, and /v2 alone is an operation of the protocol.
         guarded += [Under(mount.path, app_of_it), Mounted(mount.path, app_of_it)]
     app = Starlette(lifespan=lifespan)
@@ -73,6 +74,11 @@ def _check(route: Route, others: Sequence[Route]) -> None:
     # A struct does not check its fields' types, so None or a plain text could stand for the permission.
     if not isinstance(route.permission, Permission):
         raise BadRoute("the route declares no permission", where=where)
+    if not isinstance(route.resource, Resource):
+        raise BadRoute("the route does not say what its permission is needed for", where=where)
+    unknown = [part.name for part in route.resource.parts if not _has(route, part)]
+    if unknown:
+        raise BadRoute(f"the route has no parameter {unknown[0]!r}, which should name what it is about", where=where)
     if route.method not in METHODS:
         raise BadRoute(f"{route.method!r} is not one of {', '.join(METHODS)}", where=where)
     if not route.path.startswith("/") or (route.path.endswith("/") and route.path != "/"):
@@ -83,6 +89,19 @@ def _check(route: Route, others: Sequence[Route]) -> None:
         raise BadRoute("GET takes no body", where=where)
     if any(other.method == route.method for other in others):
         raise BadRoute("two routes answer the same operation", where=where)
+
+
+def _has(route: Route, part: Part) -> bool:
+    """Say whether a route has the parameter that is to name what it is about; misspelt, nothing would be checked."""
+    match part.place:
+        case "path":
+            return f"{{{part.name}}}" in route.path or f"{{{part.name}:" in route.path
+        case "query":
+            return any(query.name == part.name for query in route.query)
+        case "body":
+            return part.name in getattr(route.request, "__struct_fields__", ())
+        case _:
+            assert_never(part.place)
 
 
 class _Nowhere:
@@ -100,6 +119,7 @@ class _Nowhere:
             self._doors.check_host(request.headers)
             raise NoSuchPage(f"there is nothing at {request.url.path[:200]}", where=f"{request.method} request")
         except TrimtabError as error:
+            self._doors.note(error, None, asked="a path that is not there", about=request.headers.get("host", ""))
             page = self._error_page(request.url.path)
             response = error_answer(error, page=page and partial(page, request.url.path))
         await response(scope, receive, send)

@@ -15,8 +15,24 @@ class NotAllowed(Refused):
     """The caller is known, and may not do this."""
 
     code = "server.not-allowed"
-    default_why = "It needs the permission {needed}, and this caller has {held}."
-    default_next = "trimtab token create NAME --scope {needed}"
+    default_why = "It needs the permission {needed}, and this caller has: {held}."
+    default_next = "trimtab token create NAME --may {wanted}"
+
+
+class TooManyFailures(Unavailable):
+    """Wrong tokens came from this address, one after the other, so its next attempt has to wait."""
+
+    code = "server.too-many-failures"
+    default_why = "Whoever guesses at tokens is slowed down; a token that was taken here before is not held up."
+    default_next = "wait {wait_s} s, then send a token that holds: trimtab token list"
+
+
+class ReasonMissing(Invalid):
+    """Access is taken away without a reason."""
+
+    code = "server.reason-missing"
+    default_why = "Whoever reads the record later must learn why, not only who."
+    default_next = "repeat it with --because 'your reason' (over HTTP: the header Trimtab-Because)"
 
 
 class ForeignHost(Refused):

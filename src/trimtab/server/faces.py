@@ -9,9 +9,9 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import msgspec
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
-from trimtab.kernel import Body, Permission, Route, TrimtabError
+from trimtab.kernel import Body, Names, Permission, Route, TrimtabError
 from trimtab.server.doors import Doors
 from trimtab.server.rooms import Rooms
 
@@ -22,11 +22,15 @@ ErrorPage = Callable[[str, TrimtabError, int], Body]
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """A whole application of its own under a path, behind the same doors as everything else."""
+    """A whole application of its own under a path, behind the same doors as everything else.
+
+    ``names`` tells from a request what it is about, for callers who hold the permission for some names only.
+    """
 
     path: str
     app: ASGIApp
     permission: Permission
+    names: Callable[[Scope], Names]
 
 
 class Face(msgspec.Struct, frozen=True, kw_only=True):

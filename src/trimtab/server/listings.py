@@ -1,21 +1,48 @@
 """Routes over what no room lists by itself: how the project stands, sources, and the ledger."""
 
+import shutil
+import tempfile
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 import msgspec
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse
 
-from trimtab.data import Snapshot, list_sources
-from trimtab.kernel import CURSOR, Call, Invalid, Permission, Query, Route, limit_query, parse_time, time_query
+from trimtab.data import SourceList, list_sources
+from trimtab.kernel import (
+    CURSOR,
+    PROJECT,
+    Body,
+    Call,
+    Invalid,
+    Permission,
+    Query,
+    Route,
+    limit_query,
+    parse_time,
+    time_query,
+)
 from trimtab.server.standing import Standing, standing_of
-from trimtab.store import InclusionProof, Recorded, Signed, Store, VerificationKind, event_at, events, inclusion_proof
+from trimtab.store import (
+    InclusionProof,
+    Recorded,
+    Signed,
+    Store,
+    VerificationKind,
+    event_at,
+    events,
+    export_log,
+    inclusion_proof,
+)
 from trimtab.store import verify as verify_ledger
 
 LIMIT = 100
 MOST = 1000
 _NARROWED = (
-    Query(name="type", meaning="Only events of this type; ending with a dot, of all types that begin so."),
+    Query(name="type", meaning="Only events of these types, separated by commas; `registry.` stands for a whole room."),
     Query(name="actor", meaning="Only events of this author."),
     Query(name="about", meaning="Only events about this thing: `version:late@1`."),
     time_query("since", "Recorded at this time or later."),
@@ -23,11 +50,6 @@ _NARROWED = (
     Query(name="order", meaning="Which come first.", kind=Literal["newest", "oldest"], default="newest"),
     limit_query(LIMIT, most=MOST), CURSOR,
 )  # fmt: skip
-
-
-class SourceList(msgspec.Struct, frozen=True):
-    items: tuple[Snapshot, ...]
-    next: str | None = None
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -62,9 +84,11 @@ def _things(store: Store) -> list[Route]:
 
     read = Permission.READ
     return [
-        Route(method="GET", path="/api/v1/status", permission=read, handler=standing, response=Standing,
+        Route(method="GET", path="/api/v1/status", permission=read, resource=PROJECT,
+              handler=standing, response=Standing,
               summary="How the project stands, and what needs a person"),
-        Route(method="GET", path="/api/v1/sources", permission=read, handler=sources, response=SourceList,
+        Route(method="GET", path="/api/v1/sources", permission=read, resource=PROJECT,
+              handler=sources, response=SourceList,
               summary="List sources, each with its newest snapshot"),
     ]  # fmt: skip
 
@@ -74,7 +98,7 @@ def _ledger(store: Store) -> list[Route]:
         query = call.query
         limit = _number(query, "limit", LIMIT, most=MOST)
         found = events(
-            store, type=query.get("type") or None, actor=query.get("actor") or None,
+            store, type=_types(query), actor=query.get("actor") or None,
             subject=_subject(query), since=_time(query, "since"), until=_time(query, "until"),
             after=_number(query, "cursor", 0, most=1 << 53) if "cursor" in query else None, limit=limit + 1,
             order=_order(query),
@@ -91,6 +115,18 @@ def _ledger(store: Store) -> list[Route]:
     def checkpoint(_call: Call) -> Signed:
         return store.checkpoint()
 
+    def exported(_call: Call) -> FileResponse:
+        folder = Path(tempfile.mkdtemp(prefix="trimtab-"))
+        try:
+            export_log(store, folder / "ledger.log")
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return FileResponse(
+            folder / "ledger.log", media_type="application/jsonl", headers={"cache-control": "no-store"},
+            background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+        )  # fmt: skip
+
     def verified(_call: Call) -> Verified:
         found = verify_ledger(store)
         return Verified(
@@ -100,17 +136,27 @@ def _ledger(store: Store) -> list[Route]:
 
     read = Permission.READ
     return [
-        Route(method="GET", path="/api/v1/events", permission=read, handler=recorded, response=EventPage,
+        Route(method="GET", path="/api/v1/events", permission=read, resource=PROJECT,
+              handler=recorded, response=EventPage,
               query=_NARROWED, summary="List events, newest first"),
-        Route(method="GET", path="/api/v1/events/{position}", permission=read, handler=event, response=Recorded,
+        Route(method="GET", path="/api/v1/events/{position}", permission=read, resource=PROJECT,
+              handler=event, response=Recorded,
               summary="Show one event"),
-        Route(method="GET", path="/api/v1/events/{position}/proof", permission=read, handler=proof,
+        Route(method="GET", path="/api/v1/events/{position}/proof", permission=read, resource=PROJECT, handler=proof,
               response=InclusionProof, summary="Prove that an event stands in the ledger (RFC 9162)"),
-        Route(method="GET", path="/api/v1/ledger/checkpoint", permission=read, handler=checkpoint, response=Signed,
+        Route(method="GET", path="/api/v1/ledger/checkpoint", permission=read, resource=PROJECT,
+              handler=checkpoint, response=Signed,
               summary="The newest signed checkpoint (C2SP tlog-checkpoint)"),
-        Route(method="GET", path="/api/v1/ledger/verification", permission=read, handler=verified, response=Verified,
+        Route(method="GET", path="/api/v1/ledger/export", permission=read, resource=PROJECT, handler=exported,
+              response=Body, summary="Download the whole ledger, to verify it where the server is not trusted"),
+        Route(method="GET", path="/api/v1/ledger/verification", permission=read, resource=PROJECT,
+              handler=verified, response=Verified,
               summary="Verify the whole ledger now"),
     ]  # fmt: skip
+
+
+def _types(query: Mapping[str, str]) -> list[str] | None:
+    return [one for one in query.get("type", "").split(",") if one] or None
 
 
 def _subject(query: Mapping[str, str]) -> tuple[str, str] | None:

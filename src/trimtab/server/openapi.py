@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from trimtab.kernel import Body, Permission, Query, Route
+from trimtab.kernel import Body, Permission, Query, Resource, Route
 from trimtab.server.answers import Failure
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -53,12 +53,20 @@ def is_described(route: Route) -> bool:
     return not (route.path == "/" or route.path.startswith("/ui"))
 
 
+def named_by(resource: Resource) -> str:
+    """Say what a permission must be held for, in a few words: where a request names it."""
+    if resource.each:
+        return "anything"
+    return " and ".join(f"{part.place} {part.name}" for part in resource.parts) or "everything"
+
+
 def _operation(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": route.summary,
         "tags": [_noun(route.path)],
         "x-permission": route.permission.value,
+        "x-permission-for": named_by(route.resource),
         "responses": {
             str(route.status): {"description": "Done."} | _content(route.response, schema_of),
             "default": {"description": "A mistake, in four parts."} | _content(Failure, schema_of),

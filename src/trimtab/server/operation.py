@@ -10,15 +10,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from trimtab.kernel import Call, Ids, Invalid, Permission, Route, TrimtabError
 from trimtab.server.answers import answer_of, error_answer, fault_of
 from trimtab.server.doors import SAFE_METHODS, Doors, reason_in
 from trimtab.server.errors import TooLarge, UnknownParameter, WrongMethod
-from trimtab.server.faces import ErrorPage
+from trimtab.server.faces import ErrorPage, Mount
 from trimtab.server.openapi import is_described
 from trimtab.server.receipts import noticing
+from trimtab.server.records import Access
 
 
 class _Because(msgspec.Struct):
@@ -41,6 +42,14 @@ class Operation:
         return await run_in_threadpool(self.route.handler, call, *arguments)
 
 
+class Asking:
+    """What is known of a request so far, for the record of those that are refused."""
+
+    def __init__(self) -> None:
+        self.access: Access | None = None
+        self.about = ""
+
+
 class PathApp:
     """Everything that one path answers, by method."""
 
@@ -56,10 +65,11 @@ class PathApp:
         self._error_page = error_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        request, asking = Request(scope, receive), Asking()
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, asking)
         except TrimtabError as error:
+            self._doors.note(error, asking.access, asked=f"{request.method} {self._path}", about=asking.about)
             response = self._told(request, error)
         except ClientDisconnect:
             return  # whoever asked has gone, in the middle of the body; nobody is there to be answered
@@ -72,9 +82,11 @@ class PathApp:
             return error_answer(error)
         return error_answer(error, page=partial(self._error_page, request.url.path))
 
-    async def _answer(self, request: Request) -> Response:
-        headers = request.headers
+    async def _answer(self, request: Request, asking: Asking) -> Response:
+        headers, address = request.headers, address_of(request.scope)
+        asking.about = headers.get("host", "")
         self._doors.check_host(headers)
+        asking.about = ""
         operation = self._operations.get(request.method)
         if operation is None:
             raise WrongMethod(
@@ -83,46 +95,80 @@ class PathApp:
                 allowed=", ".join(sorted(self._operations)),
             )
         self._doors.check_origin(request.method, headers)
-        access = await self._doors.admit(operation.route.permission, headers)
+        route = operation.route
+        access = asking.access = await self._doors.admit(route.permission, headers, address=address)
+        path = {name: _text(value, f"path {name}") for name, value in request.path_params.items()}
+        query = _query(request, route)
+        if not route.resource.in_body:
+            await self._check_resource(asking, route, path, query, None)
         because = reason_in(headers)
         arguments: tuple[Any, ...] = ()
-        if operation.route.request is not None:
-            body = await _body(request, limit=operation.route.limit_bytes)
+        if route.request is not None:
+            body = await _body(request, limit=route.limit_bytes)
             arguments = (_decoded(operation, body, self._path),)
             if operation.changes and not because and not operation.raw:
                 because = _reason_of(arguments[0], body)
+        if route.resource.in_body:
+            await self._check_resource(asking, route, path, query, arguments[0])
         call = Call(
             actor=access.actor,
             because=_text(because, "because"),
-            path={name: _text(value, f"path {name}") for name, value in request.path_params.items()},
-            query=_query(request, operation.route),
+            may=access.grants.texts,
+            only=access.grants.names(route.permission),
+            address=address,
+            path=path,
+            query=query,
             headers=dict(headers),
         )
         with noticing() as receipts:
             result = await operation.run(call, arguments)
-        return answer_of(
-            result, status=operation.route.status, receipt=receipts[-1] if receipts else None, asked=headers
-        )
+        return answer_of(result, status=route.status, receipt=receipts[-1] if receipts else None, asked=headers)
+
+    async def _check_resource(
+        self, asking: Asking, route: Route, path: Mapping[str, str], query: Mapping[str, str], body: Any
+    ) -> None:
+        """Raise ``NotAllowed`` unless the caller holds the route's permission for what the request is about.
+
+        Whoever holds it for everything is asked no more: what a request is about may have to be looked up.
+        """
+        access = asking.access
+        if route.permission is Permission.PUBLIC or access is None or access.grants.names(route.permission) is None:
+            return
+        names = await run_in_threadpool(route.resource.names, path=path, query=query, body=body)
+        asking.about = ", ".join(names or ())
+        self._doors.check_held(access, route.permission, names)
 
 
 class Guarded:
     """An application of its own, asked only by those who may ask."""
 
-    def __init__(self, app: ASGIApp, permission: Permission, *, doors: Doors) -> None:
-        self._app = app
-        self._permission = permission
+    def __init__(self, mount: Mount, *, doors: Doors) -> None:
+        self._mount = mount
         self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        headers, asking, permission = Headers(scope=scope), Asking(), self._mount.permission
         try:
+            asking.about = headers.get("host", "")
             self._doors.check_host(headers)
+            asking.about = ""
             self._doors.check_origin(scope["method"], headers)
-            await self._doors.admit(self._permission, headers)
+            access = asking.access = await self._doors.admit(permission, headers, address=address_of(scope))
+            if access.grants.names(permission) is not None:
+                names = self._mount.names(scope)
+                asking.about = ", ".join(names or ())
+                self._doors.check_held(access, permission, names)
         except TrimtabError as error:
+            self._doors.note(error, asking.access, asked=f"{scope['method']} {self._mount.path}", about=asking.about)
             await error_answer(error)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await self._mount.app(scope, receive, send)
+
+
+def address_of(scope: Scope) -> str:
+    """Return the address that a request came from, empty where the server does not know."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 async def _body(request: Request, *, limit: int) -> bytes:

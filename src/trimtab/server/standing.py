@@ -6,7 +6,7 @@ import msgspec
 
 from trimtab.data import Snapshot, list_sources
 from trimtab.features import list_views
-from trimtab.loop import Turn, TurnState, open_turns
+from trimtab.loop import Proposal, Turn, TurnState, approver_text, open_proposals, open_turns
 from trimtab.monitoring import Alert, alerts
 from trimtab.pipelines import PipelineRun, RunStatus, list_pipeline_runs
 from trimtab.registry import CHAMPION, Version, all_models, waiting_versions
@@ -20,12 +20,14 @@ FAILED_WITHIN = timedelta(days=1)
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that asks for a person now, or goes on: all of it, newest first.
 
-    ``waiting``: candidates that passed their gate and are newer than the champion; ``alerts``: those that nothing has
+    ``waiting``: candidates that passed their gate and are newer than the champion; ``proposals``: policies of governed
+    models that wait for a yes or a no; ``alerts``: those that nothing has
     resolved; ``turns``: those that have not ended; ``failed``: runs of the last day; ``aside``: the newest snapshots
     that hold rows which broke their contract.
     """
 
     waiting: tuple[Version, ...]
+    proposals: tuple[Proposal, ...]
     alerts: tuple[Alert, ...]
     turns: tuple[Turn, ...]
     running: tuple[PipelineRun, ...]
@@ -63,6 +65,16 @@ class WaitingVersion(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     approve_by: str | None
     registered_at: datetime
+
+
+class WaitingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy that was proposed for a governed model, and who is asked for a yes or a no."""
+
+    proposal: str
+    model: str
+    by: str
+    asks: str
+    proposed_at: datetime
 
 
 class TurnStanding(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,11 +119,17 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelStanding, ...]
     endpoints: tuple[Routing, ...]
     waiting: tuple[WaitingVersion, ...]
+    policies: tuple[WaitingPolicy, ...]
     alerts: tuple[AlertStanding, ...]
     turns: tuple[TurnStanding, ...]
     running: tuple[RunStanding, ...]
     failed: tuple[RunStanding, ...]
     events: int
+
+
+def time_of_project(store: Store) -> datetime:
+    """Return the time in which the project lives."""
+    return store.clock.now()
 
 
 def needs_of(store: Store) -> Needs:
@@ -125,6 +143,7 @@ def needs_of(store: Store) -> Needs:
     ]
     return Needs(
         waiting=tuple(version for model in all_models(store) for version in waiting_versions(store, model)),
+        proposals=tuple(open_proposals(store)),
         alerts=tuple(sorted(standing, key=lambda alert: (alert.severity != "page", alert.state != "open"))),
         turns=tuple(open_turns(store)),
         running=tuple(sorted(running, key=lambda run: run.id, reverse=True)),
@@ -159,6 +178,12 @@ def standing_of(store: Store) -> Standing:
         endpoints=tuple(endpoint.routing for endpoint in list_endpoints(store)),
         waiting=tuple(
             WaitingVersion(version=v.ref, approve_by=v.approve_by, registered_at=v.registered_at) for v in needs.waiting
+        ),
+        policies=tuple(
+            WaitingPolicy(
+                proposal=p.id, model=p.model, by=p.by.id, asks=approver_text(p.replaces.retraining), proposed_at=p.at
+            )
+            for p in needs.proposals
         ),
         alerts=tuple(
             AlertStanding(

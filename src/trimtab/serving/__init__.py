@@ -5,7 +5,7 @@ answered id can be found again with its features, their ages, its version and it
 bytes are not the released ones, and nothing is answered that is not in the log.
 """
 
-from trimtab.serving.api import routes
+from trimtab.serving.api import DecisionPage, EndpointAnswer, EndpointPage, routes
 from trimtab.serving.counting import Counts, counts_between
 from trimtab.serving.decisions import (
     Segment,
@@ -16,10 +16,14 @@ from trimtab.serving.decisions import (
     sealed_segments,
 )
 from trimtab.serving.errors import (
+    DeadlinePassed,
+    DecisionElsewhere,
+    DecisionRemoved,
     DecisionUnknown,
     InputProblem,
     LoadRefused,
     LogDamaged,
+    ModelStuck,
     NoEndpoint,
     NotReady,
     NotRecorded,
@@ -28,30 +32,49 @@ from trimtab.serving.errors import (
     PredictionFailed,
     PromiseBroken,
     TooBusy,
+    TooLongToLoad,
+    elsewhere,
 )
 from trimtab.serving.events import DecisionsSealed, RoutingChanged
 from trimtab.serving.gateway import EndpointStatus, Gateway
+from trimtab.serving.homes import seal_elsewhere
 from trimtab.serving.inputs import ROWS_LIMIT
 from trimtab.serving.latency import measure_latency
 from trimtab.serving.loader import LoadedModel, Loader
-from trimtab.serving.log import DecisionLog
-from trimtab.serving.records import Answer, Ask, Canary, Decision, Input, Output, Released, Routing, Stage
+from trimtab.serving.log import DecisionLog, unsealed_bytes
+from trimtab.serving.records import (
+    Answer,
+    Ask,
+    Canary,
+    Decision,
+    Input,
+    Output,
+    Released,
+    Routing,
+    ServingLimits,
+    Stage,
+)
 from trimtab.serving.registered import RegisteredReleases, inputs_of
 from trimtab.serving.released import Releases
+from trimtab.serving.retention import models_at, remove_segments, removed_segments, segments_before
 from trimtab.serving.router import Route, RoutingSnapshot, Target
 from trimtab.serving.routing import Endpoint, get_endpoint, list_endpoints, remove_endpoint, set_routing
 from trimtab.serving.runtimes import Rows, Runtime
 from trimtab.serving.shadow import WAITING, Mirrored
 from trimtab.serving.statistics import Figures
+from trimtab.serving.trial import OnTrial, check_servable
 from trimtab.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 
 __all__ = [
-    "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "Decision", "DecisionLog", "DecisionUnknown",
-    "DecisionsSealed", "Endpoint", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused",
-    "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "NoEndpoint", "NotReady",
-    "NotRecorded", "NotServable", "Output", "OutputProblem", "PredictionFailed", "PromiseBroken", "RegisteredReleases",
-    "Released", "Releases", "Route", "Routing", "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment",
-    "Stage", "Target", "TooBusy", "Unread", "broken_decisions", "counts_between", "decision_tables", "decisions",
-    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "read_unread",
-    "remove_endpoint", "routes", "sealed_segments", "set_routing",
+    "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "DeadlinePassed", "Decision", "DecisionElsewhere",
+    "DecisionLog", "DecisionPage", "DecisionRemoved", "DecisionUnknown", "DecisionsSealed", "Endpoint",
+    "EndpointAnswer", "EndpointPage", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused",
+    "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "ModelStuck", "NoEndpoint",
+    "NotReady", "NotRecorded", "NotServable", "OnTrial", "Output", "OutputProblem", "PredictionFailed",
+    "PromiseBroken", "RegisteredReleases", "Released", "Releases", "Route", "Routing", "RoutingChanged",
+    "RoutingSnapshot", "Rows", "Runtime", "Segment", "ServingLimits", "Stage", "Target", "TooBusy", "TooLongToLoad",
+    "Unread", "broken_decisions", "check_servable", "counts_between", "decision_tables", "decisions", "elsewhere",
+    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "models_at", "read_unread",
+    "remove_endpoint", "remove_segments", "removed_segments", "routes", "seal_elsewhere", "sealed_segments",
+    "segments_before", "set_routing", "unsealed_bytes",
 ]  # fmt: skip

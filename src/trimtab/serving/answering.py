@@ -7,7 +7,7 @@ import msgspec
 
 from trimtab.kernel import Clock, TrimtabError
 from trimtab.serving.batching import Job
-from trimtab.serving.errors import NotRecorded
+from trimtab.serving.errors import DeadlinePassed, NotRecorded
 from trimtab.serving.frames import Entry, Layout
 from trimtab.serving.inputs import Given
 from trimtab.serving.log import DecisionLog
@@ -51,6 +51,7 @@ class Recorder:
         for job, predicted in zip(jobs, outputs, strict=True):
             if isinstance(predicted, TrimtabError):
                 self._tally.errors += 1
+                self._tally.late += isinstance(predicted, DeadlinePassed)
                 results.append(predicted)
                 continue
             lists = lists_of(predicted)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from trimtab.kernel import CURSOR, Call, Permission, Route, limit_query, parse_time, time_query
+from trimtab.kernel import CURSOR, EACH, Call, Permission, Route, in_body, in_path, limit_query, parse_time, time_query
 from trimtab.serving.decisions import Segment, decisions, find_decision, sealed_segments
 from trimtab.serving.gateway import EndpointStatus, Gateway
 from trimtab.serving.records import BrokenRows, Canary, Decision, Routing
@@ -15,6 +15,7 @@ from trimtab.store import Store
 LIMIT = 100
 MOST_ITEMS = 500
 ENDPOINT = "/api/v1/endpoints/{endpoint}"
+OF_ENDPOINT = in_path("endpoint")
 _BETWEEN = (
     time_query("since", "Decided at this time or later."),
     time_query("until", "Decided before this time."),
@@ -74,11 +75,13 @@ def routes(store: Store, gateway: Gateway, releases: Releases) -> list[Route]:
 
 
 def _reading(store: Store, gateway: Gateway) -> list[Route]:
-    def endpoints(_call: Call) -> EndpointPage:
+    def endpoints(call: Call) -> EndpointPage:
         status = {one.endpoint: one for one in gateway.status()}
         return EndpointPage(
             items=[
-                EndpointAnswer(endpoint=one, status=status.get(one.routing.endpoint)) for one in list_endpoints(store)
+                EndpointAnswer(endpoint=one, status=status.get(one.routing.endpoint))
+                for one in list_endpoints(store)
+                if call.shows(one.routing.endpoint)
             ]
         )
 
@@ -93,6 +96,9 @@ def _reading(store: Store, gateway: Gateway) -> list[Route]:
         )  # fmt: skip
         return DecisionPage(items=found, next=found[-1].id if len(found) == limit else None)
 
+    def endpoint_of(decided: str) -> str:
+        return find_decision(store, decided).endpoint
+
     def decision(call: Call) -> Decision:
         return find_decision(store, call.path["id"])
 
@@ -103,24 +109,29 @@ def _reading(store: Store, gateway: Gateway) -> list[Route]:
     read = Permission.READ
     return [
         Route(
-            method="GET", path="/api/v1/endpoints", permission=read, handler=endpoints, response=EndpointPage,
+            method="GET", path="/api/v1/endpoints", permission=read, resource=EACH,
+            handler=endpoints, response=EndpointPage,
             summary="List endpoints: who answers, and how this server is doing",
         ),
         Route(
-            method="GET", path=ENDPOINT, permission=read, handler=endpoint, response=EndpointAnswer,
+            method="GET", path=ENDPOINT, permission=read, resource=OF_ENDPOINT,
+            handler=endpoint, response=EndpointAnswer,
             summary="Show an endpoint: who answers, in which shares, and with which latencies and errors",
         ),
         Route(
-            method="GET", path=f"{ENDPOINT}/decisions", permission=read, handler=logged, response=DecisionPage,
+            method="GET", path=f"{ENDPOINT}/decisions", permission=read, resource=OF_ENDPOINT,
+            handler=logged, response=DecisionPage,
             query=(*_BETWEEN, limit_query(LIMIT, most=MOST_ITEMS), CURSOR),
             summary="List an endpoint's decisions, newest first",
         ),
         Route(
-            method="GET", path=f"{ENDPOINT}/segments", permission=read, handler=segments, response=SegmentPage,
+            method="GET", path=f"{ENDPOINT}/segments", permission=read, resource=OF_ENDPOINT,
+            handler=segments, response=SegmentPage,
             query=_BETWEEN, summary="List the sealed segments of an endpoint's decision log",
         ),
         Route(
-            method="GET", path="/api/v1/decisions/{id}", permission=read, handler=decision, response=Decision,
+            method="GET", path="/api/v1/decisions/{id}", permission=read, resource=in_path("id", endpoint_of),
+            handler=decision, response=Decision,
             summary="Show one decision: features with their ages, version, reason and result",
         ),
     ]  # fmt: skip
@@ -133,6 +144,8 @@ def _deciding(store: Store, gateway: Gateway, releases: Releases) -> list[Route]
             endpoint=name, model=request.model or name, champion=request.champion, canary=request.canary,
             shadow=request.shadow, sticky_by=request.sticky_by, paired=request.paired, broken_rows=request.broken_rows,
         )  # fmt: skip
+        routing.check()
+        gateway.check_servable(routing)
         with store.change(call.actor, request.because or call.because) as change:
             set_routing(change, routing, releases=releases)
         return _answer(store, gateway, name)
@@ -144,12 +157,14 @@ def _deciding(store: Store, gateway: Gateway, releases: Releases) -> list[Route]
 
     return [
         Route(
-            method="PUT", path=f"{ENDPOINT}/routing", permission=Permission.APPROVE, handler=change_routing,
+            method="PUT", path=f"{ENDPOINT}/routing", permission=Permission.APPROVE,
+            resource=OF_ENDPOINT & in_body("model"), handler=change_routing,
             request=RouteRequest, response=EndpointAnswer,
             summary="Say who answers at an endpoint: champion, canaries and shadows, each with a valid release",
         ),
         Route(
-            method="DELETE", path=ENDPOINT, permission=Permission.APPROVE, handler=remove, request=RemoveRequest,
+            method="DELETE", path=ENDPOINT, permission=Permission.APPROVE, resource=OF_ENDPOINT,
+            handler=remove, request=RemoveRequest,
             response=Removed, summary="Stop answering at an endpoint; its decisions stay",
         ),
     ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Build routes from what is routed: load every version under its release, try it, and put it in its place."""
 
-from collections.abc import Mapping
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -14,12 +14,15 @@ from trimtab.serving.frames import Layout
 from trimtab.serving.inputs import Intake
 from trimtab.serving.loader import LoadedModel, Loader
 from trimtab.serving.log import DecisionLog
-from trimtab.serving.records import Routing, Stage
+from trimtab.serving.records import Routing, ServingLimits, Stage
 from trimtab.serving.router import Route, Target
 from trimtab.serving.shadow import Shadow
 from trimtab.serving.statistics import MIRROR, Tallies, Tally
+from trimtab.serving.threads import MakeThreads
 
 WARM_UP_CALLS = 5
+Beside = Callable[..., Awaitable[Any]]
+"""Runs a call that waits for the disk or the database beside the event loop."""
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -27,12 +30,14 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     loader: Loader
     log: DecisionLog
-    pool: Executor
-    shadow_pool: Executor
+    beside: Beside
+    threads: MakeThreads
     clock: Clock
     ids: Ids
     online: OnlineStore | None
-    parallel: int
+    limits: ServingLimits
+    busy: set[Batcher]
+    """Those of the batchers that have work."""
     tallies: Tallies
     """By endpoint and version, so that figures go on over a change of routing."""
 
@@ -72,12 +77,7 @@ def build_route(
     canaries = tuple(target for target in others if target.stage == "canary")
     mirrors = [_mirror(parts, routing, target) for target in (champion, *canaries)] if routing.paired else []
     return Built(
-        route=Route(
-            routing=routing,
-            champion=champion,
-            canaries=canaries,
-            shadows=shadows,
-        ),
+        route=Route.of(routing, champion=champion, canaries=canaries, shadows=shadows),
         shadows=(
             *(_shadow(parts, routing, target) for target in shadows),
             *(_shadow(parts, routing, target, answers=True) for target in (mirrors if canaries else ())),
@@ -94,7 +94,8 @@ def _mirror(parts: Parts, routing: Routing, target: Target) -> Target:
 
 def _shadow(parts: Parts, routing: Routing, target: Target, *, answers: bool = False) -> Shadow:
     recorder = _recorder(parts, routing, target.layout, "shadow", target.tally)
-    return Shadow(target, recorder, pool=parts.shadow_pool, clock=parts.clock, ids=parts.ids, answers=answers)
+    threads = parts.threads(1, f"trimtab-shadow-{target.loaded.released.ref}")
+    return Shadow(target, recorder, threads=threads, clock=parts.clock, ids=parts.ids, answers=answers)
 
 
 def _target(
@@ -104,9 +105,9 @@ def _target(
     known: Mapping[int, LoadedModel],
 ) -> Target:
     version, stage, percent = place
-    loaded = known.get(version) or parts.loader.load(routing.model, version)
+    loaded = known.get(version) or parts.loader.load(routing.model, version, serves_from=parts.clock.now())
     released, runtime = loaded.released, loaded.runtime
-    released.may_serve(stage, percent=percent)
+    released.may_serve(stage, percent=percent, endpoint=routing.endpoint)
     layout = Layout(
         number=0, model=released.model, version=version, release=released.release,
         columns=tuple((column.name, column.kind) for column in released.inputs),
@@ -116,13 +117,9 @@ def _target(
     tally.stage = stage
     recorder = _recorder(parts, routing, layout, stage, tally)
     batcher = Batcher(
-        runtime,
-        name=released.ref,
-        pool=parts.pool,
-        clock=parts.clock,
-        deliver=recorder.deliver,
-        parallel=parts.parallel,
-    )
+        runtime, name=released.ref, clock=parts.clock, deliver=recorder.deliver, limits=parts.limits,
+        threads=parts.threads(parts.limits.threads, f"trimtab-model-{released.ref}"), busy=parts.busy,
+    )  # fmt: skip
     warm_up(loaded, batcher)
     view = compile_view(released.view) if released.view is not None else None
     intake = Intake(

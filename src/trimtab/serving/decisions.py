@@ -11,9 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import select
 
-from trimtab.serving.errors import DecisionUnknown
+from trimtab.kernel import is_id, time_of
+from trimtab.serving.errors import DecisionUnknown, elsewhere
+from trimtab.serving.homes import seal_elsewhere
 from trimtab.serving.log import decisions_folder
 from trimtab.serving.records import Decision
+from trimtab.serving.retention import check_not_removed
 from trimtab.serving.segments import SUFFIX, OpenRows, decisions_in, table_of
 from trimtab.serving.tables import serving_segments
 from trimtab.store import Store
@@ -40,7 +43,28 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_decision(store: Store, id: str) -> Decision:
-    """Return the decision with this id, wherever it lies. Raises ``DecisionUnknown``."""
+    """Return the decision with this id, wherever it lies, also unsealed on another machine of the same database.
+
+    Raises ``DecisionUnknown``, ``DecisionRemoved`` when it would lie in a segment that was let go, and
+    ``DecisionElsewhere`` when a machine that may have it does not answer.
+    """
+    found = _in_reach(store, id)
+    if found is not None:
+        return found
+    check_not_removed(store, id)
+    silent: list[str] = []
+    if is_id(id):
+        silent = seal_elsewhere(store, decided_at=time_of(id))
+        found = _in_reach(store, id)
+    if found is not None:
+        return found
+    if silent:
+        raise elsewhere(f"decision {id}", silent)
+    raise DecisionUnknown(f"there is no decision {id[:40]!r}", where="decision log")
+
+
+def _in_reach(store: Store, id: str) -> Decision | None:
+    """Return a decision that lies in this home, or sealed in the database's reach."""
     # Open segments first: one that is sealed meanwhile is in the table by then.
     for path in _open_files(store, None):
         decision = _in_open(path, id)
@@ -54,7 +78,7 @@ def find_decision(store: Store, id: str) -> Decision:
         decision = _in_sealed(store, digest, id)
         if decision is not None:
             return decision
-    raise DecisionUnknown(f"there is no decision {id[:40]!r}", where="decision log")
+    return None
 
 
 def decisions(

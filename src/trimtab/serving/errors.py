@@ -1,5 +1,7 @@
 """What can go wrong between a release and an answer."""
 
+from collections.abc import Sequence
+
 from trimtab.kernel import Invalid, NotFound, Refused, Unavailable
 
 
@@ -26,6 +28,14 @@ class NoEndpoint(NotFound):
     default_next = "trimtab get endpoints"
 
 
+class ReasonMissing(Invalid):
+    """An endpoint is ended without a reason."""
+
+    code = "serving.reason-missing"
+    default_why = "Whoever finds that nobody answers any more must learn why, not only who."
+    default_next = "repeat it with --because 'your reason' (over HTTP: because in the body)"
+
+
 class NotReady(Unavailable):
     """The endpoint is routed, but no version of it could be loaded."""
 
@@ -41,12 +51,36 @@ class StillLoading(NotReady):
     default_next = "ask again in a moment, or wait for /readyz"
 
 
+class TooLongToLoad(NotReady):
+    """The versions of an endpoint are not in memory and tried after the time that this may take."""
+
+    code = "serving.too-long-to-load"
+    default_why = "It goes on beside the others, and is taken up if it ends; until then nothing new is served here."
+    default_next = "look at the size of the model and the speed of the blob store, or route another version"
+
+
 class TooBusy(Unavailable):
     """More rows are waiting than this process will get to in reasonable time."""
 
     code = "serving.too-busy"
     default_why = "Waiting longer would only make every answer late."
     default_next = "send the request again a little later, or start another gateway"
+
+
+class DeadlinePassed(Unavailable):
+    """The model did not answer in the time that a request may take. No decision was made."""
+
+    code = "serving.deadline-passed"
+    default_why = "Whoever asks should not wait longer, and nobody else should wait for this request."
+    default_next = "send fewer rows, or allow more time with the setting deadline_s; trimtab logs server says more"
+
+
+class ModelStuck(Unavailable):
+    """Calls of this version do not end, so it is asked nothing more until they do."""
+
+    code = "serving.stuck"
+    default_why = "Each such call holds a thread, and nothing but its own end or that of the process frees it."
+    default_next = "restart the server, which ends them, or serve another version: trimtab get versions"
 
 
 class NotRecorded(Unavailable):
@@ -92,6 +126,29 @@ class DecisionUnknown(NotFound):
     code = "serving.no-decision"
     default_why = "Neither the open nor the sealed segments of the decision log hold it."
     default_next = "trimtab get decisions"
+
+
+class DecisionRemoved(NotFound):
+    """A decision was removed, as decisions of its age are; ``data["segment"]`` is the one that held it."""
+
+    code = "serving.decision-removed"
+    default_next = "trimtab get events --type store.removed --subject segment:{segment}; a backup from then has it"
+
+
+class DecisionElsewhere(Unavailable):
+    """A decision may lie unsealed on another machine, which does not answer."""
+
+    code = "serving.decision-elsewhere"
+    default_why = (
+        "A server keeps its newest decisions in its own home until it seals them, and this one does not answer."
+    )
+    default_next = "ask again when it runs: at its next start 'trimtab up' seals what it left on {host}"
+
+
+def elsewhere(what: str, hosts: Sequence[str]) -> DecisionElsewhere:
+    """Return the error that says which machines may hold something."""
+    named = " or ".join(hosts)
+    return DecisionElsewhere(f"{what} may lie on {named}, not sealed yet", where="decision log", host=named)
 
 
 class LogDamaged(Invalid):

@@ -3,37 +3,60 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 
 from trimtab.features import OnlineStore
-from trimtab.kernel import NotFound, TrimtabError, prepare_records
+from trimtab.kernel import Duty, NotFound, TrimtabError, prepare_records
 from trimtab.serving.answering import Turn
-from trimtab.serving.batching import Job
+from trimtab.serving.batching import Batcher, Job
 from trimtab.serving.building import Parts
 from trimtab.serving.counting import Counting
-from trimtab.serving.errors import NoEndpoint, NotReady, NotServable, PromiseBroken, StillLoading
+from trimtab.serving.errors import (
+    DeadlinePassed,
+    ModelStuck,
+    NoEndpoint,
+    NotReady,
+    NotServable,
+    PromiseBroken,
+    StillLoading,
+)
+from trimtab.serving.homes import ServingHome
 from trimtab.serving.inputs import Given, rows_in
 from trimtab.serving.loader import Loader
 from trimtab.serving.log import DecisionLog
-from trimtab.serving.records import Answer, Ask, Routing
+from trimtab.serving.records import Answer, Ask, Routing, ServingLimits
 from trimtab.serving.released import Releases
 from trimtab.serving.router import Choice, Route, RoutingSnapshot, Target
 from trimtab.serving.segments import micros
 from trimtab.serving.served import Served
 from trimtab.serving.shadow import Mirrored
 from trimtab.serving.statistics import Figures, Tallies
-from trimtab.serving.threads import limit_threads
+from trimtab.serving.threads import Threads, limit_threads
+from trimtab.serving.trial import check_servable
+from trimtab.serving.watchdog import Watchdog
 from trimtab.store import Store
 
 POLL_S = 0.5
 RECHECK_S = 30.0
 """How often the releases of what is served are checked again."""
 SYNC_S = 0.05
+LOOK_S = 0.1
+"""How often it is looked whether somebody has waited long enough, or a call does not end."""
+LOAD_PATIENCE_S = 30.0
+"""How long the start waits for endpoints that are being loaded; the others answer from then on."""
+RECOVER_AGAIN_S = 10.0
+SHADOWS_S = 0.5
+"""How long the stop waits for shadows to see what was answered."""
+SEAL_S = 1.0
+"""How long the stop waits for the sealing of decisions, which the next start resumes."""
+JOIN_S = 0.1
+CHORES = 8
+READERS = 4
 FLUSH_S = 10.0
 """How often requests, errors and latencies are written to the database."""
 ON_LOOP_ROWS = 16
@@ -42,20 +65,25 @@ _log = logging.getLogger(__name__)
 
 
 class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as this process serves it. ``problems`` say what it could not do as routed."""
+    """An endpoint as this process serves it. ``problems`` say what it could not do as routed, or cannot end.
+
+    ``lost_calls``: calls of its models that have not ended when they should have, each of which holds a thread.
+    """
 
     endpoint: str
     ready: bool
     routing: Routing | None
     figures: tuple[Figures, ...]
     problems: tuple[str, ...]
+    lost_calls: int = 0
 
 
 class Gateway:
     """Serves every routed endpoint of a store. Made once, started and used in one event loop.
 
     ``releases`` is the gate: asked before each load. ``online`` reads features for requests that do not bring them.
-    ``threads`` bounds the models that run beside the event loop, and once more those that run as shadows.
+    ``limits`` are what each version at each endpoint may take. What runs beside the event loop never keeps the process
+    from ending.
     """
 
     def __init__(
@@ -65,34 +93,47 @@ class Gateway:
         releases: Releases,
         allowed: Collection[str],
         online: OnlineStore | None = None,
-        threads: int = 2,
+        limits: ServingLimits | None = None,
         poll_s: float = POLL_S,
         log: DecisionLog | None = None,
     ) -> None:
         self.log = log or DecisionLog(store)
+        self._home = ServingHome(store, self.log)
         self._store = store
         self._clock = store.clock
         self._ids = store.ids
-        self._poll_s = poll_s
-        self._pool = ThreadPoolExecutor(threads, "trimtab-model", initializer=limit_threads)
-        # Apart, so that a shadow that takes long never holds the thread that an answer waits for.
-        self._shadow_pool = ThreadPoolExecutor(threads, "trimtab-shadow", initializer=limit_threads)
-        loader = Loader(store, releases, allowed=allowed)
+        self._limits = limits or ServingLimits()
+        self._threads: WeakSet[Threads] = WeakSet()
+        self._readers = self._make_threads(READERS, "trimtab-read")
+        self._chores = self._make_threads(CHORES, "trimtab-gateway")
+        self._busy: set[Batcher] = set()
+        self.watchdog = Watchdog()
+        self._loader = Loader(store, releases, allowed=allowed)
         tallies: Tallies = {}
         self._counting = Counting(store, tallies)
         parts = Parts(
-            loader=loader,
+            loader=self._loader,
             log=self.log,
-            pool=self._pool,
-            shadow_pool=self._shadow_pool,
+            beside=self._beside,
+            threads=self._make_threads,
             clock=store.clock,
             ids=store.ids,
             online=online,
-            parallel=threads,
+            limits=self._limits,
+            busy=self._busy,
             tallies=tallies,
         )
         self._served = Served(store, parts, releases=releases, before_change=self.flush_figures)
         self._tasks: list[asyncio.Task[None]] = []
+        self.duties = (
+            Duty("routing", self._served.look, every_s=poll_s),
+            Duty("syncing decisions", self._sync, every_s=SYNC_S),
+            Duty("sealing", self._seal, every_s=1.0),
+            Duty("checking releases", self.recheck, every_s=RECHECK_S),
+            Duty("serving figures", self.flush_figures, every_s=FLUSH_S),
+            Duty("deadlines", self._look, every_s=LOOK_S),
+        )
+        """What goes on beside the answers, in the event loop."""
         self.started = False
 
     @property
@@ -103,37 +144,59 @@ class Gateway:
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Seal what a killed process left, verify and load everything routed, then keep up with changes."""
+        """Verify and load everything routed, then keep up with changes; beside that, seal what a killed process left.
+
+        An endpoint that takes long to load holds up no other for more than ``LOAD_PATIENCE_S``.
+        """
         prepare_records()
         limit_threads()
-        await asyncio.to_thread(self.log.recover)
-        await self.refresh()
+        await self._beside(self._home.open)
+        await self._served.refresh(within_s=LOAD_PATIENCE_S)
+        self.watchdog.start()
         self._tasks = [
-            asyncio.create_task(self._every(self._poll_s, self._served.look)),
-            asyncio.create_task(self._every(SYNC_S, self._sync)),
-            asyncio.create_task(self._every(1.0, self._seal)),
-            asyncio.create_task(self._every(RECHECK_S, self.recheck)),
-            asyncio.create_task(self._every(FLUSH_S, self.flush_figures)),
+            *(asyncio.create_task(_keep(duty)) for duty in self.duties),
+            asyncio.create_task(self._recover()),
         ]
         self.started = True
 
     async def stop(self) -> None:
-        """Let the shadows finish, and seal the decision log."""
+        """Let shadows finish and seal the decision log, for about a second; the next start seals what is left.
+
+        Requests must have ended before. A call that does not end is left behind: its thread ends with the process.
+        """
         self.started = False
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.watchdog.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.settled(), SHADOWS_S)
         await self._served.stop()
-        await self.settled()
+        closing = asyncio.ensure_future(self._beside(self._close))
+        done, _ = await asyncio.wait([closing], timeout=SEAL_S)
+        if not done:
+            self.log.stop_sealing()
+            await asyncio.wait([closing], timeout=SEAL_S / 2)
+        for threads in list(self._threads):
+            threads.close(within_s=0.0 if self.left_calls else JOIN_S)
+
+    def _make_threads(self, limit: int, name: str) -> Threads:
+        threads = Threads(limit, name)
+        self._threads.add(threads)
+        return threads
+
+    @property
+    def left_calls(self) -> bool:
+        """Whether calls of models, of shadows or of loading go on although the gateway has stopped."""
+        return any(not batcher.is_idle for batcher in self._busy) or self._served.left_calls
+
+    def _close(self) -> None:
         try:
-            await self.flush_figures()
-            await asyncio.to_thread(self.log.close)
+            self._counting.flush()
+            self.log.close()
+            self._home.close()
         except TrimtabError as error:
             _log.warning("the decision log is sealed at the next start: %s", error)
-        self._pool.shutdown()
-        self._shadow_pool.shutdown()
 
     async def settled(self) -> None:
         """Wait until the shadows have seen every request that was answered so far."""
@@ -152,7 +215,7 @@ class Gateway:
 
     async def flush_figures(self) -> None:
         """Write what was counted since the last time to the database, where a kill cannot lose it."""
-        await asyncio.to_thread(self._counting.flush)
+        await self._beside(self._counting.flush)
 
     async def refresh(self) -> None:
         """Take up what is routed now, and wait until it is. Requests under way end on the routes they began with."""
@@ -162,25 +225,32 @@ class Gateway:
         """Check the release of everything that is served, and stop serving what was withdrawn meanwhile."""
         await self._served.recheck()
 
+    async def _recover(self) -> None:
+        """Seal what a killed process left, as soon as the database lets us."""
+        duty = Duty("sealing what was left", self.log.recover)
+        while True:
+            with duty.round():
+                await self._beside(duty.work)
+                return
+            await asyncio.sleep(RECOVER_AGAIN_S)
+
+    async def _look(self) -> None:
+        for batcher in list(self._busy):
+            batcher.look()
+
     async def _sync(self) -> None:
         if self.log.dirty:
-            await asyncio.to_thread(self.log.sync)
+            await self._beside(self.log.sync)
 
     async def _seal(self) -> None:
         self.log.retire_old()
         if self.log.full:
-            await asyncio.to_thread(self.log.seal)
+            await self._beside(self.log.seal)
+        await self._beside(self._home.answer)
 
-    async def _every(self, seconds: float, act: Callable[[], Any]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await act()
-            except TrimtabError as error:
-                # The database may be away for a while; what is served does not depend on it.
-                _log.warning("%s; trying again", error)
-            except Exception as fault:  # noqa: BLE001  # the edge of a background task, which nobody else would miss
-                _log.error("what a gateway does every %g s failed; trying again", seconds, exc_info=fault)
+    async def _beside(self, call: Callable[..., Any], *given: Any) -> Any:
+        """Run what waits for the disk or the database on a thread that keeps nothing else from ending."""
+        return await asyncio.get_running_loop().run_in_executor(self._chores, call, *given)
 
     # --- answers ---------------------------------------------------------------------------------------------------
 
@@ -247,7 +317,14 @@ class Gateway:
     async def _read(self, target: Target, ask: Ask, count: int, at: datetime) -> Given:
         if count <= ON_LOOP_ROWS or ask.matrix is not None:
             return _rows(target, ask, count, at)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: _rows(target, ask, count, at))
+        reading = asyncio.get_running_loop().run_in_executor(self._readers, _rows, target, ask, count, at)
+        try:
+            return await asyncio.wait_for(reading, self._limits.deadline_s)
+        except TimeoutError:
+            raise DeadlinePassed(
+                f"the features of {count} rows were not read within {self._limits.deadline_s:g} s",
+                where=f"version {target.loaded.released.ref}",
+            ) from None
 
     def _chosen(self, route: Route, ask: Ask, place: int, id_: str) -> Choice:
         """Choose who answers one row; a canary that cannot read the request leaves it to the champion."""
@@ -274,7 +351,26 @@ class Gateway:
 
     def ready(self, endpoint: str) -> bool:
         """Say whether an endpoint answers."""
-        return endpoint in self.snapshot.routes
+        route = self.snapshot.routes.get(endpoint)
+        return route is not None and not route.champion.batcher.is_stuck
+
+    def check_servable(self, routing: Routing) -> None:
+        """Load each version of a routing that is not served already, and let it answer its stored sample.
+
+        May wait, and be called from any thread. Raises ``NotFound`` and ``Refused`` for one that cannot be served.
+        """
+        served = {target.loaded.released.ref for route in self.snapshot.routes.values() for target in route.targets}
+        for version in routing.versions:
+            if f"{routing.model}@{version}" not in served:
+                check_servable(self._loader, routing.model, version)
+
+    def check_ready(self, endpoint: str, version: int | None = None) -> Target:
+        """Return the champion or a routed version that answers now. Raises ``NotFound``, ``Unavailable``."""
+        target = self.target(endpoint, version)
+        if target.batcher.is_stuck:
+            ref = target.loaded.released.ref
+            raise ModelStuck(f"{target.batcher.lost} calls of {ref} do not end", where=f"version {ref}")
+        return target
 
     def route(self, endpoint: str) -> Route:
         """Return an endpoint's route as it is served; raise ``NotFound``, or ``Unavailable`` while it cannot be."""
@@ -306,10 +402,11 @@ class Gateway:
     def _status(self, name: str, route: Route | None) -> EndpointStatus:
         return EndpointStatus(
             endpoint=name,
-            ready=route is not None,
+            ready=self.ready(name),
             routing=route.routing if route else None,
             figures=tuple(t.tally.figures(t.version, t.stage) for t in route.targets) if route else (),
-            problems=tuple(str(error) for error in self._served.problems.get(name, ())),
+            problems=(*(str(error) for error in self._served.problems.get(name, ())), *_stuck_in(route)),
+            lost_calls=sum(t.batcher.lost for t in route.targets) if route else 0,
         )
 
     def _not_here(self, endpoint: str) -> TrimtabError:
@@ -332,6 +429,11 @@ def _rows(target: Target, ask: Ask, count: int, at: datetime) -> Given:
         raise
 
 
+def _stuck_in(route: Route | None) -> list[str]:
+    targets = route.targets if route else ()
+    return [f"{t.batcher.lost} calls of {t.loaded.released.ref} do not end" for t in targets if t.batcher.lost]
+
+
 def _merged(
     route: Route, ids: list[str], groups: list[tuple[Choice, list[int]]], found: list[dict[str, list[Any]]]
 ) -> Answer:
@@ -351,3 +453,10 @@ def _merged(
         model=model, version=versions[0] if one else route.champion.version, decision_ids=ids,
         versions=None if one else versions, outputs=outputs, form=form,
     )  # fmt: skip
+
+
+async def _keep(duty: Duty) -> None:
+    while True:
+        await asyncio.sleep(duty.every_s)
+        with duty.round():
+            await duty.work()

@@ -9,6 +9,7 @@ import io
 import zipfile
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -48,9 +49,14 @@ class Loader:
         self._allowed = frozenset(allowed)
         self._threads = threads
 
-    def load(self, model: str, version: int) -> LoadedModel:
-        """Return a version ready to predict. Raises ``Refused`` when its release does not hold or its bytes differ."""
+    def load(self, model: str, version: int, *, serves_from: datetime | None = None) -> LoadedModel:
+        """Return a version ready to predict, and with ``serves_from`` to answer people from that moment on.
+
+        Raises ``Refused`` when its release does not hold or has expired by then, or its bytes differ.
+        """
         released = self._releases.checked(model, version)
+        if serves_from is not None:
+            released.may_begin(serves_from)
         data = self._verified(released, released.digest, "model")
         sample = self._sample(released)
         runtime = self._runtime(released, data, sample)

@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -18,7 +18,7 @@ from trimtab.serving.events import DecisionsSealed
 from trimtab.serving.frames import Entry, Layout, Opening, Scan, frames_in
 from trimtab.serving.sealing import sealed
 from trimtab.serving.segments import OPENING, SUFFIX, OpenSegment
-from trimtab.serving.tables import serving_segments
+from trimtab.serving.tables import serving_removed_segments, serving_segments
 from trimtab.store import Store
 
 SEAL_BYTES = 8 << 20
@@ -29,6 +29,15 @@ _log = logging.getLogger(__name__)
 def decisions_folder(store: Store) -> Path:
     """Return the folder that holds the open segments, one folder inside it for each endpoint."""
     return store.settings.home_path / "decisions"
+
+
+def unsealed_bytes(store: Store) -> dict[str, int]:
+    """Return how much of the decision log lies in open segments in this home, by endpoint."""
+    found: dict[str, int] = {}
+    for file in decisions_folder(store).glob(f"*/*{SUFFIX}"):
+        with suppress(FileNotFoundError):  # it was sealed in this very moment
+            found[file.parent.name] = found.get(file.parent.name, 0) + file.stat().st_size
+    return found
 
 
 class DecisionLog:
@@ -52,6 +61,7 @@ class DecisionLog:
         self._lock = threading.Lock()
         self._sealing = threading.Lock()
         self._disk = threading.Lock()
+        self._stopping = threading.Event()
 
     @property
     def full(self) -> bool:
@@ -115,10 +125,12 @@ class DecisionLog:
                     self._retire(endpoint)
         sealed = 0
         with self._sealing:
-            while self._full:
+            while self._full and not self._stopping.is_set():
                 segment = self._full[0]
                 self.sync()
-                sealed += _sealed_or_kept(self._store, segment.path)
+                sealed += _sealed_or_kept(self._store, segment.path, self._stopping)
+                if segment.path.exists() and self._stopping.is_set():
+                    break  # it is left as it is, for the next start
                 self._full.pop(0)
                 with self._disk:
                     segment.close()
@@ -129,18 +141,26 @@ class DecisionLog:
         sealed = 0
         for path in sorted(self._folder.glob(f"*/*{SUFFIX}")):
             with _left_behind(path) as fd:
-                if fd is not None:
+                if fd is not None and not self._stopping.is_set():
                     _cut(fd, path)
-                    sealed += _sealed_or_kept(self._store, path)
+                    sealed += _sealed_or_kept(self._store, path, self._stopping)
         for path in self._folder.glob(f"*/*{OPENING}"):
             with _left_behind(path) as fd:
                 if fd is not None:
                     path.unlink(missing_ok=True)  # nothing was ever answered by it
         return sealed
 
+    def stop_sealing(self) -> None:
+        """Leave what is not sealed yet to ``recover`` at the next start, also what is being sealed at this moment."""
+        self._stopping.set()
+
     def close(self) -> None:
-        """Seal everything and let go of the files."""
+        """Seal everything, unless ``stop_sealing`` says otherwise, and let go of the files."""
         self.seal(also_open=None)
+        self.sync()
+        with self._sealing, self._disk:
+            while self._full:
+                self._full.pop(0).close()
 
     def _segment(self, endpoint: str, entries: Sequence[tuple[Layout, Entry]]) -> OpenSegment:
         segment = self._open.get(endpoint)
@@ -172,27 +192,31 @@ def _left_behind(path: Path) -> Iterator[int | None]:
         os.close(fd)
 
 
-def _sealed_or_kept(store: Store, path: Path) -> bool:
+def _sealed_or_kept(store: Store, path: Path, stopping: threading.Event) -> bool:
     """Seal a segment; leave one that cannot be sealed where it is read, and let the others be sealed."""
     try:
-        return seal_file(store, path)
+        return seal_file(store, path, stopping)
     except LogDamaged as error:
         _log.error("%s; its file is kept", error)
         return False
 
 
-def seal_file(store: Store, path: Path) -> bool:
+def seal_file(store: Store, path: Path, stopping: threading.Event) -> bool:
     """Turn a closed segment's file into a sealed blob with its event, then remove it; say whether it held anything.
 
+    The file is left as it is when ``stopping`` is set before it was converted.
     May be repeated after a crash at any point: the same file gives the same blob, and is recorded once.
     """
     id_ = path.stem
     with store.read() as connection:
-        known = connection.execute(select(serving_segments.c.id).where(serving_segments.c.id == id_)).first()
-    if known is not None:
+        both = (serving_segments, serving_removed_segments)
+        known = [connection.execute(select(table.c.id).where(table.c.id == id_)).first() for table in both]
+    if any(known):
         path.unlink(missing_ok=True)
         return False
-    result = sealed(path)
+    result = sealed(path, stopping=stopping)
+    if result is None:
+        return False
     if result.data:
         _record(store, id_, path.parent.name, result.data)
     if result.damaged:

@@ -9,6 +9,18 @@ from trimtab.kernel import MissingExtra
 from trimtab.serving.records import Input, Output
 from trimtab.serving.runtimes import Outputs, Rows, check_rows, outputs_of
 
+_STEADY = {
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "ArrayFeatureExtractor", "Binarizer", "Cast", "CategoryMapper", "Clip",
+    "Concat", "Constant", "Div", "Equal", "Exp", "FeatureVectorizer", "Flatten", "Floor", "Gather", "Gemm", "Greater",
+    "GreaterOrEqual", "Identity", "Imputer", "IsInf", "IsNaN", "LabelEncoder", "LeakyRelu", "Less", "LessOrEqual",
+    "LinearClassifier", "LinearRegressor", "Log", "MatMul", "Max", "Mean", "Min", "Mul", "Neg", "Normalizer", "Not",
+    "OneHotEncoder", "Or", "Pow", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare", "Relu",
+    "Reshape", "SVMClassifier", "SVMRegressor", "Scaler", "Shape", "Sigmoid", "Slice", "Softmax", "Sqrt", "Squeeze",
+    "Sub", "Sum", "Tanh", "Transpose", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "Unsqueeze",
+    "Where", "ZipMap",
+}  # fmt: skip
+"""Operators whose work depends on the shapes that they are given. ``Loop``, ``Range``, ``Expand`` and those that walk
+through texts are not among them, nor is any that we do not know."""
 _NUMPY = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32,
     "tensor(bool)": np.bool_, "tensor(string)": np.object_,
@@ -30,6 +42,7 @@ class OnnxRuntime:
     ) -> None:
         self.inputs = inputs
         self._session = _session(data, threads)
+        self.steady = is_steady(data)
         takes = self._session.get_inputs()
         unknown = next((one.type for one in takes if one.type not in _NUMPY), None)
         if unknown is not None:
@@ -62,6 +75,18 @@ class OnnxRuntime:
             return dict(zip(self._gives, found, strict=True))
         each = found[1]
         return {"probability": each[:, 1] if each.shape[1] == 2 else each, "label": self._classes[each.argmax(axis=1)]}
+
+
+def is_steady(data: bytes) -> bool:
+    """Say whether the time that a graph takes depends on the number of its rows alone, never on their values."""
+    try:
+        import onnx
+    except ImportError:
+        return False
+    model = onnx.load_model_from_string(data)
+    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    own = {function.name for function in model.functions}
+    return all(node.op_type in _STEADY or node.op_type in own for node in nodes)
 
 
 def _session(data: bytes, threads: int) -> Any:

@@ -93,6 +93,15 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+class ServingLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What each version at each endpoint may take for itself: seconds for a request, from its arrival to its answer,
+    threads for calls that do not run on the event loop, and rows that may wait for one."""
+
+    deadline_s: float = 10.0
+    threads: int = 2
+    queue_rows: int = 50_000
+
+
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """A column that a model takes. ``categories`` are the texts it has seen in training, for kind ``category``.
 
@@ -129,7 +138,8 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
     ``release`` is the digest of the signed statement. ``digest`` names the model's bytes, ``sample`` those of a few
     rows (Parquet) that it was registered with. ``view`` declares how the inputs are computed, when a view makes them.
     ``classes`` are a classifier's labels in the order of its probabilities. ``stages`` and ``percent`` are how far its
-    approval goes.
+    approval goes, ``endpoint`` is where it holds (None: anywhere), and from ``expires_at`` on (None: never) it is no
+    longer loaded or routed anew.
     """
 
     model: str
@@ -144,13 +154,34 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
     view: FeatureViewSpec | None = None
     stages: tuple[Stage, ...] = ("shadow", "canary", "full")
     percent: float = 100.0
+    endpoint: str | None = None
+    expires_at: datetime | None = None
 
     @property
     def ref(self) -> str:
         return f"{self.model}@{self.version}"
 
-    def may_serve(self, stage: Stage, *, percent: float | None) -> None:
-        """Raise ``NotServable`` for a place or a share of the traffic that the approval does not allow."""
+    def may_begin(self, at: datetime) -> None:
+        """Raise ``NotServable`` when its approval is over at this moment, so that it is not loaded or routed anew."""
+        if self.expires_at is not None and at >= self.expires_at:
+            raise NotServable(
+                f"the approval of {self.ref} has expired",
+                where=f"version {self.ref}",
+                why=f"It held until {self.expires_at:%Y-%m-%d %H:%M} UTC. What is loaded already goes on answering; "
+                "nothing is loaded or routed anew.",
+                version=self.ref,
+            )
+
+    def may_serve(self, stage: Stage, *, percent: float | None, endpoint: str) -> None:
+        """Raise ``NotServable`` for a place, an endpoint or a share that the approval does not allow."""
+        if self.endpoint not in (None, endpoint):
+            raise NotServable(
+                f"{self.ref} is not approved for the endpoint {endpoint}",
+                where=f"endpoint {endpoint}",
+                why=f"Its release is for the endpoint {self.endpoint}, and holds at no other.",
+                next=f"route it at {self.endpoint}, or register it again and approve it for {endpoint}",
+                version=self.ref,
+            )
         if stage not in self.stages or (percent or 0.0) > self.percent:
             allowed = ", ".join(self.stages) or "no stage"
             wanted = f"{stage} with {percent:g} % of the traffic" if percent is not None else stage

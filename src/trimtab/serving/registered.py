@@ -28,7 +28,9 @@ class RegisteredReleases:
     def _released(self, ref: VersionRef) -> Released:
         # Never issued here: this is also asked within a change, which cannot contain another.
         version = get_version(self._store, ref)
-        release = next(iter(list_releases(self._store, version)), None)
+        here, known = self._store.settings.environment, list_releases(self._store, version)
+        held = (one for one in known if one.statement.holds_in(here))
+        release = next(held, next(iter(known), None))  # that of another environment is refused with its name
         if release is None:
             raise NotServable(f"{version.ref} has no release", where=f"version {version.ref}", version=version.ref)
         check_release(self._store, release)
@@ -40,6 +42,7 @@ class RegisteredReleases:
             model=said.model, version=said.version, release=release.digest, format=said.format, digest=said.artifact,
             inputs=inputs_of(signature), classes=signature.classes, task=said.task, sample=said.sample,
             view=self._view(release), stages=said.limits.stages, percent=said.limits.percent,
+            endpoint=said.endpoint or None, expires_at=said.expires_at or None,
         )  # fmt: skip
 
     def _signature(self, release: Release) -> Signature:

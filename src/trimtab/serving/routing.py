@@ -1,18 +1,21 @@
 """Say which versions answer at an endpoint, and look up who does."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from trimtab.kernel import Conflict
-from trimtab.serving.errors import NoEndpoint
+from trimtab.registry import has_model
+from trimtab.serving.errors import NoEndpoint, NotServable, ReasonMissing
 from trimtab.serving.events import RoutingChanged
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.tables import serving_routes
-from trimtab.store import Change, Store
+from trimtab.store import Change, RowForged, Store, check_rows
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,19 +27,33 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     changed_by: str
 
 
+class Routed(NamedTuple):
+    """Endpoints as they are routed, and by name what is wrong with the rows of the others: nobody may go by those."""
+
+    endpoints: list[Endpoint]
+    forged: dict[str, RowForged]
+
+
 def set_routing(change: Change, routing: Routing, *, releases: Releases) -> Endpoint:
     """Let these versions answer at the endpoint from now on; gateways take it up within a second.
 
-    Every version named must hold a release now. Raises ``Invalid`` for a routing that makes no sense, ``Refused`` for
-    a version without a release, ``Conflict`` when someone else routes the same endpoint at this moment.
+    Every version named must hold a release for this endpoint now, and one that does not stand there yet a release that
+    has not expired: what answers can always give way to what stands beside it. An endpoint that has a model's name is
+    for that model. Raises ``Invalid`` for a routing that
+    makes no sense, ``Refused`` for a version without such a release, ``Conflict`` when someone else routes the same
+    endpoint at this moment.
     """
     routing.check()
+    was = _locked(change, routing.endpoint)
+    _refuse_anothers_name(change, routing, was)
+    standing = was.routing.versions if was is not None and was.routing.model == routing.model else ()
     held: dict[str, str] = {}
     for version, stage, percent in routing.places:
         released = releases.checked(routing.model, version)
-        released.may_serve(stage, percent=percent)
+        released.may_serve(stage, percent=percent, endpoint=routing.endpoint)
+        if version not in standing:
+            released.may_begin(change.at)
         held[released.ref] = released.release
-    was = _locked(change, routing.endpoint)
     if was is not None and was.routing == routing:
         return was
     now = Endpoint(
@@ -56,7 +73,9 @@ def set_routing(change: Change, routing: Routing, *, releases: Releases) -> Endp
 
 
 def remove_endpoint(change: Change, endpoint: str) -> None:
-    """Stop answering at an endpoint; its decisions stay. Raises ``NotFound``."""
+    """Stop answering at an endpoint; its decisions stay. Raises ``NotFound``, or ``ReasonMissing``."""
+    if not change.because.strip():
+        raise ReasonMissing("no reason was given", where=f"remove endpoint {endpoint[:100]}")
     was = _locked(change, endpoint)
     if was is None:
         raise NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")
@@ -83,6 +102,27 @@ def list_endpoints(store: Store) -> list[Endpoint]:
         return [_endpoint(dict(row)) for row in rows]
 
 
+def routed(store: Store, *, served: Iterable[str] = ()) -> Routed:
+    """Return every endpoint, to be served as it is routed, and those whose row is not what the ledger says.
+
+    ``served`` are endpoints that are served: one of them whose row was taken out past Trimtab is forged, too.
+    """
+    with store.read() as connection:
+        rows = connection.execute(select(serving_routes).order_by(serving_routes.c.endpoint)).mappings().all()
+        found = {row["endpoint"]: row for row in rows}
+        forged: dict[str, RowForged] = {}
+        try:
+            check_rows(connection, serving_routes, rows, all_of=())
+        except RowForged as first:
+            (missed,) = msgspec.convert(first.data["key"], tuple[str])
+            for name in sorted({*found, *served, missed}):
+                try:
+                    check_rows(connection, serving_routes, [found[name]] if name in found else [], all_of=(name,))
+                except RowForged as error:
+                    forged[name] = error
+        return Routed([_endpoint(dict(row)) for name, row in found.items() if name not in forged], forged)
+
+
 def revisions(store: Store) -> dict[str, tuple[int, str]]:
     """Return the revision and digest of each endpoint's routing: what a gateway polls to see a change."""
     table = serving_routes.c
@@ -91,10 +131,24 @@ def revisions(store: Store) -> dict[str, tuple[int, str]]:
         return {row.endpoint: (row.revision, row.digest) for row in found}
 
 
+def _refuse_anothers_name(change: Change, routing: Routing, was: Endpoint | None) -> None:
+    """Keep a model from answering in another one's name; what stands there already, from before this rule, may stay."""
+    mine = routing.endpoint == routing.model or (was is not None and was.routing.model == routing.model)
+    if not mine and has_model(change.connection, routing.endpoint):
+        raise NotServable(
+            f"{routing.model} cannot answer at the endpoint {routing.endpoint}",
+            where=f"endpoint {routing.endpoint}",
+            why=f"Who approves what answers there is said by the policy of the model {routing.endpoint}.",
+            next=f"route {routing.model} at an endpoint of its own: {routing.model}",
+            version=f"{routing.model}@{routing.champion}",
+        )
+
+
 def _locked(change: Change, endpoint: str) -> Endpoint | None:
     """Return the endpoint's row, locked until the end of the change."""
     query = select(serving_routes).where(serving_routes.c.endpoint == endpoint).with_for_update()
     row = change.connection.execute(query).mappings().first()
+    check_rows(change.connection, serving_routes, [] if row is None else [row], all_of=(endpoint,))
     return None if row is None else _endpoint(dict(row))
 
 

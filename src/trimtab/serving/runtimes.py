@@ -33,9 +33,14 @@ class Rows(msgspec.Struct):
 
 @runtime_checkable
 class Runtime(Protocol):
-    """A model that is ready to predict. ``name`` says which path it takes; safe to call from several threads."""
+    """A model that is ready to predict. ``name`` says which path it takes; safe to call from several threads.
+
+    ``steady``: the time of a call depends on the number of its rows alone, never on their values. Only such a model
+    may run on the event loop, since what it took yesterday says what it will take today.
+    """
 
     name: str
+    steady: bool
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +23,7 @@ from trimtab.serving.segments import parquet_of, table_of
 HERE_BYTES = 256 << 10
 """Size up to which a segment is converted in this process."""
 TIMEOUT_S = 300
+LOOK_S = 0.1
 _HEAD = struct.Struct("<I")
 _COMMAND = "from trimtab.serving.sealing import main; main()"
 _log = logging.getLogger(__name__)
@@ -34,19 +36,35 @@ class Sealed(msgspec.Struct, frozen=True):
     damaged: int
 
 
-def sealed(path: Path) -> Sealed:
-    """Return a closed segment in its sealed form. Raises ``LogDamaged``."""
+def sealed(path: Path, *, stopping: Event) -> Sealed | None:
+    """Return a closed segment in its sealed form; None when ``stopping`` was set before that. Raises ``LogDamaged``."""
     if path.stat().st_size > HERE_BYTES and sys.executable:
         try:
-            done = subprocess.run(  # noqa: S603  # this interpreter, our own code, a path that we made
-                [sys.executable, "-c", _COMMAND, str(path)], stdin=subprocess.DEVNULL, capture_output=True,
-                timeout=TIMEOUT_S, check=True,
-            )  # fmt: skip
+            data = _beside(path, stopping)
         except (OSError, subprocess.SubprocessError) as error:
             _log.warning("decision segment %s is sealed in the server's own process: %s", path.stem, error)
         else:
-            return Sealed(done.stdout[_HEAD.size :], _HEAD.unpack_from(done.stdout)[0])
-    return _converted(path)
+            return None if data is None else Sealed(data[_HEAD.size :], _HEAD.unpack_from(data)[0])
+    return None if stopping.is_set() else _converted(path)
+
+
+def _beside(path: Path, stopping: Event) -> bytes | None:
+    """Return what a process of its own makes of a segment; None when it was stopped."""
+    command = [sys.executable, "-c", _COMMAND, str(path)]
+    with subprocess.Popen(  # noqa: S603  # this interpreter, our own code, a path that we made
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        for _ in range(int(TIMEOUT_S / LOOK_S)):
+            if stopping.is_set():
+                process.kill()
+                return None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                data, _ = process.communicate(timeout=LOOK_S)
+                if process.returncode:
+                    raise subprocess.CalledProcessError(process.returncode, command)
+                return data
+        process.kill()
+        raise subprocess.TimeoutExpired(command, TIMEOUT_S)
 
 
 def main() -> None:

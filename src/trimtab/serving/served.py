@@ -3,24 +3,28 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from trimtab.kernel import Invalid, NotFound, Refused, TrimtabError
 from trimtab.registry import ApprovalVoid
 from trimtab.serving.building import Built, Parts, build_route
-from trimtab.serving.errors import LoadRefused, NotServable
+from trimtab.serving.errors import LoadRefused, NotServable, TooLongToLoad
 from trimtab.serving.loader import LoadedModel
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.router import Route, RoutingSnapshot
-from trimtab.serving.routing import list_endpoints, revisions
+from trimtab.serving.routing import revisions, routed
 from trimtab.serving.shadow import Shadow
-from trimtab.serving.threads import limit_threads
-from trimtab.store import Store
+from trimtab.store import NotAuthentic, RowForged, Store
 
 RETRY_S = 30.0
 """How long a routing that could not be taken up is left alone before it is tried again unchanged."""
+LOADERS = 2
+LOAD_S = 120.0
+"""How long a routing may take to be loaded and tried before the others no longer wait for its thread."""
 _State = tuple[int, str]
+_TAKEN_OUT: _State = (-1, "")
+"""The state of an endpoint that is served, and whose row somebody has deleted past Trimtab."""
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +45,10 @@ class Served:
         self._parts = parts
         self._releases = releases
         self._before_change = before_change
-        self._pool = ThreadPoolExecutor(2, "trimtab-load", initializer=limit_threads)
+        self._threads = parts.threads(LOADERS, "trimtab-load")
+        self._turns = asyncio.Semaphore(LOADERS)
+        self._loading = 0
+        self._leaving: set[Shadow] = set()
         self._looking = asyncio.Lock()
         self._building: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, _State] = {}
@@ -56,28 +63,41 @@ class Served:
         """Say whether an endpoint is being built, for the first time or anew."""
         return endpoint in self._building
 
-    async def refresh(self) -> None:
-        """Take up what is routed now, and return when all of it is."""
+    async def refresh(self, *, within_s: float | None = None) -> None:
+        """Take up what is routed now, and return when all of it is, or after so many seconds."""
         await self.look()
-        while self._building:
-            await asyncio.gather(*self._building.values())
+        if self._building:
+            done, _ = await asyncio.wait(list(self._building.values()), timeout=within_s)
+            for task in done:
+                task.result()  # a fault of ours, which somebody must hear of
 
     async def look(self) -> None:
         """Begin to take up what is routed otherwise than it is served; what is being built is left to that."""
         async with self._looking:
-            now = await asyncio.to_thread(revisions, self._store)
+            now = await self._parts.beside(revisions, self._store)
             clock = self._parts.clock
             due = {name for name, at in self._retry_at.items() if at <= clock.monotonic()}
-            if now == self._seen and not due:
+            if now == {name: state for name, state in self._seen.items() if state != _TAKEN_OUT} and not due:
                 return
             # What a version did until now, it did in its old place.
             await self._before_change()
-            routed = {one.routing.endpoint: one for one in await asyncio.to_thread(list_endpoints, self._store)}
-            for name, endpoint in routed.items():
+            found = await self._parts.beside(partial(routed, self._store, served=self.names))
+            for name, error in found.forged.items():
+                self._do_not_obey(name, error, now.get(name, _TAKEN_OUT))
+            endpoints = {one.routing.endpoint: one for one in found.endpoints}
+            for name, endpoint in endpoints.items():
                 state = (endpoint.revision, endpoint.routing.digest)
                 if name not in self._building and (self._seen.get(name) != state or name in due):
                     self._building[name] = asyncio.create_task(self._take_up(endpoint.routing, state))
-            self._forget(set(self._seen) - set(routed))
+            self._forget(set(self._seen) - set(endpoints) - set(found.forged))
+
+    def _do_not_obey(self, name: str, error: RowForged, state: _State) -> None:
+        """Serve an endpoint on as it is served, if it is, and say that its row is not what the ledger says."""
+        if self._seen.get(name) != state:
+            _log.error("endpoint %s is not served as its row says: %s", name, error)
+        self._seen[name] = state
+        self.problems[name] = (error,)
+        self._retry_at[name] = self._parts.clock.monotonic() + RETRY_S
 
     async def recheck(self) -> None:
         """Check the release of everything that is served, and stop serving what was withdrawn meanwhile.
@@ -86,21 +106,28 @@ class Served:
         on disk is served on, since memory holds what was verified, but named as a problem.
         """
         for name, route in self.snapshot.routes.items():
-            withdrawn, problems = await asyncio.to_thread(self._withdrawn, route)
+            withdrawn, problems = await self._parts.beside(self._withdrawn, route)
             if not problems or self.snapshot.routes.get(name) is not route:
                 continue
             self.problems[name] = problems
             self._retry_at[name] = self._parts.clock.monotonic() + RETRY_S
-            self.shadows[name] = tuple(s for s in self.shadows.get(name, ()) if s.target.version not in withdrawn)
+            self._cast(name, tuple(s for s in self.shadows.get(name, ()) if s.target.version not in withdrawn))
             self._swap(name, route.without(withdrawn))
 
     async def stop(self) -> None:
-        """Take up nothing more."""
+        """Take up nothing more, and close every shadow."""
         building = list(self._building.values())
         for task in building:
             task.cancel()
         await asyncio.gather(*building, return_exceptions=True)
-        self._pool.shutdown()
+        for shadow in (*self._leaving, *(one for shadows in self.shadows.values() for one in shadows)):
+            shadow.close()
+
+    @property
+    def left_calls(self) -> bool:
+        """Whether a shadow or a loader is still in a call that it had begun."""
+        shadows = (*self._leaving, *(one for shadows in self.shadows.values() for one in shadows))
+        return self._loading > 0 or not all(shadow.is_idle for shadow in shadows)
 
     async def _take_up(self, routing: Routing, state: _State) -> None:
         name = routing.endpoint
@@ -108,10 +135,20 @@ class Served:
             built = await self._built(routing, serving=name in self.snapshot.routes)
             self._seen[name] = state
             if built is not None:
-                self.shadows[name] = built.shadows
+                self._cast(name, built.shadows)
                 self._swap(name, built.route)
         finally:
             del self._building[name]
+
+    def _cast(self, name: str, shadows: tuple[Shadow, ...]) -> None:
+        """Let other shadows see what is answered. One whose version sees it on finishes what it has; others end."""
+        staying = {shadow.target.version for shadow in shadows}
+        for shadow in set(self.shadows.get(name, ())) - set(shadows):
+            if shadow.target.version not in staying:
+                shadow.close()
+            self._leaving.add(shadow)
+        self._leaving = {shadow for shadow in self._leaving if not shadow.is_idle}
+        self.shadows[name] = shadows
 
     def _swap(self, name: str, route: Route | None) -> None:
         routes = {other: served for other, served in self.snapshot.routes.items() if other != name}
@@ -119,6 +156,7 @@ class Served:
 
     def _forget(self, names: set[str]) -> None:
         for name in names:
+            self._cast(name, ())
             self._swap(name, None)
             for kept in (self._seen, self.problems, self._retry_at, self.shadows):
                 kept.pop(name, None)
@@ -133,7 +171,7 @@ class Served:
             except (Refused, NotFound, Invalid) as error:
                 _log.error("%s is served, but: %s", released.ref, error)
                 problems.append(error)
-                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid):
+                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid | NotAuthentic):
                     withdrawn.add(released.version)
         return frozenset(withdrawn), tuple(problems)
 
@@ -141,7 +179,11 @@ class Served:
         """Build a route on a thread; when that fails, say so, try again later, and return None."""
         self._retry_at.pop(routing.endpoint, None)
         try:
-            built = await asyncio.get_running_loop().run_in_executor(self._pool, self._build, routing, serving)
+            built = await self._within_its_time(routing, serving)
+        except TooLongToLoad as late:  # tried again when it has come back, or the routing changes
+            _log.error("endpoint %s is not served as routed: %s", routing.endpoint, late)
+            self.problems[routing.endpoint] = (late,)
+            return None
         except Exception as error:  # noqa: BLE001  # the edge to foreign bytes and code: the other endpoints go on
             problem = error if isinstance(error, TrimtabError) else _unexpected(routing, error)
             _log.error("endpoint %s is not served as routed: %s", routing.endpoint, problem)
@@ -152,6 +194,29 @@ class Served:
         if built.problems:
             self._retry_at[routing.endpoint] = self._parts.clock.monotonic() + RETRY_S
         return built
+
+    async def _within_its_time(self, routing: Routing, serving: bool) -> Built:
+        async with self._turns:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, self._build, routing, serving)
+            self._loading += 1
+            future.add_done_callback(self._loaded)
+            try:
+                return await asyncio.wait_for(asyncio.shield(future), LOAD_S)
+            except TimeoutError:
+                self._threads.lose()
+                future.add_done_callback(lambda done: self._came_back(routing.endpoint, done))
+        raise TooLongToLoad(
+            f"{routing.model} takes longer than {LOAD_S:g} s to load", where=f"endpoint {routing.endpoint}"
+        )
+
+    def _loaded(self, _done: "asyncio.Future[Built]") -> None:
+        self._loading -= 1
+
+    def _came_back(self, endpoint: str, done: "asyncio.Future[Built]") -> None:
+        self._threads.regain()
+        if not done.cancelled():
+            done.exception()  # it was told already that it took too long
+        self._retry_at[endpoint] = self._parts.clock.monotonic()
 
     def _build(self, routing: Routing, serving: bool) -> Built:
         """Build a route. Nothing is half changed: only at the start may a canary or shadow be missing."""

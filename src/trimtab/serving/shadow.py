@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from trimtab.serving.batching import Job, failed
 from trimtab.serving.records import Ask
 from trimtab.serving.router import Target
 from trimtab.serving.segments import micros
+from trimtab.serving.threads import Threads
 
 WAITING = 2_000
 """Rows that may wait for a shadow; more are dropped and counted, so that a slow shadow never slows an answer."""
@@ -49,28 +49,41 @@ class Mirrored(msgspec.Struct, eq=False):
 
 
 class Shadow:
-    """The queue of one shadow. ``offer`` never waits; the work runs on the pool.
+    """The queue and the thread of one shadow. ``offer`` never waits, and ``close`` ends it after the row in progress.
 
     ``answers``: the version answers requests too, and mirrors only those rows that another one answered.
     """
 
     def __init__(
-        self, target: Target, recorder: Recorder, *, pool: Executor, clock: Clock, ids: Ids, answers: bool = False
+        self, target: Target, recorder: Recorder, *, threads: Threads, clock: Clock, ids: Ids, answers: bool = False
     ) -> None:
         self.target = target
         self._answers = answers
         self._recorder = recorder
-        self._pool = pool
+        self._threads = threads
         self._clock = clock
         self._ids = ids
         self._waiting: deque[Mirrored] = deque()
         self._rows = 0
+        self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for it and nothing runs."""
+        return self._idle.is_set()
 
     async def finished(self) -> None:
         """Wait until nothing is waiting any more."""
         await self._idle.wait()
+
+    def close(self) -> None:
+        """See nothing more: what waits is dropped, and so is what the model makes of the request in progress."""
+        self._closed = True
+        self.target.tally.dropped += self._rows
+        self._waiting.clear()
+        self._rows = 0
 
     def offer(self, mirrored: Mirrored) -> None:
         """Take a request if there is room for it."""
@@ -79,7 +92,8 @@ class Shadow:
             if part is None:
                 return
             mirrored = part
-        if self._rows + len(mirrored.ids) > WAITING or not self.target.intake.takes(mirrored.ask):
+        full = self._rows + len(mirrored.ids) > WAITING
+        if self._closed or full or not self.target.intake.takes(mirrored.ask):
             self.target.tally.dropped += len(mirrored.ids)
             return
         self._rows += len(mirrored.ids)
@@ -89,10 +103,11 @@ class Shadow:
             asyncio.get_running_loop().call_soon(self._start)
 
     def _start(self) -> None:
-        taken = list(self._waiting)
+        # The ids are made here, in the order of the requests: shadows on other threads make theirs at any time.
+        taken = [(mirrored, [self._ids.new() for _ in mirrored.ids]) for mirrored in self._waiting]
         self._waiting.clear()
         self._rows = 0
-        future = asyncio.get_running_loop().run_in_executor(self._pool, self._run, taken)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, self._run, taken)
         future.add_done_callback(self._done)
 
     def _done(self, future: "asyncio.Future[None]") -> None:
@@ -103,25 +118,31 @@ class Shadow:
         else:
             self._idle.set()
 
-    def _run(self, taken: Sequence[Mirrored]) -> None:
-        for mirrored in taken:
-            started = self._clock.monotonic()
-            try:
-                given = self.target.intake.rows(mirrored.ask, len(mirrored.ids), now=mirrored.at)
-            except TrimtabError:
-                self.target.tally.errors += 1
-                continue
-            turn = Turn(
-                [self._ids.new() for _ in mirrored.ids], given, "mirrored after the answer", micros(mirrored.at),
-                started, mirrored.ids,
-            )  # fmt: skip
-            try:
-                predicted: Any = self.target.loaded.runtime.predict(given.rows)
-            except Exception as error:  # noqa: BLE001  # the edge to a model's code, which may raise anything
-                predicted = failed(self.target.loaded.released.ref, error)
-            (result,) = self._recorder.deliver([Job(given.rows, turn)], [predicted])
-            if not isinstance(result, TrimtabError):
-                self._compare(mirrored.outputs, result)
+    def _run(self, taken: Sequence[tuple[Mirrored, list[str]]]) -> None:
+        for mirrored, ids in taken:
+            if self._closed:
+                self.target.tally.dropped += len(ids)
+            else:
+                self._mirror(mirrored, ids)
+
+    def _mirror(self, mirrored: Mirrored, ids: list[str]) -> None:
+        started = self._clock.monotonic()
+        try:
+            given = self.target.intake.rows(mirrored.ask, len(ids), now=mirrored.at)
+        except TrimtabError:
+            self.target.tally.errors += 1
+            return
+        turn = Turn(ids, given, "mirrored after the answer", micros(mirrored.at), started, mirrored.ids)
+        try:
+            predicted: Any = self.target.loaded.runtime.predict(given.rows)
+        except Exception as error:  # noqa: BLE001  # the edge to a model's code, which may raise anything
+            predicted = failed(self.target.loaded.released.ref, error)
+        if self._closed:
+            self.target.tally.dropped += len(ids)
+            return
+        (result,) = self._recorder.deliver([Job(given.rows, turn)], [predicted])
+        if not isinstance(result, TrimtabError):
+            self._compare(mirrored.outputs, result)
 
     def _compare(self, answered: dict[str, list[Any]], mirrored: dict[str, list[Any]]) -> None:
         tally = self.target.tally

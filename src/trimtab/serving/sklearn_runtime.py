@@ -11,6 +11,12 @@ from trimtab.serving.forest import Forest, forest_of
 from trimtab.serving.records import Input, Output, Scalar
 from trimtab.serving.runtimes import Outputs, Rows, outputs_of
 
+_STEADY = (
+    "sklearn.compose._column_transformer", "sklearn.dummy", "sklearn.ensemble.", "sklearn.impute._base",
+    "sklearn.linear_model.", "sklearn.naive_bayes", "sklearn.pipeline", "sklearn.preprocessing._data",
+    "sklearn.preprocessing._encoders", "sklearn.tree.",
+)  # fmt: skip
+"""Where the estimators live whose work depends on the shape of what they are given."""
 FrameOf = Callable[[Sequence[Sequence[Scalar]]], Any]
 
 
@@ -31,6 +37,7 @@ class SklearnRuntime:
         self._frame_of = frame_maker(inputs)
         self._forest = self._equal_forest(sample)
         self.name = "scikit-learn, trees at once" if self._forest else "scikit-learn"
+        self.steady = self._forest is not None or _is_steady(model)
         self.outputs: tuple[Output, ...] = outputs_of(self.predict(sample))
 
     def predict(self, rows: Rows) -> Outputs:
@@ -92,6 +99,12 @@ def frame_maker(inputs: tuple[Input, ...]) -> FrameOf:
         return pd.DataFrame(columns, copy=False)
 
     return frame_of
+
+
+def _is_steady(model: Any) -> bool:
+    """Say whether the time that an estimator, and all it is made of, takes never depends on the values of a row."""
+    parts = [model, *(part for part in model.get_params(deep=True).values() if hasattr(part, "get_params"))]
+    return all(type(part).__module__.startswith(_STEADY) for part in parts)
 
 
 def _classes_of(model: Any) -> NDArray[Any] | None:

@@ -62,7 +62,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     For a shadow: ``compared`` rows, the mean absolute difference of its number from the answered one, and the share of
     rows with the same label; ``dropped`` rows it was too slow for, or that did not fit its inputs. Rows that break
-    their contract are answered and ``flagged``, or their requests are ``refused``.
+    their contract are answered and ``flagged``, or their requests are ``refused``. Those of the ``errors`` whose
+    deadline passed are ``late``.
     """
 
     version: int
@@ -80,6 +81,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0
     flagged: int = 0
     refused: int = 0
+    late: int = 0
 
 
 class Tally:
@@ -97,6 +99,7 @@ class Tally:
         self.dropped = 0
         self.flagged = 0
         self.refused = 0
+        self.late = 0
 
     def answered(self, rows: int, seconds: float) -> None:
         self.rows += rows
@@ -110,7 +113,7 @@ class Tally:
             mean_s=times.sum_s / times.n if times.sum_s else None, compared=self.compared,
             mean_difference=self.difference / self.compared if self.compared else None,
             same_label=self.same / self.labelled if self.labelled else None, dropped=self.dropped,
-            flagged=self.flagged, refused=self.refused,
+            flagged=self.flagged, refused=self.refused, late=self.late,
         )  # fmt: skip
 
 

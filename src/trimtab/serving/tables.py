@@ -1,6 +1,6 @@
 """How serving lies in SQL: who answers where, and which segments of the decision log are sealed."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
 
 from trimtab.store import JOURNAL, metadata
 
@@ -35,6 +35,34 @@ serving_segments = Table(
     Index("ix_serving_segments_endpoint_sealed_at", "endpoint", "sealed_at"),
 )
 """One row for each sealed segment: the ids and moments that it spans, and the blob (Parquet) that holds it."""
+
+serving_removed_segments = Table(
+    "serving_removed_segments",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("endpoint", String(100), nullable=False, index=True),
+    Column("first_id", String(26), nullable=False, index=True),
+    Column("last_id", String(26), nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("removed_at", String(32), nullable=False),
+)
+"""One row for each segment that was let go, so that nobody looks for its decisions, or takes it for missing."""
+
+serving_homes = Table(
+    "serving_homes",
+    metadata,
+    Column("home", String(32), primary_key=True),
+    Column("host", String(200), nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("clear_at", String(32), nullable=False),
+    Column("asked", BigInteger, nullable=False),
+    Column("answered", BigInteger, nullable=False),
+    info=JOURNAL,
+)
+"""One row for each home that has served. ``open``: decisions may lie unsealed there, of ``clear_at`` and later.
+
+Whoever looks for one raises ``asked``; the home seals, and answers with the same number.
+"""
 
 serving_figures = Table(
     "serving_figures",

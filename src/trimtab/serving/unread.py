@@ -18,7 +18,7 @@ from trimtab.serving.frames import Entry, Layout, Scan, frames_in
 from trimtab.serving.log import decisions_folder
 from trimtab.serving.records import Stage
 from trimtab.serving.segments import AGE, FEATURE, RESULT, SUFFIX
-from trimtab.serving.tables import serving_segments
+from trimtab.serving.tables import serving_removed_segments, serving_segments
 from trimtab.store import Store
 
 MOST_ROWS = 200_000
@@ -105,8 +105,12 @@ def read_unread(store: Store, endpoint: str, *, marks: Marks, known: Known, most
         elif path.stem not in segments:
             rows += found
             segments[path.stem] = mark
-    # How far one was read that is left for later is still to be known then.
-    segments |= {id_: marks.segments[id_] for id_ in left if id_ in marks.segments}
+    # How far one was read that is left for later is still to be known then, and of one that is open in another home,
+    # which no other sees: once forgotten here, that home would read it from its beginning.
+    segments |= {
+        id_: mark for id_, mark in marks.segments.items()
+        if id_ in left or (mark.rows and not mark.done and id_ not in segments)
+    }  # fmt: skip
     newest = max([marks.sealed_at, *(one.sealed_at for one in done)])
     newest = min([newest, *left.values()])
     recent = newest and (datetime.fromisoformat(newest) - SLACK).isoformat()
@@ -120,7 +124,7 @@ def _files(store: Store, endpoint: str) -> list[Path]:
 
 
 def _sealed(store: Store, endpoint: str, *, since: str) -> tuple[Sequence[Any], int]:
-    """Return the segments sealed since a moment, and how many there are in all, as of one state of the database."""
+    """Return the segments sealed since a moment, and how many there ever were, as of one state of the database."""
     with store.read() as connection:
         found = connection.execute(_SEALED, {"endpoint": endpoint, "since": since}).all()
         total = connection.execute(_TOTAL, {"endpoint": endpoint}).scalar_one()
@@ -133,7 +137,10 @@ _SEALED = (
     .where(_TABLE.endpoint == bindparam("endpoint"), _TABLE.sealed_at >= bindparam("since"))
     .order_by(_TABLE.sealed_at, _TABLE.id)
 )
-_TOTAL = select(func.count()).where(_TABLE.endpoint == bindparam("endpoint"))
+_TOTAL = select(
+    select(func.count()).where(_TABLE.endpoint == bindparam("endpoint")).scalar_subquery()
+    + select(func.count()).where(serving_removed_segments.c.endpoint == bindparam("endpoint")).scalar_subquery()
+)
 
 
 def _read_open(path: Path, mark: Mark, known: Known) -> tuple[Path, list[LoggedRows], Mark]:

@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 
-from trimtab.kernel import Conflict, Invalid, Unavailable
+from trimtab.kernel import Conflict, Invalid
+from trimtab.store.admission import Admission
 from trimtab.store.disk import Disk
-from trimtab.store.failures import named
+from trimtab.store.failures import StoreAway, named
 from trimtab.store.folding import fold
 from trimtab.store.place import Place
 
@@ -35,8 +36,20 @@ metadata = MetaData(
 WAIT_S = 30.0
 """How long a writer waits for another before the database counts as locked."""
 
+STATEMENT_S = 120.0
+"""How long PostgreSQL works on one statement before it gives it up; waiting for locks is part of it."""
+
 IDLE_S = 5.0
 """After how long a connection to PostgreSQL is asked whether it still works, before it is used."""
+
+_SILENCE = 1.25
+"""Times as long as a statement may take: then a server that says nothing is given up."""
+
+_PING_S = 5.0
+"""A connection that was idle and does not answer for so long is replaced."""
+
+_ABANDONED_S = 600.0
+"""After so long without a word inside a change, the server ends it: its author is stopped, and holds locks."""
 
 _LOG_PAGES = 8000
 """How long SQLite's log grows (32 MB) before its pages are moved into the database, which waits for the disk twice."""
@@ -53,10 +66,11 @@ class NestedChange(Conflict):
 class Database:
     """Connections to one database; safe to share between threads, to be opened anew in each process.
 
-    ``wait_s`` is how long a writer waits for another one before it gives up with ``Unavailable``.
+    ``wait_s`` is how long a writer waits for another one before it gives up with ``StoreAway``; ``statement_s`` is
+    how long PostgreSQL may work on one statement.
     """
 
-    def __init__(self, url: str, *, wait_s: float = WAIT_S) -> None:
+    def __init__(self, url: str, *, wait_s: float = WAIT_S, statement_s: float = STATEMENT_S) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError:
@@ -68,21 +82,23 @@ class Database:
         self._kept: Connection | None = None
         self._disk: Disk | None = None
         self._place: Place | None = None
+        self.admission = Admission()
         if self.dialect == "sqlite" and parsed.database:
             path = Path(parsed.database)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(path.with_name(path.name + "-wal"))
             self._place = Place(path)
-            self._writer = _sqlite_engine(url, writer=True, wait_s=wait_s)
-            self._reader = _sqlite_engine(url, writer=False, wait_s=wait_s)
+            self._writer = _sqlite_engine(url, admission=self.admission, wait_s=wait_s)
+            self._reader = _sqlite_engine(url, admission=None, wait_s=wait_s)
         elif self.dialect == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            self._writer = _postgres_engine(parsed, wait_s=wait_s, synchronous=False)
-            plain = _postgres_engine(parsed, wait_s=wait_s, synchronous=True)
+            self._writer = _postgres_engine(parsed, admission=self.admission, wait_s=wait_s, statement_s=statement_s)
+            plain = _postgres_engine(parsed, admission=None, wait_s=wait_s, statement_s=statement_s)
             self._by_hand = plain.execution_options(isolation_level="AUTOCOMMIT")
             self._reader = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         else:
             raise _unknown_url()
+        self._engines = (self._writer, self._reader)
 
     @property
     def is_sqlite(self) -> bool:
@@ -118,6 +134,15 @@ class Database:
         with named(), self._by_hand.connect() as connection:
             yield connection
 
+    def tell(self, options: dict[str, Any]) -> None:
+        """Let every connection carry these options, for whoever is only given a connection."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.close()  # it was made before
+                self._kept = None
+        for engine in self._engines:
+            engine.update_execution_options(**options)
+
     def flush(self) -> None:
         """Return when every commit of this process so far is on disk; concurrent callers share one wait (SQLite)."""
         if self._disk:
@@ -138,9 +163,14 @@ class Database:
             self._check_place()
             connection = self._kept or self._writer.connect()
             self._kept = None
+            driver = connection.connection.driver_connection
+            assert driver is not None
             try:
-                with connection.begin():
-                    yield connection
+                # By hand: SQLAlchemy takes longer to begin and commit than SQLite takes for a small insert.
+                self.admission.begin_sqlite(driver)
+                yield connection
+                driver.execute("COMMIT")
+                connection.rollback()  # for SQLAlchemy the transaction ends too, if it took part
             except BaseException:
                 connection.close()
                 raise
@@ -155,7 +185,7 @@ class Database:
     def _queue(self) -> Iterator[None]:
         # SQLite has one writer at a time: queueing here is fairer and cheaper than its busy handler.
         if not self._lock.acquire(timeout=self._wait_s):
-            raise Unavailable(
+            raise StoreAway(
                 "the database is busy",
                 where="store.database",
                 why=f"Another change in this process has been going on for more than {self._wait_s:g} s.",
@@ -167,17 +197,18 @@ class Database:
             self._lock.release()
 
 
-def _sqlite_engine(url: str, *, writer: bool, wait_s: float) -> Engine:
+def _sqlite_engine(url: str, *, admission: Admission | None, wait_s: float) -> Engine:
+    """Return an engine for writing where ``admission`` lets it, or without one for reading."""
     engine = create_engine(
         url,
-        pool_size=1 if writer else 8,
-        max_overflow=0 if writer else 24,
+        pool_size=1 if admission else 8,
+        max_overflow=0 if admission else 24,
         connect_args={"timeout": wait_s, "isolation_level": None},  # the driver begins nothing by itself
     )
 
     @event.listens_for(engine, "connect")
     def _configure(driver: Any, _record: Any) -> None:
-        if writer:
+        if admission:
             driver.execute("PRAGMA journal_mode=WAL")
             driver.execute("PRAGMA synchronous=NORMAL")  # see Disk for what waits for the disk
             driver.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
@@ -190,26 +221,64 @@ def _sqlite_engine(url: str, *, writer: bool, wait_s: float) -> Engine:
     def _begin(connection: Connection) -> None:
         driver = connection.connection.driver_connection
         assert driver is not None
-        driver.execute("BEGIN IMMEDIATE" if writer else "BEGIN")
+        if driver.in_transaction:
+            return  # it was begun by hand
+        if admission:
+            admission.begin_sqlite(driver)
+        else:
+            driver.execute("BEGIN")
 
     return engine
 
 
-def _postgres_engine(url: URL, *, wait_s: float, synchronous: bool) -> Engine:
+def take_your_time(connection: Connection) -> None:
+    """Let the statements of this transaction last as long as they do: a migration reads and writes whole tables."""
+    if connection.dialect.name == "postgresql":
+        driver: Any = connection.connection.driver_connection
+        driver.silent_s = 0.0
+        driver.execute("SET LOCAL statement_timeout = 0")
+
+
+def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, statement_s: float) -> Engine:
+    """Return an engine for writing where ``admission`` lets it, or without one for reading and for work by hand."""
+    from trimtab.store.patience import TCP, Patient  # the driver takes a fifth of a second to import
+
     # Last in, first out: the connections that are used most have their statements prepared.
     engine = create_engine(url, pool_size=8, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True)
 
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, args: Any, given: dict[str, Any]) -> Any:
+        return Patient.connect(*args, **{**TCP, **given})
+
     @event.listens_for(engine, "connect")
     def _configure(driver: Any, _record: Any) -> None:
+        driver.silent_s = statement_s * _SILENCE
         driver.execute(f"SET SESSION lock_timeout = {int(wait_s * 1000)}")
-        if not synchronous:
+        driver.execute(f"SET SESSION statement_timeout = {int(statement_s * 1000)}")
+        if admission:
+            driver.execute(f"SET SESSION idle_in_transaction_session_timeout = {int(_ABANDONED_S * 1000)}")
             # A change is acknowledged only after the sequencer's commit, which is later in the same log and waits for
             # the disk, so it need not wait itself.
             driver.execute("SET SESSION synchronous_commit = off")
         driver.commit()
+        driver.autocommit = admission is not None  # ``_begin`` begins
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if admission:
+            admission.begin_postgres(connection.connection.driver_connection)
+
+    _ask_after_rest(engine, statement_s=statement_s)
+    return engine
+
+
+def _ask_after_rest(engine: Engine, *, statement_s: float) -> None:
+    """Ask a connection that has rested whether its server is still there, before it is used again."""
 
     @event.listens_for(engine, "checkin")
-    def _rest(_driver: Any, record: Any) -> None:
+    def _rest(driver: Any, record: Any) -> None:
+        if driver is not None:  # else it was broken, and is closed by now
+            driver.silent_s = statement_s * _SILENCE
         record.info["rests_since"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
@@ -217,12 +286,12 @@ def _postgres_engine(url: URL, *, wait_s: float, synchronous: bool) -> Engine:
         # Asking before each use whether the server is still there would cost a round trip of the few that a change has.
         if time.monotonic() - record.info.get("rests_since", math.inf) > IDLE_S:
             try:
+                driver.silent_s = min(_PING_S, statement_s)
                 driver.execute("SELECT 1")
                 driver.rollback()
+                driver.silent_s = statement_s * _SILENCE
             except Exception:  # noqa: BLE001 - whatever the driver says, the pool connects anew
                 raise DisconnectionError from None
-
-    return engine
 
 
 def _unknown_url() -> Invalid:

@@ -9,7 +9,7 @@ import os
 import threading
 from pathlib import Path
 
-from trimtab.kernel import Unavailable
+from trimtab.store.failures import StoreAway
 
 
 class Disk:
@@ -42,7 +42,7 @@ def _force(path: Path) -> None:
     try:
         os.fsync(file)
     except OSError as error:
-        raise Unavailable(
+        raise StoreAway(
             "the disk did not confirm a change",
             where="store.disk",
             why=f"It says: {error.strerror}. Whether the change survives a power failure is not known.",

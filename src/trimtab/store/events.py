@@ -1,5 +1,6 @@
 """What the ledger holds: events, and the subjects that they are about."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -39,6 +40,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
+class RowDigest(msgspec.Struct, frozen=True):
+    """What an event says of one governed row: its table, its key, and its digest afterwards (None: it is gone)."""
+
+    table: str
+    key: tuple[str | int, ...]
+    digest: str | None
+
+
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """An event as it stands in the ledger."""
 
@@ -56,10 +65,20 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
 
 
-def body_of(event: Event, *, id: str, at: datetime, actor: Actor, because: str, idempotency_key: str | None) -> bytes:
-    """Return the canonical body of an event, without its position."""
+def body_of(
+    event: Event,
+    *,
+    id: str,
+    at: datetime,
+    actor: Actor,
+    because: str,
+    idempotency_key: str | None,
+    rows: Sequence[RowDigest] = (),
+) -> bytes:
+    """Return the canonical body of an event, without its position; ``rows`` are the governed ones that it made."""
     return canonical(
         {
+            **({"rows": rows} if rows else {}),
             "id": id,
             "at": at,
             "actor": actor,

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from trimtab.kernel import Invalid, TrimtabError, Unavailable
+from trimtab.kernel import Invalid, Refused, TrimtabError, Unavailable
 
 _SQLITE_AWAY = {
     sqlite3.SQLITE_BUSY: "another process is writing and did not finish in time",
@@ -22,8 +22,14 @@ _SQLITE_AWAY = {
 _SQLITE_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _LEDGER_TAKEN = "UNIQUE constraint failed: ledger_events.position"
 # Classes and codes of SQLSTATE: connection, resources, operator intervention, system error, lock not available,
-# serialization failure, deadlock.
-_POSTGRES_AWAY = ("08", "53", "57", "58", "55P03", "40001", "40P01")
+# serialization failure, deadlock, a transaction that was ended because nothing was said in it for long.
+_POSTGRES_AWAY = ("08", "53", "57", "58", "55P03", "40001", "40P01", "25P03")
+
+
+class StoreAway(Unavailable):
+    """What facts lie in (the database, a disk, the blob store) does not answer: nobody's mistake, and it passes."""
+
+    code = "store.away"
 
 
 class DatabaseDamaged(Invalid):
@@ -40,6 +46,12 @@ class RowsDamaged(Invalid):
     code = "store.rows-damaged"
     default_why = "Somebody wrote to the database past Trimtab, or restored a part of it."
     default_next = "trimtab verify, then restore the database from a backup"
+
+
+class NotAuthentic(Refused):
+    """What the database says is not what Trimtab recorded, or that cannot be told here: whoever would act refuses."""
+
+    code = "store.not-authentic"
 
 
 @contextmanager
@@ -87,10 +99,10 @@ def _translated(error: BaseException | None) -> TrimtabError | None:
     return None
 
 
-def _unreachable(said: str) -> Unavailable:
+def _unreachable(said: str) -> StoreAway:
     # The last line is the newest attempt's reason; it names host, port, database and user, never the password.
     reason = said.strip().splitlines()[-1].strip() if said.strip() else "nothing"
-    return Unavailable(
+    return StoreAway(
         "the database cannot be reached",
         where="setting database",
         why=f"The server cannot be reached; the driver says: {reason[:200].rstrip('.')}.",
@@ -98,8 +110,8 @@ def _unreachable(said: str) -> Unavailable:
     )
 
 
-def _away(why: str) -> Unavailable:
-    return Unavailable(
+def _away(why: str) -> StoreAway:
+    return StoreAway(
         "the database does not answer",
         where="store.database",
         why=f"It says that {why}.",

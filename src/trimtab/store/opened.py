@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 
-from trimtab.kernel import Actor, Clock, Ids, Invalid, Settings, load
+from trimtab.kernel import Actor, Clock, Ids, Invalid, NotFound, Settings, load
+from trimtab.store.admission import Closed, SchemaChanged
 from trimtab.store.blobs import Blobs, blobs_of
 from trimtab.store.change import AlreadyDone, Change, Journal
 from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database
+from trimtab.store.governed import OPTION, Governed
+from trimtab.store.ledger.authentic import Authenticity
+from trimtab.store.ledger.baselines import settle_ledger
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.postgres import PostgresLedger
 from trimtab.store.ledger.records import Ledger, Signed
@@ -20,6 +24,8 @@ from trimtab.store.ledger.witness import Witness
 from trimtab.store.migrate import bring_up_to_date
 
 ORIGIN_PREFIX = "trimtab.ledger/"
+DATABASE_FILE = "trimtab.db"
+"""The database in a home, where the settings name no other."""
 
 
 class Store:
@@ -37,12 +43,14 @@ class Store:
         self.settings = settings
         self.ids = ids
         self.origin = origin
-        self.keys = Keys(settings.home_path / "keys")
+        self.keys = keys_of(settings)
         self.witness = Witness(settings.home_path / "witness")
         self.place = place_of(settings)
         self.first_origin = self.witness.first_at(self.place, origin) if origin else ""
         """The ledger that this home has first known in this place; another one is not taken for it."""
-        self._ledger: Ledger = (SqliteLedger if database.is_sqlite else PostgresLedger)(database, self.keys)
+        self.authenticity = Authenticity(origin, self.keys, self.witness)
+        self._ledger: Ledger = (SqliteLedger if database.is_sqlite else PostgresLedger)(database, self.authenticity)
+        database.tell({OPTION: Governed(self.authenticity)})
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -79,6 +87,11 @@ class Store:
         with self.database.write() as connection:
             yield Journal(connection)
 
+    @property
+    def has_key(self) -> bool:
+        """Say whether this home can write, and can tell what the ledger says from what somebody else wrote."""
+        return self.keys.has(self.origin)
+
     def sequence(self) -> None:
         """Give positions to committed events that still wait for one (PostgreSQL, after a crash of their author)."""
         self._ledger.sequence()
@@ -93,7 +106,8 @@ class Store:
     def close(self) -> None:
         """Sign what this process recorded, and close the database's connections."""
         try:
-            self._ledger.close()
+            with suppress(Closed, SchemaChanged):  # what can no longer be signed here was recorded all the same
+                self._ledger.close()
         finally:
             self.database.dispose()
 
@@ -109,21 +123,73 @@ def open_store(settings: Settings | None = None, *, clock: Clock | None = None, 
     """Open (and, the first time, make) the store that the settings name, by default those of the current folder.
 
     Brings an older database up to date. ``clock`` overrides the one of the settings; with ``seed`` the ids are a pure
-    function of clock and seed. Raises ``Unavailable`` when the database does not answer.
+    function of clock and seed. Raises ``Unavailable`` when the database does not answer, ``Closed`` when it is not
+    complete, ``HistoryMissing`` when it holds nothing and this home had a history.
     """
     settings = settings or load()[0]
     home = settings.home_path
     make_home(home)
-    database = Database(settings.database or f"sqlite:///{home / 'trimtab.db'}")
+    database = Database(url_of(settings))
     clock = clock or clock_of(settings)
     ids = Ids(clock, seed=seed)
     try:
-        origin = bring_up_to_date(database, name=f"{ORIGIN_PREFIX}{ids.new()}")
+        history, name = Witness(home / "witness").longest, f"{ORIGIN_PREFIX}{ids.new()}"
+        origin = bring_up_to_date(database, name=name, keys=keys_of(settings), history=history)
         blobs = blobs_of(settings)
     except BaseException:
         database.dispose()  # nobody else can: the store that would close it is not made
         raise
-    return Store(database=database, blobs=blobs, clock=clock, settings=settings, ids=ids, origin=origin)
+    store = Store(database=database, blobs=blobs, clock=clock, settings=settings, ids=ids, origin=origin)
+    try:
+        settle_ledger(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def keys_of(settings: Settings) -> Keys:
+    """Return the keys of a home."""
+    return Keys(settings.home_path / "keys", command=settings.ledger_key_command)
+
+
+class NoProject(NotFound):
+    """Something is asked about a project, and there is none in the folder that the settings name."""
+
+    code = "store.no-project"
+    default_why = "Only a first 'trimtab apply', 'trimtab run' or 'trimtab up' makes a home; asking never does."
+
+
+def existing_store(settings: Settings | None = None, *, clock: Clock | None = None) -> Store:
+    """Open the store that the settings name, as ``open_store`` does, if it is there. Raises ``NoProject``."""
+    settings = settings or load()[0]
+    if not has_project(settings):
+        raise no_project(settings)
+    return open_store(settings, clock=clock)
+
+
+def has_project(settings: Settings) -> bool:
+    """Say whether there is a home, with a database where that is a file in it."""
+    home = settings.home_path
+    return home.is_dir() if settings.database else (home / DATABASE_FILE).is_file()
+
+
+def no_project(settings: Settings) -> NoProject:
+    """Return the error that says so, with what to type next."""
+    if settings.database:
+        next_ = "trimtab up, which makes the home of this machine; or set TRIMTAB_SERVER to ask the server"
+    elif settings.home != Settings().home:
+        next_ = "correct it, or look in this folder, without --home and TRIMTAB_HOME: trimtab status"
+    elif Path(settings.project).is_file():
+        next_ = "trimtab apply"
+    else:
+        next_ = "trimtab init; or, for a project elsewhere, go to its folder, or set TRIMTAB_SERVER"
+    return NoProject(f"there is no project in {settings.home}", where="setting home", next=next_)
+
+
+def url_of(settings: Settings) -> str:
+    """Return the address of a database, also of the one in the home."""
+    return settings.database or f"sqlite:///{settings.home_path / DATABASE_FILE}"
 
 
 def place_of(settings: Settings) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trimtab.kernel import Unavailable
+from trimtab.store.failures import StoreAway
 
 
 class Place:
@@ -15,7 +15,7 @@ class Place:
         self._known: tuple[int, int] | None = None
 
     def check(self) -> None:
-        """Raise ``Unavailable`` when the file is not the one that was there at the first look."""
+        """Raise ``StoreAway`` when the file is not the one that was there at the first look."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -31,8 +31,8 @@ class Place:
             raise _not_there("Another file stands in its place.")
 
 
-def _not_there(why: str) -> Unavailable:
-    return Unavailable(
+def _not_there(why: str) -> StoreAway:
+    return StoreAway(
         "the database is not where it was",
         where="store.database",
         why=f"{why} What was written now could be lost.",

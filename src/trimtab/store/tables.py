@@ -1,6 +1,6 @@
-"""How the ledger lies in SQL."""
+"""How the ledger lies in SQL, and the mark of a database that is closed."""
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, String, Table, Text
 
 from trimtab.store.database import metadata
 
@@ -17,8 +17,15 @@ ledger_events = Table(
     Column("idempotency_key", String(200)),
     Column("body", Text, nullable=False),
     Column("leaf", LargeBinary(32), nullable=False),
+    Column("rules", Boolean),
+    Column("ruled_before", Position),
+    Column("code", LargeBinary(32)),
 )
-"""One row for each event. ``body`` is canonical JSON; ``leaf`` is its RFC 9162 leaf hash."""
+"""One row for each event. ``body`` is canonical JSON; ``leaf`` is its RFC 9162 leaf hash.
+
+``rules`` says that the body holds digests of governed rows, ``ruled_before`` is the position of the newest event before
+this one that does (-1: none), and ``code`` authenticates all of it. They are null before events were authenticated.
+"""
 
 # Few events have a key, and every index that a row enters is another page to write.
 _has_key = ledger_events.c.idempotency_key.is_not(None)
@@ -28,6 +35,12 @@ Index(
     unique=True,
     sqlite_where=_has_key,
     postgresql_where=_has_key,
+)
+Index(
+    "ix_ledger_events_rules",
+    ledger_events.c.position,
+    sqlite_where=ledger_events.c.rules,
+    postgresql_where=ledger_events.c.rules,
 )
 
 ledger_subjects = Table(
@@ -77,5 +90,27 @@ ledger_outbox = Table(
     Column("seq", Position, Identity(), primary_key=True),
     Column("idempotency_key", String(200), unique=True),
     Column("bodies", Text, nullable=False),
+    Column("code", LargeBinary(32)),
 )
-"""PostgreSQL only: the events of committed changes that have no position yet; a row a change, a body a line."""
+"""PostgreSQL only: the events of committed changes that have no position yet; a row a change, a body a line, and the
+code that authenticates them."""
+
+ledger_refused = Table(
+    "ledger_refused",
+    metadata,
+    Column("seq", Position, primary_key=True, autoincrement=False),
+    Column("bodies", Text, nullable=False),
+    Column("why", String(200), nullable=False),
+)
+"""What stood in the outbox and was not put there by Trimtab: it got no position."""
+
+store_closed = Table(
+    "store_closed",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(20), nullable=False),
+    Column("other", Text, nullable=False),
+    Column("origin", String(80), nullable=False),
+    Column("at", String(32), nullable=False),
+)
+"""No row as long as the database takes changes; one that says why it does not: ``Closing``."""

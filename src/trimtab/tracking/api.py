@@ -5,7 +5,21 @@ from urllib.parse import quote
 
 import msgspec
 
-from trimtab.kernel import CURSOR, Body, Call, Invalid, Permission, Query, Route, limit_query
+from trimtab.kernel import (
+    CURSOR,
+    EACH,
+    Body,
+    Call,
+    Invalid,
+    Permission,
+    Query,
+    Resource,
+    Route,
+    in_body,
+    in_path,
+    in_query,
+    limit_query,
+)
 from trimtab.store import Store
 from trimtab.tracking.journal import log_artifact, log_batch, log_model
 from trimtab.tracking.keeping import media_type_of
@@ -93,9 +107,14 @@ def routes(store: Store) -> list[Route]:
     return [*_reading(store), *_writing(store), *_files(store)]
 
 
+def _of_run(store: Store) -> Resource:
+    """Return that a request is about the experiment of the run which its path names."""
+    return in_path("id", lambda run: get_run(store, run).experiment)
+
+
 def _reading(store: Store) -> list[Route]:
-    def experiments(_call: Call) -> Experiments:
-        return Experiments(items=tuple(list_experiments(store)))
+    def experiments(call: Call) -> Experiments:
+        return Experiments(items=tuple(one for one in list_experiments(store) if call.shows(one.name)))
 
     def listed(call: Call) -> RunPage:
         query = call.query
@@ -122,17 +141,21 @@ def _reading(store: Store) -> list[Route]:
             store, call.path["id"], call.query.get("key", ""), limit=limit, cursor=call.query.get("cursor")
         )
 
-    read = Permission.READ
+    read, of_run = Permission.READ, _of_run(store)
     return [
-        Route(method="GET", path="/api/v1/experiments", permission=read, handler=experiments, response=Experiments,
+        Route(method="GET", path="/api/v1/experiments", permission=read, resource=EACH,
+              handler=experiments, response=Experiments,
               summary="List experiments by name"),
-        Route(method="GET", path="/api/v1/runs", permission=read, handler=listed, response=RunPage,
+        Route(method="GET", path="/api/v1/runs", permission=read, resource=in_query("experiment"),
+              handler=listed, response=RunPage,
               query=_LISTED, summary="List runs, newest first, or as asked for"),
-        Route(method="POST", path="/api/v1/runs/search", permission=read, handler=search, request=Search,
+        Route(method="POST", path="/api/v1/runs/search", permission=read, resource=in_body("experiment"),
+              handler=search, request=Search,
               response=RunPage, summary="Search runs with a filter too long for an address"),
-        Route(method="GET", path="/api/v1/runs/{id}", permission=read, handler=get, response=Run,
+        Route(method="GET", path="/api/v1/runs/{id}", permission=read, resource=of_run, handler=get, response=Run,
               summary="Show one run"),
-        Route(method="GET", path="/api/v1/runs/{id}/points", permission=read, handler=points, response=PointPage,
+        Route(method="GET", path="/api/v1/runs/{id}/points", permission=read, resource=of_run,
+              handler=points, response=PointPage,
               query=(_KEY, limit_query(POINTS_LIMIT, most=POINTS_LIMIT), CURSOR),
               summary="List the points of one metric"),
     ]  # fmt: skip
@@ -160,19 +183,25 @@ def _writing(store: Store) -> list[Route]:
         log_model(store, call.path["id"], asked)
         return Nothing()
 
-    write = Permission.WRITE
+    write, of_run = Permission.LOG, _of_run(store)
     return [
-        Route(method="POST", path="/api/v1/runs", permission=write, handler=start, request=StartRun, response=Run,
+        Route(method="POST", path="/api/v1/runs", permission=write, resource=in_body("experiment"),
+              handler=start, request=StartRun, response=Run,
               summary="Start a run", status=201),
-        Route(method="POST", path="/api/v1/runs/{id}/log", permission=write, handler=log, request=Batch,
+        Route(method="POST", path="/api/v1/runs/{id}/log", permission=write, resource=of_run,
+              handler=log, request=Batch,
               response=Nothing, summary="Log parameters, metrics, tags and output", limit_bytes=BATCH_LIMIT_BYTES),
-        Route(method="POST", path="/api/v1/runs/{id}/finish", permission=write, handler=finish, request=FinishRun,
+        Route(method="POST", path="/api/v1/runs/{id}/finish", permission=write, resource=of_run,
+              handler=finish, request=FinishRun,
               response=Run, summary="End a run and seal what it logged"),
-        Route(method="POST", path="/api/v1/runs/{id}/resume", permission=write, handler=resume, request=Nothing,
+        Route(method="POST", path="/api/v1/runs/{id}/resume", permission=write, resource=of_run,
+              handler=resume, request=Nothing,
               response=Run, summary="Let a run that has ended go on"),
-        Route(method="POST", path="/api/v1/runs/{id}/tags", permission=write, handler=tag, request=Tags, response=Run,
+        Route(method="POST", path="/api/v1/runs/{id}/tags", permission=write, resource=of_run,
+              handler=tag, request=Tags, response=Run,
               summary="Set or remove tags, also of a run that has ended"),
-        Route(method="POST", path="/api/v1/runs/{id}/models", permission=write, handler=model, request=LoggedModel,
+        Route(method="POST", path="/api/v1/runs/{id}/models", permission=write, resource=of_run,
+              handler=model, request=LoggedModel,
               response=Nothing, summary="Add a model whose files the run has"),
     ]  # fmt: skip
 
@@ -201,20 +230,24 @@ def _files(store: Store) -> list[Route]:
     def by_name(call: Call) -> Body:
         return _file(store, find_artifact(store, call.path["id"], call.query.get("name", "")))
 
-    read = Permission.READ
+    read, of_run = Permission.READ, _of_run(store)
+    of_artifact = in_path("id", lambda file: get_run(store, get_artifact(store, file).run_id).experiment)
     return [
-        Route(method="POST", path="/api/v1/runs/{id}/artifacts", permission=Permission.WRITE, handler=put,
+        Route(method="POST", path="/api/v1/runs/{id}/artifacts", permission=Permission.LOG, resource=of_run,
+              handler=put,
               request=bytes, response=Artifact, query=(_NAME, _TYPE),
               summary="Keep a file of a run: its bytes as the body", limit_bytes=ARTIFACT_LIMIT_BYTES, status=201),
-        Route(method="GET", path="/api/v1/runs/{id}/artifacts", permission=read, handler=listed, response=Artifacts,
+        Route(method="GET", path="/api/v1/runs/{id}/artifacts", permission=read, resource=of_run,
+              handler=listed, response=Artifacts,
               summary="List a run's files by name"),
-        Route(method="GET", path="/api/v1/runs/{id}/file", permission=read, handler=by_name,
+        Route(method="GET", path="/api/v1/runs/{id}/file", permission=read, resource=of_run, handler=by_name,
               query=(_NAME,), summary="Download a run's file by its name"),
-        Route(method="GET", path="/api/v1/runs/{id}/models", permission=read, handler=models, response=Models,
+        Route(method="GET", path="/api/v1/runs/{id}/models", permission=read, resource=of_run,
+              handler=models, response=Models,
               summary="List the models that a run has logged"),
-        Route(method="GET", path="/api/v1/runs/{id}/console", permission=read, handler=console,
+        Route(method="GET", path="/api/v1/runs/{id}/console", permission=read, resource=of_run, handler=console,
               summary="Show what a run has printed"),
-        Route(method="GET", path="/api/v1/artifacts/{id}", permission=read, handler=download,
+        Route(method="GET", path="/api/v1/artifacts/{id}", permission=read, resource=of_artifact, handler=download,
               summary="Download a file by its id"),
     ]  # fmt: skip
 

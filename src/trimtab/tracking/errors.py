@@ -11,11 +11,9 @@ Invalid
   BadName               a key or name that cannot be kept
   FilterProblem         a search expression that cannot be read; says at which character
   NotPackable           a model that could be stored, but never safely loaded
-Unavailable
-  ServerUnreachable     the server at ``TRIMTAB_SERVER`` does not answer
 """
 
-from trimtab.kernel import Conflict, Invalid, NotFound, Unavailable
+from trimtab.kernel import Conflict, Invalid, NotFound
 
 
 class RunMissing(NotFound):
@@ -62,12 +60,6 @@ class NotPackable(Invalid):
     """``data["returned"]`` is what to do next when the model came from a train function, and nobody logged it."""
 
     code = "tracking.not-packable"
-
-
-class ServerUnreachable(Unavailable):
-    code = "tracking.server-unreachable"
-    default_why = "The run's words go to the server that TRIMTAB_SERVER names."
-    default_next = "start it: trimtab up, or unset TRIMTAB_SERVER to write to the store directly"
 
 
 class Unsound(Exception):

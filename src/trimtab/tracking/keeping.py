@@ -5,18 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trimtab.tracking.models import pack_model
+from trimtab.tracking.models import PackedModel
 from trimtab.tracking.names import ROLE_LENGTH
 from trimtab.tracking.records import LoggedModel
-from trimtab.tracking.texts import warn
+from trimtab.tracking.texts import texts_of, warn
 
 if TYPE_CHECKING:
     from trimtab.tracking.recorder import RunRecorder
 
 
-def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> LoggedModel:
-    """Pack a model and keep its files with a run; return what to enter as its model."""
-    packed = pack_model(model, sample)
+def keep_packed(run: "RunRecorder", packed: PackedModel, *, name: str) -> LoggedModel:
+    """Keep a packed model's files with a run; return what to enter as its model."""
     signature = msgspec.json.format(msgspec.json.encode(packed.signature))
     profile = msgspec.json.encode(packed.profile)
     kept = run.log_bytes(packed.data, f"{name}/model.{packed.format}", media_type="application/octet-stream")
@@ -39,7 +38,12 @@ def log_model(run: "RunRecorder", model: Any, sample: Any, *, name: str) -> Logg
     return logged
 
 
-def params_of(model: Any) -> dict[str, Any]:
+def model_params(model: Any) -> dict[str, str]:
+    """Return an estimator's parameters as texts, with those of the estimators in it; none for what is no estimator."""
+    return texts_of(_params_of(model), of="parameter")
+
+
+def _params_of(model: Any) -> dict[str, Any]:
     """Return all of an estimator's parameters, with those of the estimators in it; none for what is no estimator."""
     ask = getattr(model, "get_params", None)
     if not callable(ask) or isinstance(model, type):

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Column, Connection, Row, Select, Table, bindparam, select
 
 from trimtab.kernel import Invalid
-from trimtab.store import Store
+from trimtab.store import Store, why_gone
 from trimtab.tracking.errors import ArtifactMissing, RunMissing
 from trimtab.tracking.records import (
     Artifact,
@@ -47,8 +47,11 @@ _IDS_AT_ONCE = 500
 
 def get_run(store: Store, run_id: str) -> Run:
     """Return one run; raise ``RunMissing``."""
-    with store.read() as connection:
-        return run_in(connection, run_id)
+    try:
+        with store.read() as connection:
+            return run_in(connection, run_id)
+    except RunMissing as error:
+        raise RunMissing(error.what, where=error.where, **why_gone(store, f"run:{run_id}")) from None
 
 
 def run_in(connection: Connection, run_id: str) -> Run:

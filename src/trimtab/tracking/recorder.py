@@ -23,7 +23,8 @@ from trimtab.tracking.directions import BETTER, Direction
 from trimtab.tracking.environment import capture_environment
 from trimtab.tracking.errors import BadName, ParamChanged, RunNotRunning
 from trimtab.tracking.journal import check_dataset
-from trimtab.tracking.keeping import log_model, media_type_of, params_of
+from trimtab.tracking.keeping import keep_packed, media_type_of, model_params
+from trimtab.tracking.models import PackedModel, pack_model
 from trimtab.tracking.names import (
     FURTHEST_STEP,
     checked_artifact,
@@ -241,10 +242,19 @@ class RunRecorder:
         self._check_open()
         checked_name(checked_artifact(name), of="a model")
         # First, so that a run whose model cannot be kept still says how it was made.
-        self._log_free(texts_of(params_of(model), of="parameter"), of=name)
-        logged = log_model(self, model, sample, name=name)
+        self.log_model_params(model_params(model), name=name)
+        return self.log_packed(pack_model(model, sample), name=name)
+
+    def log_packed(self, packed: PackedModel, *, name: str = "model") -> LoggedModel:
+        """Keep a model that was packed elsewhere, as ``log_model`` keeps it."""
+        self._check_open()
+        logged = keep_packed(self, packed, name=checked_name(checked_artifact(name), of="a model"))
         insist(lambda: self._backend.put_model(self.id, logged))
         return logged
+
+    def log_model_params(self, params: Mapping[str, str], *, name: str = "model") -> None:
+        """Log a model's parameters, as ``model_params`` gives them, under names of which the run has no other value."""
+        self._log_free(params, of=name)
 
     @property
     def is_here(self) -> bool:

@@ -6,7 +6,7 @@ Experiments and runs are state, and every change of theirs is an event. What a r
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Identity, Index, String, Table, Text, UniqueConstraint
 
-from trimtab.store import JOURNAL, Position, metadata
+from trimtab.store import JOURNAL, MENTIONS, Position, metadata
 
 tracking_experiments = Table(
     "tracking_experiments",
@@ -124,7 +124,7 @@ tracking_datasets = Table(
     "tracking_datasets",
     metadata,
     Column("run_id", String(26), ForeignKey("tracking_runs.id"), primary_key=True),
-    Column("digest", String(71), primary_key=True),
+    Column("digest", String(71), primary_key=True, info=MENTIONS),
     Column("role", String(40), primary_key=True),
     Column("name", String(200), nullable=False),
     Column("rows", Position),

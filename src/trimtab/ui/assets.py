@@ -4,7 +4,7 @@ import gzip
 import hashlib
 from importlib.resources import files
 
-from trimtab.kernel import Body, Call, NotFound, Permission, Route
+from trimtab.kernel import EACH, Body, Call, NotFound, Permission, Route
 
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
@@ -47,6 +47,7 @@ class Assets:
             return Body(data=data, media_type=TYPES[name.rpartition(".")[2]], headers=headers)
 
         return Route(
-            method="GET", path="/ui/static/{version}/{name}", permission=Permission.PUBLIC, handler=asset,
+            method="GET", path="/ui/static/{version}/{name}", permission=Permission.PUBLIC, resource=EACH,
+            handler=asset,
             summary="A style sheet, script or picture",
         )  # fmt: skip

@@ -203,7 +203,7 @@ def _governance(about: About) -> Phase | None:
         return None
     return Phase(
         name="Governance", tone="ok" if state.valid else "bad", word="valid" if state.valid else "void",
-        fact=f"{champion.ref}, {state.approval.by.id} said yes",
+        fact=f"{champion.ref}, {state.approval.by} said yes",
         at=state.approval.at, href=f"/ui/lineage?about=version:{quote(champion.ref, safe='@')}",
     )  # fmt: skip
 

@@ -1,33 +1,49 @@
-"""What every screen is: an address, a permission, a function from a call to a page."""
+"""What every screen is: an address, a permission and what it is needed for, a function from a call to a page."""
 
+import re
 from collections.abc import Callable, Mapping
 
 import msgspec
 
-from trimtab.kernel import Body, Call, Invalid, Permission, Route
-from trimtab.server import Rooms
+from trimtab.kernel import PROJECT, Body, Call, Invalid, Permission, Resource, Route, in_path
+from trimtab.server import Doors, Rooms
 from trimtab.ui.render import Pages
 
 
 class Desk(msgspec.Struct, frozen=True):
-    """What a screen works with: the rooms to read from, and the pages to draw on."""
+    """What a screen works with: the rooms to read from, the pages to draw on, and the doors to sign in at."""
 
     rooms: Rooms
     pages: Pages
+    doors: Doors
 
 
-def shown_at(path: str, show: Callable[[Call], Body], *, about: str) -> Route:
-    """Return the route of a page to look at."""
-    return Route(method="GET", path=path, permission=Permission.READ, handler=show, summary=about)
+def shown_at(path: str, show: Callable[[Call], Body], *, about: str, resource: Resource | None = None) -> Route:
+    """Return the route of a page to look at. Without ``resource`` it is about the model or endpoint in its path."""
+    return Route(
+        method="GET", path=path, permission=Permission.READ, resource=resource or _named_in(path), handler=show,
+        summary=about,
+    )  # fmt: skip
 
 
 def done_at(
-    path: str, do: Callable[[Call, bytes], Body], *, about: str, permission: Permission = Permission.WRITE
+    path: str,
+    do: Callable[[Call, bytes], Body],
+    *,
+    about: str,
+    permission: Permission,
+    resource: Resource | None = None,
 ) -> Route:
-    """Return the route of a form that changes something."""
+    """Return the route of a form that changes something; ``resource`` as for a page."""
     return Route(
-        method="POST", path=path, permission=permission, handler=do, summary=about, request=bytes, limit_bytes=1 << 16
-    )
+        method="POST", path=path, permission=permission, resource=resource or _named_in(path), handler=do,
+        summary=about, request=bytes, limit_bytes=1 << 16,
+    )  # fmt: skip
+
+
+def _named_in(path: str) -> Resource:
+    found = re.search(r"\{(model|endpoint)\}", path)
+    return in_path(found[1]) if found else PROJECT
 
 
 def page_number(query: Mapping[str, str]) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from trimtab.kernel import Actor, Body, Call, Permission, Route, TrimtabError
+from trimtab.kernel import EACH, Actor, Body, Call, Permission, Route, TrimtabError
 from trimtab.server import Doors, Face, NotSignedIn, Rooms
 from trimtab.ui.assets import Assets
 from trimtab.ui.render import Pages, see_other
@@ -25,6 +25,7 @@ from trimtab.ui.screens import (
     models,
     monitor,
     pipelines,
+    refusals,
     runs,
     sign_in,
     version,
@@ -33,7 +34,7 @@ from trimtab.ui.screens import (
 SCREENS = (
     home.routes, data.routes, features.routes, runs.routes, pipelines.routes, models.routes, version.routes,
     evaluation.routes, deciding.routes, endpoints.routes, loop.routes, monitor.routes, decisions.routes, audit.routes,
-    lineage.routes, alarms.routes,     sign_in.routes, kit.routes,
+    refusals.routes, lineage.routes, alarms.routes, sign_in.routes, kit.routes,
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def face(rooms: Rooms, doors: Doors, others: Sequence[Route]) -> Face:
     pages = Pages(
         clock=rooms.store.clock, assets=assets, project=project, signs_in=doors.local is None, size=rooms.events
     )
-    desk = Desk(rooms, pages)
+    desk = Desk(rooms, pages, doors)
 
     async def to_home(_call: Call) -> Body:
         return see_other("/ui")
@@ -57,7 +58,10 @@ def face(rooms: Rooms, doors: Doors, others: Sequence[Route]) -> Face:
     routes = [route for screen in SCREENS for route in screen(desk)]
     routes += api.routes(desk, others)
     routes.append(assets.route())
-    routes.append(Route(method="GET", path="/", permission=Permission.PUBLIC, handler=to_home, summary="To the pages"))
+    routes.append(
+        Route(method="GET", path="/", permission=Permission.PUBLIC, resource=EACH, handler=to_home,
+              summary="To the pages")
+    )  # fmt: skip
     return Face(routes=routes, error_page=error_page, for_people=is_page)
 
 

@@ -5,7 +5,7 @@ TONES = {
            "better", "kept"),
     "bad": ("failed", "rejected", "tampered", "crashed", "timeout", "revoked", "void", "not ready", "killed", "lost",
             "worse", "rolled back"),
-    "warn": ("self-approved", "not provable", "set aside", "stale", "changed", "not judged", "refused"),
+    "warn": ("interrupted", "self-approved", "not provable", "set aside", "stale", "changed", "not judged", "refused"),
     "go": ("running", "canary", "training", "full"),
     "wait": ("waiting", "queued", "candidate", "shadow"),
 }  # fmt: skip

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import http.client
 import json
+import socket
 import struct
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.features import OnlineStore, fill
 from trimtab.kernel import Settings, VirtualClock
-from trimtab.serving import find_decision
+from trimtab.serving import DeadlinePassed, TooBusy, decisions, find_decision
 from trimtab.store import Store, open_store
 from trimtab.wire.inference import app as app_module
 from trimtab.wire.inference.app import inference_app
@@ -383,3 +384,28 @@ def test_a_matrix_holds_all_columns_of_a_model_of_numbers(tmp_path: Path) -> Non
             "name": "label", "shape": [50], "datatype": "BOOL", "data": (matrix[:, 0] > 0).tolist(),
         } or said["outputs"][1]["datatype"] == "BOOL"  # fmt: skip
     store.close()
+
+
+def test_a_body_that_is_cut_short_by_a_hang_up_is_no_request(served: Served) -> None:
+    inputs = [
+        {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
+        for (name, datatype), value in zip(DATATYPES.items(), ROWS[0], strict=True)
+    ]
+    whole = json.dumps({"inputs": inputs})
+    before = len(decisions(served.store, "split", limit=10_000))
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_S) as connection:
+            # All of the JSON is there; what is announced beyond it, a binary tensor for example, never comes.
+            announced = f"Content-Length: {len(whole) + 8}\r\nInference-Header-Content-Length: {len(whole)}\r\n\r\n"
+            connection.sendall(f"POST /v2/models/split/infer HTTP/1.1\r\nHost: x\r\n{announced}{whole}".encode())
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1000) == b"", "nobody is answered"
+    assert post(served, "/v2/models/split/infer", whole)[0] == 200
+    assert len(decisions(served.store, "split", limit=10_000)) == before + 1
+
+
+def test_a_late_answer_is_a_gateway_timeout_and_a_full_queue_says_when_to_come_again() -> None:
+    late = app_module.problem(DeadlinePassed("it took too long", where="version late@1"))
+    assert late[0] == 504
+    busy = app_module.problem(TooBusy("too many", where="version late@1", retry_after_s=7))
+    assert (busy[0], dict(busy[2])[b"retry-after"]) == (503, b"7")

@@ -20,8 +20,8 @@ _EMPTY = "No snapshot yet. Declare a source and apply it:\n  trimtab init\n  tri
 
 def _sources(session: Session, asked: Asked) -> Any:
     if not asked.name:
-        return list_sources(session.store)
-    found = latest_snapshot(session.store, asked.name)
+        return session.ask(list_sources)
+    found = session.ask(latest_snapshot, asked.name)
     if found is None:
         raise missing("sources", asked.name, why="No snapshot was ever taken of a source with this name.")
     return found
@@ -29,8 +29,8 @@ def _sources(session: Session, asked: Asked) -> Any:
 
 def _snapshots(session: Session, asked: Asked) -> Any:
     if asked.name.startswith("snap_"):
-        return get_snapshot(session.store, asked.name)
-    found = list(list_snapshots(session.store, asked.name or None, limit=asked.limit).items)
+        return session.ask(get_snapshot, asked.name)
+    found = list(session.ask(list_snapshots, asked.name or None, limit=asked.limit).items)
     if asked.name and not found:
         raise missing("snapshots", asked.name, why="It is neither a snapshot's id nor a source that was ever read.")
     return found

@@ -12,7 +12,7 @@ from trimtab.kernel import Invalid
 
 def _find(session: Session, asked: Asked) -> Any:
     if not asked.name:
-        return list(list_views(session.store, limit=asked.limit))
+        return list(session.ask(list_views, limit=asked.limit))
     name, at, version = asked.name.partition("@")
     if at and not (version.isascii() and version.isdigit() and len(version) < 10):
         raise Invalid(
@@ -21,7 +21,7 @@ def _find(session: Session, asked: Asked) -> Any:
             why="The versions of a view are whole numbers.",
             next=f"trimtab get views {name[:100]}",
         )
-    return get_view(session.store, name, version=int(version) if at else None)
+    return session.ask(get_view, name, version=int(version) if at else None)
 
 
 def _facts(view: RegisteredView) -> list[tuple[str, Any]]:

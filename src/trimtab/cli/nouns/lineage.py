@@ -9,10 +9,10 @@ from trimtab.governance import Graph, lineage, lineage_subjects, position_at
 
 
 def _lineage(session: Session, asked: Asked) -> Any:
-    position = asked.at_position if asked.at is None else position_at(session.store, asked.at)
+    position = asked.at_position if asked.at is None else session.ask(position_at, asked.at)
     if not asked.name:
-        return list(lineage_subjects(session.store, position=position)[: asked.limit])
-    return lineage(session.store, asked.name, position=position)
+        return list(session.ask(lineage_subjects, position=position)[: asked.limit])
+    return session.ask(lineage, asked.name, position=position)
 
 
 def _facts(graph: Graph) -> list[tuple[str, Any]]:

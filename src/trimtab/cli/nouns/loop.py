@@ -11,8 +11,8 @@ from trimtab.loop import Turn, get_turn, list_turns
 
 def _find(session: Session, asked: Asked) -> Any:
     if is_id(asked.name):
-        return get_turn(session.store, asked.name)
-    found = list_turns(session.store, asked.name or None, limit=asked.limit)
+        return session.ask(get_turn, asked.name)
+    found = session.ask(list_turns, asked.name or None, limit=asked.limit)
     if asked.name and not found:
         raise missing("turns", asked.name, why="No model of this name has begun a turn of the loop.")
     return found

@@ -14,22 +14,22 @@ from trimtab.registry import Model, Version, all_models, all_versions, get_model
 
 def _models(session: Session, asked: Asked) -> Any:
     if asked.name:
-        return get_model(session.store, asked.name)
-    return list(list_models(session.store, limit=asked.limit).items)
+        return session.ask(get_model, asked.name)
+    return list(session.ask(list_models, limit=asked.limit).items)
 
 
 def _versions(session: Session, asked: Asked) -> Any:
     if "@" in asked.name:
-        return get_version(session.store, asked.name)
-    names = [asked.name] if asked.name else [model.name for model in all_models(session.store)]
-    found = (version for name in names for version in all_versions(session.store, name))
+        return session.ask(get_version, asked.name)
+    names = [asked.name] if asked.name else [model.name for model in session.ask(all_models)]
+    found = (version for name in names for version in session.ask(all_versions, name))
     return list(islice(found, asked.limit))
 
 
 def _evaluations(session: Session, asked: Asked) -> Any:
     if asked.name:
-        return get_evaluation(session.store, asked.name)
-    return list(list_evaluations(session.store, limit=asked.limit).items)
+        return session.ask(get_evaluation, asked.name)
+    return list(session.ask(list_evaluations, limit=asked.limit).items)
 
 
 def _aliases(model: Model) -> str:

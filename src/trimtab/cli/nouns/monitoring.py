@@ -12,10 +12,10 @@ from trimtab.serving import get_endpoint
 
 def _find(session: Session, asked: Asked) -> Any:
     if is_id(asked.name):
-        return get_alert(session.store, asked.name)
-    found = alerts(session.store, endpoint=asked.name or None, limit=asked.limit)
+        return session.ask(get_alert, asked.name)
+    found = session.ask(alerts, endpoint=asked.name or None, limit=asked.limit)
     if asked.name and not found:
-        get_endpoint(session.store, asked.name)  # of a name that nothing has, silence would be good news
+        session.ask(get_endpoint, asked.name)  # of a name that nothing has, silence would be good news
     return found
 
 

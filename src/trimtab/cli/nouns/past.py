@@ -19,7 +19,7 @@ from trimtab.kernel import NotFound
 from trimtab.registry import LATEST, Status, Version, all_models, all_versions, get_model, get_version
 from trimtab.server import Token, list_tokens
 from trimtab.serving import Endpoint, NoEndpoint, Routing
-from trimtab.store import Recorded, Store, events
+from trimtab.store import Recorded, events
 from trimtab.tracking import Experiment, list_experiments
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def sources(session: Session, asked: Asked) -> Any:
     heads = {event.data["source"]: event.data["snapshot_id"] for event in told(session, asked, "data.snapshot-taken")}
     if asked.name:
         return source_at(session, asked)
-    return [get_snapshot(session.store, id_) for _, id_ in sorted(heads.items())]
+    return [session.ask(get_snapshot, id_) for _, id_ in sorted(heads.items())]
 
 
 def source_at(session: Session, asked: Asked) -> Snapshot:
@@ -60,17 +60,17 @@ def source_at(session: Session, asked: Asked) -> Snapshot:
     ]
     if not found:
         raise _not_yet("sources", asked)
-    return get_snapshot(session.store, found[-1])
+    return session.ask(get_snapshot, found[-1])
 
 
 def snapshots(session: Session, asked: Asked) -> Any:
     """Snapshots never change: those that had been taken."""
     if asked.name.startswith("snap_"):
-        found = get_snapshot(session.store, asked.name)
+        found = session.ask(get_snapshot, asked.name)
         return then(found, lambda s: s.taken_at, noun="snapshots", asked=asked)
     source = asked.name or None
     return _paged(
-        lambda cursor: list_snapshots(session.store, source, limit=_PAGE, cursor=cursor), asked, lambda s: s.taken_at
+        lambda cursor: session.ask(list_snapshots, source, limit=_PAGE, cursor=cursor), asked, lambda s: s.taken_at
     )
 
 
@@ -86,14 +86,14 @@ def views(session: Session, asked: Asked) -> Any:
     if name:
         if name not in newest or int(number or 1) > newest[name]:
             raise _not_yet("views", asked)
-        return _view(session.store, name, int(number) if number else newest[name], online, asked)
-    return [_view(session.store, one, version, online, asked) for one, version in sorted(newest.items())][: asked.limit]
+        return _view(session, name, int(number) if number else newest[name], online, asked)
+    return [_view(session, one, version, online, asked) for one, version in sorted(newest.items())][: asked.limit]
 
 
 def experiments(session: Session, asked: Asked) -> Any:
     """Experiments never change: those that had begun."""
     assert asked.at is not None
-    found: list[Experiment] = [one for one in list_experiments(session.store) if one.created_at <= asked.at]
+    found: list[Experiment] = [one for one in session.ask(list_experiments) if one.created_at <= asked.at]
     named = [one for one in found if asked.name in ("", one.name, one.id)]
     if asked.name and not named:
         raise _not_yet("experiments", asked)
@@ -104,16 +104,14 @@ def evaluations(session: Session, asked: Asked) -> Any:
     """Evaluations never change: those that had been saved."""
     if asked.name:
         return then(
-            get_evaluation(session.store, asked.name), lambda e: e.record.saved_at, noun="evaluations", asked=asked
+            session.ask(get_evaluation, asked.name), lambda e: e.record.saved_at, noun="evaluations", asked=asked
         )
-    return _paged(
-        lambda cursor: list_evaluations(session.store, limit=_PAGE, cursor=cursor), asked, lambda e: e.saved_at
-    )
+    return _paged(lambda cursor: session.ask(list_evaluations, limit=_PAGE, cursor=cursor), asked, lambda e: e.saved_at)
 
 
 def models(session: Session, asked: Asked) -> Any:
     """Each model with the versions and aliases that it had."""
-    named = [get_model(session.store, asked.name)] if asked.name else list(all_models(session.store))
+    named = [session.ask(get_model, asked.name)] if asked.name else list(session.ask(all_models))
     aliases = _aliases(session, asked)
     counts: dict[str, int] = {}
     for event in told(session, asked, "registry.version-registered"):
@@ -143,11 +141,11 @@ def versions(session: Session, asked: Asked) -> Any:
         number = int(which) if which.isdecimal() else _named(session, asked, name).get(which, 0)
         if not number:
             raise _not_yet("versions", asked)
-        found = get_version(session.store, f"{name}@{number}")
+        found = session.ask(get_version, f"{name}@{number}")
         return _with_status(session, asked, [then(found, lambda v: v.registered_at, noun="versions", asked=asked)])[0]
-    names = [name] if name else [model.name for model in list(all_models(session.store))]
+    names = [name] if name else [model.name for model in list(session.ask(all_models))]
     listed = [
-        version for one in names for version in all_versions(session.store, one) if version.registered_at <= asked.at
+        version for one in names for version in session.ask(all_versions, one) if version.registered_at <= asked.at
     ]
     return _with_status(session, asked, listed)[: asked.limit]
 
@@ -177,7 +175,7 @@ def tokens(session: Session, asked: Asked) -> Any:
     found: list[Token] = [
         token if token.revoked_at is None or token.revoked_at <= asked.at
         else msgspec.structs.replace(token, revoked_at=None)
-        for token in list_tokens(session.store)
+        for token in session.ask(list_tokens)
         if token.created_at <= asked.at and asked.name in ("", token.name, token.id)
     ]  # fmt: skip
     if asked.name and not found:
@@ -190,19 +188,21 @@ def told(session: Session, asked: Asked, *types: str) -> Iterator[Recorded]:
     assert asked.at is not None
     after = None
     while True:
-        page = events(session.store, type=types, until=just_after(asked.at), after=after, limit=_PAGE, order="oldest")
+        page = session.ask(events, type=types, until=just_after(asked.at), after=after, limit=_PAGE, order="oldest")
         yield from page
         if len(page) < _PAGE:
             return
         after = page[-1].position
 
 
-def _view(store: Store, name: str, version: int, online: dict[str, str], asked: Asked) -> RegisteredView:
+def _view(session: Session, name: str, version: int, online: dict[str, str], asked: Asked) -> RegisteredView:
     assert asked.at is not None
-    view = get_view(store, name, version=version)
+    view = session.ask(get_view, name, version=version)
     later = [
         event
-        for event in events(store, type="features.view-described", since=just_after(asked.at), subject=("view", name))
+        for event in session.ask(
+            events, type="features.view-described", since=just_after(asked.at), subject=("view", name)
+        )
         if event.data["view_version"] == version
     ]
     if later:

@@ -11,8 +11,8 @@ from trimtab.pipelines import PipelineRun, StepRun, get_pipeline_run, list_pipel
 
 def _find(session: Session, asked: Asked) -> Any:
     if is_id(asked.name):
-        return get_pipeline_run(session.store, asked.name)
-    found = list_pipeline_runs(session.store, pipeline=asked.name or None, limit=asked.limit)
+        return session.ask(get_pipeline_run, asked.name)
+    found = session.ask(list_pipeline_runs, pipeline=asked.name or None, limit=asked.limit)
     if asked.name and not found:
         raise missing("pipelines", asked.name, why="No run of a pipeline of this name was ever submitted.")
     return found

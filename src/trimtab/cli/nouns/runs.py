@@ -16,15 +16,15 @@ METRICS_SHOWN = 4
 
 def _runs(session: Session, asked: Asked) -> Any:
     if is_id(asked.name):
-        return get_run(session.store, asked.name)
-    found = search_runs(
-        session.store, asked.filter, order_by=asked.order_by, experiment=asked.name or None, limit=asked.limit
+        return session.ask(get_run, asked.name)
+    found = session.ask(
+        search_runs, asked.filter, order_by=asked.order_by, experiment=asked.name or None, limit=asked.limit
     )
     return list(found.items)
 
 
 def _experiments(session: Session, asked: Asked) -> Any:
-    found = list_experiments(session.store)
+    found = session.ask(list_experiments)
     named = [one for one in found if asked.name in ("", one.name, one.id)]
     if asked.name and not named:
         raise missing("experiments", asked.name, why="An experiment begins with its first run, and none has this name.")

@@ -12,12 +12,12 @@ from trimtab.serving import Decision, Endpoint, Routing, decisions, find_decisio
 
 
 def _endpoints(session: Session, asked: Asked) -> Any:
-    return get_endpoint(session.store, asked.name) if asked.name else list_endpoints(session.store)
+    return session.ask(get_endpoint, asked.name) if asked.name else session.ask(list_endpoints)
 
 
 def _decisions(session: Session, asked: Asked) -> Any:
     if is_id(asked.name):
-        return find_decision(session.store, asked.name)
+        return session.ask(find_decision, asked.name)
     return _given(session, asked, _endpoints(session, asked))
 
 
@@ -26,8 +26,8 @@ def _given(session: Session, asked: Asked, at: Endpoint | list[Endpoint]) -> lis
     found = [
         decision
         for endpoint in (at if isinstance(at, list) else [at])
-        for decision in decisions(
-            session.store, endpoint.routing.endpoint, since=asked.since, until=asked.until, limit=asked.limit
+        for decision in session.ask(
+            decisions, endpoint.routing.endpoint, since=asked.since, until=asked.until, limit=asked.limit
         )
     ]
     return sorted(found, key=lambda decision: decision.id, reverse=True)[: asked.limit]
@@ -37,7 +37,7 @@ def _decisions_then(session: Session, asked: Asked) -> Any:
     """Decisions never change: those that had been given."""
     assert asked.at is not None
     if is_id(asked.name):
-        return past.then(find_decision(session.store, asked.name), lambda d: d.at, noun="decisions", asked=asked)
+        return past.then(session.ask(find_decision, asked.name), lambda d: d.at, noun="decisions", asked=asked)
     return _given(session, past.until_then(asked), past.endpoints(session, asked))
 
 

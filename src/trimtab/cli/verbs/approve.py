@@ -1,18 +1,29 @@
-"""``trimtab approve`` and ``trimtab reject``: say yes or no to a version."""
+"""``trimtab approve`` and ``trimtab reject``: say yes or no to a version, or to a proposed policy."""
 
 import click
 
 from trimtab.cli.ask import confirmed
 from trimtab.cli.session import Session, because_option, pass_session
 from trimtab.evaluation import get_evaluation
-from trimtab.loop import approve_version
-from trimtab.monitoring import dry_run, get_reference, level_power
-from trimtab.registry import Version, get_version
-from trimtab.registry import reject as reject_version
+from trimtab.loop import (
+    Proposal,
+    ProposalMissing,
+    approve_policy,
+    approve_version,
+    approver_text,
+    open_proposal_of,
+    policy_differences,
+    reject_policy,
+    renew_version,
+)
+from trimtab.monitoring import foreseen
+from trimtab.registry import Status, Version, get_version, reject_version
+
+what_argument = click.argument("what", nargs=-1, required=True, metavar="VERSION | policy MODEL")
 
 
 @click.command()
-@click.argument("version")
+@what_argument
 @because_option
 @click.option(
     "--override", default="", metavar="REASON", help="Approve although the gate did not pass, for this reason."
@@ -20,15 +31,27 @@ from trimtab.registry import reject as reject_version
 @click.option("--dry-run", is_flag=True, help="Only show what would be approved.")
 @click.option("--yes", is_flag=True, help="Never asks; taken for scripts that pass it everywhere.")
 @pass_session
-def approve(session: Session, version: str, because: str, override: str, dry_run: bool, yes: bool) -> None:
-    """Approve VERSION (as in late@1), sign its release and start its rollout."""
+def approve(session: Session, what: tuple[str, ...], because: str, override: str, dry_run: bool, yes: bool) -> None:
+    """Approve VERSION (as in late@1), sign its release and start its rollout.
+
+    What is approved for a time only is approved again, and stays where it is. With policy MODEL, put the policy in
+    force that was proposed for a governed model.
+    """
     del yes  # the reason is the confirmation
-    found = get_version(session.store, version)
+    model, version = _named(what)
+    if model:
+        _approve_policy(session, model, because=because, dry_run=dry_run)
+        return
+    found = session.ask(get_version, version)
     _tell(session, found)
     if dry_run:
         click.echo("Nothing has changed: this would record registry.version-approved and sign a release.")
         return
-    done = approve_version(session.store, found.ref, actor=session.actor, because=because, override=override)
+    if found.status is Status.APPROVED and found.expires_s:
+        said = session.ask(renew_version, found.ref, actor=session.actor, because=because, override=override).statement
+        click.echo(f"{found.ref} is approved again by {session.actor}, until {said.expires_at:%Y-%m-%d %H:%M} UTC")
+        return
+    done = session.ask(approve_version, found.ref, actor=session.actor, because=because, override=override)
     approval = done.approval
     mark = " (self-approved)" if approval.self_approved else ""
     click.echo(f"{found.ref} is approved by {approval.by}{mark}: {approval.because}")
@@ -38,24 +61,73 @@ def approve(session: Session, version: str, because: str, override: str, dry_run
 
 
 @click.command()
-@click.argument("version")
+@what_argument
 @because_option
 @click.option("--dry-run", is_flag=True, help="Only show what would be rejected.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
-def reject(session: Session, version: str, because: str, dry_run: bool, yes: bool) -> int:
-    """Reject VERSION (as in late@2): it is never served."""
-    found = get_version(session.store, version)
+def reject(session: Session, what: tuple[str, ...], because: str, dry_run: bool, yes: bool) -> int:
+    """Reject VERSION (as in late@2): it is never served.
+
+    With policy MODEL, refuse the policy that was proposed for a governed model: what is in force stays.
+    """
+    model, version = _named(what)
+    if model:
+        return _reject_policy(session, model, because=because, dry_run=dry_run, yes=yes)
+    found = session.ask(get_version, version)
     _tell(session, found)
     if dry_run:
         click.echo("Nothing has changed: this would record registry.version-rejected.")
         return 0
     if not confirmed(f"Reject {found.ref}?", yes=yes or bool(because)):
         return 1
-    with session.store.change(session.actor, because) as change:
-        decided = reject_version(change, found)
+    decided = session.ask(reject_version, found.ref, actor=session.actor, because=because)
     click.echo(f"{found.ref} is rejected by {decided.by}: {decided.because}")
     return 0
+
+
+def _named(what: tuple[str, ...]) -> tuple[str, str]:
+    """Return the model whose policy is meant, or else the version. Raises ``click.UsageError``."""
+    match what:
+        case ("policy", model):
+            return model, ""
+        case (version,):
+            return "", version
+        case _:
+            raise click.UsageError("name a version, as in late@1, or a policy, as in: policy late")
+
+
+def _approve_policy(session: Session, model: str, *, because: str, dry_run: bool) -> None:
+    proposal = _proposal(session, model)
+    if dry_run:
+        click.echo("Nothing has changed: this would record loop.policy-approved and put it in force.")
+        return
+    done = session.ask(approve_policy, proposal.id, actor=session.actor, because=because)
+    click.echo(f"The policy of {done.model} is in force, approved by {session.actor}: {because}")
+
+
+def _reject_policy(session: Session, model: str, *, because: str, dry_run: bool, yes: bool) -> int:
+    proposal = _proposal(session, model)
+    if dry_run:
+        click.echo("Nothing has changed: this would record loop.policy-rejected.")
+        return 0
+    if not confirmed(f"Reject the proposed policy of {model}?", yes=yes or bool(because)):
+        return 1
+    session.ask(reject_policy, proposal.id, actor=session.actor, because=because)
+    click.echo(f"The proposed policy of {model} is rejected by {session.actor}: {because}")
+    return 0
+
+
+def _proposal(session: Session, model: str) -> Proposal:
+    """Return the proposal that waits, after showing what it would change. Raises ``ProposalMissing``."""
+    found = session.ask(open_proposal_of, model)
+    if found is None:
+        raise ProposalMissing(f"no policy of {model[:80]!r} waits for a yes or a no", where="policies")
+    click.echo(f"{model}: another policy, proposed by {found.by} at {found.at:%Y-%m-%d %H:%M} ({found.policy.digest})")
+    for line in policy_differences(found.replaces, found.policy):
+        click.echo(f"  {line}")
+    click.echo(f"  asks for {approver_text(found.replaces.retraining)}")
+    return found
 
 
 def _tell(session: Session, version: Version) -> None:
@@ -64,15 +136,12 @@ def _tell(session: Session, version: Version) -> None:
     if version.evaluation_id is None:
         click.echo("  never evaluated")
         return
-    report = get_evaluation(session.store, version.evaluation_id).report
+    report = session.ask(get_evaluation, version.evaluation_id).report
     for line in report.verdict.lines if report.verdict else ():
         click.echo(f"  {'passed' if line.passed else 'FAILED'}  {line.text}")
     if report.evaluation.maturity.warning:
         click.echo(f"  warning {report.evaluation.maturity.warning}")
-    reference = get_reference(session.store, version.model, version.number)
-    if reference is not None:
-        click.echo(f"  monitor {dry_run(reference).text}")
-    power = level_power(
-        session.store, version.model, version=version.number, at=session.store.clock.now(), model=version.model
-    )
-    click.echo(f"  level   {power.text}")
+    found = session.ask(foreseen, version.ref)
+    if found.dry_run is not None:
+        click.echo(f"  monitor {found.dry_run.text}")
+    click.echo(f"  level   {found.level.text}")

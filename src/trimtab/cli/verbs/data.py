@@ -47,7 +47,7 @@ def _show(
         _check_profile(aside=aside, month=month)
         show_list(snapshot.profile.columns, _PROFILE, form=form)
         return
-    table = set_aside_rows(session.store, snapshot) if aside else load_snapshot(session.store, snapshot)
+    table = session.ask(set_aside_rows, snapshot) if aside else session.ask(load_snapshot, snapshot)
     if month:
         table = _of_month(table, snapshot, month)
     rows = table.slice(0, limit) if aside else table.slice(max(0, table.num_rows - limit))
@@ -91,8 +91,8 @@ def _snapshot(session: Session, source: str, moment: datetime | None) -> Snapsho
         found: Snapshot = (past.snapshots if source.startswith("snap_") else past.sources)(session, asked)
         return found
     if source.startswith("snap_"):
-        return get_snapshot(session.store, source)
-    newest = latest_snapshot(session.store, source)
+        return session.ask(get_snapshot, source)
+    newest = session.ask(latest_snapshot, source)
     if newest is None:
         raise NotFound(
             f"there is no source {source[:100]!r}",

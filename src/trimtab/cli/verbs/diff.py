@@ -24,7 +24,7 @@ def diff(session: Session, was: str, now: str, at_position: int | None, form: st
 
     WAS and NOW are versions such as late@1, late@champion.
     """
-    found = compare(session.store, was, now, position=at_position)
+    found = session.ask(compare, was, now, position=at_position)
     if form != "text":
         show_one(found, form=form)
         return

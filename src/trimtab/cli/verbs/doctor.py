@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 
 import click
@@ -9,8 +10,9 @@ import msgspec
 
 from trimtab.cli.output import Column, output_option, show_list
 from trimtab.cli.session import Session, pass_session
-from trimtab.kernel import VERSION, TrimtabError
-from trimtab.server import has_active_token, running_server
+from trimtab.kernel import VERSION, Remote, TrimtabError
+from trimtab.pipelines import walls
+from trimtab.server import Me, has_active_token, running_server
 from trimtab.store import VerificationKind, events
 from trimtab.store import verify as verify_ledger
 
@@ -21,7 +23,7 @@ PACKAGES = (
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line of the report: ``state`` is ``ok``, ``bad``, or where a setting comes from."""
+    """One line of the report: ``state`` is ``ok``, ``bad``, ``-`` (not there), or where a setting comes from."""
 
     kind: str
     name: str
@@ -33,11 +35,13 @@ class Finding(msgspec.Struct, frozen=True):
 @output_option
 @pass_session
 def doctor(session: Session, form: str) -> int:
-    """Print every setting with its origin, and check database, blobs, ledger, server and packages.
+    """Print every setting with its origin, and check database, blobs, ledger, server, walls and packages.
+
+    Where the settings name a server, that is asked instead: the rest is checked where it runs.
 
     Ends with 1 when something does not work.
     """
-    findings = [*_settings(session), *_checks(session), *_packages()]
+    findings = [*_settings(session), *_checks(session), *_walls(session), *_packages()]
     columns = [
         Column("WHAT", lambda f: f.kind), Column("NAME", lambda f: f.name), Column("STATE", lambda f: f.state),
         Column("DETAIL", lambda f: f.detail),
@@ -52,10 +56,13 @@ def _settings(session: Session) -> Iterator[Finding]:
 
 
 def _checks(session: Session) -> Iterator[Finding]:
+    if session.settings.server:
+        yield _asked(session)
+        return
     try:
         store = session.store
     except TrimtabError as error:
-        yield Finding("check", "database", "bad", f"{error.what}. Next: {error.next}")
+        yield Finding("check", "project", "bad", f"{error.what}. Next: {error.next}")
         return
     yield Finding(
         "check", "database", "ok", f"{store.database.dialect}, {(len(events(store, limit=1)) and 'in use') or 'empty'}"
@@ -65,6 +72,16 @@ def _checks(session: Session) -> Iterator[Finding]:
             yield check(session)
         except TrimtabError as error:
             yield Finding("check", name, "bad", f"{error.what}. Next: {error.next}")
+
+
+def _asked(session: Session) -> Finding:
+    """Say whether the server that the settings name answers, and whom it takes us for."""
+    try:
+        with closing(Remote(session.settings.server, token=session.settings.token)) as server:
+            me = server.get(Me, "me")
+    except TrimtabError as error:
+        return Finding("check", "server", "bad", f"{error.what}. Next: {error.next}")
+    return Finding("check", "server", "ok", f"{server.shown} answers {me.actor}, who may {', '.join(me.may)}")
 
 
 def _blobs(session: Session) -> Finding:
@@ -89,6 +106,12 @@ def _tokens(session: Session) -> Finding:
 def _server(session: Session) -> Finding:
     running = running_server(session.settings)
     return Finding("check", "server", "ok", running.url if running else "not running: trimtab up")
+
+
+def _walls(session: Session) -> Iterator[Finding]:
+    """Say which walls stand around user code; one that the machine does not offer is missing, and nothing is broken."""
+    for wall in walls(user=session.settings.guest_user):
+        yield Finding("wall", wall.name, "ok" if wall.stands else "-", wall.detail)
 
 
 def _packages() -> Iterator[Finding]:

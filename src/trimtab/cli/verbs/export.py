@@ -47,16 +47,16 @@ def export(session: Session, version: str, file: Path | None, form: str, at_posi
                 why=f"A card is written as {', '.join(_CARDS)}.",
                 next="trimtab export late@2 --as card -o card.html",
             )
-        card = model_card(session.store, ref, position=at_position)
+        card = session.ask(model_card, ref, position=at_position)
         _write(file, _CARDS[file.suffix](card).encode())
         click.echo(f"Wrote the card of {card.ref} as of position {card.position} to {file}.")
         return
-    found = evidence_pack(session.store, ref, position=at_position)
+    found = session.ask(evidence_pack, ref, position=at_position)
     file = file or Path(f"{found.ref.replace('@', '-')}.zip")
     _write(file, found.data)
     click.echo(
         f"Wrote the evidence of {found.ref} as of position {found.position} to {file}: {len(found.members)} files.\n"
-        f"Verify it anywhere: trimtab verify {file} --key {session.store.keys.public(session.store.origin)}"
+        f"Verify it anywhere: trimtab verify {file} --key {found.key}"
     )
     for line in found.missing:
         click.echo(f"Missing: {line}")

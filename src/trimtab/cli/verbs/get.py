@@ -17,7 +17,7 @@ from trimtab.kernel import Invalid, parse_time
 
 NOUNS: dict[str, tuple[str, str]] = {
     "sources": ("data", "where facts come from, each with its newest snapshot"),
-    "snapshots": ("data", "states of a source that are kept for ever"),
+    "snapshots": ("data", "states of a source, as they were found"),
     "views": ("features", "what models may know, and when"),
     "runs": ("runs", "what was tried: params, metrics, artifacts"),
     "experiments": ("runs", "runs that belong together"),
@@ -32,6 +32,8 @@ NOUNS: dict[str, tuple[str, str]] = {
     "lineage": ("lineage", "what something was made from, and what depends on it"),
     "events": ("ledger", "every change of state: who, when, why"),
     "tokens": ("ledger", "who may call from elsewhere"),
+    "holds": ("ledger", "what must not be removed, and why"),
+    "refusals": ("ledger", "who was refused what, counted by the hour"),
 }
 OTHER_WORDS = {"features": "views", "pipeline-runs": "pipelines"}
 

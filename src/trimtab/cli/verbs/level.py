@@ -22,8 +22,10 @@ def level(session: Session, model: str | None, at_position: int | None, form: st
 
     Each check names the events that prove it; what no fact shows does not count.
     """
-    store = session.store
-    found = [level_of(store, model, position=at_position)] if model else list(levels(store, position=at_position))
+    if model:
+        found = [session.ask(level_of, model, position=at_position)]
+    else:
+        found = list(session.ask(levels, position=at_position))
     if form != "text":
         show_one(found, form=form)
         return

@@ -1,15 +1,15 @@
 """``trimtab logs``: what the server or a pipeline run had to say."""
 
 import sys
-from pathlib import Path
 
 import click
 
 from trimtab.cli.following import follow_run, follow_server
 from trimtab.cli.output import say_left_out
 from trimtab.cli.session import Session, pass_session
-from trimtab.kernel import Invalid, NotFound
+from trimtab.kernel import Invalid
 from trimtab.pipelines import get_pipeline_run, read_log
+from trimtab.server import server_log
 
 
 @click.command()
@@ -29,13 +29,13 @@ def logs(session: Session, what: str, step: str | None, follow: bool, lines: int
         )
     if follow:
         try:
-            for piece in follow_server(_file(session), lines) if what == "server" else follow_run(session, what, step):
+            for piece in follow_server(session, lines) if what == "server" else follow_run(session, what, step):
                 click.echo(piece, nl=False)
                 sys.stdout.flush()
         except KeyboardInterrupt:
             pass
         return
-    text = _server(session) if what == "server" else _run(session, what, step)
+    text = session.ask(server_log).text if what == "server" else _run(session, what, step)
     every = text.splitlines()
     for line in every[-lines:]:
         click.echo(line)
@@ -43,24 +43,8 @@ def logs(session: Session, what: str, step: str | None, follow: bool, lines: int
         say_left_out(f"the last {lines} of {len(every)} lines", "more with --lines")
 
 
-def _file(session: Session) -> Path:
-    return session.settings.home_path / "logs" / "server.log"
-
-
-def _server(session: Session) -> str:
-    try:
-        return _file(session).read_text("utf-8", errors="replace")
-    except FileNotFoundError:
-        raise NotFound(
-            "there is no log of a server",
-            where=f"folder {session.settings.home}",
-            why="No server has run with this home, or it had nothing to say.",
-            next="trimtab up",
-        ) from None
-
-
 def _run(session: Session, run_id: str, step: str | None) -> str:
-    run = get_pipeline_run(session.store, run_id)
+    run = session.ask(get_pipeline_run, run_id)
     if step is not None:
         return _step(session, run_id, step)
     parts = []
@@ -74,7 +58,7 @@ def _run(session: Session, run_id: str, step: str | None) -> str:
 def _step(session: Session, run_id: str, step: str) -> str:
     pieces, offset = [], 0
     while True:
-        piece = read_log(session.store, run_id, step, offset=offset, limit=1 << 20)
+        piece = session.ask(read_log, run_id, step, offset=offset, limit=1 << 20)
         pieces.append(piece.text)
         if not piece.text or piece.next_offset == offset:
             return "".join(pieces)

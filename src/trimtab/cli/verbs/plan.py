@@ -19,7 +19,8 @@ def plan(session: Session, file: str | None, form: str) -> int:
 
     Ends with 0 when there is nothing to do, 2 when there are changes, 1 for an error.
     """
-    found = make_plan(session.store, load_project(session.project_file(file)))
+    with session.looking() as store:
+        found = make_plan(store, load_project(session.project_file(file)))
     if form == "text":
         click.echo(str(found))
     else:

@@ -20,11 +20,11 @@ def rollback(session: Session, model: str, because: str, dry_run: bool, yes: boo
     During a rollout that is the champion; the rollout ends. A running server takes it up within a second.
     """
     del yes
-    before = get_endpoint(session.store, model)
+    before = session.ask(get_endpoint, model)
     if dry_run:
         click.echo(f"{model}: {traffic(before.routing)}")
         click.echo("Nothing has changed: this would record loop.rolled-back and serving.routing-changed.")
         return
-    after = roll_back(session.store, model, actor=session.actor, because=because)
+    after = session.ask(roll_back, model, actor=session.actor, because=because)
     click.echo(f"{model}: {traffic(after.routing)}")
     click.echo(f"Before: {traffic(before.routing)}")

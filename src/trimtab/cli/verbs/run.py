@@ -28,13 +28,15 @@ def run(
     if cancel:
         _cancel(session, name, because, dry_run=dry_run)
         return
+    session.check_beside_store()
     project = load_project(session.project_file(file))
     if dry_run:
-        steps = pipeline_of(session.store, project, name).steps
+        with session.looking() as store:
+            steps = pipeline_of(store, project, name).steps
         click.echo(f"Nothing has changed: this would do {', '.join(step.name for step in steps)}.")
         return
     with watched(session) as watch:
-        done, outcomes = run_one(session.store, project, name, actor=session.actor, because=because, watch=watch)
+        done, outcomes = run_one(session.begin(), project, name, actor=session.actor, because=because, watch=watch)
     for line in outcome_lines(outcomes):
         click.echo(line)
     if done is not None:
@@ -42,7 +44,7 @@ def run(
 
 
 def _cancel(session: Session, model: str, because: str, *, dry_run: bool) -> None:
-    turn = open_turn_of(session.store, model)
+    turn = session.ask(open_turn_of, model)
     if turn is None:
         raise NotFound(
             f"the loop of {model} is not turning",
@@ -53,5 +55,5 @@ def _cancel(session: Session, model: str, because: str, *, dry_run: bool) -> Non
     if dry_run:
         click.echo(f"Nothing has changed: this would cancel turn {turn.id}, which is {turn.state.value}.")
         return
-    ended = cancel_turn(session.store, turn.id, actor=session.actor, because=because)
+    ended = session.ask(cancel_turn, turn.id, actor=session.actor, because=because)
     click.echo(f"Turn {ended.id} of {model} is cancelled: {ended.moves[-1].text}")

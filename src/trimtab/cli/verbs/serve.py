@@ -37,33 +37,28 @@ def serve(session: Session, /, dry_run: bool, route_only: bool, yes: bool, **pla
     del yes
     endpoint = _routed(session, dry_run=dry_run, **place)
     click.echo(f"{endpoint.routing.endpoint}: {traffic(endpoint.routing)}")
+    if session.settings.server:
+        return
     running = running_server(session.settings)
     if running is not None:
-        say_where(running)
+        say_where(running, user=session.settings.guest_user)
     elif not (route_only or dry_run):
         session.close()
-        serve_project(session.settings, on_ready=say_where)
+        serve_project(session.settings, on_ready=lambda address: say_where(address, user=session.settings.guest_user))
 
 
 def _routed(
     session: Session, version: str, stage: StageName, percent: float, because: str, *, dry_run: bool
 ) -> Endpoint:
     """Return the endpoint as it is, or changed when a version or a stage was asked for."""
-    store, ref = session.store, VersionRef.parse(version)
+    ref = VersionRef.parse(version)
     as_it_is = dry_run or (ref.version is None and ref.alias == CHAMPION and stage == "full")
     if as_it_is:
         try:
-            return get_endpoint(store, ref.model)
+            return session.ask(get_endpoint, ref.model)
         except NotFound:
             if dry_run:
                 raise
-    found = get_version(store, ref)
+    found = session.ask(get_version, ref)
     share = percent if stage == "canary" else 0.0 if stage == "shadow" else 100.0
-    return serve_version(
-        store,
-        found.ref,
-        stage=stage,
-        percent=share,
-        actor=session.actor,
-        because=because,
-    )
+    return session.ask(serve_version, found.ref, stage=stage, percent=share, actor=session.actor, because=because)

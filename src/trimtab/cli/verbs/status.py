@@ -33,12 +33,15 @@ def status(session: Session, watch: bool = False, every: float = 2.0, form: str 
 
 def status_of(session: Session) -> Status:
     """Read how the project stands."""
-    found = standing_of(session.store)
-    server = running_server(session.settings)
+    found = session.ask(standing_of)
+    server = session.settings.server or _running(session)
     values = {name: getattr(found, name) for name in found.__struct_fields__}
-    return Status(
-        **values, server=server.url if server else None, next=_next(session, found, served=server is not None)
-    )
+    return Status(**values, server=server or None, next=_next(session, found, served=bool(server)))
+
+
+def _running(session: Session) -> str:
+    server = running_server(session.settings)
+    return server.url if server else ""
 
 
 def _show(found: Status, form: str) -> None:
@@ -52,6 +55,8 @@ def _show(found: Status, form: str) -> None:
 def _next(session: Session, found: Standing, *, served: bool) -> str:
     if found.waiting:
         return f'trimtab approve {found.waiting[0].version} --because "..."'
+    if found.policies:
+        return f'trimtab approve policy {found.policies[0].model} --because "..."'
     if not found.sources:
         return "trimtab plan" if session.project_file(None).is_file() else "trimtab init"
     if not found.endpoints:
@@ -71,8 +76,10 @@ def _lines(found: Status) -> list[tuple[str, Any]]:
                          for t in found.turns])),
         ("alerts", _first([f"{a.severity}, {a.state}, since {a.raised_at:%Y-%m-%d %H:%M}: {a.title}"
                            for a in found.alerts])),
-        ("waiting", _first([f"{v.version} waits for {v.approve_by or 'someone'} to approve it"
-                            for v in found.waiting])),
+        ("waiting", _first([*(f"{v.version} waits for {v.approve_by or 'someone'} to approve it"
+                              for v in found.waiting),
+                            *(f"the policy of {p.model}, proposed by {p.by}, waits for {p.asks}"
+                              for p in found.policies)])),
         ("running", _first([f"{run.pipeline} {run.run}" for run in found.running])),
         ("failed", _first([f"{run.pipeline} {run.run}" for run in found.failed])),
         ("ledger", f"{_many(found.events)} events"),

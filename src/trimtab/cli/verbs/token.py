@@ -12,10 +12,9 @@ from trimtab.cli.nouns import past
 from trimtab.cli.nouns.noun import Asked
 from trimtab.cli.output import Column, output_option, show_list, show_one
 from trimtab.cli.session import Session, because_option, pass_session
-from trimtab.kernel import Invalid, Permission
-from trimtab.server import active_token, issue_token, list_tokens, revoke_token
+from trimtab.kernel import GRANTED, Grants, Invalid
+from trimtab.server import IssueToken, create_token, end_token, list_tokens, the_active, time_of_project
 
-SCOPES = [permission.value for permission in Permission if permission is not Permission.PUBLIC]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -26,7 +25,14 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option("--scope", type=click.Choice(SCOPES), default="read", show_default=True, help="The most it may do.")
+@click.option(
+    "--may",
+    multiple=True,
+    default=("read",),
+    show_default=True,
+    metavar="PERMISSION",
+    help=f"{', '.join(GRANTED)}; for some names only: predict:late,churn. Repeat it for several.",
+)
 @click.option("--as", "actor", default="", metavar="PERSON", help="Act in this person's name instead of its own.")
 @click.option("--expires", default="90d", show_default=True, metavar="TIME", help="90d, 12h, or never.")
 @because_option
@@ -34,20 +40,24 @@ def token() -> None:
 @click.option("--yes", is_flag=True, help="Never asks; taken for scripts that pass it everywhere.")
 @output_option
 @pass_session
-def create(session: Session, /, name: str, scope: str, form: str, dry_run: bool, **told: Any) -> None:
+def create(session: Session, /, name: str, may: tuple[str, ...], form: str, dry_run: bool, **told: Any) -> None:
     """Issue a token; its secret is shown this once."""
     actor, expires, because = told["actor"], told["expires"], told["because"]
     life = None if expires == "never" else _seconds(expires)
     if dry_run:
-        click.echo(f"Nothing has changed: this would issue the token {name}, which may {scope}, expiring: {expires}.")
+        wanted = ", ".join(Grants.of(may, where="option --may").texts)
+        click.echo(f"Nothing has changed: this would issue the token {name}, which may {wanted}, expiring: {expires}.")
         return
-    with session.store.change(session.actor, because) as change:
-        issued = issue_token(change, name, permission=Permission(scope), actor=actor, expires_in_s=life)
+    asked = IssueToken(name=name, may=tuple(may), actor=actor, expires_in_s=life)
+    if not session.settings.server:
+        session.begin()  # whoever serves to others needs a token first
+    issued = session.ask(create_token, asked, actor=session.actor, because=because)
     if form == "table":
         click.echo(issued.secret)
         until = issued.token.expires_at
         end = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "without an end"
-        click.echo(f"{name} may {scope}, {end}. The secret above is not kept and not shown again.", err=True)
+        click.echo(f"{issued.token.actor}: may {', '.join(issued.token.may)}, {end}.", err=True)
+        click.echo("The secret above is not kept and not shown again.", err=True)
     else:
         show_one(issued, form=form)
 
@@ -62,8 +72,8 @@ def list_(session: Session, at: str, watch: bool, every: float, form: str) -> No
     moment = moment_of(session, at)
 
     def show() -> None:
-        found = list_tokens(session.store) if moment is None else past.tokens(session, Asked(at=moment))
-        columns = _columns(moment or session.store.clock.now())
+        found = session.ask(list_tokens) if moment is None else past.tokens(session, Asked(at=moment))
+        columns = _columns(moment or session.ask(time_of_project))
         show_list(found, columns, form=form, empty="No token yet: trimtab token create NAME")
 
     look(show, watch=watch, every=every)
@@ -72,7 +82,8 @@ def list_(session: Session, at: str, watch: bool, every: float, form: str) -> No
 def _columns(now: datetime) -> list[Column]:
     return [
         Column("ID", lambda t: t.id), Column("NAME", lambda t: t.name), Column("ACTS AS", lambda t: t.actor.id),
-        Column("SCOPE", lambda t: t.permission.value), Column("STATE", lambda t: t.state(now)),
+        Column("ISSUED BY", lambda t: ", by ".join(t.actor.issuers) or None),
+        Column("MAY", lambda t: " ".join(t.may)), Column("STATE", lambda t: t.state(now)),
         Column("CREATED", lambda t: t.created_at), Column("EXPIRES", lambda t: t.expires_at),
     ]  # fmt: skip
 
@@ -85,15 +96,13 @@ def _columns(now: datetime) -> list[Column]:
 @pass_session
 def revoke(session: Session, token_: str, because: str, dry_run: bool, yes: bool) -> int:
     """End a token, by its id or its name. Servers stop taking it within seconds."""
-    with session.store.read() as connection:
-        found = active_token(connection, token_)
+    found = the_active(session.ask(list_tokens), token_)
     if dry_run:
         click.echo(f"Nothing has changed: this would revoke token {found.name} ({found.id}).")
         return 0
     if not confirmed(f"Revoke token {found.name}?", yes=yes):
         return 1
-    with session.store.change(session.actor, because) as change:
-        revoked = revoke_token(change, found.id)
+    revoked = session.ask(end_token, found.id, actor=session.actor, because=because)
     click.echo(f"Token {revoked.name} ({revoked.id}) is revoked.")
     return 0
 

@@ -52,7 +52,7 @@ def verify(
         if file is not None:
             found = verify_evidence(file, keys=trusted, checkpoints=checkpoints, home=session.settings.home_path)
         else:
-            found = verify_ledger(session.store, keys=trusted, checkpoints=checkpoints, progress=_told)
+            found = session.ask(verify_ledger, keys=trusted, checkpoints=checkpoints, progress=_told)
     except TrimtabError as error:
         # What cannot be opened is not proved to be tampered with.
         print_error(error)
@@ -61,13 +61,18 @@ def verify(
     if found.kind is VerificationKind.USAGE or nothing:
         print_error(_mistake(found))
     elif form == "text":
-        _say(found, file)
+        say_verdict(found)
+        if found.kind is VerificationKind.TAMPERED and file is not None:
+            click.echo("  next      do not rely on it; ask whoever sent it for another copy")
+        elif found.kind is VerificationKind.TAMPERED:
+            click.echo("  next      stop what writes to it, and restore the database from a backup; then verify again")
     else:
         show_one(_plain(found), form=form)
     return found.exit_code
 
 
-def _say(found: Verification, file: Path | None) -> None:
+def say_verdict(found: Verification) -> None:
+    """Print what a verification found, and what it proves and what not."""
     click.echo(f"{found.kind.value}: {found.what}")
     if found.origin:
         click.echo(f"  ledger    {found.origin}")
@@ -78,10 +83,6 @@ def _say(found: Verification, file: Path | None) -> None:
         click.echo(f"  proved    {line}")
     for line in found.unproved:
         click.echo(f"  unproved  {line}")
-    if found.kind is VerificationKind.TAMPERED and file is not None:
-        click.echo("  next      do not rely on it; ask whoever sent it for another copy")
-    elif found.kind is VerificationKind.TAMPERED:
-        click.echo("  next      stop what writes to it, and restore the database from a backup; then verify again")
 
 
 def _mistake(found: Verification) -> Invalid:
@@ -102,9 +103,8 @@ def _plain(found: Verification) -> dict[str, object]:
 
 def _exported(session: Session, path: Path) -> bool:
     """Write the ledger to a file; say so, or why that cannot be done."""
-    store = session.store
     try:
-        header = export_log(store, path)
+        header = session.ask(export_log, path)
     except OSError as error:
         print_error(
             Invalid(

@@ -16,7 +16,7 @@ from trimtab.governance import why as explain
 @pass_session
 def why(session: Session, decision: str, form: str) -> None:
     """Explain DECISION, by its id: row, features and their ages, model, data, code, evaluation, who approved it."""
-    found = explain(session.store, decision)
+    found = session.ask(explain, decision)
     if form != "text":
         show_one(found, form=form)
         return

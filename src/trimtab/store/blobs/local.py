@@ -5,16 +5,29 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from trimtab.kernel import Invalid, NotFound, SystemClock, Unavailable, digest_of_bytes, digest_of_file
-from trimtab.store.blobs.protocol import Bytes, damaged, flat, hex_of, unknown, unreadable
+from trimtab.kernel import Invalid, NotFound, SystemClock, digest_of_bytes, digest_of_file, is_digest, locked
+from trimtab.store.blobs.protocol import (
+    Bytes,
+    Listed,
+    damaged,
+    flat,
+    hex_of,
+    unknown,
+    unreadable,
+    verified,
+)
+from trimtab.store.failures import StoreAway
 
 _PIECE = 1 << 20
 _ABANDONED_S = 3600.0
 """A blob that nobody has added to for so long is not being written any more."""
 _BELIEVED_S = 86_400.0
 """How long a file that nobody has written to counts as verified: a disk may lose bytes by itself."""
+_LOCK = "lock"
+"""Held by whoever gives a blob its name, makes it young again or removes it: none of them takes more than a moment."""
 _SETTLED_S = 2.0
 """A file that was changed less long ago may be changed again without showing it: the kernel's times are coarse."""
 
@@ -40,7 +53,7 @@ class LocalBlobs:
     def put(self, data: Bytes) -> str:
         plain = flat(data)
         digest = digest_of_bytes(plain)
-        if not self._holds(digest):
+        if not (self._holds(digest) and self._renewed(digest)):
             self._write([plain])
         return digest
 
@@ -58,8 +71,19 @@ class LocalBlobs:
             ) from None
 
     def put_pieces(self, pieces: Iterable[bytes]) -> str:
-        """Keep bytes that come in pieces and return their digest."""
         return self._write(pieces)
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        with _readable(digest), self._path(digest).open("rb") as file:
+            yield from verified(digest, iter(lambda: file.read(_PIECE), b""))
+
+    def listed(self) -> Iterator[Listed]:
+        for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
+            digest = f"sha256:{path.parent.name}{path.name}"
+            if is_digest(digest):
+                with suppress(FileNotFoundError):
+                    found = path.stat()
+                    yield Listed(digest, found.st_size, _moment(found))
 
     def get(self, digest: str) -> bytes:
         with _readable(digest):
@@ -92,6 +116,17 @@ class LocalBlobs:
     def has(self, digest: str) -> bool:
         return self._path(digest).exists()
 
+    def remove(self, digest: str, *, before: datetime) -> bool:
+        path = self._path(digest)
+        with self._naming():
+            try:
+                if _moment(path.stat()) >= before:
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
     def discard(self, digest: str) -> None:
         """Remove a blob; nothing happens when it is not here."""
         self._path(digest).unlink(missing_ok=True)
@@ -102,6 +137,21 @@ class LocalBlobs:
             return digest_of_file(self._path(digest)) == digest
         except OSError:
             return False
+
+    def _renewed(self, digest: str) -> bool:
+        """Make a blob young again; say whether it is still here."""
+        with self._naming():
+            try:
+                os.utime(self._path(digest))
+            except FileNotFoundError:
+                return False
+        return True
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Be the only one, of all processes, that changes which blobs are here or how old they are."""
+        with _disk(), locked(self._folder / _LOCK):
+            yield
 
     def _path(self, digest: str) -> Path:
         name = hex_of(digest)
@@ -119,10 +169,12 @@ class LocalBlobs:
                 os.fsync(file.fileno())
             digest = f"sha256:{hasher.hexdigest()}"
             target = self._path(digest)
-            if not self._holds(digest):
+            if not (self._holds(digest) and self._renewed(digest)):
                 with _disk():
                     self._make_folder(target.parent)
-                    temporary.replace(target)
+                    with self._naming():
+                        temporary.replace(target)
+                        os.utime(target)
                     _force_folder(target.parent)
             return digest
         finally:
@@ -143,6 +195,10 @@ class LocalBlobs:
             _force_folder(self._folder)
 
 
+def _moment(found: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(found.st_mtime, UTC)
+
+
 @contextmanager
 def _readable(digest: str) -> Iterator[None]:
     try:
@@ -160,7 +216,7 @@ def _disk() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Unavailable(
+        raise StoreAway(
             "a blob cannot be written",
             where="store.blobs",
             why=f"The disk says: {error.strerror}.",

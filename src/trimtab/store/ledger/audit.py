@@ -9,7 +9,7 @@ from trimtab.store.ledger.tree import Frontier, TileRoot, leaf_hash
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """An event as it is stored: its columns, its body and the leaf that was computed when it was recorded."""
+    """An event as it is stored: its columns, its body, and what was computed when it was recorded."""
 
     position: int
     id: str
@@ -19,6 +19,9 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     idempotency_key: str | None
     body: str
     leaf: bytes
+    rules: bool | None
+    ruled_before: int | None
+    code: bytes | None
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -54,9 +57,13 @@ class _Body(msgspec.Struct):
     type: str
     idempotency_key: str | None
     subjects: list[_About]
+    rows: list[msgspec.Raw] = []
 
 
 _decode = msgspec.json.Decoder(_Body).decode
+
+BEGINNINGS = ("store.ledger-adopted", "store.key-replaced")
+"""The events with which a ledger goes on that was written before events were authenticated."""
 
 Progress = Callable[[int], None]
 _STEP = 5000
@@ -113,8 +120,51 @@ class Tree:
             self.good = size
 
 
-def audit_rows(rows: Iterable[Row], subjects: Iterator[tuple[int, str, str]], tree: Tree) -> None:
-    """Check every stored event: its place, its leaf, and that columns and subjects repeat its body."""
+Check = Callable[[int, int, bytes, bytes], bool]
+"""Says whether a code is the one of a position, the event that ruled before it, and a leaf."""
+
+
+class Codes:
+    """The codes of the events, each held against the ledger's key (``is_right``, if there is one), and their links.
+
+    ``seen`` says that the events of this ledger were seen with codes before.
+    """
+
+    def __init__(self, is_right: Check | None, *, seen: bool) -> None:
+        self._is_right = is_right
+        self._seen = seen
+        self._ruled = -1
+        self._begun = False
+
+    @property
+    def proves(self) -> bool:
+        """Say whether codes were checked."""
+        return self._begun and self._is_right is not None
+
+    def check(self, row: Row, body: _Body) -> None:
+        """Raise ``Tampered`` when an event's code is missing or wrong, or its link."""
+        position = row.position
+        if row.code is None:
+            if self._begun:
+                raise Tampered(f"event {position} carries no code, and those before it do", position)
+            return
+        if not self._begun and position and body.type not in BEGINNINGS:
+            raise Tampered(f"the events before event {position} carry no code, and nobody has vouched for them", 0)
+        self._begun = True
+        if row.ruled_before != self._ruled or bool(row.rules) != bool(body.rows):
+            raise Tampered(f"event {position} is not linked to the one that ruled before it", position)
+        if self._is_right and not self._is_right(position, row.ruled_before, row.leaf, row.code):
+            raise Tampered(f"event {position} was not recorded by Trimtab: its code is not the key's", position)
+        self._ruled = position if row.rules else self._ruled
+
+    def finish(self, count: int) -> None:
+        """Raise ``Tampered`` when the events had codes once, and have none."""
+        if self._seen and count and not self._begun:
+            raise Tampered("no event carries a code, and this home has seen them with codes", 0)
+
+
+def audit_rows(rows: Iterable[Row], subjects: Iterator[tuple[int, str, str]], tree: Tree, codes: Codes) -> None:
+    """Check every stored event: its place, its leaf, its code, and that columns and subjects repeat its body."""
     about = next(subjects, None)
     for expected, row in enumerate(rows):
         position = row.position
@@ -129,6 +179,7 @@ def audit_rows(rows: Iterable[Row], subjects: Iterator[tuple[int, str, str]], tr
         stored = (row.id, row.at, row.actor, row.type, row.idempotency_key)
         if stored != (body.id, _column_time(body.at), body.actor.id, body.type, body.idempotency_key):
             raise Tampered(f"the columns of event {position} say something else than its body", position)
+        codes.check(row, body)
         found = []
         while about is not None and about[0] == position:
             found.append((about[1], about[2]))
@@ -137,6 +188,7 @@ def audit_rows(rows: Iterable[Row], subjects: Iterator[tuple[int, str, str]], tr
         if found != told and set(found) != set(told):
             raise Tampered(f"the subjects of event {position} are not those of its body", position)
         tree.add(leaf)
+    codes.finish(tree.frontier.size)
     if about is not None:
         raise Tampered(f"there are subjects of an event {about[0]}, which does not exist", about[0])
 

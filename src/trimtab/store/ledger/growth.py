@@ -1,25 +1,28 @@
 """How new events make the tree grow: their positions, their leaves, the tiles they complete, the next checkpoint."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from trimtab.store.failures import RowsDamaged
-from trimtab.store.ledger.keys import Keys
+from trimtab.store.ledger.notes import SigningKey
 from trimtab.store.ledger.records import Head, Pending, Signed
 from trimtab.store.ledger.tree import HASH_BYTES, TILE, Frontier, TileRoot, leaf_hash
 
-EVENT_COLUMNS = "position, id, at, actor, type, idempotency_key, body, leaf"
+EVENT_COLUMNS = "position, id, at, actor, type, idempotency_key, body, leaf, rules, ruled_before, code"
+Code = Callable[[int, int, bytes], bytes]
+"""Authenticates an event by its position, the event that ruled before it, and its leaf."""
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """The rows that new events add, and the tree after them."""
+    """The rows that new events add, the tree after them, and the newest event that rules over rows (-1: none)."""
 
     events: list[tuple[Any, ...]]
     subjects: list[tuple[int, str, str]]
     tiles: list[TileRoot]
     frontier: Frontier
+    ruled: int
 
 
 def entry(body: bytes, position: int) -> bytes:
@@ -27,28 +30,34 @@ def entry(body: bytes, position: int) -> bytes:
     return b'{"event":%b,"position":%d}' % (body, position)
 
 
-def grow(head: Head, events: Iterable[Pending]) -> Growth:
-    """Give each event its position (the first is 0) and its leaf. Raises ``RowsDamaged`` for a head that is none."""
-    if not isinstance(head.size, int) or len(head.frontier) != head.size.bit_count() * HASH_BYTES:
-        raise RowsDamaged("the ledger's head does not fit its size", where="store.ledger")
+def grow(head: Head, events: Iterable[Pending], *, ruled: int, code: Code) -> Growth:
+    """Give each event its position (the first is 0), its leaf, and its code."""
     frontier = Frontier.unpack(head.size, head.frontier)
-    growth = Growth([], [], [], frontier)
+    rows: list[tuple[Any, ...]] = []
+    subjects: list[tuple[int, str, str]] = []
+    tiles: list[TileRoot] = []
     for event in events:
         position = frontier.size
         leaf = leaf_hash(entry(event.body, position))
-        growth.tiles.extend(frontier.add(leaf))
-        growth.events.append(
-            (position, event.id, event.at, event.actor, event.type, event.idempotency_key, event.body.decode(), leaf)
-        )
-        growth.subjects.extend([(position, kind, id_) for kind, id_ in dict.fromkeys(event.subjects)])
-    return growth
+        tiles += frontier.add(leaf)
+        rows.append(
+            (
+                position, event.id, event.at, event.actor, event.type, event.idempotency_key, event.body.decode(),
+                leaf, event.rules, ruled, code(position, ruled, leaf),
+            )
+        )  # fmt: skip
+        subjects += [(position, kind, id_) for kind, id_ in dict.fromkeys(event.subjects)]
+        ruled = position if event.rules else ruled
+    return Growth(rows, subjects, tiles, frontier, ruled)
 
 
 def head_of(row: Sequence[Any] | None) -> Head:
-    """Return the head that a row holds, its checkpoint's parts last. Raises ``RowsDamaged`` when there is none."""
+    """Return the head that a row holds, its checkpoint's parts last. Raises ``RowsDamaged`` when it is none."""
     if row is None:
         raise RowsDamaged("the ledger has no head", where="store.ledger")
     origin, size, frontier, *signed = row
+    if not isinstance(size, int) or size < 0 or len(frontier) != size.bit_count() * HASH_BYTES:
+        raise RowsDamaged("the ledger's head does not fit its size", where="store.ledger")
     return Head(origin, size, frontier, Signed(*signed))
 
 
@@ -57,7 +66,6 @@ def is_due(head: Head, frontier: Frontier) -> bool:
     return frontier.size // TILE > head.signed.size // TILE
 
 
-def sign(head: Head, frontier: Frontier, keys: Keys) -> Signed:
+def sign(key: SigningKey, frontier: Frontier) -> Signed:
     """Sign the tree as it is now."""
-    key = keys.of(head.origin)
     return Signed(frontier.size, key.checkpoint(frontier.size, frontier.root()), str(key.public))

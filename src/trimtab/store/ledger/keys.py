@@ -1,27 +1,103 @@
-"""The keys that sign checkpoints: a file for each ledger in the folder ``keys`` of the home, readable by its owner."""
+"""The keys that sign checkpoints and authenticate events: a file for each ledger in the folder ``keys`` of the home.
+
+It is readable by its owner only. Or a command prints the key (the setting ``ledger_key_command``): from the
+environment, a secret store or a cloud's key service, and no file of the home holds it.
+"""
 
 import os
 import secrets
+import shlex
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from trimtab.kernel import Invalid, Refused
+from trimtab.kernel import Invalid, Refused, Unavailable
+from trimtab.store.failures import NotAuthentic
 from trimtab.store.ledger.notes import PublicKey, SigningKey
+
+_NEXT = ".next.key"
+COMMAND_S = 60.0
+"""How long the command that prints the key may take."""
+
+
+class KeyMissing(NotAuthentic):
+    """A ledger may be read without its key, and not be written."""
+
+    code = "store.key-missing"
+    default_why = "Events are authenticated and signed by the ledger's key, which the database does not hold."
+    default_next = (
+        "copy the file keys/ledger-*.key of the home that wrote it into this home's folder keys; "
+        'if it is lost: trimtab ledger new-key --because "..."'
+    )
 
 
 class Keys:
-    """The signing keys of a home. Each is made when it is first needed, and never leaves its file."""
+    """The signing keys of a home. ``command`` prints the key in its text form; without one it lies in a file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, command: str = "") -> None:
         self._folder = folder
+        self._command = command
         self._loaded: dict[str, SigningKey] = {}
 
     def of(self, origin: str) -> SigningKey:
-        """Return the key of a ledger, made now if there is none. Raises ``Refused`` when others may read it."""
+        """Return the key of a ledger. Raises ``KeyMissing``, and ``Refused`` when others may read its file."""
         key = self._loaded.get(origin)
         if key is None:
-            key = self._loaded[origin] = self._load(origin) or self._make(origin)
+            key = self._load(origin)
+            if key is None:
+                file = self._path(origin, ".key").name
+                raise KeyMissing(
+                    "this home does not have the ledger's key",
+                    where=f"keys/{file}",
+                    next=f"copy keys/{file} from the home that wrote the ledger into the folder keys of this one; "
+                    'if it is lost: trimtab ledger new-key --because "..."',
+                )
+            self._loaded[origin] = key
         return key
+
+    def make(self, origin: str) -> SigningKey:
+        """Make the key of a new ledger, unless it is there."""
+        key = self._load(origin) or self._make(origin)
+        self._loaded[origin] = key
+        return key
+
+    def has(self, origin: str) -> bool:
+        """Say whether this home has the key of a ledger."""
+        if origin not in self._loaded:
+            key = self._load(origin)
+            if key is None:
+                return False
+            self._loaded[origin] = key
+        return True
+
+    def prepare(self, key: SigningKey) -> None:
+        """Keep a key that is about to take the place of a ledger's. Raises ``Invalid`` where a command prints it."""
+        if self._command:
+            raise Invalid(
+                "the key cannot be replaced here",
+                where="setting ledger_key_command",
+                why="The key comes from a command, which only prints it.",
+                next="do it in a home that has the key as a file, then put that file's text where the command reads",
+            )
+        self._path(key.public.name, _NEXT).unlink(missing_ok=True)
+        self._write(key, _NEXT)
+
+    def is_prepared(self, origin: str) -> bool:
+        """Say whether a key waits to take the place of a ledger's."""
+        return self._path(origin, _NEXT).exists()
+
+    def settle(self, origin: str, *, signed_by: str) -> None:
+        """Put a prepared key into its place if the ledger is signed by it; the one of before stays, under its id."""
+        path = self._path(origin, _NEXT)
+        key = SigningKey.parse(path.read_text("utf-8", "replace"))
+        if str(key.public) != signed_by:
+            return
+        old = self._load(origin)
+        if old is not None and str(old.public) != signed_by:
+            os.link(self._path(origin, ".key"), self._path(origin, f".{old.public.id.hex()}.key"))
+        path.replace(self._path(origin, ".key"))
+        self._path(origin, ".pub").write_text(f"{key.public}\n", "utf-8")
+        self._loaded[origin] = key
 
     def public(self, origin: str) -> str | None:
         """Return the public key of a ledger in its text form, if this home has signed for it."""
@@ -35,6 +111,8 @@ class Keys:
         return self._folder / f"ledger-{origin.rsplit('/', 1)[-1]}{suffix}"
 
     def _load(self, origin: str) -> SigningKey | None:
+        if self._command:
+            return SigningKey.parse(_printed(self._command, origin))
         path = self._path(origin, ".key")
         try:
             if os.name == "posix" and path.stat().st_mode & 0o077:
@@ -49,9 +127,18 @@ class Keys:
             return None
 
     def _make(self, origin: str) -> SigningKey:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = SigningKey.make(origin)
-        path = self._path(origin, ".key")
+        if not self._write(key):
+            loaded = self._load(origin)
+            assert loaded is not None
+            key = loaded
+        return key
+
+    def _write(self, key: SigningKey, suffix: str = ".key") -> bool:
+        """Write a key's file; return False when another process was quicker."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        origin = key.public.name
+        path = self._path(origin, suffix)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(key.text())
@@ -61,10 +148,26 @@ class Keys:
             # Two processes may make a key at once: the one that links its file first decides for both.
             os.link(temporary, path)
         except FileExistsError:
-            loaded = self._load(origin)
-            assert loaded is not None
-            key = loaded
+            return False
         finally:
             temporary.unlink()
-        self._path(origin, ".pub").write_text(f"{key.public}\n", "utf-8")
-        return key
+        if suffix != _NEXT:
+            self._path(origin, ".pub").write_text(f"{key.public}\n", "utf-8")
+        return True
+
+
+def _printed(command: str, origin: str) -> str:
+    """Return what the command prints, which knows the ledger's name from its environment. Raises ``Unavailable``."""
+    environment = os.environ | {"TRIMTAB_LEDGER": origin}
+    try:
+        done = subprocess.run(  # noqa: S603 - the command is a setting of whoever runs Trimtab
+            shlex.split(command), env=environment, capture_output=True, timeout=COMMAND_S, check=True
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise Unavailable(
+            "the ledger's key cannot be had",
+            where="setting ledger_key_command",
+            why=f"The command ends with {type(error).__name__}: {getattr(error, 'returncode', error)}.",
+            next="run the command by hand; it prints one line, PRIVATE+KEY+name+id+base64",
+        ) from None
+    return done.stdout.decode("utf-8", "replace")

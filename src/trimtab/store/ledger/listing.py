@@ -1,6 +1,6 @@
 """List what was recorded, for pages, audits and projections."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trimtab.store.opened import Store
 
 MOST = 10_000
+PAGE = 5_000
 
 
 class _Body(msgspec.Struct):
@@ -67,6 +68,16 @@ def events(
     query = query.order_by(column.position if order == "oldest" else column.position.desc()).limit(limit)
     with store.read() as connection:
         return [_recorded(position, body) for position, body in connection.execute(query)]
+
+
+def each_event(store: "Store", *, type: str | Sequence[str]) -> Iterator[Recorded]:
+    """Yield every event of a type, or of several, the oldest first; they are read page by page."""
+    after: int | None = None
+    while page := events(store, type=type, after=after, limit=PAGE):
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].position
 
 
 def event_times(

@@ -7,10 +7,13 @@ one that Go's checksum database, Sigstore and the public witnesses read.
 import base64
 import binascii
 import hashlib
+import hmac
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from trimtab.kernel import Invalid
 from trimtab.store.ledger.tree import HASH_BYTES
@@ -73,6 +76,14 @@ class PublicKey(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.name}+{self.id.hex()}+{base64.b64encode(ED25519 + self.raw).decode()}"
 
+    def has_signed(self, data: bytes, signature: str) -> bool:
+        """Say whether a base64 signature over bytes is this key's."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(_decoded(signature), data)
+        except InvalidSignature:
+            return False
+        return True
+
     def signed(self, note: str) -> bool | None:
         """Say whether this key's signature on a note is right; None when there is none by this key."""
         text, lines = _parts(note)
@@ -96,6 +107,9 @@ class SigningKey:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self._seed = seed
         self.public = PublicKey.of(name, self._key.public_key().public_bytes_raw())
+        secret = HKDF(SHA256(), HASH_BYTES, salt=None, info=b"trimtab.event/1").derive(seed)
+        self.mac = hmac.new(secret, digestmod="sha256")
+        """Begins the codes that authenticate events: under a secret that is derived from the key (HKDF, RFC 5869)."""
 
     @classmethod
     def make(cls, name: str) -> "SigningKey":
@@ -115,7 +129,7 @@ class SigningKey:
             "a signing key cannot be read",
             where="home folder keys",
             why="A key file holds one line, PRIVATE+KEY+name+id+base64.",
-            next="restore the file from a backup, or remove it to start signing with a new key",
+            next="restore the file from a backup; without one: trimtab ledger new-key",
         )
 
     def text(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from trimtab.kernel import NotFound
 from trimtab.store.failures import RowsDamaged
@@ -13,7 +13,7 @@ from trimtab.store.ledger.proofs import consistency_path, inclusion_path, is_con
 from trimtab.store.ledger.prove import InclusionProof, Nodes
 from trimtab.store.ledger.records import Signed
 from trimtab.store.ledger.tree import TILE, TILE_HEIGHT, node_hash
-from trimtab.store.tables import ledger_events, ledger_head
+from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
@@ -26,6 +26,14 @@ def ledger_size(store: "Store") -> int:
     store.sequence()
     with store.read() as connection:
         return int(connection.execute(select(ledger_head.c.size)).scalar_one())
+
+
+def ledger_counts(store: "Store") -> tuple[int, int]:
+    """Return how many events the ledger holds, and how many the newest checkpoint signs. Nothing is written."""
+    with store.read() as connection:
+        size = connection.execute(select(ledger_head.c.size)).scalar_one()
+        signed = connection.execute(select(func.max(ledger_checkpoints.c.size))).scalar_one()
+    return int(size), int(signed or 0)
 
 
 def signed_prefix(store: "Store", size: int | None = None) -> Signed:

@@ -41,7 +41,10 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that has its body, but no position yet. The columns repeat the body, to be searched by."""
+    """An event that has its body, but no position yet. The columns repeat the body, to be searched by.
+
+    ``rules`` says that the body holds digests of governed rows.
+    """
 
     id: str
     at: str
@@ -50,6 +53,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None
     body: bytes
     subjects: tuple[tuple[str, str], ...]
+    rules: bool = False
 
     def checked(self) -> "Pending":
         """Return itself, or raise ``Invalid`` when a column would not hold its text; SQLite would not notice."""
@@ -108,6 +112,7 @@ class _Columns(msgspec.Struct):
     type: str
     idempotency_key: str | None
     subjects: tuple[_About, ...]
+    rows: tuple[msgspec.Raw, ...] = ()
 
 
 _columns = msgspec.json.Decoder(_Columns)
@@ -124,4 +129,5 @@ def pending_of(body: bytes) -> Pending:
         idempotency_key=columns.idempotency_key,
         body=body,
         subjects=tuple([(subject.kind, subject.id) for subject in columns.subjects]),
+        rules=bool(columns.rows),
     )

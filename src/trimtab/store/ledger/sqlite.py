@@ -9,21 +9,22 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
+from trimtab.kernel import Refused
 from trimtab.store.database import Database
 from trimtab.store.failures import RowsDamaged
+from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, is_due, sign
-from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.records import Head, Pending, Receipt, Signed
-from trimtab.store.ledger.tree import TILE
+from trimtab.store.ledger.tree import TILE, Frontier
 
 _HEAD = """
     SELECT h.origin, h.size, h.frontier, coalesce(c.size, 0), coalesce(c.note, ''), coalesce(c.key, '')
     FROM ledger_head h LEFT JOIN ledger_checkpoints c ON c.tile = (SELECT max(tile) FROM ledger_checkpoints)
 """
-_INSERT_EVENT = f"INSERT INTO ledger_events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_INSERT_EVENT = f"INSERT INTO ledger_events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _INSERT_SUBJECT = "INSERT INTO ledger_subjects (position, kind, id) VALUES (?, ?, ?)"
 _INSERT_TILE = "INSERT INTO ledger_tiles (level, number, root) VALUES (?, ?, ?)"
-_UPDATE_HEAD = "UPDATE ledger_head SET size = ?, frontier = ?"
+_MOVE_HEAD = "UPDATE ledger_head SET size = ?, frontier = ? WHERE size = ? AND frontier = ? AND origin = ?"
 _FIND_KEY = "SELECT position FROM ledger_events WHERE idempotency_key = ?"
 _PUT_CHECKPOINT = "INSERT OR REPLACE INTO ledger_checkpoints (tile, size, note, key) VALUES (?, ?, ?, ?)"
 
@@ -31,20 +32,34 @@ _PUT_CHECKPOINT = "INSERT OR REPLACE INTO ledger_checkpoints (tile, size, note, 
 class SqliteLedger:
     """Adds events to the ledger of a SQLite database."""
 
-    def __init__(self, database: Database, keys: Keys) -> None:
+    def __init__(self, database: Database, authenticity: Authenticity) -> None:
         self._database = database
-        self._keys = keys
+        self._authenticity = authenticity
         self._added = False
+        self._head: Head | None = None
+        """The ledger's end as this process left it: where it is still so, it need not be read."""
 
     def enter(self, connection: Connection, events: list[Pending], *, durable: bool) -> Callable[[], Receipt]:
         """Add events inside their change's transaction. A checkpoint is signed only for what the disk will hold."""
-        driver = _driver(connection)
-        head = _head(driver)
-        growth = grow(head, events)
-        signed = sign(head, growth.frontier, self._keys) if durable or is_due(head, growth.frontier) else None
-        _write(driver, growth, signed)
+        driver, known = _driver(connection), self._authenticity
+        # What this process left is not what is there when its last change failed, or somebody else made one.
+        head = self._head
+        end = known.known(head) if head else None
+        growth = grow(head, events, ruled=end.ruled, code=known.code) if head and end else None
+        if head is None or end is None or growth is None or not _move(driver, head, growth):
+            head = _head(driver)
+            end = known.trusted(connection, head)
+            growth = grow(head, events, ruled=end.ruled, code=known.code)
+            _move(driver, head, growth)
+        signed = sign(known.key, growth.frontier) if durable or is_due(head, growth.frontier) else None
+        _write(driver, growth)
+        if signed:
+            _put(driver, signed)
+        frontier = growth.frontier.pack()
+        known.expect(growth.frontier.size, frontier, growth.ruled, after=end)
         newest = signed or head.signed
         receipt = Receipt(growth.frontier.size - 1, newest.note, newest.key)
+        self._head = Head(head.origin, growth.frontier.size, frontier, newest)
 
         def acknowledge() -> Receipt:
             self._added = True
@@ -67,18 +82,18 @@ class SqliteLedger:
         with self._database.write() as connection:
             driver = _driver(connection)
             head = _head(driver)
+            self._authenticity.trusted(connection, head)
             if head.signed.size == head.size:
                 return head.signed
-            growth = grow(head, [])
-            signed = sign(head, growth.frontier, self._keys)
-            _write(driver, growth, signed)
+            signed = sign(self._authenticity.key, Frontier.unpack(head.size, head.frontier))
+            _put(driver, signed)
         self._database.flush()
         return signed
 
     def close(self) -> None:
         """Sign what this process has added and not yet signed; what does not fit together is left to ``verify``."""
         if self._added:
-            with suppress(RowsDamaged):
+            with suppress(RowsDamaged, Refused):
                 self.sign()
 
 
@@ -92,14 +107,20 @@ def _head(driver: sqlite3.Connection) -> Head:
     return head_of(driver.execute(_HEAD).fetchone())
 
 
-def _write(driver: sqlite3.Connection, growth: Growth, signed: Signed | None) -> None:
+def _move(driver: sqlite3.Connection, head: Head, growth: Growth) -> bool:
+    """Move the ledger's end to where it has grown; return False, and change nothing, when it is not at ``head``."""
+    after = (growth.frontier.size, growth.frontier.pack())
+    return driver.execute(_MOVE_HEAD, (*after, head.size, head.frontier, head.origin)).rowcount == 1
+
+
+def _write(driver: sqlite3.Connection, growth: Growth) -> None:
     for row in growth.events:
         driver.execute(_INSERT_EVENT, row)
     for subject in growth.subjects:
         driver.execute(_INSERT_SUBJECT, subject)
     for tile in growth.tiles:
         driver.execute(_INSERT_TILE, (tile.level, tile.number, tile.root))
-    if growth.events:
-        driver.execute(_UPDATE_HEAD, (growth.frontier.size, growth.frontier.pack()))
-    if signed:
-        driver.execute(_PUT_CHECKPOINT, (signed.size // TILE, signed.size, signed.note, signed.key))
+
+
+def _put(driver: sqlite3.Connection, signed: Signed) -> None:
+    driver.execute(_PUT_CHECKPOINT, (signed.size // TILE, signed.size, signed.note, signed.key))

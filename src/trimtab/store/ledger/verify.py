@@ -5,18 +5,28 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
-from trimtab.kernel import TrimtabError
+from trimtab.kernel import Refused, TrimtabError
 from trimtab.store.failures import RowsDamaged
-from trimtab.store.ledger.audit import Anchor, Row, Tampered, Tree, audit_rows
+from trimtab.store.governed import differences
+from trimtab.store.ledger.audit import Anchor, Check, Codes, Row, Tampered, Tree, audit_rows
+from trimtab.store.ledger.baselines import KEY_REPLACED, replaced_by
+from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.records import Signed
 from trimtab.store.ledger.streaming import as_it_is, streamed
 from trimtab.store.ledger.tree import Frontier, TileRoot
 from trimtab.store.ledger.witness import Witness
-from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head, ledger_subjects, ledger_tiles
+from trimtab.store.tables import (
+    ledger_checkpoints,
+    ledger_events,
+    ledger_head,
+    ledger_refused,
+    ledger_subjects,
+    ledger_tiles,
+)
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
@@ -63,20 +73,39 @@ class _Evidence:
     """The checkpoints and keys that a ledger is held against."""
 
     def __init__(
-        self, origin: str, *, witness: Witness, keys: Sequence[PublicKey], notes: Sequence[Checkpoint]
+        self, origin: str, *, witness: Witness, keys: Sequence[PublicKey], notes: Sequence[Checkpoint], strict: bool
     ) -> None:
         self.origin = origin
         self.remembered = witness.checkpoints(origin)
         self.given = tuple(notes)
-        self.keys = {(key.name, key.id): key for key in (*keys, *witness.keys(origin))}
+        self.keys = {(key.name, key.id): key for key in keys}
         self.anchors: list[Anchor] = []
         self.covered = 0
-        """The largest size of which a checkpoint is signed by a known key, or was kept outside of the ledger."""
+        """The largest size of which a checkpoint is signed by a known key, or was kept outside of the ledger.
+
+        Where keys were given (``strict``), what this client remembers is only as good as its signature."""
         self.strangers: set[str] = set()
+        self.is_authentic = False
+        """Whether the codes of the events and the rows that give power were checked."""
+        self.refused = 0
+        """How much was found in the outbox that Trimtab had not put there."""
         for checkpoint in self.remembered:
-            self._anchor(checkpoint, "this client's memory", trusted=True)
+            self._anchor(checkpoint, "this client's memory", trusted=not strict)
         for checkpoint in self.given:
             self._anchor(checkpoint, "a checkpoint that you gave", trusted=True)
+
+    def follow_keys(self, connection: Connection) -> None:
+        """Trust the keys that took the place of trusted ones, as both have signed, and what is signed by them."""
+        event = ledger_events.c
+        query = select(event.body).where(event.type == KEY_REPLACED).order_by(event.position)
+        for body in connection.execute(query).scalars():
+            for old in list(self.keys.values()):
+                new = replaced_by(old, body)
+                if new is not None:
+                    self.keys[new.name, new.id] = new
+        for checkpoint in self.remembered:
+            if any(key.signed(checkpoint.note) for key in self.keys.values()):
+                self.covered = max(self.covered, checkpoint.size)
 
     def add_own(self, signed: Signed) -> None:
         """Take a checkpoint that the ledger itself carries. Raises ``Tampered`` when it is not what was signed."""
@@ -111,8 +140,10 @@ def verify(
 
     Every leaf, tile and root is computed again; columns and subjects are compared with the bodies; and the ledger is
     held against its own checkpoints, against ``checkpoints`` (notes kept from receipts) and against what ``witness``
-    remembers (without one: its own home's memory). A checkpoint counts as signed when one of ``keys``, of the witness's
-    keys or of the home's keys signed it. ``progress`` is told the number of events every so often.
+    remembers (without one: its own home's memory). A checkpoint counts as signed when one of ``keys`` signed it;
+    without any, when one that the witness has seen did, or the home's own. Where the home has the ledger's key, the
+    code of each event is computed again, and each row that gives power is held against what the ledger says of it.
+    ``progress`` is told the number of events every so often.
     """
     try:
         trusted = [PublicKey.parse(key) for key in keys]
@@ -121,15 +152,16 @@ def verify(
         return _usage(f"{error.what}: {error.why}")
     memory = witness or store.witness
     own = store.keys.public(store.origin)
+    known = [*memory.keys(store.origin), *([PublicKey.parse(own)] if own else [])]
     try:
         store.sequence()
         # What the client remembers is read first: a change that is made meanwhile may not look like a truncation.
-        evidence = _Evidence(
-            store.origin, witness=memory, keys=[*trusted, *([PublicKey.parse(own)] if own else [])], notes=given
-        )
+        evidence = _Evidence(store.origin, witness=memory, keys=trusted or known, notes=given, strict=bool(trusted))
         tree = _audited(store, evidence, progress)
     except Tampered as found:
         return _tampered(found, store.origin)
+    except Refused as error:
+        return _tampered(Tampered(error.what, None), store.origin)
     except RowsDamaged as error:
         return _tampered(Tampered(f"the ledger is not as Trimtab writes it: {error.what}", None), store.origin)
     except DBAPIError:
@@ -163,18 +195,20 @@ def _known_here(verdict: Verification, store: "Store") -> Verification:
 def _audited(store: "Store", evidence: _Evidence, progress: Callable[[int], None]) -> Tree:
     try:
         with store.read() as connection:
-            return _audit_store(connection, evidence, progress)
+            return _audit_store(store, connection, evidence, progress)
     except RowsDamaged:
         # Text that is no UTF-8 is not given out; taken as it is, it is found to be another than was recorded.
         with store.read() as connection, as_it_is(connection):
-            return _audit_store(connection, evidence, progress)
+            return _audit_store(store, connection, evidence, progress)
 
 
-def _audit_store(connection: Connection, evidence: _Evidence, progress: Callable[[int], None]) -> Tree:
+def _audit_store(store: "Store", connection: Connection, evidence: _Evidence, progress: Callable[[int], None]) -> Tree:
+    codes = Codes(_check(store, connection, evidence), seen=store.witness.is_authentic(store.origin))
     heads = connection.execute(select(ledger_head.c.origin, ledger_head.c.size, ledger_head.c.frontier)).all()
     if [head.origin for head in heads] != [evidence.origin]:
         raise Tampered(f"the ledger calls itself {', '.join(repr(head.origin) for head in heads) or 'nothing'}", None)
     head = heads[0]
+    evidence.follow_keys(connection)
     columns = ledger_checkpoints.c
     for row in connection.execute(select(columns.size, columns.note, columns.key).order_by(columns.tile)):
         evidence.add_own(Signed(*row))
@@ -183,7 +217,7 @@ def _audit_store(connection: Connection, evidence: _Evidence, progress: Callable
     events = select(ledger_events).order_by(ledger_events.c.position)
     about = select(subjects.position, subjects.kind, subjects.id).order_by(*subjects)
     with streamed(connection, events) as rows, streamed(connection, about) as pairs:
-        audit_rows((Row(*row) for row in rows), pairs, tree)
+        audit_rows((Row(*row) for row in rows), pairs, tree, codes)
     if not isinstance(head.size, int):
         raise Tampered("the size at the ledger's head is no number", None)
     tree.finish(expected=head.size)
@@ -193,7 +227,30 @@ def _audit_store(connection: Connection, evidence: _Evidence, progress: Callable
     stored = connection.execute(select(tiles.level, tiles.number, tiles.root).order_by(tiles.level, tiles.number))
     if [TileRoot(*row) for row in stored] != sorted(tree.tiles, key=lambda tile: (tile.level, tile.number)):
         raise Tampered("the stored roots of tiles are not those of the events", None)
+    if codes.proves:
+        for difference in differences(connection):
+            raise Tampered(difference, None)
+        evidence.is_authentic = True
+    evidence.refused = connection.execute(select(func.count()).select_from(ledger_refused)).scalar_one()
     return tree
+
+
+def _check(store: "Store", connection: Connection, evidence: _Evidence) -> Check | None:
+    """Return what checks the codes of events, None in a home that cannot: without the key, or under another one."""
+    try:
+        key = store.authenticity.key
+    except KeyMissing:
+        return None
+    if (key.public.name, key.public.id) not in evidence.keys:
+        return None
+    event = ledger_events.c
+    replaced = connection.execute(select(func.max(event.position)).where(event.type == KEY_REPLACED)).scalar()
+
+    def is_right(position: int, ruled_before: int, leaf: bytes, code: bytes) -> bool:
+        # Codes of a key of before are not checked any more: the events are under the new one's signature.
+        return position < (replaced or 0) or store.authenticity.is_right(position, ruled_before, leaf, code)
+
+    return is_right
 
 
 def _verdict(evidence: _Evidence, frontier: Frontier) -> Verification:
@@ -212,6 +269,17 @@ def _verdict(evidence: _Evidence, frontier: Frontier) -> Verification:
         unproved.append(
             f"that the events {evidence.covered} to {size - 1} are the ones that were recorded: "
             "no checkpoint that covers them is signed by a key known here"
+        )
+    if evidence.is_authentic:
+        proved.append("each event carries the code of the ledger's key, and each row that gives power is what it says")
+    else:
+        unproved.append(
+            "that the rows of approvals, releases, tokens and routes are what the ledger says: "
+            "that is checked with the ledger's key, in a home that has it"
+        )
+    if evidence.refused:
+        unproved.append(
+            f"who put {evidence.refused} entries into the outbox that Trimtab had not recorded: they were refused"
         )
     unproved += [
         f"who signed with the key {key}: nothing outside of the ledger vouches for it"

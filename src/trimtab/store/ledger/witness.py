@@ -24,6 +24,7 @@ from trimtab.store.ledger.tree import TILE
 log = logging.getLogger("trimtab.store")
 
 _THIN_AFTER = 1000
+_AUTHENTIC: dict[str, Any] = {"authentic": True}
 T = TypeVar("T")
 
 
@@ -92,6 +93,23 @@ class Witness:
         with self._lock, _spared(origin):
             self._rewrite(origin, {c.size: c for c in self.checkpoints(origin) if c.size >= size})
 
+    def forget(self, origin: str) -> None:
+        """Forget every checkpoint of a ledger: another history of it was accepted."""
+        with self._lock, _spared(origin):
+            self._rewrite(origin, {})
+            self._newest.pop(origin, None)
+            self._last_note = ""
+
+    def keep_authentic(self, origin: str) -> None:
+        """Remember that the events of a ledger are authenticated, so that it is never again taken for an older one."""
+        if not self.is_authentic(origin):
+            with self._lock, _spared(origin):
+                self._append(origin, [_AUTHENTIC])
+
+    def is_authentic(self, origin: str) -> bool:
+        """Say whether the events of a ledger were ever seen to be authenticated."""
+        return _AUTHENTIC in self._lines(origin)
+
     def keys(self, origin: str) -> tuple[PublicKey, ...]:
         """Return the public keys that were seen for a ledger, the first one first."""
         return tuple(_read(PublicKey.parse, self._lines(origin), "key"))
@@ -112,6 +130,12 @@ class Witness:
         except OSError as error:
             log.warning("that %s was seen at %s is not kept: %s", origin, place, error.strerror)
             return origin
+
+    def longest(self) -> Checkpoint | None:
+        """Return the newest checkpoint of the longest ledger that was seen at any place of this home."""
+        places = (_decoded(path.read_bytes()) or {} for path in self._folder.glob("at-*.json"))
+        seen = [kept for place in places for kept in self.checkpoints(str(place.get("ledger", "")))]
+        return max(seen, key=lambda kept: kept.size, default=None)
 
     def place_name(self, place: str) -> str:
         """Return the name of the file in which the first ledger at a place is kept."""
@@ -149,7 +173,7 @@ class Witness:
     def _lines(self, origin: str) -> list[dict[str, Any]]:
         try:
             data = self._path(origin).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return [line for text in data.split(b"\n") if (line := _decoded(text)) is not None]
 
@@ -163,6 +187,7 @@ class Witness:
 
     def _rewrite(self, origin: str, kept: dict[int, Checkpoint]) -> None:
         lines: list[dict[str, Any]] = [{"key": str(key)} for key in self.keys(origin)]
+        lines += [_AUTHENTIC] if self.is_authentic(origin) else []
         lines += [{"note": checkpoint.note} for checkpoint in kept.values()]
         path = self._path(origin)
         if not path.exists():

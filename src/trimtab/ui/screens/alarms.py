@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from trimtab.kernel import Body, Call, Invalid, Permission, Route
-from trimtab.monitoring import Alert, acknowledge, alerts, silence, silences
+from trimtab.kernel import Body, Call, Invalid, Permission, Route, in_path
+from trimtab.monitoring import Alert, acknowledge, alerts, get_alert, silence, silences
 from trimtab.monitoring import Silence as SilenceRecord
 from trimtab.store import Store
 from trimtab.ui.forms import form_of, reason_in
@@ -61,9 +61,10 @@ def routes(desk: Desk) -> list[Route]:
             silence(change, endpoint, until=change.at + timedelta(hours=hours), groups=form.get("groups", "") or "*")
         return see_other(_page(endpoint))
 
-    write = Permission.WRITE
+    write = Permission.REGISTER
+    of_alert = in_path("id", lambda alert: get_alert(store, alert).endpoint)
     return [
-        done_at("/ui/alerts/{id}/acknowledge", take_on, about="Take an alarm on", permission=write),
+        done_at("/ui/alerts/{id}/acknowledge", take_on, about="Take an alarm on", permission=write, resource=of_alert),
         done_at("/ui/monitor/{endpoint}/silence", keep_quiet, about="Keep alarms quiet for a while", permission=write),
     ]
 

@@ -3,7 +3,7 @@
 import re
 
 from trimtab.kernel import Body, Call, Permission, Route
-from trimtab.loop import StageName, approve_version, roll_back, serve_version
+from trimtab.loop import StageName, approve_policy, approve_version, reject_policy, roll_back, serve_version
 from trimtab.registry import reject as reject_version
 from trimtab.ui.forms import form_of, reason_in
 from trimtab.ui.links import version_href
@@ -11,12 +11,13 @@ from trimtab.ui.render import see_other
 from trimtab.ui.screen import Desk, done_at
 
 VERSION = "/ui/models/{model}/{version}"
+PROPOSAL = "/ui/proposals/{id}"
 _PAGE = re.compile(r"/ui(/[A-Za-z0-9_@%-][A-Za-z0-9_.@%-]*)*")
 STAGES: dict[str, StageName] = {"shadow": "shadow", "canary": "canary", "full": "full"}
 
 
 def routes(desk: Desk) -> list[Route]:
-    """Return the forms that decide about a version."""
+    """Return the forms that decide about a version or a policy."""
     store = desk.rooms.store
 
     def approve(call: Call, body: bytes) -> Body:
@@ -45,9 +46,19 @@ def routes(desk: Desk) -> list[Route]:
         endpoint = roll_back(store, call.path["endpoint"], actor=call.actor, because=because)
         return see_other(f"/ui/endpoints/{endpoint.routing.endpoint}")
 
+    def approve_proposal(call: Call, body: bytes) -> Body:
+        done = approve_policy(store, call.path["id"], actor=call.actor, because=reason_in(form_of(body)))
+        return see_other(f"/ui/loop/{done.model}")
+
+    def reject_proposal(call: Call, body: bytes) -> Body:
+        done = reject_policy(store, call.path["id"], actor=call.actor, because=reason_in(form_of(body)))
+        return see_other(f"/ui/loop/{done.model}")
+
     says = Permission.APPROVE
     return [
         done_at("/ui/endpoints/{endpoint}/rollback", back, about="Bring the version before back", permission=says),
+        done_at(f"{PROPOSAL}/approve", approve_proposal, about="Approve a proposed policy", permission=says),
+        done_at(f"{PROPOSAL}/reject", reject_proposal, about="Reject a proposed policy", permission=says),
         done_at(f"{VERSION}/approve", approve, about="Approve a version", permission=says),
         done_at(f"{VERSION}/reject", reject, about="Reject a version", permission=says),
         done_at(f"{VERSION}/serve", serve, about="Give a version its place at the endpoint", permission=says),

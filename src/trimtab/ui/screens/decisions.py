@@ -1,8 +1,8 @@
 """``/ui/decisions``: what was answered, and why: the path from one decision back to its rows."""
 
 from trimtab.governance import why
-from trimtab.kernel import Body, Call, Route
-from trimtab.serving import decisions, list_endpoints
+from trimtab.kernel import Body, Call, Route, in_path
+from trimtab.serving import decisions, find_decision, list_endpoints
 from trimtab.ui.screen import Desk, shown_at
 from trimtab.ui.screens.evaluation import gate_lines
 
@@ -35,7 +35,8 @@ def routes(desk: Desk) -> list[Route]:
         gate = gate_lines(found.evaluation.report.verdict if found.evaluation else None)
         return desk.pages.page(call, "decision.html", at=AT, why=found, decision=found.decision, gate=gate)
 
+    of_decision = in_path("id", lambda decision: find_decision(store, decision).endpoint)
     return [
         shown_at(AT, all_of_them, about="Decisions"),
-        shown_at(f"{AT}/{{id}}", one, about="Why one decision was taken"),
+        shown_at(f"{AT}/{{id}}", one, about="Why one decision was taken", resource=of_decision),
     ]

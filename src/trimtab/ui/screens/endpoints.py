@@ -3,7 +3,7 @@
 import msgspec
 
 from trimtab.declare import describe
-from trimtab.kernel import Body, Call, Route
+from trimtab.kernel import EACH, Body, Call, Route
 from trimtab.loop import Turn, TurnState, each_turn, open_turn_of, power_text, stages_of
 from trimtab.monitoring import Paired, paired
 from trimtab.serving import Decision, Endpoint, EndpointStatus, Routing, decisions, get_endpoint, list_endpoints
@@ -51,7 +51,8 @@ def routes(desk: Desk) -> list[Route]:
         return EndpointLine(endpoint, traffic_of(endpoint.routing), known.get(endpoint.routing.endpoint))
 
     def endpoints(call: Call) -> Body:
-        return desk.pages.page(call, "endpoints.html", at=AT, lines=[line(e) for e in list_endpoints(store)])
+        shown = [line(one) for one in list_endpoints(store) if call.shows(one.routing.endpoint)]
+        return desk.pages.page(call, "endpoints.html", at=AT, lines=shown)
 
     def endpoint(call: Call) -> Body:
         found = get_endpoint(store, call.path["endpoint"])
@@ -71,7 +72,7 @@ def routes(desk: Desk) -> list[Route]:
         )  # fmt: skip
 
     return [
-        shown_at(AT, endpoints, about="Endpoints"),
+        shown_at(AT, endpoints, about="Endpoints", resource=EACH),
         shown_at(f"{AT}/{{endpoint}}", endpoint, about="One endpoint: traffic, latency, decisions"),
     ]
 

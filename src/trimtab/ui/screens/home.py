@@ -62,7 +62,9 @@ def routes(desk: Desk) -> list[Route]:
             EndpointLine(endpoint, traffic_of(endpoint.routing), known.get(endpoint.routing.endpoint))
             for endpoint in list_endpoints(store)
         ]
-        others = [*_endpoint_needs(endpoints, needs.turns), *_run_needs(needs), *_data_needs(needs)]
+        others = [
+            *_policy_needs(needs), *_endpoint_needs(endpoints, needs.turns), *_run_needs(needs), *_data_needs(needs)
+        ]  # fmt: skip
         return desk.pages.page(
             call, "home.html", at=AT, needs=needs, waiting=needs.waiting[:WAITING_SHOWN],
             alarms=[line_of(alert, store) for alert in needs.alerts[:ALARMS_SHOWN]], hours=tuple(HOURS),
@@ -114,6 +116,13 @@ def _endpoint_needs(lines: Sequence[EndpointLine], open_turns: Sequence[Turn]) -
             for v in routing.shadow
         ]
     return needs
+
+
+def _policy_needs(needs: Needs) -> list[Need]:
+    return [
+        Need("wait", "policy", f"{p.by} proposes another policy for {p.model}", f"/ui/loop/{p.model}#policy", "Decide")
+        for p in needs.proposals
+    ]
 
 
 def _run_needs(needs: Needs) -> list[Need]:

@@ -6,7 +6,17 @@ from datetime import datetime, timedelta
 import msgspec
 
 from trimtab.kernel import Body, Call, NotFound, Route
-from trimtab.loop import Turn, TurnState, get_turn, list_turns, stages_of
+from trimtab.loop import (
+    Proposal,
+    Turn,
+    TurnState,
+    approver_text,
+    get_turn,
+    list_turns,
+    open_proposal_of,
+    policy_differences,
+    stages_of,
+)
 from trimtab.monitoring import mature_until, performance
 from trimtab.registry import CHAMPION, Model, Version, all_models, get_model, list_models, list_versions
 from trimtab.serving import Routing, list_endpoints
@@ -29,6 +39,14 @@ class ModelLine(msgspec.Struct, frozen=True):
     model: Model
     phases: tuple[Phase, ...]
     turn: Turn | None
+
+
+class Proposed(msgspec.Struct, frozen=True):
+    """A policy that was proposed for a governed model: what it changes, and who is asked."""
+
+    proposal: Proposal
+    lines: tuple[str, ...]
+    asks: str
 
 
 class TurnLine(msgspec.Struct, frozen=True):
@@ -65,7 +83,7 @@ def routes(desk: Desk) -> list[Route]:
         return desk.pages.page(
             call, "loop.html", at=AT, model=found, phases=phases_of(about), back=_back(about),
             lines=[_line(turn, now) for turn in shown], weeks_drawn=min(weeks, WEEKS_AT_MOST),
-            chosen=chosen, waits=_waiting(about, chosen),
+            chosen=chosen, waits=_waiting(about, chosen), proposed=_proposed(store, found.name),
             steps=steps_of_turn(store, chosen) if chosen else (), axis=_axis(shown, now),
             loss=loss, weeks=weeks, labels=labels, after=shown[-1].id if len(known) > TURNS_A_PAGE else "",
             query_values=dict(call.query),
@@ -118,6 +136,14 @@ def _waiting(about: About, turn: Turn | None) -> Version | None:
     if turn is None or version is None or version.number != turn.version:
         return None
     return version if version.waits_for_approval(champion=about.model.aliases.get(CHAMPION, 0)) else None
+
+
+def _proposed(store: Store, model: str) -> Proposed | None:
+    """Return the policy that waits for a yes or a no."""
+    found = open_proposal_of(store, model)
+    if found is None:
+        return None
+    return Proposed(found, policy_differences(found.replaces, found.policy), approver_text(found.replaces.retraining))
 
 
 def _line(turn: Turn, now: datetime) -> TurnLine:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from trimtab.kernel import Body, Call, Invalid, Route
+from trimtab.kernel import EACH, Body, Call, Invalid, Route
 from trimtab.registry import (
     Approval,
     Model,
@@ -51,14 +51,14 @@ def routes(desk: Desk) -> list[Route]:
         )
 
     def models(call: Call) -> Body:
-        page = list_models(store, limit=MODELS_A_PAGE, cursor=call.query.get("cursor", ""))
+        page = list_models(store, limit=MODELS_A_PAGE, cursor=call.query.get("cursor", ""), only=call.only)
         newest = {model.name: next(iter(list_versions(store, model.name, limit=1).items), None) for model in page.items}
         lines = [
             (model, line_of(model, version, {}) if (version := newest[model.name]) else None) for model in page.items
         ]
         return desk.pages.page(
-            call, "models.html", at=AT, lines=lines, next=page.next, count=sum(1 for _ in all_models(store)),
-            query_values=dict(call.query),
+            call, "models.html", at=AT, lines=lines, next=page.next,
+            count=sum(call.shows(model.name) for model in all_models(store)), query_values=dict(call.query),
         )  # fmt: skip
 
     def model(call: Call) -> Body:
@@ -71,7 +71,7 @@ def routes(desk: Desk) -> list[Route]:
         )  # fmt: skip
 
     return [
-        shown_at(AT, models, about="Models"),
+        shown_at(AT, models, about="Models", resource=EACH),
         shown_at(f"{AT}/{{model}}", model, about="One model and its versions"),
     ]
 

@@ -81,11 +81,12 @@ def routes(desk: Desk) -> list[Route]:
         desk.rooms.runner.wake()
         return see_other(f"{AT}/{stopped.id}")
 
+    builds = Permission.REGISTER
     return [
         shown_at(AT, runs, about="Pipeline runs"),
         shown_at(f"{AT}/{{run}}", run, about="One pipeline run: graph, steps, logs"),
-        done_at(f"{AT}/{{run}}/retry", again, about="Do the failed steps of a run again", permission=Permission.WRITE),
-        done_at(f"{AT}/{{run}}/cancel", stop, about="Stop a run", permission=Permission.WRITE),
+        done_at(f"{AT}/{{run}}/retry", again, about="Do the failed steps of a run again", permission=builds),
+        done_at(f"{AT}/{{run}}/cancel", stop, about="Stop a run", permission=builds),
     ]
 
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from trimtab.evaluation import direction_of
-from trimtab.kernel import Body, Call, Invalid, Route
+from trimtab.kernel import Body, Call, Invalid, Route, in_path
 from trimtab.store import Store
 from trimtab.tracking import (
     Artifact,
@@ -130,11 +130,13 @@ def routes(desk: Desk) -> list[Route]:
             headers={"content-disposition": f'attachment; filename="{name}"', "x-content-type-options": "nosniff"},
         )
 
+    of_run = in_path("run", lambda run: get_run(store, run).experiment)
+    of_artifact = in_path("id", lambda file: get_run(store, get_artifact(store, file).run_id).experiment)
     return [
         shown_at(AT, runs, about="Runs, searched and sorted"),
         shown_at("/ui/compare", compare, about="Runs held against each other"),
-        shown_at(f"{AT}/{{run}}", run, about="One run: curves, params, artifacts, environment"),
-        shown_at("/ui/artifacts/{id}", artifact, about="Download a file of a run"),
+        shown_at(f"{AT}/{{run}}", run, about="One run: curves, params, artifacts, environment", resource=of_run),
+        shown_at("/ui/artifacts/{id}", artifact, about="Download a file of a run", resource=of_artifact),
     ]
 
 

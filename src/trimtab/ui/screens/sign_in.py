@@ -1,19 +1,20 @@
-"""``/ui/sign-in``: a browser shows its token once and gets a cookie, where the server can be reached from elsewhere."""
+"""``/ui/sign-in``: a browser shows a token once and gets a session, where the server can be reached from elsewhere."""
 
 from urllib.parse import urlsplit
 
-from trimtab.kernel import Body, Call, Permission, Route
-from trimtab.server import COOKIE, recognise
+from trimtab.kernel import EACH, Body, Call, Permission, Route
+from trimtab.server import COOKIE, SESSION_LASTS, NotSignedIn
 from trimtab.ui.forms import form_of
 from trimtab.ui.render import see_other
 from trimtab.ui.screen import Desk
 
 AT = "/ui/sign-in"
+_COOKIE = f"{COOKIE}={{secret}}; Path=/; HttpOnly; SameSite=Strict; Max-Age={{seconds}}{{secure}}"
 
 
 def routes(desk: Desk) -> list[Route]:
     """Return the page and the forms that sign a browser in and out."""
-    store = desk.rooms.store
+    doors = desk.doors
 
     def page(call: Call) -> Body:
         return desk.pages.page(call, "sign_in.html", at=AT, wrong=False, back=_here(call.query.get("back", "")))
@@ -21,29 +22,33 @@ def routes(desk: Desk) -> list[Route]:
     def sign_in(call: Call, body: bytes) -> Body:
         form = form_of(body)
         back = _here(form.get("back", ""))
-        if recognise(store, form.get("token", ""), now=store.clock.now()) is None:
+        try:
+            secret = doors.sign_in(form.get("token", ""), address=call.address, because="signed in at the pages")
+        except NotSignedIn as error:
+            doors.note(error, None, asked=f"POST {AT}")
             return desk.pages.page(call, "sign_in.html", at=AT, status=403, wrong=True, back=back)
         # Behind TLS the proxy says so; over plain HTTP a Secure cookie would never come back.
         secure = "; Secure" if call.headers.get("x-forwarded-proto") == "https" else ""
-        cookie = f"{COOKIE}={form['token']}; Path=/; HttpOnly; SameSite=Strict; Max-Age=604800{secure}"
-        answer = see_other(back)
-        return Body(
-            data=b"", media_type=answer.media_type, status=303, headers={**answer.headers, "set-cookie": cookie}
-        )
+        return _going_to(back, _COOKIE.format(secret=secret, seconds=int(SESSION_LASTS.total_seconds()), secure=secure))
 
-    def sign_out(_call: Call, _body: bytes) -> Body:
-        gone = f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
-        answer = see_other(AT)
-        return Body(data=b"", media_type=answer.media_type, status=303, headers={**answer.headers, "set-cookie": gone})
+    def sign_out(call: Call, _body: bytes) -> Body:
+        doors.sign_out(call.headers, because="signed out at the pages")
+        return _going_to(AT, _COOKIE.format(secret="", seconds=0, secure=""))
 
     public = Permission.PUBLIC
     return [
-        Route(method="GET", path=AT, permission=public, handler=page, summary="Sign in with a token"),
-        Route(method="POST", path=AT, permission=public, handler=sign_in, summary="Sign in", request=bytes,
-              limit_bytes=4096),
-        Route(method="POST", path="/ui/sign-out", permission=public, handler=sign_out, summary="Sign out",
+        Route(method="GET", path=AT, permission=public, resource=EACH, handler=page, summary="Sign in with a token"),
+        Route(method="POST", path=AT, permission=public, resource=EACH, handler=sign_in, summary="Sign in",
               request=bytes, limit_bytes=4096),
+        Route(method="POST", path="/ui/sign-out", permission=public, resource=EACH, handler=sign_out,
+              summary="Sign out", request=bytes, limit_bytes=4096),
     ]  # fmt: skip
+
+
+def _going_to(where: str, cookie: str) -> Body:
+    """Answer a form: look there now, and keep this cookie."""
+    answer = see_other(where)
+    return Body(data=b"", media_type=answer.media_type, status=303, headers={**answer.headers, "set-cookie": cookie})
 
 
 def _here(back: str) -> str:

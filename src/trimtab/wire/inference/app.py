@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trimtab.kernel import Conflict, Ids, Invalid, NotFound, Refused, TrimtabError, Unavailable
-from trimtab.serving import Answer, Gateway, Output, OutputProblem
+from trimtab.serving import Answer, DeadlinePassed, Gateway, Output, OutputProblem
 from trimtab.wire.inference.describe import model_metadata, repository, server_metadata
 from trimtab.wire.inference.records import InferRequest, InferResponse, OutputTensor, Parameters, Problem
 from trimtab.wire.inference.tensors import asked, output_tensor
@@ -47,6 +47,10 @@ class BadBody(Invalid):
     code = "inference.body"
 
 
+class _HungUp(Exception):
+    """Whoever asked has gone before the whole body was here: nobody waits for an answer, and none is made."""
+
+
 class NoSuchOperation(NotFound):
     """The protocol has no such operation."""
 
@@ -56,7 +60,8 @@ class NoSuchOperation(NotFound):
 
 
 _STATUS: tuple[tuple[type[TrimtabError], int], ...] = (
-    (BodyTooLarge, 413), (NotFound, 404), (Conflict, 409), (Invalid, 400), (Refused, 403), (Unavailable, 503),
+    (BodyTooLarge, 413), (NotFound, 404), (Conflict, 409), (Invalid, 400), (Refused, 403), (DeadlinePassed, 504),
+    (Unavailable, 503),
 )  # fmt: skip
 
 
@@ -88,6 +93,8 @@ class _Protocol:
             status, body, headers = await self._answer(scope, receive)
         except TrimtabError as error:
             status, body, headers = problem(error)
+        except _HungUp:
+            return
         except Exception as fault:  # noqa: BLE001  # the edge: a fault of ours must not take the server with it
             status, body, headers = self._fault(fault)
         headers.append((b"content-length", str(len(body)).encode()))
@@ -95,9 +102,7 @@ class _Protocol:
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answered:
-        path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/v2").strip("/")
-        method = scope["method"]
-        parts = path.split("/") if path else []
+        parts, method = parts_of(scope), scope["method"]
         match parts:
             case ["models", endpoint, "infer"] if method == "POST":
                 return await self._infer(scope, receive, endpoint, None)
@@ -132,7 +137,7 @@ class _Protocol:
                 return None
 
     def _ready(self, endpoint: str, version: int | None) -> Answered:
-        target = self._gateway.target(endpoint, version)
+        target = self._gateway.check_ready(endpoint, version)
         return _json({"name": endpoint, "version": str(target.version), "ready": True})
 
     async def _infer(self, scope: Scope, receive: Receive, endpoint: str, version: int | None) -> Answered:
@@ -157,6 +162,12 @@ class _Protocol:
         what = f"Trimtab made a mistake; it is in the server's log as {id_}"
         next_ = f"look for {id_} in the server's log, and report it"
         return _json(Problem(what, "fault", what, "inference", "This is a fault of the program.", next_), 500)
+
+
+def parts_of(scope: Scope) -> list[str]:
+    """Return the words of a request's path below /v2. Who may ask is decided by the same words."""
+    path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/v2").strip("/")
+    return path.split("/") if path else []
 
 
 def _answered(endpoint: str, request: InferRequest, answer: Answer) -> Answered:
@@ -218,7 +229,7 @@ def problem(error: TrimtabError) -> Answered:
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     answered = _json(Problem(error=str(error), **error.parts()), status)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        answered[2].append((b"retry-after", b"1"))
+        answered[2].append((b"retry-after", str(error.data.get("retry_after_s", 1)).encode()))
     return answered
 
 
@@ -235,16 +246,18 @@ async def _live(gateway: Gateway, receive: Receive, send: Send) -> None:
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
-    """Return the body; stop reading as soon as it is too long."""
+    """Return the whole body; stop reading as soon as it is too long, or when nobody sends the rest."""
     message = await receive()
     body: bytes = message.get("body", b"")
-    if not message.get("more_body") and len(body) <= limit:
+    if message["type"] == "http.request" and not message.get("more_body") and len(body) <= limit:
         return body
     parts, size = [body], len(body)
     while message.get("more_body") and size <= limit:
         message = await receive()
         parts.append(message.get("body", b""))
         size += len(parts[-1])
+    if message["type"] != "http.request":
+        raise _HungUp
     if size > limit:
         raise BodyTooLarge(f"the body has more than {limit} bytes", where="body", limit=limit)
     return b"".join(parts)

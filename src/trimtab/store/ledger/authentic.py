@@ -1,0 +1,257 @@
+"""Tell the events that Trimtab recorded from rows that somebody else wrote.
+
+Each event carries a code that only the ledger's key can make: an HMAC with SHA-256 (RFC 2104) over its place, its leaf
+and its link to the newest event before it that ruled over rows. The database holds the codes, never the key. So an
+event cannot be written by SQL; and as the links are covered, none that gave or took power can be left out unnoticed.
+"""
+
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from trimtab.kernel import TrimtabError
+from trimtab.store.admission import closing_of, refusal
+from trimtab.store.failures import NotAuthentic
+from trimtab.store.ledger.growth import entry, head_of
+from trimtab.store.ledger.keys import Keys
+from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
+from trimtab.store.ledger.proofs import root_at
+from trimtab.store.ledger.prove import Nodes
+from trimtab.store.ledger.records import Head
+from trimtab.store.ledger.tree import Frontier, leaf_hash
+from trimtab.store.ledger.witness import Witness
+from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head
+
+NONE_BEFORE = -1
+"""``ruled_before`` of the first event that rules over rows."""
+
+
+class EventForged(NotAuthentic):
+    """An event was written, changed or taken out past Trimtab."""
+
+    code = "store.event-forged"
+    default_why = "Its code is not one that the ledger's key makes: somebody wrote to the database past Trimtab."
+    default_next = "trimtab verify, then restore the database from a backup"
+
+
+class HistoryDiffers(NotAuthentic):
+    """The database holds an older or another history than the one that this home has seen."""
+
+    code = "store.history-differs"
+    default_why = "An older database was restored, or its newest events were cut off."
+    default_next = 'bring the newest database back, or accept this one: trimtab ledger accept --because "..."'
+
+
+class Trusted(msgspec.Struct, frozen=True):
+    """An end of the ledger that was checked: its size, its frontier, and the newest event that rules over rows."""
+
+    size: int
+    frontier: bytes
+    ruled: int
+
+
+class Authenticity:
+    """What one process knows to be true of one ledger. Safe to share between threads."""
+
+    def __init__(self, origin: str, keys: Keys, witness: Witness) -> None:
+        self.origin = origin
+        self._name = origin.encode()
+        self._keys = keys
+        # What was seen until now: later on others add to it, while somebody looks at an earlier moment.
+        self._seen = next(reversed(witness.checkpoints(origin)), None) if origin else None
+        self._trusted: Trusted | None = None
+        self._expected: Trusted | None = None
+        self._next: tuple[SigningKey, str] | None = None
+
+    @property
+    def key(self) -> SigningKey:
+        """Return the ledger's key. Raises ``KeyMissing`` where this home does not have it."""
+        return self._next[0] if self._next else self._keys.of(self.origin)
+
+    @property
+    def signed_by(self) -> str:
+        """Return the public key that must have signed the ledger so far for this process to write on."""
+        return self._next[1] if self._next else str(self.key.public)
+
+    @contextmanager
+    def under(self, key: SigningKey, *, after: str) -> Iterator[None]:
+        """Sign and authenticate with another key from here on, on top of what the key ``after`` has signed."""
+        self._next = (key, after)
+        try:
+            yield
+        finally:
+            self._next = None
+
+    def code(self, position: int, ruled_before: int, leaf: bytes) -> bytes:
+        """Return the code of an event."""
+        return self._mac(b"trimtab.event/1\n%b\n%d\n%d\n%b" % (self._name, position, ruled_before, leaf))
+
+    def code_of_waiting(self, bodies: str) -> bytes:
+        """Return the code of the events of one change that wait for their positions."""
+        return self._mac(b"trimtab.outbox/1\n%b\n%b" % (self._name, bodies.encode()))
+
+    def _mac(self, said: bytes) -> bytes:
+        begun = self.key.mac.copy()  # begun with the key, which costs three times as much as the rest
+        begun.update(said)
+        return begun.digest()
+
+    def is_waiting(self, bodies: str, code: bytes | None) -> bool:
+        """Say whether Trimtab put these events into the outbox."""
+        return code is not None and hmac.compare_digest(self.code_of_waiting(bodies), bytes(code))
+
+    def is_right(self, position: int, ruled_before: int, leaf: bytes, code: bytes) -> bool:
+        """Say whether a code is that of an event."""
+        return hmac.compare_digest(self.code(position, ruled_before, leaf), bytes(code))
+
+    def check_event(self, position: int, ruled_before: int | None, leaf: bytes, code: bytes | None) -> None:
+        """Raise ``EventForged`` unless the code of an event is the key's."""
+        _ = self.key  # who has none cannot say that an event was forged
+        if ruled_before is None or code is None or not self.is_right(position, ruled_before, leaf, code):
+            raise EventForged(f"event {position} was not recorded by Trimtab", where=f"ledger position {position}")
+
+    def trusted(self, connection: Connection, head: Head) -> Trusted:
+        """Return the ledger's end, checked: from what this process knows, or from the newest signed checkpoint, on.
+
+        Raises ``EventForged`` or ``HistoryDiffers`` for a history that may not be written on.
+        """
+        known = self.known(head)
+        self._trusted = known or self._walked(connection, head, self._trusted or self._start(connection, head))
+        return self._trusted
+
+    def known(self, head: Head) -> Trusted | None:
+        """Return a ledger's end, if this process has checked or made it. Whether it is the ledger's now, others say."""
+        for known in (self._expected, self._trusted):
+            if known is not None and known.size == head.size and known.frontier == head.frontier:
+                return known
+        return None
+
+    def expect(self, size: int, frontier: bytes, ruled: int, *, after: Trusted) -> None:
+        """Know the end that this process is about to make after another; it counts as soon as the ledger has it."""
+        self._trusted, self._expected = after, Trusted(size, frontier, ruled)
+
+    def check_history(self, connection: Connection, size: int) -> None:
+        """Raise ``HistoryDiffers`` unless the ledger goes on from what this home had seen of it when it was opened."""
+        newest = self._seen
+        if newest is None:
+            return
+        if newest.size > size:
+            if (closing := closing_of(connection)) is not None:
+                raise refusal(closing)  # it was moved, and goes on elsewhere
+            raise HistoryDiffers(
+                f"the ledger ends after {size} events, and this home has seen it with {newest.size}",
+                where="store.ledger",
+            )
+        if root_at(Nodes(connection), newest.size) != newest.root:
+            raise HistoryDiffers(
+                f"the first {newest.size} events are not the ones that this home has seen", where="store.ledger"
+            )
+
+    def accept(self, connection: Connection) -> None:
+        """Take the ledger's end as it is for the newest, after every event since its newest checkpoint was checked."""
+        head = head_in(connection)
+        self._trusted = self._walked(connection, head, self._signed_start(connection, head))
+        self._seen = None
+
+    def take(self, connection: Connection) -> Head:
+        """Take the ledger's end for true although no code proves it: it is that of no key, or of one that is lost.
+
+        What was signed must still be what its checkpoint says, and the head that of its events.
+        """
+        head, nodes = head_in(connection), Nodes(connection)
+        self.check_history(connection, head.size)
+        whole = Frontier.unpack(head.size, head.frontier).root()
+        signed = Checkpoint.parse(head.signed.note) if head.signed.size else None
+        if root_at(nodes, head.size) != whole or (signed and root_at(nodes, signed.size) != signed.root):
+            raise EventForged("the ledger's events are not the ones that were signed", where="store.ledger")
+        event = ledger_events.c
+        ruled = connection.execute(select(func.max(event.position)).where(event.rules)).scalar()
+        self._trusted = Trusted(head.size, head.frontier, NONE_BEFORE if ruled is None else ruled)
+        return head
+
+    def _start(self, connection: Connection, head: Head) -> Trusted:
+        """Return the end at the newest checkpoint, whose signature and root are checked."""
+        self.check_history(connection, head.size)
+        return self._signed_start(connection, head)
+
+    def _signed_start(self, connection: Connection, head: Head) -> Trusted:
+        if not head.signed.size:
+            return Trusted(0, b"", NONE_BEFORE)
+        said, size = _checkpoint(head, self.key.public), head.signed.size
+        nodes, roots, first = Nodes(connection), [], 0
+        for height in range(size.bit_length() - 1, -1, -1):
+            if size >> height & 1:
+                roots.append(nodes(height, first >> height))
+                first += 1 << height
+        if Frontier(size, roots).root() != said.root:
+            raise EventForged(
+                f"the first {size} events are not the ones that were signed", where=f"ledger checkpoint {size}"
+            )
+        event = ledger_events.c
+        query = select(event.rules, event.ruled_before, event.leaf, event.code).where(event.position == size - 1)
+        rules, before, leaf, code = connection.execute(query).one()
+        self.check_event(size - 1, before, leaf, code)
+        return Trusted(size, b"".join(roots), size - 1 if rules else before)
+
+    def _walked(self, connection: Connection, head: Head, start: Trusted) -> Trusted:
+        """Return the ledger's end after every event since ``start`` was checked."""
+        if head.size < start.size:
+            raise HistoryDiffers(
+                f"the ledger ends after {head.size} events, and this process has seen it with {start.size}",
+                where="store.ledger",
+            )
+        frontier, ruled = Frontier.unpack(start.size, start.frontier), start.ruled
+        for position, rules, before, body, code in _events_from(connection, start.size):
+            leaf = leaf_hash(entry(body.encode(), position))
+            if position != frontier.size or before != ruled or bool(rules) != rules_rows(body):
+                raise EventForged(f"event {frontier.size} is not the one that was recorded", where="store.ledger")
+            self.check_event(position, before, leaf, code)
+            frontier.add(leaf)
+            ruled = position if rules else ruled
+        if (frontier.size, frontier.pack()) != (head.size, head.frontier):
+            raise EventForged("the ledger's head is not where its events end", where="store.ledger")
+        return Trusted(head.size, head.frontier, ruled)
+
+
+def head_in(connection: Connection) -> Head:
+    """Return the ledger's head. Raises ``RowsDamaged`` when there is none."""
+    head, signed = ledger_head.c, ledger_checkpoints.c
+    newest = select(func.max(signed.tile)).scalar_subquery()
+    query = select(
+        head.origin, head.size, head.frontier, func.coalesce(signed.size, 0), func.coalesce(signed.note, ""),
+        func.coalesce(signed.key, ""),
+    ).select_from(ledger_head.outerjoin(ledger_checkpoints, signed.tile == newest))  # fmt: skip
+    return head_of(connection.execute(query).first())
+
+
+class _Ruling(msgspec.Struct):
+    rows: list[Any] = []
+
+
+_ruling = msgspec.json.Decoder(_Ruling).decode
+
+
+def rules_rows(body: str | bytes) -> bool:
+    """Say whether an event holds digests of rows."""
+    return bool(_ruling(body).rows)
+
+
+def _events_from(connection: Connection, position: int) -> Iterator[Any]:
+    event = ledger_events.c
+    query = select(event.position, event.rules, event.ruled_before, event.body, event.code)
+    yield from connection.execute(query.where(event.position >= position).order_by(event.position))
+
+
+def _checkpoint(head: Head, public: PublicKey) -> Checkpoint:
+    try:
+        said = Checkpoint.parse(head.signed.note)
+    except TrimtabError:
+        said = None
+    if said is None or (said.origin, said.size) != (head.origin, head.signed.size) or not public.signed(said.note):
+        raise EventForged(
+            f"the checkpoint of {head.signed.size} events is not signed by the ledger's key", where="store.ledger"
+        )
+    return said

@@ -1,0 +1,205 @@
+"""Begin to trust a ledger anew: one that is older than authentication, another history, another key.
+
+Each is an event that says what was there, so that nobody can do it unseen.
+"""
+
+import base64
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from trimtab.kernel import SYSTEM, Actor, Invalid, Refused
+from trimtab.store.events import Event, Subject
+from trimtab.store.governed import RowForged, differences
+from trimtab.store.ledger.authentic import head_in
+from trimtab.store.ledger.notes import PublicKey, SigningKey
+from trimtab.store.ledger.proofs import root_at
+from trimtab.store.ledger.prove import Nodes
+from trimtab.store.ledger.tree import Frontier
+from trimtab.store.tables import ledger_events, ledger_head
+
+if TYPE_CHECKING:
+    from trimtab.store.opened import Store
+
+
+class LedgerAdopted(Event, frozen=True, kw_only=True):
+    """From here on each event is authenticated. Of the ``size`` events before it the first ``signed`` are signed."""
+
+    type: ClassVar[str] = "store.ledger-adopted"
+
+    ledger: str
+    size: int
+    root: str
+    signed: int
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("ledger", self.ledger),)
+
+
+class HistoryAccepted(Event, frozen=True, kw_only=True):
+    """Somebody goes on with another history than the one that this home had seen: an older database was restored."""
+
+    type: ClassVar[str] = "store.history-accepted"
+
+    ledger: str
+    seen_size: int
+    seen_root: str
+    found_size: int
+    found_root: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("ledger", self.ledger),)
+
+
+class KeyReplaced(Event, frozen=True, kw_only=True):
+    """Another key signs and authenticates from here on. Both keys have signed that, unless the old one was lost.
+
+    What they sign is ``statement_of`` a replacement: the ledger's name, its size and root, and both public keys.
+    """
+
+    type: ClassVar[str] = "store.key-replaced"
+
+    ledger: str
+    size: int
+    root: str
+    old: str
+    new: str
+    by_old: str | None
+    by_new: str
+
+    def subjects(self) -> tuple[Subject, ...]:
+        return (Subject("ledger", self.ledger),)
+
+
+KEY_REPLACED = KeyReplaced.type
+
+
+def statement_of(*, ledger: str, size: int, root: str, old: str, new: str) -> bytes:
+    """Return what the old and the new key sign when one takes the other's place."""
+    return f"trimtab.key/1\n{ledger}\n{size}\n{root}\n{old}\n{new}\n".encode()
+
+
+def settle_ledger(store: "Store") -> None:
+    """Finish what a killed process began, and authenticate a ledger from here on that was written before events were.
+
+    That happens once in a home: codes that were taken out of a ledger later make it no older one.
+    """
+    with store.read() as connection:
+        if store.keys.is_prepared(store.origin):  # whoever replaced the key was killed before it was in its place
+            store.keys.settle(store.origin, signed_by=head_in(connection).signed.key)
+        event = ledger_events.c
+        newest = connection.execute(select(event.code).order_by(event.position.desc()).limit(1)).first()
+    if not store.has_key:
+        return  # whoever has it takes care of the ledger
+    if newest is None or newest.code is not None:
+        store.witness.keep_authentic(store.origin)
+    elif not store.witness.is_authentic(store.origin):
+        with store.change(SYSTEM, "events are authenticated from here on") as change:
+            head = store.authenticity.take(change.connection)
+            root = Frontier.unpack(head.size, head.frontier).root().hex()
+            change.vouch_for_every_row()
+            change.record(LedgerAdopted(ledger=store.origin, size=head.size, root=root, signed=head.signed.size))
+        store.witness.keep_authentic(store.origin)
+
+
+def accept_history(store: "Store", *, actor: Actor, because: str) -> HistoryAccepted:
+    """Go on with the history that the database holds, although this home has seen a newer or another one.
+
+    Every event of it is authentic; it is only not the newest. Raises ``Invalid`` where it is the one that was seen, or
+    without a reason.
+    """
+    _check_reason(because, "trimtab ledger accept")
+    seen = store.witness.checkpoints(store.origin)
+    with store.change(actor, because) as change:
+        size, root = _end(change.connection)
+        try:
+            store.authenticity.check_history(change.connection, size)
+        except Refused:
+            store.authenticity.accept(change.connection)
+        else:
+            raise Invalid(
+                "there is nothing to accept",
+                where="trimtab ledger accept",
+                why="The database holds the history that this home has seen.",
+                next="trimtab verify",
+            )
+        event = HistoryAccepted(
+            ledger=store.origin, seen_size=seen[-1].size, seen_root=seen[-1].root.hex(), found_size=size,
+            found_root=root.hex(),
+        )  # fmt: skip
+        change.record(event)
+    store.witness.forget(store.origin)
+    store.checkpoint()
+    return event
+
+
+def replace_key(store: "Store", *, actor: Actor, because: str) -> KeyReplaced:
+    """Let a new key sign and authenticate from here on; the old one stays in the home, and signs that too.
+
+    Without the old one the event says so, and what was before is under no key that this home has. Other homes need a
+    copy of the new file, and are stopped before. Raises ``Invalid`` without a reason.
+    """
+    _check_reason(because, "trimtab ledger new-key")
+    old = store.keys.of(store.origin) if store.keys.has(store.origin) else None
+    if old is None:
+        with store.read() as connection:
+            signed_by = store.authenticity.take(connection).signed.key
+    else:
+        signed_by = store.checkpoint().key
+        with store.read() as connection:
+            for difference in differences(connection):
+                raise RowForged(difference, where="trimtab ledger new-key")
+    new = SigningKey.make(store.origin)
+    store.keys.prepare(new)
+    with store.authenticity.under(new, after=signed_by), store.change(actor, because) as change:
+        size, root = _end(change.connection)
+        ledger, root_text, public = store.origin, root.hex(), str(new.public)
+        statement = statement_of(ledger=ledger, size=size, root=root_text, old=signed_by, new=public)
+        event = KeyReplaced(
+            ledger=ledger, size=size, root=root_text, old=signed_by, new=public,
+            by_old=None if old is None else _text(old.signature(statement)), by_new=_text(new.signature(statement)),
+        )  # fmt: skip
+        change.vouch_for_every_row()
+        change.record(event)
+    store.keys.settle(store.origin, signed_by=str(new.public))
+    return event
+
+
+class _Body(msgspec.Struct):
+    data: KeyReplaced
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def replaced_by(old: PublicKey, body: str) -> PublicKey | None:
+    """Return the key that took an old one's place by an event's body; None unless both have signed that."""
+    try:
+        said = _decode(body).data
+        new = PublicKey.parse(said.new)
+    except (msgspec.DecodeError, Invalid):
+        return None
+    statement = statement_of(ledger=said.ledger, size=said.size, root=said.root, old=said.old, new=said.new)
+    right = said.old == str(old) and said.ledger == old.name == new.name
+    right = right and old.has_signed(statement, said.by_old or "") and new.has_signed(statement, said.by_new)
+    return new if right else None
+
+
+def _end(connection: Connection) -> tuple[int, bytes]:
+    size = int(connection.execute(select(ledger_head.c.size)).scalar_one())
+    return size, root_at(Nodes(connection), size)
+
+
+def _check_reason(because: str, where: str) -> None:
+    if not because.strip():
+        raise Invalid(
+            "no reason was given",
+            where=where,
+            why="Whoever reads the ledger later has to know why it was trusted anew.",
+            next=f'{where} --because "..."',
+        )
+
+
+def _text(signature: bytes) -> str:
+    return base64.b64encode(signature).decode()

@@ -1,0 +1,135 @@
+"""Whoever can write the database gives himself nothing: rows that no event made are refused at every door."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from sqlalchemy import insert
+from tests.forging import by_sql
+from tests.registry.cases import BOB, approved, registered
+
+from trimtab.kernel import Actor
+from trimtab.registry import (
+    ApprovalVoid,
+    NotApproved,
+    approval_state,
+    approve,
+    check_release,
+    get_version,
+    list_approvals,
+    reject,
+    release_for,
+    retire,
+    revoke_release,
+    set_alias,
+)
+from trimtab.registry.tables import registry_approvals
+from trimtab.store import RowForged, Store, VerificationKind, verify
+
+MALLORY = Actor("mallory")
+
+
+def assert_found(store: Store, what: str) -> None:
+    found = verify(store)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, None)
+    assert what in found.what
+
+
+def test_a_forged_approval_approves_nothing(store: Store) -> None:
+    """The rows of somebody else's true approval, written again for the version that waits."""
+    approved(store)
+    version = registered(store, model=b"second")
+    true = list_approvals(store, "late@1")[0]
+    covered = version.covers()
+    forged = msgspec.structs.replace(
+        true, id="0" * 26, version=2, by=MALLORY, bound_to=covered.digest, covered=covered, event_id=true.event_id
+    )
+    with store.database.write() as connection:
+        connection.execute(
+            insert(registry_approvals).values(
+                id=forged.id, model="late", version=2, outcome="approved", by="mallory", self_approved=False,
+                bound_to=forged.bound_to, at=forged.at.isoformat(), record=msgspec.json.encode(forged).decode(),
+            )
+        )  # fmt: skip
+    by_sql(store, "UPDATE registry_versions SET status = 'approved' WHERE number = 2")
+    assert "a row of registry_versions is not what the ledger says" in approval_state(store, "late@2").reasons
+    with pytest.raises(ApprovalVoid):
+        release_for(store, "late@2")
+    with pytest.raises(RowForged), store.change(BOB, "promote") as change:
+        set_alias(change, "late@2", "champion")
+    assert_found(store, "of registry_approvals is not known to the ledger")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE registry_versions SET status = 'approved'",
+        "UPDATE registry_releases SET revoked_at = NULL, revoked_by = NULL, revoked_because = NULL",
+        "DELETE FROM registry_approvals WHERE outcome = 'rejected'",
+        "UPDATE registry_approvals SET outcome = 'approved', record = replace(record, 'rejected', 'approved')",
+    ],
+)
+def test_what_was_rejected_and_revoked_is_not_brought_back(store: Store, statement: str) -> None:
+    approved(store)
+    release = release_for(store, "late@1")
+    with store.change(BOB, "it leaks") as change:
+        reject(change, "late@1")
+    by_sql(store, statement)
+    if not statement.startswith("DELETE"):
+        by_sql(store, "UPDATE registry_versions SET status = 'approved'")
+        by_sql(store, "UPDATE registry_releases SET revoked_at = NULL, revoked_by = NULL, revoked_because = NULL")
+        with pytest.raises(RowForged):
+            check_release(store, release)
+    with pytest.raises((ApprovalVoid, NotApproved)):
+        release_for(store, "late@1")
+    assert verify(store).kind is VerificationKind.TAMPERED
+
+
+def test_a_release_whose_row_was_taken_out_is_not_issued_again(store: Store) -> None:
+    approved(store)
+    release = release_for(store, "late@1")
+    with store.change(BOB, "it leaks") as change:
+        revoke_release(change, release.statement.id)
+    by_sql(store, "DELETE FROM registry_releases")
+    with pytest.raises(RowForged, match="was taken out"):
+        release_for(store, "late@1")
+    assert_found(store, f"row {release.statement.id} of registry_releases was taken out")
+
+
+DOORS: dict[str, Callable] = {
+    "approve": lambda change: approve(change, "late@2"),
+    "reject": lambda change: reject(change, "late@2"),
+    "retire": lambda change: retire(change, "late@2"),
+    "alias": lambda change: set_alias(change, "late@1", "nightly"),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE registry_versions SET record = replace(record, 'ann', 'zoe')",
+        "DELETE FROM registry_aliases",
+        "UPDATE registry_aliases SET version = 2",
+    ],
+)
+def test_no_door_acts_on_rows_that_somebody_wrote(store: Store, door: str, statement: str) -> None:
+    """Also on those that are only read to decide: who made the versions of before, and which one is the champion."""
+    approved(store)
+    with store.change(BOB, "promote") as change:
+        set_alias(change, "late@1", "champion")
+    registered(store, model=b"second")
+    by_sql(store, statement)
+    with pytest.raises(RowForged), store.change(BOB, "because") as change:
+        DOORS[door](change)
+    assert get_version(store, "late@2").status == "candidate"
+
+
+def test_changes_of_one_transaction_see_their_own_rows(store: Store) -> None:
+    version = registered(store)
+    with store.change(BOB, "in one go") as change:
+        approve(change, version)
+        set_alias(change, "late@1", "champion")
+        set_alias(change, "late@1", "nightly")
+    assert verify(store).kind is VerificationKind.INTACT
+    assert release_for(store, "late@1").statement.version == 1

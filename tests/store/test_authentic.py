@@ -1,0 +1,268 @@
+"""Who can write the database, and has no key: no event of theirs counts, and no history of theirs is written on."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import Connection, select, text
+from tests.forging import by_sql
+
+from trimtab.kernel import Actor, Invalid, Settings, VirtualClock
+from trimtab.store import (
+    EventForged,
+    HistoryDiffers,
+    Store,
+    VerificationKind,
+    accept_history,
+    events,
+    open_store,
+    replace_key,
+    verify,
+)
+from trimtab.store.ledger.growth import entry
+from trimtab.store.ledger.tree import Frontier, leaf_hash
+from trimtab.store.tables import ledger_events, ledger_head
+
+TABLES = ("ledger_events", "ledger_subjects", "ledger_tiles", "ledger_checkpoints", "ledger_head")
+
+
+@pytest.fixture
+def again(store: Store, clock: VirtualClock) -> Iterator[Callable[..., Store]]:
+    """Opens the store's home once more, as the next process does."""
+    opened: list[Store] = []
+
+    def run() -> Store:
+        opened.append(open_store(store.settings, clock=clock))
+        return opened[-1]
+
+    yield run
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str, tmp_path: Path, clock: VirtualClock) -> Iterator[Store]:
+    store = open_store(Settings(home=str(tmp_path / "home"), database=postgres_url), clock=clock)
+    yield store
+    store.close()
+
+
+def put_event(store: Store, body: str, *, code: bytes | None = None) -> None:
+    """Append an event as it should be, tree and head included, but for a code that only the key can make."""
+    with store.database.write() as connection:
+        size, packed = connection.execute(select(ledger_head.c.size, ledger_head.c.frontier)).one()
+        frontier, leaf = Frontier.unpack(size, packed), leaf_hash(entry(body.encode(), size))
+        frontier.add(leaf)
+        row = {
+            "position": size, "id": f"{size:026d}", "at": "2013-03-01T00:00:00+00:00", "actor": "mallory",
+            "type": "test.thing-made", "body": body, "leaf": leaf, "rules": False, "ruled_before": -1, "code": code,
+        }  # fmt: skip
+        connection.execute(ledger_events.insert(), row)
+        connection.execute(ledger_head.update().values(size=frontier.size, frontier=frontier.pack()))
+
+
+def kept(connection: Connection) -> dict[str, list[dict[str, object]]]:
+    return {name: list(map(dict, connection.execute(text(f"SELECT * FROM {name}")).mappings())) for name in TABLES}
+
+
+def bring_back(store: Store, rows: dict[str, list[dict[str, object]]]) -> None:
+    """Restore the ledger's tables as they once were."""
+    with store.database.write() as connection:
+        for name, old in rows.items():
+            table = ledger_events.metadata.tables[name]
+            connection.execute(text(f"DELETE FROM {name}"))
+            if old:
+                connection.execute(table.insert(), old)
+
+
+BODY = (
+    '{"actor":{"id":"mallory","kind":"person"},"after":null,"at":"2013-03-01T00:00:00Z","because":"x","before":null,'
+    '"data":{"n":1,"thing":"x"},"id":"%026d","idempotency_key":null,"subjects":[],"type":"test.thing-made","version":1}'
+)
+
+
+@pytest.mark.parametrize("code", [None, bytes(32)])
+def test_an_event_written_by_sql_is_never_signed(
+    store: Store, fill: Callable, again: Callable, code: bytes | None
+) -> None:
+    fill(store, 3)
+    put_event(store, BODY % 3, code=code)
+    for writer in (store, again()):
+        with pytest.raises(EventForged):
+            writer.checkpoint()
+        if store.database.is_sqlite:  # elsewhere a change waits in the outbox until the ledger is right again
+            with pytest.raises(EventForged):
+                fill(writer, 1)
+    found = verify(store)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, 3)
+
+
+def test_what_was_put_into_the_outbox_by_sql_gets_no_position(postgres_store: Store, fill: Callable) -> None:
+    store = postgres_store
+    fill(store, 1)
+    by_sql(store, "INSERT INTO ledger_outbox (bodies) VALUES (:body)", body=BODY % 1)
+    by_sql(store, "INSERT INTO ledger_outbox (bodies, code) VALUES (:body, :code)", body=BODY % 2, code=bytes(32))
+    assert fill(store, 1).position == 1
+    assert [event.actor.id for event in events(store)] == ["tester", "tester"]
+    found = verify(store)
+    assert found.kind is VerificationKind.INTACT
+    assert any("2 entries into the outbox that Trimtab had not recorded" in line for line in found.unproved)
+
+
+def test_what_was_put_into_the_outbox_again_gets_no_second_position(
+    postgres_store: Store, fill: Callable, actor: Actor, thing_made: type
+) -> None:
+    store = postgres_store
+    fill(store, 1)
+    with store.change(actor) as change:
+        change.record(thing_made(thing="once", n=1))
+        store._ledger.enter(change.connection, change.finish(), durable=True)
+        row = change.connection.execute(text("SELECT bodies, code FROM ledger_outbox")).one()
+        change.connection.execute(text("DELETE FROM ledger_outbox"))
+    assert len(events(store)) == 2
+    by_sql(store, "INSERT INTO ledger_outbox (bodies, code) VALUES (:bodies, :code)", bodies=row.bodies, code=row.code)
+    assert fill(store, 1).position == 2
+    assert [event.data["thing"] for event in events(store)] == ["thing-0", "once", "thing-0"]
+    assert verify(store).kind is VerificationKind.INTACT
+
+
+def test_codes_that_were_taken_out_make_no_older_ledger(store: Store, fill: Callable, again: Callable) -> None:
+    fill(store, 3)
+    again()  # remembers that the events carry codes
+    by_sql(store, "UPDATE ledger_events SET code = NULL, rules = NULL, ruled_before = NULL")
+    other = again()
+    with pytest.raises(EventForged):
+        other.checkpoint()
+    found = verify(other)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, 0)
+
+
+def test_an_older_history_is_not_written_on_until_somebody_accepts_it(
+    store: Store, fill: Callable, again: Callable, actor: Actor
+) -> None:
+    fill(store, 5)
+    with store.read() as connection:
+        older = kept(connection)
+    fill(store, 4)
+    bring_back(store, older)
+    other = again()
+    assert len(events(other)) == 5, "reading goes on"
+    with pytest.raises(HistoryDiffers, match="ends after 5 events, and this home has seen it with 9"):
+        other.checkpoint()
+    with pytest.raises(Invalid, match="no reason"):
+        accept_history(other, actor=actor, because=" ")
+    accepted = accept_history(other, actor=actor, because="the disk of Monday is lost")
+    assert (accepted.seen_size, accepted.found_size) == (9, 5)
+    (event,) = events(other, type="store.history-accepted")
+    assert (event.because, event.data["seen_size"]) == ("the disk of Monday is lost", 9)
+    assert fill(other, 1).position == 6
+    assert verify(other).kind is VerificationKind.INTACT
+    with pytest.raises(Invalid, match="nothing to accept"):
+        accept_history(other, actor=actor, because="again")
+
+
+def test_another_history_of_the_same_length_is_refused(store: Store, fill: Callable, again: Callable) -> None:
+    fill(store, 5)
+    with store.read() as connection:
+        older = kept(connection)
+    fill(store, 4)
+    home = store.settings.home_path
+    shutil.copytree(home / "witness", home / "kept")
+    bring_back(store, older)
+    for file in (home / "witness").glob("trimtab*"):
+        file.unlink()
+    fill(again(), 7)
+    shutil.rmtree(home / "witness")
+    (home / "kept").rename(home / "witness")
+    other = again()
+    with pytest.raises(HistoryDiffers, match="not the ones that this home has seen"):
+        other.checkpoint()
+
+
+def test_a_key_is_replaced_with_the_signature_of_both(
+    store: Store, fill: Callable, again: Callable, actor: Actor, tmp_path: Path
+) -> None:
+    fill(store, 3)
+    old = store.checkpoint().key
+    replaced = replace_key(store, actor=actor, because="the old one may have leaked")
+    assert (replaced.old, replaced.new) == (old, store.checkpoint().key)
+    assert replaced.by_old
+    assert fill(store, 2).position == 5
+    other = again()
+    assert fill(other, 1).position == 6
+    for trusted in (old, replaced.new):
+        found = verify(other, keys=[trusted])
+        assert (found.kind, found.what) == (VerificationKind.INTACT, "the ledger is intact: 7 events")
+    names = sorted(file.name for file in (store.settings.home_path / "keys").glob("ledger-*.key"))
+    assert len(names) == 2, "the old key is kept beside the new one"
+
+
+def test_a_key_that_is_lost_is_replaced_by_one_that_nobody_vouches_for(
+    store: Store, fill: Callable, clock: VirtualClock, actor: Actor
+) -> None:
+    fill(store, 3)
+    old = store.checkpoint().key
+    store.close()
+    for file in (store.settings.home_path / "keys").glob("ledger-*"):
+        file.unlink()
+    with closing(open_store(store.settings, clock=clock)) as other:
+        replaced = replace_key(other, actor=actor, because="the disk with the key is lost")
+        assert replaced.by_old is None
+        assert fill(other, 1).position == 4
+        assert verify(other).kind is VerificationKind.INTACT
+        found = verify(other, keys=[old])
+        assert found.kind is VerificationKind.NOT_PROVABLE
+        assert any("who signed with the key" in line for line in found.unproved)
+
+
+def test_only_the_key_that_is_given_is_trusted(store: Store, fill: Callable, again: Callable, actor: Actor) -> None:
+    """Key files and memory are gone, and a whole other history was signed by a new key."""
+    fill(store, 3)
+    true = store.checkpoint().key
+    home = store.settings.home_path
+    for folder in ("keys", "witness"):
+        shutil.rmtree(home / folder)
+    empty = "X''" if store.database.is_sqlite else "''"
+    by_sql(store, f"UPDATE ledger_head SET size = 0, frontier = {empty}")
+    for name in ("ledger_events", "ledger_subjects", "ledger_tiles", "ledger_checkpoints"):
+        by_sql(store, f"DELETE FROM {name}")
+    rewritten = again()
+    replace_key(rewritten, actor=Actor("mallory"), because="rewriting history")
+    fill(rewritten, 2)
+    assert verify(rewritten).kind is VerificationKind.INTACT, "the home itself cannot know"
+    found = verify(rewritten, keys=[true])
+    assert found.kind is VerificationKind.NOT_PROVABLE
+    assert "3 of them are under no known signature" in found.what
+
+
+def test_a_killed_replacement_of_the_key_is_finished_or_forgotten(
+    store: Store, fill: Callable, clock: VirtualClock, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 2)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    for step, written in (("prepare", 0), ("settle", 1)):
+        before = len(events(store))
+        with monkeypatch.context() as patched:
+            if step == "prepare":
+                original = store.keys.prepare
+                patched.setattr(store.keys, "prepare", lambda key, original=original: (original(key), killed()))
+            else:
+                patched.setattr(store.keys, "settle", killed)
+            with pytest.raises(Killed):
+                replace_key(store, actor=actor, because="moving on")
+        store.database.dispose()
+        with closing(open_store(store.settings, clock=clock)) as other:
+            assert len(events(other)) == before + written
+            assert fill(other, 1).position == before + written
+            assert verify(other).kind is VerificationKind.INTACT
+        store = open_store(msgspec.structs.replace(store.settings), clock=clock)
+    store.close()
