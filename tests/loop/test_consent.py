@@ -40,8 +40,8 @@ from trimtab.loop import (
 from trimtab.loop.api import BecauseRequest
 from trimtab.loop.declarations import record_declarations
 from trimtab.pipelines import Runner, submit
-from trimtab.registry import AuthorApproves, ReasonMissing, get_version
-from trimtab.store import RowForged, Store, events, verify
+from trimtab.registry import AuthorApproves, get_version
+from trimtab.store import ReasonMissing, RowForged, Store, events, verify
 
 ANN, BEN, CARL = Actor("ann"), Actor("ben"), Actor("carl")
 GOVERNED = '\nslow.retrain_when(tt.every("30d"), approve=tt.by("risk").other_than_author())\n'

@@ -11,10 +11,10 @@ from trimtab.declare import load_project
 from trimtab.kernel import Actor, VirtualClock
 from trimtab.loop import apply_project, approve_version, renew_version, serve_version
 from trimtab.monitoring import alerts, check
-from trimtab.registry import AuthorApproves, ReasonMissing, WrongStatus, get_version, list_approvals, list_releases
+from trimtab.registry import AuthorApproves, WrongStatus, get_version, list_approvals, list_releases
 from trimtab.server import Rooms
 from trimtab.serving import Ask, NotReady, NotServable, get_endpoint, remove_endpoint
-from trimtab.store import Store, verify
+from trimtab.store import ReasonMissing, Store, verify
 
 ANN, BEN = Actor("ann"), Actor("ben")
 RULE = '\nslow.retrain_when(tt.every("300d"), approve=tt.by("risk", expires="180d").other_than_author())\n'

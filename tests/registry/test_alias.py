@@ -7,7 +7,6 @@ from trimtab.registry import (
     ModelMissing,
     NameNotUsable,
     NotApproved,
-    ReasonMissing,
     aliases,
     approve,
     drop_alias,
@@ -15,7 +14,7 @@ from trimtab.registry import (
     get_version,
     set_alias,
 )
-from trimtab.store import Store, events
+from trimtab.store import ReasonMissing, Store, events
 
 
 def test_moving_an_alias_says_from_where_to_where(store: Store) -> None:

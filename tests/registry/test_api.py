@@ -8,9 +8,9 @@ import pytest
 from tests.registry.cases import BOB, registered
 
 from trimtab.kernel import Call, Invalid, NotFound, Permission
-from trimtab.registry import GateFailed, ReasonMissing, Status, get_version, routes
+from trimtab.registry import GateFailed, Status, get_version, routes
 from trimtab.registry.api import AliasRequest, ApproveRequest, ReasonRequest
-from trimtab.store import Store, events
+from trimtab.store import ReasonMissing, Store, events
 
 VERSION = "/api/v1/models/{model}/versions/{version}"
 

@@ -17,7 +17,6 @@ from trimtab.registry import (
     Limits,
     NotApproved,
     NotRegistrable,
-    ReasonMissing,
     Status,
     Version,
     VersionMissing,
@@ -33,7 +32,7 @@ from trimtab.registry import (
     retire,
     set_alias,
 )
-from trimtab.store import Blobs, LocalBlobs, RowsDamaged, Store, events
+from trimtab.store import Blobs, LocalBlobs, ReasonMissing, RowsDamaged, Store, events
 
 ROOT = Actor("root")
 

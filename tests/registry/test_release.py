@@ -31,7 +31,6 @@ from trimtab.registry import (
     Limits,
     ModelMissing,
     NotApproved,
-    ReasonMissing,
     Release,
     ReleaseKeys,
     ReleaseMissing,
@@ -49,7 +48,7 @@ from trimtab.registry import (
     release_for,
     revoke_release,
 )
-from trimtab.store import Store, events, open_store
+from trimtab.store import ReasonMissing, Store, events, open_store
 
 
 def test_a_release_says_what_the_loader_needs(store: Store) -> None:

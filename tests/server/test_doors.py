@@ -18,8 +18,7 @@ from trimtab.kernel import (
 )
 from trimtab.server import has_active_token, is_loopback, issue_token, list_tokens, recognise, revoke_token
 from trimtab.server.doors import COOKIE
-from trimtab.server.errors import ReasonMissing
-from trimtab.store import Store, events
+from trimtab.store import ReasonMissing, Store, events
 
 READ = "/api/v1/notes/a"
 

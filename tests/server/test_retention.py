@@ -20,7 +20,7 @@ from trimtab.monitoring.tables import monitoring_hours, monitoring_outcomes, mon
 from trimtab.monitoring.taking import take
 from trimtab.server import MakeHold, Rooms, collect_garbage, create_hold, preview_gc
 from trimtab.serving import DecisionRemoved, Routing, RoutingChanged, decision_tables, find_decision, sealed_segments
-from trimtab.store import Found, NoReason, Store, VerificationKind, end_hold, events, verify
+from trimtab.store import Found, ReasonMissing, Store, VerificationKind, end_hold, events, verify
 from trimtab.tracking import RunMissing, get_run, start_run
 
 DAY = timedelta(days=1)
@@ -261,7 +261,7 @@ def test_a_hold_on_what_is_not_there_is_refused(kept: Store) -> None:
 
 
 def test_without_a_reason_nothing_is_removed(kept: Store) -> None:
-    with pytest.raises(NoReason):
+    with pytest.raises(ReasonMissing):
         collect_garbage(kept, actor=ANN, because=" ")
     assert preview_gc(kept).done is False
     assert events(kept) == []

@@ -9,9 +9,8 @@ from tests.serving.late import ACTOR, FakeReleases, route
 
 from trimtab.kernel import Invalid, NotFound, Refused, digest_of
 from trimtab.serving import Canary, Released, Routing, get_endpoint, list_endpoints, remove_endpoint, set_routing
-from trimtab.serving.errors import ReasonMissing
 from trimtab.serving.routing import revisions, routed
-from trimtab.store import RowForged, Store, verify
+from trimtab.store import ReasonMissing, RowForged, Store, verify
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from tests.store.aged import ANN
 
 from trimtab.kernel import Conflict, NotFound
-from trimtab.store import Hold, NoReason, Store, active_holds, end_hold, events, list_holds, make_hold
+from trimtab.store import Hold, ReasonMissing, Store, active_holds, end_hold, events, list_holds, make_hold
 
 
 def make(store: Store, subject: str, because: str = "case 12") -> Hold:
@@ -37,9 +37,9 @@ def test_a_hold_is_ended_by_what_it_is_on_when_one_alone_is(store: Store) -> Non
 
 
 def test_without_a_reason_nothing_is_held_and_nothing_let_go(store: Store) -> None:
-    with pytest.raises(NoReason):
+    with pytest.raises(ReasonMissing):
         make(store, "all", "  ")
     made = make(store, "all")
-    with pytest.raises(NoReason):
+    with pytest.raises(ReasonMissing):
         end_hold(store, made.id, actor=ANN, because="")
     assert [hold.state for hold in list_holds(store)] == ["in force"]

@@ -13,8 +13,7 @@ from trimtab.loop.governed import policy_of, under
 from trimtab.loop.proposals import find_proposal, settle
 from trimtab.loop.records import ModelPolicy, Proposal, ProposalState
 from trimtab.loop.tables import proposals
-from trimtab.registry import ReasonMissing
-from trimtab.store import Change, Store, check_rows
+from trimtab.store import Change, Store, check_reason, check_rows
 
 
 class OwnPolicy(Refused):
@@ -81,8 +80,7 @@ def same_person(one: Actor, other: Actor) -> bool:
 
 def _waiting(change: Change, id: str) -> Proposal:
     """Return a proposal that waits, and keep others from declaring or deciding until the end of the change."""
-    if not change.because.strip():
-        raise ReasonMissing("no reason was given", where="policy")
+    check_reason(change.because, "policy")
     one_at_a_time(change)
     rows = change.connection.execute(select(proposals).where(proposals.c.id == id)).mappings()
     check_rows(change.connection, proposals, rows)

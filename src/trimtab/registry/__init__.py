@@ -17,7 +17,6 @@ from trimtab.registry.errors import (
     NameNotUsable,
     NotApproved,
     NotRegistrable,
-    ReasonMissing,
     ReleaseMissing,
     ReleaseRefused,
     VersionMissing,
@@ -77,7 +76,7 @@ from trimtab.registry.statement import Release, Statement
 __all__ = [
     "CHALLENGER", "CHAMPION", "LATEST", "MEANING", "AliasMoved", "Approval", "ApprovalState", "ApprovalVoid",
     "Artifact", "AuthorApproves", "Covered", "GateFailed", "InUse", "Limits", "Lineage", "Model", "ModelAdded",
-    "ModelArtifacts", "ModelMissing", "ModelPage", "NameNotUsable", "NotApproved", "NotRegistrable", "ReasonMissing",
+    "ModelArtifacts", "ModelMissing", "ModelPage", "NameNotUsable", "NotApproved", "NotRegistrable",
     "Release", "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "SampleRows",
     "Statement", "Status", "Version", "VersionAnswer", "VersionApproved", "VersionMissing", "VersionPage",
     "VersionRef", "VersionRegistered", "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "all_models",

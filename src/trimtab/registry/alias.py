@@ -2,12 +2,12 @@
 
 from sqlalchemy import delete, insert, select, update
 
-from trimtab.registry.errors import ModelMissing, NotApproved, ReasonMissing
+from trimtab.registry.errors import ModelMissing, NotApproved
 from trimtab.registry.events import AliasMoved
 from trimtab.registry.records import CHALLENGER, CHAMPION, Version, VersionRef, check_alias
 from trimtab.registry.rows import aliases_of, check_model, find_version, lock_version, yes_to
 from trimtab.registry.tables import registry_aliases, registry_models
-from trimtab.store import Change
+from trimtab.store import Change, check_reason
 
 
 def set_alias(change: Change, ref: VersionRef | Version | str, alias: str) -> Version:
@@ -40,8 +40,7 @@ def drop_alias(change: Change, model: str, alias: str) -> None:
 
     Raises ``ModelMissing``, and ``ReasonMissing`` without a reason.
     """
-    if not change.because.strip():
-        raise ReasonMissing("no reason was given", where=f"alias {model[:80]}@{alias[:80]}")
+    check_reason(change.because, f"alias {model[:80]}@{alias[:80]}")
     _drop(change, model, alias)
 
 

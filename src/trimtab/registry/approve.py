@@ -7,13 +7,13 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from trimtab.evaluation import read_report
 from trimtab.kernel import SYSTEM, Actor, TrimtabError, digest_of
-from trimtab.registry.errors import AuthorApproves, ReasonMissing
+from trimtab.registry.errors import AuthorApproves
 from trimtab.registry.events import VersionApproved, VersionRejected, VersionRetired
 from trimtab.registry.records import Approval, ApprovalState, Limits, Status, Version, VersionRef
 from trimtab.registry.revoke import revoke_releases_of
 from trimtab.registry.rows import check_model, find_version, locate, lock_version, names_of, text_of, version_of, yes_to
 from trimtab.registry.tables import registry_approvals, registry_versions
-from trimtab.store import Blobs, Change, NotAuthentic, Store, events
+from trimtab.store import Blobs, Change, NotAuthentic, Store, check_reason, events
 
 MEANING = "approves release"
 
@@ -35,7 +35,7 @@ def approve(
     ``GateFailed``, ``WrongStatus``, ``ReasonMissing``, or ``AuthorApproves`` where the policy asks for two persons.
     """
     version = lock_version(change.connection, VersionRef.of(ref))
-    reason = _reason(change, because, f"approve {version.ref}")
+    reason = check_reason(because or change.because, f"approve {version.ref}")
     version.may_be_approved(override=override)
     _refuse_author(change, version)
     approval = _approval(
@@ -57,7 +57,7 @@ def reject(change: Change, ref: VersionRef | Version | str, *, because: str = ""
     Raises ``WrongStatus``, ``InUse`` or ``ReasonMissing``.
     """
     version = lock_version(change.connection, VersionRef.of(ref))
-    reason = _reason(change, because, f"reject {version.ref}")
+    reason = check_reason(because or change.because, f"reject {version.ref}")
     version.may_be_rejected(aliases=names_of(change.connection, version))
     approval = _approval(
         change, version, outcome="rejected", because=reason, role=version.approve_by, meaning="refuses release",
@@ -81,7 +81,7 @@ def reject_version(store: Store, ref: VersionRef | Version | str, *, actor: Acto
 def retire(change: Change, ref: VersionRef | Version | str, *, because: str = "") -> Version:
     """Put a version out of use for good; its releases end. Raises ``WrongStatus``, ``InUse`` or ``ReasonMissing``."""
     version = lock_version(change.connection, VersionRef.of(ref))
-    reason = _reason(change, because, f"retire {version.ref}")
+    reason = check_reason(because or change.because, f"retire {version.ref}")
     version.may_be_retired(aliases=names_of(change.connection, version))
     _set_status(change, version, Status.RETIRED)
     change.record(
@@ -300,10 +300,3 @@ def _is_own(connection: Connection, actor: Actor, version: Version) -> bool:
     people = [Actor(person) for person in trained if person is not None]
     people += [msgspec.json.decode(record, type=Approval).by for record in connection.execute(newest).scalars()]
     return all(person.id == SYSTEM.id or actor.is_same_person(person) for person in people)
-
-
-def _reason(change: Change, because: str, where: str) -> str:
-    reason = (because or change.because).strip()
-    if not reason:
-        raise ReasonMissing("no reason was given", where=where)
-    return reason

@@ -93,11 +93,3 @@ class InUse(Refused):
     code = "registry.in-use"
     default_why = "The champion answers requests; without it they would fail."
     default_next = "serve another version first: trimtab serve {model}@NUMBER"
-
-
-class ReasonMissing(Invalid):
-    """A decision without a reason."""
-
-    code = "registry.reason-missing"
-    default_why = "Whoever reads the record later must learn why, not only who."
-    default_next = "repeat it with --because 'your reason' (over HTTP: because in the body)"

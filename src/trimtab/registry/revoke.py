@@ -4,12 +4,12 @@ import msgspec
 from sqlalchemy import select, update
 
 from trimtab.kernel import Conflict
-from trimtab.registry.errors import ReasonMissing, ReleaseMissing
+from trimtab.registry.errors import ReleaseMissing
 from trimtab.registry.events import ReleaseRevoked
 from trimtab.registry.records import Version
 from trimtab.registry.statement import Release
 from trimtab.registry.tables import registry_releases
-from trimtab.store import Change, check_rows
+from trimtab.store import Change, check_reason, check_rows
 
 
 def revoke_release(change: Change, release_id: str, *, because: str = "") -> None:
@@ -17,9 +17,7 @@ def revoke_release(change: Change, release_id: str, *, because: str = "") -> Non
 
     Raises ``ReleaseMissing``, ``Conflict`` when it was revoked before, or ``ReasonMissing``.
     """
-    reason = (because or change.because).strip()
-    if not reason:
-        raise ReasonMissing("no reason was given", where=f"revoke release {release_id[:40]}")
+    reason = check_reason(because or change.because, f"revoke release {release_id[:40]}")
     table = registry_releases
     row = change.connection.execute(select(table).where(table.c.id == release_id)).mappings().one_or_none()
     if row is not None:

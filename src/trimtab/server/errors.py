@@ -27,14 +27,6 @@ class TooManyFailures(Unavailable):
     default_next = "wait {wait_s} s, then send a token that holds: trimtab token list"
 
 
-class ReasonMissing(Invalid):
-    """Access is taken away without a reason."""
-
-    code = "server.reason-missing"
-    default_why = "Whoever reads the record later must learn why, not only who."
-    default_next = "repeat it with --because 'your reason' (over HTTP: the header Trimtab-Because)"
-
-
 class ForeignHost(Refused):
     """A name in the Host header that is not this server's: how a web page reaches into a machine (DNS rebinding)."""
 

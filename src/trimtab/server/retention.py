@@ -87,9 +87,10 @@ def preview_gc(store: Store, *, classes: Sequence[str] = ()) -> Collection:
 def collect_garbage(store: Store, *, classes: Sequence[str] = (), actor: Actor, because: str) -> Collection:
     """Remove what is older than its class's age, needed by nothing and held by nobody; return what that was.
 
-    Safe while servers, runners and gateways work, and to be killed at any moment. Raises ``NoReason``, ``Invalid`` for
-    a class that there is not, ``AnotherCollects``, ``KeyMissing`` or ``Closed`` in a home that may not write, and
-    ``RowForged`` when a hold, a version or a policy is not what the ledger says: nothing more is removed then.
+    Safe while servers, runners and gateways work, and to be killed at any moment. Raises ``ReasonMissing``,
+    ``Invalid`` for a class that there is not, ``AnotherCollects``, ``KeyMissing`` or ``Closed`` in a home that may not
+    write, and ``RowForged`` when a hold, a version or a policy is not what the ledger says:
+    nothing more is removed then.
     """
     check_reason(because, "trimtab gc")
     for name in (DECISIONS, GOVERNED_DECISIONS):
@@ -100,8 +101,8 @@ def collect_garbage(store: Store, *, classes: Sequence[str] = (), actor: Actor, 
 
 
 def create_hold(store: Store, asked: MakeHold, *, actor: Actor, because: str) -> Hold:
-    """Put a hold on something. Raises ``NoReason``, ``Invalid`` for what no hold can be on, ``NotFound`` for what was
-    never there, and ``Conflict`` for a hold that somebody has just made of the same for the same reason.
+    """Put a hold on something. Raises ``ReasonMissing``, ``Invalid`` for what no hold can be on, ``NotFound`` for what
+    was never there, and ``Conflict`` for a hold that somebody has just made of the same for the same reason.
     """
     kind, _, name = asked.subject.partition(":")
     if asked.subject != "all" and (kind not in ("endpoint", "model", "run") or not name or len(asked.subject) > 200):

@@ -9,11 +9,10 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from trimtab.kernel import Actor, ActorKind, Conflict, Grants, Invalid, NotFound, digest_of_bytes, parse_time
-from trimtab.server.errors import ReasonMissing
 from trimtab.server.events import TokenIssued, TokenRevoked
 from trimtab.server.records import Access, IssuedToken, IssueToken, Token
 from trimtab.server.tables import api_tokens
-from trimtab.store import Change, Store, check_rows
+from trimtab.store import Change, Store, check_reason, check_rows
 
 PREFIX = "trimtab_"
 """Lets people and secret scanners see what a leaked text is."""
@@ -82,8 +81,7 @@ def revoke_token(change: Change, id_or_name: str) -> Token:
     Servers stop taking them within seconds. Raises ``ReasonMissing`` for a change without a reason.
     """
     found = active_token(change.connection, id_or_name)
-    if not change.because.strip():
-        raise ReasonMissing("no reason was given", where=f"revoke token {found.name}")
+    check_reason(change.because, f"revoke token {found.name}")
     token = msgspec.structs.replace(found, revoked_at=change.at)
     change.execute(update(api_tokens).where(api_tokens.c.id == token.id).values(revoked_at=change.at.isoformat()))
     change.record(TokenRevoked(token=token.id, name=token.name))

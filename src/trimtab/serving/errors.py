@@ -28,14 +28,6 @@ class NoEndpoint(NotFound):
     default_next = "trimtab get endpoints"
 
 
-class ReasonMissing(Invalid):
-    """An endpoint is ended without a reason."""
-
-    code = "serving.reason-missing"
-    default_why = "Whoever finds that nobody answers any more must learn why, not only who."
-    default_next = "repeat it with --because 'your reason' (over HTTP: because in the body)"
-
-
 class NotReady(Unavailable):
     """The endpoint is routed, but no version of it could be loaded."""
 

@@ -10,12 +10,12 @@ from sqlalchemy.exc import IntegrityError
 
 from trimtab.kernel import Conflict
 from trimtab.registry import has_model
-from trimtab.serving.errors import NoEndpoint, NotServable, ReasonMissing
+from trimtab.serving.errors import NoEndpoint, NotServable
 from trimtab.serving.events import RoutingChanged
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.tables import serving_routes
-from trimtab.store import Change, RowForged, Store, check_rows
+from trimtab.store import Change, RowForged, Store, check_reason, check_rows
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,8 +74,7 @@ def set_routing(change: Change, routing: Routing, *, releases: Releases) -> Endp
 
 def remove_endpoint(change: Change, endpoint: str) -> None:
     """Stop answering at an endpoint; its decisions stay. Raises ``NotFound``, or ``ReasonMissing``."""
-    if not change.because.strip():
-        raise ReasonMissing("no reason was given", where=f"remove endpoint {endpoint[:100]}")
+    check_reason(change.because, f"remove endpoint {endpoint[:100]}")
     was = _locked(change, endpoint)
     if was is None:
         raise NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")

@@ -7,7 +7,7 @@ from trimtab.store.admission import Closed, SchemaChanged
 from trimtab.store.arriving import HoldsSomething
 from trimtab.store.backup import Backup, BackupDamaged, back_up, backup_named, backups_in
 from trimtab.store.blobs import Blobs, Damaged, LocalBlobs
-from trimtab.store.change import JOURNAL, AlreadyDone, Change, Journal, NoEvent
+from trimtab.store.change import JOURNAL, AlreadyDone, Change, Journal, NoEvent, ReasonMissing, check_reason
 from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
@@ -17,9 +17,7 @@ from trimtab.store.governed import RowForged, check_rows
 from trimtab.store.holds import (
     ALL,
     Hold,
-    NoReason,
     active_holds,
-    check_reason,
     end_hold,
     list_holds,
     make_hold,
@@ -76,7 +74,7 @@ __all__ = [
     "Checkpoint", "Closed", "Collection", "ConsistencyProof", "Damaged", "Database", "DatabaseDamaged", "Event",
     "EventForged", "Found", "HistoryDiffers", "HistoryMissing", "Hold", "HoldsSomething", "Identity", "InclusionProof",
     "Journal", "KeyMissing", "LedgerHeader", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NoProject",
-    "NoReason", "NotAuthentic", "Old", "Position", "PublicKey", "Receipt", "Recorded", "Removed", "Retention",
+    "NotAuthentic", "Old", "Position", "PublicKey", "ReasonMissing", "Receipt", "Recorded", "Removed", "Retention",
     "RowForged", "RowsDamaged", "Rule", "SchemaChanged", "Signed", "SigningKey", "Store", "StoreAway", "Subject",
     "Verification", "VerificationKind", "Witness", "accept_history", "active_holds", "back_up", "backup_named",
     "backups_in", "check_reason", "check_rows", "clock_of", "collect", "consistency_proof", "each_event", "end_hold",

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Table, Update
 from sqlalchemy.sql.dml import UpdateBase
 
-from trimtab.kernel import Actor, Conflict, Ids, TrimtabError
+from trimtab.kernel import Actor, Conflict, Ids, Invalid, TrimtabError
 from trimtab.store.events import Event, RowDigest, body_of
 from trimtab.store.governed import GOVERNED, digest_of_row, every_row, key_of, pending_of
 from trimtab.store.ledger.records import Pending, Receipt
@@ -33,6 +33,16 @@ class AlreadyDone(Conflict):
     code = "store.already-done"
     default_why = "An idempotency key makes a change happen once, and event {position} of the ledger carries this one."
     default_next = "nothing needs to be done; use another key for another change"
+
+
+class ReasonMissing(Invalid):
+    """Somebody decides, takes away or removes something, and does not say why."""
+
+    code = "store.reason-missing"
+    default_why = "Whoever reads the record later must learn why, not only who."
+    default_next = (
+        "say in a few words why: --because '...' (over HTTP: because in the body, or the header Trimtab-Because)"
+    )
 
 
 class Change:
@@ -162,6 +172,13 @@ class Journal:
     def _check(self, table: Any) -> None:
         if not getattr(table, "info", {}).get("journal"):
             raise NoEvent("a journal tried to write state", where=f"table {table}")
+
+
+def check_reason(because: str, where: str) -> str:
+    """Return a reason without the space around it; raise ``ReasonMissing`` when nothing is said."""
+    if not (said := because.strip()):
+        raise ReasonMissing("no reason was given", where=where)
+    return said
 
 
 @lru_cache(maxsize=256)

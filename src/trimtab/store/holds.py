@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 from sqlalchemy import Column, Connection, RowMapping, String, Table, Text, insert, select, text, update
 
-from trimtab.kernel import Actor, Conflict, Invalid, NotFound
-from trimtab.store.change import Change
+from trimtab.kernel import Actor, Conflict, NotFound
+from trimtab.store.change import Change, check_reason
 from trimtab.store.database import metadata
 from trimtab.store.events import Event, Subject
 from trimtab.store.governed import check_rows
@@ -75,16 +75,8 @@ class HoldEnded(Event, frozen=True, kw_only=True):
         return (Subject("hold", self.hold), _subject_of(self.subject))
 
 
-class NoReason(Invalid):
-    """Something is kept back, let go or removed, and nobody says why."""
-
-    code = "store.reason-missing"
-    default_why = "Whoever reads the record later must learn why, not only who."
-    default_next = "repeat it with --because 'your reason' (over HTTP: the header Trimtab-Because)"
-
-
 def make_hold(change: Change, subject: str) -> Hold:
-    """Put a hold on something that is there, as the caller has found out. Raises ``NoReason``."""
+    """Put a hold on something that is there, as the caller has found out. Raises ``ReasonMissing``."""
     check_reason(change.because, f"hold {subject}")
     one_at_a_time(change)
     hold = Hold(id=change.new_id(), subject=subject, because=change.because, by=change.actor.id, made_at=change.at)
@@ -99,7 +91,7 @@ def make_hold(change: Change, subject: str) -> Hold:
 
 def end_hold(store: "Store", id_or_subject: str, *, actor: Actor, because: str) -> Hold:
     """End a hold, named by its id or by what it is on, when one alone is. Raises ``NotFound``, ``Conflict``,
-    ``NoReason``, and ``RowForged`` for one that is not what the ledger says.
+    ``ReasonMissing``, and ``RowForged`` for one that is not what the ledger says.
     """
     check_reason(because, f"end hold {id_or_subject[:100]}")
     with store.change(actor, because) as change:
@@ -154,12 +146,6 @@ def one_at_a_time(change: Change) -> None:
     """
     if change.connection.dialect.name == "postgresql":
         change.connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-
-
-def check_reason(because: str, where: str) -> None:
-    """Raise ``NoReason`` when nothing is said."""
-    if not because.strip():
-        raise NoReason("no reason was given", where=where)
 
 
 def hold_of(row: RowMapping) -> Hold:

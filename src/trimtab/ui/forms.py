@@ -3,6 +3,7 @@
 from urllib.parse import parse_qsl
 
 from trimtab.kernel import Invalid
+from trimtab.store import check_reason
 
 
 def form_of(body: bytes) -> dict[str, str]:
@@ -21,13 +22,5 @@ def form_of(body: bytes) -> dict[str, str]:
 
 
 def reason_in(form: dict[str, str]) -> str:
-    """Return the reason that a form gives. Raises ``Invalid`` for one without."""
-    reason = form.get("because", "")
-    if not reason:
-        raise Invalid(
-            "no reason was given",
-            where="form",
-            why="The ledger keeps who did it and why, for those who will ask.",
-            next="say in a few words why",
-        )
-    return reason
+    """Return the reason that a form gives. Raises ``ReasonMissing`` for one without."""
+    return check_reason(form.get("because", ""), "form")

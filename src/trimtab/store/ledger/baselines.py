@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from trimtab.kernel import SYSTEM, Actor, Invalid, Refused
+from trimtab.store.change import check_reason
 from trimtab.store.events import Event, Subject
 from trimtab.store.governed import RowForged, differences
 from trimtab.store.ledger.authentic import head_in
@@ -109,7 +110,7 @@ def accept_history(store: "Store", *, actor: Actor, because: str) -> HistoryAcce
     Every event of it is authentic; it is only not the newest. Raises ``Invalid`` where it is the one that was seen, or
     without a reason.
     """
-    _check_reason(because, "trimtab ledger accept")
+    check_reason(because, "trimtab ledger accept")
     seen = store.witness.checkpoints(store.origin)
     with store.change(actor, because) as change:
         size, root = _end(change.connection)
@@ -140,7 +141,7 @@ def replace_key(store: "Store", *, actor: Actor, because: str) -> KeyReplaced:
     Without the old one the event says so, and what was before is under no key that this home has. Other homes need a
     copy of the new file, and are stopped before. Raises ``Invalid`` without a reason.
     """
-    _check_reason(because, "trimtab ledger new-key")
+    check_reason(because, "trimtab ledger new-key")
     old = store.keys.of(store.origin) if store.keys.has(store.origin) else None
     if old is None:
         with store.read() as connection:
@@ -189,16 +190,6 @@ def replaced_by(old: PublicKey, body: str) -> PublicKey | None:
 def _end(connection: Connection) -> tuple[int, bytes]:
     size = int(connection.execute(select(ledger_head.c.size)).scalar_one())
     return size, root_at(Nodes(connection), size)
-
-
-def _check_reason(because: str, where: str) -> None:
-    if not because.strip():
-        raise Invalid(
-            "no reason was given",
-            where=where,
-            why="Whoever reads the ledger later has to know why it was trusted anew.",
-            next=f'{where} --because "..."',
-        )
 
 
 def _text(signature: bytes) -> str:
