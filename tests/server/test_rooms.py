@@ -56,7 +56,7 @@ def test_the_loop_turns_though_endpoints_cannot_be_watched(
         ("trimtab.server.rooms.find_lost", "lost runs"),
         ("trimtab.loop.tick.all_in_force", "the loop"),
         ("trimtab.pipelines.lease.others", "pipelines"),
-        ("trimtab.serving.served.revisions", "routing"),
+        ("trimtab.serving.served.route_rows", "routing"),
     ],
 )
 def test_whatever_dies_in_the_background_is_told_and_mended(

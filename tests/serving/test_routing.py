@@ -9,7 +9,7 @@ from tests.serving.late import ACTOR, FakeReleases, route
 
 from trimtab.kernel import Invalid, NotFound, Refused, digest_of
 from trimtab.serving import Canary, Released, Routing, get_endpoint, list_endpoints, remove_endpoint, set_routing
-from trimtab.serving.routing import revisions, routed
+from trimtab.serving.routing import route_rows, routed
 from trimtab.store import ReasonMissing, RowForged, Store, verify
 
 
@@ -49,10 +49,10 @@ def test_a_routing_is_kept_with_its_event(store: Store, gate: FakeReleases) -> N
 
 def test_the_same_routing_again_changes_nothing(store: Store, gate: FakeReleases) -> None:
     route(store, gate, 1)
-    before = revisions(store)
+    before = route_rows(store)
     with store.change(ACTOR, "again") as change:
         set_routing(change, Routing(endpoint="late", model="late", champion=1), releases=gate)
-    assert revisions(store) == before
+    assert route_rows(store) == before
     assert len(events(store)) == 1
 
 
@@ -134,7 +134,7 @@ def test_an_endpoint_can_be_removed(store: Store, gate: FakeReleases) -> None:
         remove_endpoint(change, "late")
     with store.change(ACTOR, "no longer needed") as change:
         remove_endpoint(change, "late")
-    assert revisions(store) == {}
+    assert route_rows(store) == {}
     assert events(store)[-1]["after"] is None
     with pytest.raises(NotFound):
         get_endpoint(store, "late")
@@ -153,10 +153,10 @@ def test_an_endpoint_can_be_removed(store: Store, gate: FakeReleases) -> None:
 )
 def test_a_route_that_was_written_by_sql_is_not_obeyed(store: Store, gate: FakeReleases, statement: str) -> None:
     route(store, gate, 1)
-    assert [one.routing.champion for one in routed(store).endpoints] == [1]
+    assert [one.routing.champion for one in routed(store).endpoints.values()] == [1]
     by_sql(store, statement)
     found = routed(store, served=["late"])
-    assert (found.endpoints, "late" in found.forged) == ([], True)
+    assert (found.endpoints, "late" in found.forged) == ({}, True)
     with pytest.raises(RowForged):
         route(store, gate, 2)
     assert verify(store).kind == "tampered"

@@ -178,7 +178,9 @@ def test_a_route_that_somebody_wrote_by_sql_keeps_no_other_from_its_changes(
         return str(late.problems)
 
     async def session(gateway: Gateway) -> None:
-        by_sql(store, "UPDATE serving_routes SET revision = 7 WHERE endpoint = 'late'")
+        written = "UPDATE serving_routes SET routing = replace(routing, '\"champion\":1', '\"champion\":2')"
+        by_sql(store, f"{written} WHERE endpoint = 'late'")
+        await wait_until_async(lambda: "not what the ledger says" in problems(gateway), "it is seen at once")
         await asyncio.to_thread(route, store, releases, 2, endpoint="other")
         await wait_until_async(lambda: gateway.target("other").version == 2, "the other is taken up")
         assert "not what the ledger says" in problems(gateway)

@@ -27,11 +27,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     changed_by: str
 
 
-class Routed(NamedTuple):
-    """Endpoints as they are routed, and by name what is wrong with the rows of the others: nobody may go by those."""
+RouteRow = tuple[object, ...]
+"""An endpoint's row, whole: whatever is changed in it, also past Trimtab, makes another one."""
 
-    endpoints: list[Endpoint]
+
+class Routed(NamedTuple):
+    """Endpoints as they are routed, by name, and what is wrong with the rows of the others: nobody may go by those."""
+
+    endpoints: dict[str, Endpoint]
     forged: dict[str, RowForged]
+    rows: dict[str, RouteRow]
 
 
 def set_routing(change: Change, routing: Routing, *, releases: Releases) -> Endpoint:
@@ -119,15 +124,14 @@ def routed(store: Store, *, served: Iterable[str] = ()) -> Routed:
                     check_rows(connection, serving_routes, [found[name]] if name in found else [], all_of=(name,))
                 except RowForged as error:
                     forged[name] = error
-        return Routed([_endpoint(dict(row)) for name, row in found.items() if name not in forged], forged)
+        endpoints = {name: _endpoint(dict(row)) for name, row in found.items() if name not in forged}
+        return Routed(endpoints, forged, {name: tuple(row.values()) for name, row in found.items()})
 
 
-def revisions(store: Store) -> dict[str, tuple[int, str]]:
-    """Return the revision and digest of each endpoint's routing: what a gateway polls to see a change."""
-    table = serving_routes.c
+def route_rows(store: Store) -> dict[str, RouteRow]:
+    """Return the row of each endpoint: what a gateway polls to see a change."""
     with store.read() as connection:
-        found = connection.execute(select(table.endpoint, table.revision, table.digest))
-        return {row.endpoint: (row.revision, row.digest) for row in found}
+        return {row.endpoint: tuple(row) for row in connection.execute(select(serving_routes))}
 
 
 def _refuse_anothers_name(change: Change, routing: Routing, was: Endpoint | None) -> None:

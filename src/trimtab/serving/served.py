@@ -13,7 +13,7 @@ from trimtab.serving.loader import LoadedModel
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.router import Route, RoutingSnapshot
-from trimtab.serving.routing import revisions, routed
+from trimtab.serving.routing import RouteRow, route_rows, routed
 from trimtab.serving.shadow import Shadow
 from trimtab.store import NotAuthentic, RowForged, Store
 
@@ -22,9 +22,8 @@ RETRY_S = 30.0
 LOADERS = 2
 LOAD_S = 120.0
 """How long a routing may take to be loaded and tried before the others no longer wait for its thread."""
-_State = tuple[int, str]
-_TAKEN_OUT: _State = (-1, "")
-"""The state of an endpoint that is served, and whose row somebody has deleted past Trimtab."""
+_TAKEN_OUT: RouteRow = ()
+"""Stands for the row of an endpoint that is served, and whose row somebody has deleted past Trimtab."""
 _log = logging.getLogger(__name__)
 
 
@@ -51,7 +50,7 @@ class Served:
         self._leaving: set[Shadow] = set()
         self._looking = asyncio.Lock()
         self._building: dict[str, asyncio.Task[None]] = {}
-        self._seen: dict[str, _State] = {}
+        self._seen: dict[str, RouteRow] = {}
         self._retry_at: dict[str, float] = {}
 
     @property
@@ -74,28 +73,27 @@ class Served:
     async def look(self) -> None:
         """Begin to take up what is routed otherwise than it is served; what is being built is left to that."""
         async with self._looking:
-            now = await self._parts.beside(revisions, self._store)
+            now = await self._parts.beside(route_rows, self._store)
             clock = self._parts.clock
             due = {name for name, at in self._retry_at.items() if at <= clock.monotonic()}
-            if now == {name: state for name, state in self._seen.items() if state != _TAKEN_OUT} and not due:
+            if now == {name: row for name, row in self._seen.items() if row != _TAKEN_OUT} and not due:
                 return
             # What a version did until now, it did in its old place.
             await self._before_change()
             found = await self._parts.beside(partial(routed, self._store, served=self.names))
             for name, error in found.forged.items():
-                self._do_not_obey(name, error, now.get(name, _TAKEN_OUT))
-            endpoints = {one.routing.endpoint: one for one in found.endpoints}
-            for name, endpoint in endpoints.items():
-                state = (endpoint.revision, endpoint.routing.digest)
-                if name not in self._building and (self._seen.get(name) != state or name in due):
-                    self._building[name] = asyncio.create_task(self._take_up(endpoint.routing, state))
-            self._forget(set(self._seen) - set(endpoints) - set(found.forged))
+                self._do_not_obey(name, error, found.rows.get(name, _TAKEN_OUT))
+            for name, endpoint in found.endpoints.items():
+                row = found.rows[name]
+                if name not in self._building and (self._seen.get(name) != row or name in due):
+                    self._building[name] = asyncio.create_task(self._take_up(endpoint.routing, row))
+            self._forget(set(self._seen) - set(found.endpoints) - set(found.forged))
 
-    def _do_not_obey(self, name: str, error: RowForged, state: _State) -> None:
+    def _do_not_obey(self, name: str, error: RowForged, row: RouteRow) -> None:
         """Serve an endpoint on as it is served, if it is, and say that its row is not what the ledger says."""
-        if self._seen.get(name) != state:
+        if self._seen.get(name) != row:
             _log.error("endpoint %s is not served as its row says: %s", name, error)
-        self._seen[name] = state
+        self._seen[name] = row
         self.problems[name] = (error,)
         self._retry_at[name] = self._parts.clock.monotonic() + RETRY_S
 
@@ -129,11 +127,11 @@ class Served:
         shadows = (*self._leaving, *(one for shadows in self.shadows.values() for one in shadows))
         return self._loading > 0 or not all(shadow.is_idle for shadow in shadows)
 
-    async def _take_up(self, routing: Routing, state: _State) -> None:
+    async def _take_up(self, routing: Routing, row: RouteRow) -> None:
         name = routing.endpoint
         try:
             built = await self._built(routing, serving=name in self.snapshot.routes)
-            self._seen[name] = state
+            self._seen[name] = row
             if built is not None:
                 self._cast(name, built.shadows)
                 self._swap(name, built.route)
