@@ -86,6 +86,14 @@ def test_an_age_that_is_too_short_or_none_is_refused(tmp_path: Path, name: str, 
     assert why in refused.value.next
 
 
+@pytest.mark.parametrize("proxies", ["nginx", "127.0.0.1, *", "10.0.0.1/8"])
+def test_proxies_are_addresses(tmp_path: Path, proxies: str) -> None:
+    with pytest.raises(Invalid, match="is not the address of a proxy"):
+        load(environment={"TRIMTAB_PROXIES": proxies}, folder=tmp_path)
+    found, _ = load(environment={"TRIMTAB_PROXIES": "127.0.0.1, 10.0.0.0/8"}, folder=tmp_path)
+    assert found.proxies == "127.0.0.1, 10.0.0.0/8"
+
+
 def test_decisions_of_governed_endpoints_are_kept_for_six_months_at_least(tmp_path: Path) -> None:
     with pytest.raises(Invalid) as refused:
         load(environment={"TRIMTAB_KEEP_GOVERNED_DECISIONS": "100d"}, folder=tmp_path)

@@ -17,6 +17,7 @@ from tests.serving.late import FakeReleases, route
 from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.kernel import VERSION, Settings
+from trimtab.server.throttle import FREE
 from trimtab.store import open_store
 
 Started = subprocess.Popen[str]
@@ -145,6 +146,20 @@ def test_other_names_are_refused_on_this_machine_and_inference_is_behind_the_sam
     assert _ask(port, "/v2", Host="evil.example")[0] == 403
     assert _ask(port, "/v2/models/x/infer", method="POST", body={}, Sec_Fetch_Site="cross-site")[0] == 403
     assert _ask(port, "/v2/models/x", method="GET")[0] == 404
+
+
+@pytest.mark.parametrize(("proxies", "slowed"), [("", True), ("127.0.0.1", False), ("10.0.0.0/8", True)])
+def test_only_a_proxy_that_is_named_says_who_called(start: Start, proxies: str, *, slowed: bool) -> None:
+    port = _port(start(TRIMTAB_PROXIES=proxies))
+
+    def guess(number: int, caller: int) -> int:
+        return _ask(port, "/api/v1/me", Authorization=f"Bearer trimtab_{number}", X_Forwarded_For=f"192.0.2.{caller}")[
+            0
+        ]
+
+    found = {guess(number, number) for number in range(FREE * 2)}
+    assert found == ({401, 429} if slowed else {401})
+    assert 429 in {guess(number, 99) for number in range(100, 100 + FREE * 2)}
 
 
 def test_a_taken_port_is_told(start: Start) -> None:

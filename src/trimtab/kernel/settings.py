@@ -1,5 +1,6 @@
 """Settings: the environment over the file ``trimtab.toml`` over the defaults, each with its origin."""
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -73,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = 8400
     hosts: str = ""
     """Names, separated by commas, that the server answers to besides those of this machine."""
+    proxies: str = ""
+    """Addresses or networks, separated by commas, of proxies that say truly in ``X-Forwarded-For`` who called them."""
     server: str = ""
     """URL of a running Trimtab that clients should talk to; empty means the stores directly."""
     token: str = ""
@@ -141,10 +144,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     why=why,
                     next=f"give {shortest} or more",
                 )
+        for text in filter(None, self.proxies.split(",")):
+            _check_network(text.strip())
 
     @property
     def home_path(self) -> Path:
         return Path(self.home).resolve()
+
+
+def _check_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise Invalid(
+            f"{text[:100]!r} is not the address of a proxy",
+            where="setting proxies",
+            why=f"{error}.",
+            next="give addresses or networks such as 127.0.0.1 or 10.1.0.0/16",
+        ) from None
 
 
 def span_of(text: str) -> timedelta | None:

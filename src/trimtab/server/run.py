@@ -138,8 +138,9 @@ def _serve(store: Store, doors: Doors, listener: socket.socket, on_ready: Callab
     address = address_of(store.settings, host=host, port=port, instance=secrets.token_hex(16))
     config = uvicorn.Config(
         application(store, doors, rooms=rooms, live=live, instance=address.instance),
-        log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on", ws="none",
+        log_config=None, access_log=False, server_header=False, lifespan="on", ws="none",
         timeout_keep_alive=math.ceil(store.settings.http_keep_alive_s), http=_http(store.settings),
+        proxy_headers=bool(store.settings.proxies), forwarded_allow_ips=store.settings.proxies,
     )  # fmt: skip
     config.timeout_graceful_shutdown = GRACE_S  # type: ignore[assignment]  # it is only waited for
 
