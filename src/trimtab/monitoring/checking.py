@@ -4,16 +4,16 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from trimtab.kernel import percent
+from trimtab.kernel import TrimtabError, percent
 from trimtab.monitoring.alerts import settle
 from trimtab.monitoring.calibration import Finding
 from trimtab.monitoring.drift import drift, drift_findings
-from trimtab.monitoring.expiry import expiry_signs
 from trimtab.monitoring.figures import failures
 from trimtab.monitoring.levels import level_signs, level_test
 from trimtab.monitoring.moments import hour_of, start_of
 from trimtab.monitoring.quality import column_signs, label_signs, request_signs, source_signs, volume_signs
 from trimtab.monitoring.records import AlertKind, Checked, Sign
+from trimtab.monitoring.releases import expiry_signs, forged_signs
 from trimtab.monitoring.skew import measure_skew, skew_signs
 from trimtab.serving import NoEndpoint, Routing, get_endpoint
 from trimtab.store import Store
@@ -33,20 +33,30 @@ def check(store: Store, endpoint: str, at: datetime, *, kinds: Collection[AlertK
     Drift, missing columns, volume and skew are judged once for each whole day (UTC), the last one before ``at``, so
     that a finding stands for a day and "one false page in 90 days" is what it says; performance over all days whose
     outcomes had time to arrive; sources as they were found last; errors over the last hour; releases by when their
-    approval is over. Safe to repeat: an alert is raised once for as long as its cause lasts. An endpoint that is not
-    routed has nothing to check, and its alerts end. ``kinds`` is what to look for: skew, once a day, reads the newest
-    data of every source.
+    approval is over, and by whether the ledger knows of them. Safe to repeat: an alert is raised once for as long as
+    its cause lasts. An endpoint that is not routed has nothing else to check, and its alerts end. ``kinds`` is what to
+    look for: skew, once a day, reads the newest data of every source. Raises what one kind failed with, after what the
+    others found is raised.
     """
     try:
         routing = get_endpoint(store, endpoint).routing
     except NoEndpoint:
-        return settle(store, endpoint, (), kinds=kinds, at=at)
+        forged = forged_signs(store, endpoint, None) if "release" in kinds else ()
+        return settle(store, endpoint, forged, kinds=kinds, at=at)
     day = start_of(hour_of(at) // 24 * 24) - DAY
     signs: list[Sign] = []
-    for kind in KINDS:
-        if kind in kinds:
+    looked_for: list[AlertKind] = []
+    failed: TrimtabError | None = None
+    for kind in (kind for kind in KINDS if kind in kinds):
+        try:
             signs += _signs(store, routing, kind, day=day, at=at)
-    return settle(store, endpoint, signs, kinds=kinds, at=at)
+            looked_for.append(kind)
+        except TrimtabError as error:  # what cannot be looked for keeps nothing else from being found
+            failed = failed or error
+    checked = settle(store, endpoint, signs, kinds=looked_for, at=at)
+    if failed is not None:
+        raise failed
+    return checked
 
 
 def _signs(store: Store, routing: Routing, kind: AlertKind, *, day: datetime, at: datetime) -> list[Sign]:
@@ -67,7 +77,7 @@ def _signs(store: Store, routing: Routing, kind: AlertKind, *, day: datetime, at
         case "service":
             return _failing(store, endpoint, version, at)
         case "release":
-            return expiry_signs(store, routing, at=at)
+            return forged_signs(store, endpoint, routing) or expiry_signs(store, routing, at=at)
         case _:
             assert_never(kind)
 

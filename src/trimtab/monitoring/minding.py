@@ -5,6 +5,7 @@ import logging
 from trimtab.kernel import TrimtabError
 from trimtab.monitoring.checking import check
 from trimtab.monitoring.notify import deliver
+from trimtab.monitoring.releases import forged_endpoints
 from trimtab.monitoring.watch import watch
 from trimtab.serving import list_endpoints
 from trimtab.store import Store
@@ -18,8 +19,8 @@ def mind(store: Store) -> None:
     Safe to repeat, and for several processes to do at once.
     """
     now = store.clock.now()
-    for endpoint in list_endpoints(store):
-        name = endpoint.routing.endpoint
+    names = {endpoint.routing.endpoint for endpoint in list_endpoints(store)}
+    for name in sorted(names | forged_endpoints(store).keys()):  # those too whose row was taken out
         try:
             watch(store, name, until=now)
             check(store, name, now)

@@ -69,7 +69,7 @@ from trimtab.registry.register import register_version
 from trimtab.registry.release import check_release, check_signature, get_release, release_for
 from trimtab.registry.retention import asks_for_approval, needed_by_versions
 from trimtab.registry.revoke import revoke_release
-from trimtab.registry.rows import has_model
+from trimtab.registry.rows import check_model, has_model
 from trimtab.registry.sample import sample_rows
 from trimtab.registry.statement import Release, Statement
 
@@ -80,7 +80,7 @@ __all__ = [
     "Release", "ReleaseIssued", "ReleaseKeys", "ReleaseMissing", "ReleaseRefused", "ReleaseRevoked", "SampleRows",
     "Statement", "Status", "Version", "VersionAnswer", "VersionApproved", "VersionMissing", "VersionPage",
     "VersionRef", "VersionRegistered", "VersionRejected", "VersionRetired", "WrongStatus", "aliases", "all_models",
-    "all_versions", "approval_state", "approve", "approved_until", "asks_for_approval", "check_release",
+    "all_versions", "approval_state", "approve", "approved_until", "asks_for_approval", "check_model", "check_release",
     "check_signature", "drop_alias", "get_model", "get_release", "get_version", "has_model", "key_id",
     "list_approvals", "list_models", "list_releases", "list_versions", "needed_by_versions", "public_pem",
     "read_public_key", "refused_approvals", "register_version", "reject", "reject_version", "release_for", "retire",
