@@ -4,6 +4,8 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from trimtab.store import identity_of
 
 
@@ -31,6 +33,16 @@ def test_an_identity_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
     assert identity_of(tmp_path) == identity_of(tmp_path)
 
 
-def test_many_that_begin_at_once_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["nothing", "of another home", "damaged"])
+def test_many_that_begin_at_once_agree(tmp_path: Path, before: str) -> None:
     with ThreadPoolExecutor(8) as pool:
-        assert len({one.id for one in pool.map(identity_of, [tmp_path] * 16)}) == 1
+        for number in range(50):
+            home = tmp_path / str(number)
+            home.mkdir()
+            if before != "nothing":
+                identity_of(home)
+                shutil.copytree(home, tmp_path / f"copy {number}")
+                home = tmp_path / f"copy {number}"
+            if before == "damaged":
+                (home / "identity.json").write_bytes(b"{")
+            assert len({one.id for one in pool.map(identity_of, [home] * 16)}) == 1

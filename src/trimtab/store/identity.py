@@ -1,11 +1,11 @@
 """Which home this is: an id in a file of its own, and a new one in a copy."""
 
-import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+
+from trimtab.kernel import locked
 
 FILE = "identity.json"
 
@@ -31,20 +31,15 @@ def identity_of(home: Path) -> Identity:
     """
     path, here = home / FILE, folder_of(home)
     found = _read(path)
-    if found is not None and found.folder == here:
-        return found
-    made = Identity(id=secrets.token_hex(16), folder=here, copied_from="" if found is None else found.id)
-    temporary = home / f".{FILE}.{secrets.token_hex(4)}"
-    temporary.write_bytes(msgspec.json.encode(made))
-    try:
-        if found is None and not path.exists():
-            with suppress(FileExistsError):  # another process was quicker, and is right
-                os.link(temporary, path)
-        else:
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return _read(path) or made
+    if found is None or found.folder != here:
+        with locked(home / f".{FILE}.lock"):
+            found = _read(path)  # again: another process may have been quicker, and is right
+            if found is None or found.folder != here:
+                found = Identity(id=secrets.token_hex(16), folder=here, copied_from="" if found is None else found.id)
+                temporary = home / f".{FILE}.new"
+                temporary.write_bytes(msgspec.json.encode(found))
+                temporary.replace(path)
+    return found
 
 
 def _read(path: Path) -> Identity | None:
