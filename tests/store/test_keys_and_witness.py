@@ -4,6 +4,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -153,3 +154,14 @@ def test_the_key_may_come_from_a_command(store: Store, fill: Callable, monkeypat
     other.close()
     with pytest.raises(Unavailable, match="ledger_key_command"):
         open_store(msgspec.structs.replace(settings, ledger_key_command="printenv NOTHING_HERE"))
+
+
+@pytest.mark.parametrize("before", [b"", b"{"])
+def test_programs_that_begin_at_once_agree_on_the_first_ledger(tmp_path: Path, before: bytes) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(50):
+            witness = Witness(tmp_path / str(number))
+            if before:
+                (tmp_path / str(number)).mkdir()
+                (tmp_path / str(number) / witness.place_name("here")).write_bytes(before)
+            assert len(set(pool.map(partial(witness.first_at, "here"), [f"ledger {n}" for n in range(16)]))) == 1

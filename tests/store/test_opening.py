@@ -183,12 +183,13 @@ def test_another_start_sets_the_clock_anew(tmp_path: Path) -> None:
 
 
 def test_processes_agree_on_when_the_clock_was_set(tmp_path: Path) -> None:
-    settings = Settings(home=str(tmp_path), clock="2013-03-01")
-    with ThreadPoolExecutor(8) as pool:
-        clocks = list(pool.map(lambda _: clock_of(settings), range(8)))
-    before, told, after = clocks[0].now(), [clock.now() for clock in clocks], clocks[0].now()
-    assert all(before - EXACT <= one <= after + EXACT for one in told)
-    assert [file.name for file in tmp_path.iterdir()] == ["clock.json"]
+    for start in ("2013-03-01", "2013-06-01"):  # the first time, and anew
+        settings = Settings(home=str(tmp_path), clock=start)
+        with ThreadPoolExecutor(8) as pool:
+            clocks = list(pool.map(lambda _, settings=settings: clock_of(settings), range(8)))
+        before, told, after = clocks[0].now(), [clock.now() for clock in clocks], clocks[0].now()
+        assert all(before - EXACT <= one <= after + EXACT for one in told)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".clock.json.lock", "clock.json"]
 
 
 def test_the_system_clock_is_the_default(tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
 """The clock of a project: the machine's, or one that was set to the time of the project's data."""
 
-import os
-import secrets
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from trimtab.kernel import Clock, Invalid, Settings, StartedClock, SystemClock, parse_time
+from trimtab.kernel import Clock, Invalid, Settings, StartedClock, SystemClock, locked, parse_time
 
 
 class _Started(msgspec.Struct, frozen=True):
@@ -29,7 +27,7 @@ def clock_of(settings: Settings) -> Clock:
     path = settings.home_path / "clock.json"
     started = _read(path)
     if started is None or started.start != start:
-        started = _set(path, _Started(start, SystemClock().now()), instead_of=started)
+        started = _set(path, start)
     return StartedClock(start, since=started.since)
 
 
@@ -47,18 +45,14 @@ def _read(path: Path) -> _Started | None:
         ) from None
 
 
-def _set(path: Path, started: _Started, *, instead_of: _Started | None) -> _Started:
+def _set(path: Path, start: datetime) -> _Started:
+    """Set the clock, unless another process was quicker."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    temporary.write_bytes(msgspec.json.encode(started))
-    try:
-        if instead_of is None:
-            os.link(temporary, path)
-        else:
+    with locked(path.with_name(f".{path.name}.lock")):
+        started = _read(path)
+        if started is None or started.start != start:
+            started = _Started(start, SystemClock().now())
+            temporary = path.with_name(f".{path.name}.new")
+            temporary.write_bytes(msgspec.json.encode(started))
             temporary.replace(path)
-    except FileExistsError:
-        # Another process set the clock in the same moment.
-        return _read(path) or started
-    finally:
-        temporary.unlink(missing_ok=True)
     return started

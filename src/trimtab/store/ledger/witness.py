@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from trimtab.kernel import Invalid, Refused
+from trimtab.kernel import Invalid, Refused, locked
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.tree import TILE
 
@@ -150,18 +150,13 @@ class Witness:
 
     def _put_first(self, path: Path, place: str, origin: str) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        try:
-            temporary.write_bytes(msgspec.json.encode({"place": place, "ledger": origin}))
-            if path.exists():  # and cannot be read
+        with locked(self._folder / ".first.lock"):
+            first = self._first_in(path)  # again: another process may have opened it in the same moment
+            if not first:
+                temporary = path.with_name(f".{path.name}.new")
+                temporary.write_bytes(msgspec.json.encode({"place": place, "ledger": origin}))
                 temporary.replace(path)
-            else:
-                os.link(temporary, path)
-        except FileExistsError:
-            return self._first_in(path) or origin  # another process opened it in the same moment
-        finally:
-            temporary.unlink(missing_ok=True)
-        return origin
+        return first or origin
 
     def _path(self, origin: str) -> Path:
         path = self._paths.get(origin)
