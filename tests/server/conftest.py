@@ -142,3 +142,9 @@ def notes_behind(sqlite_store: Store) -> Callable[[Doors], TestClient]:
         return TestClient(create_app(note_routes(sqlite_store), doors=doors, ids=sqlite_store.ids))
 
     return behind
+
+
+@pytest.fixture
+def notes_of() -> Callable[[Store], TestClient]:
+    """Make a client of the small room over any store, for a caller from elsewhere."""
+    return lambda store: client_of(store, note_routes(store), local=None)

@@ -57,7 +57,7 @@ def recognise_session(store: Store, secret: str, *, now: datetime) -> Access | N
         if row is None:
             return None
         check_rows(connection, server_sessions, [row])
-        of = connection.execute(select(api_tokens).where(token.id == row["token"])).mappings().one()
-        check_rows(connection, api_tokens, [of])
-    access = access_of(token_of(of), now=now)
+        tokens = connection.execute(select(api_tokens).where(token.id == row["token"])).mappings().all()
+        check_rows(connection, api_tokens, tokens, all_of=(row["token"],))
+    access = access_of(token_of(tokens[0]), now=now)
     return None if access is None else msgspec.structs.replace(access, session_id=row["id"])

@@ -135,11 +135,12 @@ class Codes:
         self._seen = seen
         self._ruled = -1
         self._begun = False
+        self._without = 0
 
     @property
     def proves(self) -> bool:
-        """Say whether codes were checked."""
-        return self._begun and self._is_right is not None
+        """Say whether codes were checked; of a ledger without events there is nothing to check."""
+        return self._is_right is not None and (self._begun or not self._without)
 
     def check(self, row: Row, body: _Body) -> None:
         """Raise ``Tampered`` when an event's code is missing or wrong, or its link."""
@@ -147,6 +148,7 @@ class Codes:
         if row.code is None:
             if self._begun:
                 raise Tampered(f"event {position} carries no code, and those before it do", position)
+            self._without += 1
             return
         if not self._begun and position and body.type not in BEGINNINGS:
             raise Tampered(f"the events before event {position} carry no code, and nobody has vouched for them", 0)
