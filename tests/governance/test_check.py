@@ -1,11 +1,13 @@
 """``trimtab verify FILE`` and the file that needs no Trimtab say the same of whatever they are given."""
 
+import base64
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,8 +15,10 @@ from tests.governance.test_verify_offline import FILE, members_of
 
 from trimtab.cli.main import run
 from trimtab.governance import Evidence, verify_evidence
-from trimtab.governance.verify_offline import zipped
-from trimtab.store import Store, VerificationKind, export_log, verify
+from trimtab.governance.verify_offline import followed, zipped
+from trimtab.kernel import Actor
+from trimtab.store import Store, VerificationKind, export_log, replace_key, verify
+from trimtab.store.ledger.baselines import statement_of
 from trimtab.store.ledger.notes import SigningKey
 
 SIZE = 600
@@ -41,6 +45,35 @@ def test_an_export_is_verified_without_the_store(store: Store, log: Path) -> Non
 def test_an_earlier_export_is_not_a_cut_one(store: Store, log: Path, fill: Callable) -> None:
     fill(store, 5)
     assert verify_evidence(log, home=store.settings.home_path).kind is VerificationKind.INTACT
+
+
+def test_who_trusts_an_old_key_follows_it_to_the_new_one(store: Store, log: Path, fill: Callable, actor: Actor) -> None:
+    keys = [store.checkpoint().key]
+    for _ in range(2):
+        keys.append(replace_key(store, actor=actor, because="every year").new)
+        fill(store, 3)
+    export_log(store, log)
+    for key in keys:
+        found = verify_evidence(log, keys=[key])
+        assert (found.kind, found.events) == (VerificationKind.INTACT, SIZE + 8)
+    stranger = str(SigningKey.make(store.origin).public)
+    assert verify_evidence(log, keys=[stranger]).kind is VerificationKind.NOT_PROVABLE
+
+
+def test_nobody_follows_a_key_that_the_old_one_has_not_signed(store: Store, fill: Callable, actor: Actor) -> None:
+    fill(store, 1)
+    said = msgspec.to_builtins(replace_key(store, actor=actor, because="every year"))
+    mallory = SigningKey.make(store.origin)
+    told = statement_of(
+        ledger=said["ledger"], size=said["size"], root=said["root"], old=said["old"], new=str(mallory.public)
+    )
+    own = base64.b64encode(mallory.signature(told)).decode()
+    assert len(followed([said["old"]], [said])) == 2
+    for wrong in (
+        {"by_old": None}, {"by_new": said["by_old"]}, {"size": 2}, {"ledger": "another"}, {"old": said["new"]},
+        {"new": str(mallory.public), "by_new": own}, {"new": str(mallory.public), "by_old": own, "by_new": own},
+    ):  # fmt: skip
+        assert len(followed([said["old"]], [said | wrong, "no event", {}])) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from trimtab.governance.verify_offline import INTACT, NOT_PROVABLE, verify_pack
 from trimtab.kernel import Actor, Invalid, VirtualClock, digest_of_bytes
 from trimtab.loop import apply_project, approve_policy, approve_version, open_proposal_of
 from trimtab.registry import VersionMissing, approve, get_version
-from trimtab.store import RowsDamaged, Store, VerificationKind, events, ledger_size
+from trimtab.store import RowsDamaged, Store, VerificationKind, events, ledger_size, replace_key
 
 
 def key_of(store: Store) -> str:
@@ -46,6 +46,17 @@ def test_it_proves_the_order_and_is_the_same_again_later(approved: Store, clock:
     later = evidence_pack(approved, "slow@1")
     assert (later.position, later.data == first.data) == (first.position + 1, False)
     assert evidence_pack(approved, "slow@1", position=first.position).data == first.data
+
+
+def test_who_trusts_an_old_key_of_the_ledger_follows_it_to_the_new_one(approved: Store, actor: Actor) -> None:
+    old, before = key_of(approved), evidence_pack(approved, "slow@1")
+    assert "ledger/keys.jsonl" not in before.members
+    new = replace_key(approved, actor=actor, because="every year").new
+    for position in (before.position, None):
+        evidence = evidence_pack(approved, "slow@1", position=position)
+        assert evidence.key == new
+        assert [verify_pack(evidence.data, [key]).code for key in (old, new)] == [INTACT, INTACT]
+    assert verify_pack(before.data, [new]).code == NOT_PROVABLE
 
 
 def events_happened():

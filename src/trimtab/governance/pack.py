@@ -9,10 +9,10 @@ from trimtab.governance.card import card_of
 from trimtab.governance.dossier import EVENTS, Dossier, dossier_of
 from trimtab.governance.history import size_at
 from trimtab.governance.render import as_html, as_markdown
-from trimtab.governance.verify_offline import PACK, SEAL, zipped
+from trimtab.governance.verify_offline import KEY_REPLACED, KEYS, PACK, SEAL, zipped
 from trimtab.kernel import VERSION, canonical, digest_of_bytes
 from trimtab.registry import VersionRef
-from trimtab.store import Checkpoint, InclusionProof, Signed, Store, inclusion_proofs, signed_prefix
+from trimtab.store import Checkpoint, InclusionProof, Signed, Store, each_event, inclusion_proofs, signed_prefix
 
 SCRIPT = "verify_offline.py"
 _README = """\
@@ -27,7 +27,8 @@ KEY is the public key of that ledger, from somebody whom you trust: this pack's 
 nothing about who made it. With Trimtab: trimtab verify {file} --key KEY
 
   manifest.json   every member with its SHA-256; manifest.sig is its signature by the ledger's key
-  ledger/         the signed checkpoint, and each event with its proof (RFC 9162) that the checkpoint covers it
+  ledger/         the signed checkpoint, and each event with its proof (RFC 9162) that the checkpoint covers it;
+                  keys.jsonl, where there is one, says which key took the place of which, as both have signed
   covered.json    everything that an approval of this version vouches for, by digest
   card.html       the model card; card.json says for each number which record it was read from, card.md is plain
   other files     the records, in the bytes whose digests the events hold
@@ -51,8 +52,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 def evidence_pack(store: Store, ref: VersionRef | str, *, position: int | None = None) -> Evidence:
     """Return the evidence of a version as of a position of the ledger (default: now).
 
-    The same position gives the same bytes. Raises ``VersionMissing`` for a version that was not there yet, and
-    ``RowsDamaged`` when the ledger is not the one that was signed.
+    The same position gives the same bytes until the ledger's key is replaced. Raises ``VersionMissing`` for a version
+    that was not there yet, and ``RowsDamaged`` when the ledger is not the one that was signed.
     """
     dossier = dossier_of(store, ref, size=size_at(store, position))
     signed = signed_prefix(store, dossier.size)
@@ -66,6 +67,7 @@ def evidence_pack(store: Store, ref: VersionRef | str, *, position: int | None =
         "ledger/checkpoint.txt": signed.note.encode(),
         "ledger/key.txt": f"{signed.key}\n".encode(),
         EVENTS: b"".join(_line(proof) for proof in proofs),
+        **_keys(store),
         "README.txt": _readme(dossier, store.origin).encode(),
         SCRIPT: files("trimtab.governance").joinpath(SCRIPT).read_bytes(),
     }
@@ -75,6 +77,12 @@ def evidence_pack(store: Store, ref: VersionRef | str, *, position: int | None =
         ref=dossier.ref, position=dossier.size - 1, data=zipped(members), members=tuple(sorted(members)),
         missing=dossier.missing, key=signed.key,
     )  # fmt: skip
+
+
+def _keys(store: Store) -> dict[str, bytes]:
+    """Return which keys took the place of others, as both have signed: who trusts an old one can follow it."""
+    lines = [canonical(event.data) + b"\n" for event in each_event(store, type=KEY_REPLACED)]
+    return {KEYS: b"".join(lines)} if lines else {}
 
 
 def _line(proof: InclusionProof) -> bytes:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 INTACT, TAMPERED, NOT_PROVABLE, USAGE = 0, 1, 2, 3
 WORDS = ("intact", "tampered", "not provable", "usage")
 PACK, LOG, SEAL = "trimtab-evidence", "trimtab-ledger", "trimtab.evidence/v1"
+KEYS, KEY_REPLACED = "ledger/keys.jsonl", "store.key-replaced"
 
 
 _ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
@@ -137,6 +138,21 @@ class Key(NamedTuple):
         found = [_b64(encoded) for name, _, encoded in parts if name == self.name]
         own = [signature[4:] for signature in found if signature[:4] == self.id]
         return bool(own) and all(ed25519_verify(self.raw, (text + "\n").encode(), signature) for signature in own)
+
+
+def followed(keys: Iterable[str], replaced: Iterable[Any]) -> list[Key]:
+    """Return trusted keys and those that took their place, as ``replaced`` tells in order and both keys have signed."""
+    known = [key for key in map(Key.parse, keys) if key]
+    for said in replaced:
+        try:
+            old, new = Key.parse(said["old"]), Key.parse(said["new"])
+            told = "trimtab.key/1\n{ledger}\n{size}\n{root}\n{old}\n{new}\n".format_map(said).encode()
+            if old in known and old and new and said["ledger"] == old.name == new.name:
+                both = ((old, said["by_old"]), (new, said["by_new"]))
+                known += [new] if all(ed25519_verify(key.raw, told, _b64(by or "")) for key, by in both) else []
+        except _ODD:
+            continue
+    return known
 
 
 _NOTE = re.compile(
@@ -261,6 +277,7 @@ class Pack:
         hold(same and key.signed(checkpoint.note), "the checkpoint is not signed by its key", "ledger/checkpoint.txt")
         for line in self.text("ledger/events.jsonl").splitlines():
             self._add(json.loads(line))
+        self.replaced = [json.loads(line) for line in self.members.get(KEYS, b"").splitlines()]
 
     def _add(self, proof: dict[str, Any]) -> None:
         entry, path, (_, size, root, _) = json.loads(proof["entry"]), map(_b64, proof["path"]), self.checkpoint
@@ -488,7 +505,7 @@ def verify_pack(data: bytes, keys: Iterable[str] = (), notes: Iterable[str] = ()
     subject, unproved = f"{pack.manifest['model']}@{pack.manifest['number']}", [*why, *pack.manifest["missing"]]
     unproved.append("that nothing else happened to it: a pack proves what is in it, only the whole ledger the rest")
     code, what = INTACT, f"the evidence of {subject} is intact"
-    if pack.key not in map(Key.parse, keys):
+    if pack.key not in followed(keys, pack.replaced):
         code, what = NOT_PROVABLE, f"no error was found in the evidence of {subject}, but its key is not known"
         unproved.append(f"who signed it: nothing outside of the pack vouches for {pack.text('ledger/key.txt').strip()}")
     elif why:
@@ -512,7 +529,7 @@ def verify_log(data: bytes, keys: Iterable[str] = (), notes: Iterable[str] = ())
         right = written == first and all(type(one["size"]) is int for one in (header, *signed))
         hold(right, "the header is not as it was written", "header")
         notes = list(notes)
-        anchors, covered, strangers = _anchors(header, [key for key in map(Key.parse, keys) if key], notes)
+        anchors, covered, strangers = _anchors(header, followed(keys, _replaced(rest)), notes)
         root, size = _replayed(rest, anchors)
         hold(size == expected, f"there are {size} events where there should be {expected}", min(size, expected))
     except Bad as bad:
@@ -550,6 +567,17 @@ def _anchors(header: Any, known: list[Key], notes: Iterable[str]) -> tuple[dict[
         else:
             strangers.add(text)
     return anchors, covered, strangers
+
+
+def _replaced(data: bytes) -> Iterator[Any]:
+    """Yield what the events say of keys that took the place of others."""
+    marked = b'"type":"%b"' % KEY_REPLACED.encode()
+    for line in io.BytesIO(data) if marked in data else ():
+        if marked in line:
+            try:
+                yield json.loads(line)["event"]["data"]
+            except _ODD:  # it is no event, as is found when the tree is made
+                continue
 
 
 def _replayed(data: bytes, anchors: dict[int, bytes]) -> tuple[bytes, int]:
