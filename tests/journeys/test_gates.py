@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from tests.journeys.asking import body_of
 from tests.journeys.project import FILE, write
@@ -16,7 +17,7 @@ from tests.journeys.test_tampering import ask_when_loaded, blob_of
 from tests.journeys.traffic import Traffic
 from tests.waiting import PATIENCE_S, wait_until
 
-from trimtab.kernel import Actor, Settings, this_user
+from trimtab.kernel import Actor, this_user
 from trimtab.loop import approve_version
 from trimtab.registry import AuthorApproves
 from trimtab.store import open_store
@@ -50,9 +51,13 @@ TYPED = (
 @pytest.fixture
 def candidate(approved: Shell) -> Shell:
     """A project whose ``slow@1`` answers, and whose ``slow@2`` is trained and waits."""
-    write(approved.folder, models=2, **{"strength=1.0": "strength=0.05"})
-    assert "slow@2 passed its gate" in approved.run("apply", "--yes", "--because", "try less").out
-    return approved
+    return retrained(approved)
+
+
+def retrained(shell: Shell) -> Shell:
+    write(shell.folder, models=2, **{"strength=1.0": "strength=0.05"})
+    assert "slow@2 passed its gate" in shell.run("apply", "--yes", "--because", "try less").out
+    return shell
 
 
 def test_no_door_serves_what_nobody_released(candidate: Shell) -> None:
@@ -108,16 +113,17 @@ def test_a_released_models_file_is_not_swapped_for_another(candidate: Shell) -> 
         assert answers_of(server) == known
 
 
-def test_a_version_whose_release_was_taken_back_does_not_come_back(candidate: Shell) -> None:
-    candidate.run("approve", "slow@2", "--because", "better")
-    candidate.run("serve", "slow@2", "--route-only", "--because", "it holds")
-    with candidate.up() as server:
+def test_a_version_whose_release_was_taken_back_does_not_come_back(grown: Shell) -> None:
+    retrained(grown)
+    grown.run("approve", "slow@2", "--because", "better")
+    grown.run("serve", "slow@2", "--route-only", "--because", "it holds")
+    with grown.up() as server:
         server.wait_until_ready()
         known = answers_of(server)
         with watched(server) as traffic:
-            candidate.run("reject", "slow@1", "--because", "its data were wrong")
+            grown.run("reject", "slow@1", "--because", "its data were wrong")
             for typed in ("rollback slow", "serve slow@1", "serve slow@1 --stage shadow"):
-                candidate.run(*typed.split(), "--because", "back", code=1)
+                grown.run(*typed.split(), "--because", "back", code=1)
             for method, path, body in (
                 ("PUT", "/api/v1/models/slow/aliases/champion", {"version": 1}),
                 ("PUT", "/api/v1/endpoints/slow/routing", {"champion": 1}),
@@ -129,33 +135,33 @@ def test_a_version_whose_release_was_taken_back_does_not_come_back(candidate: Sh
         assert answers_of(server) == known
 
 
-def test_an_author_finds_every_door_closed_where_two_persons_are_asked_for(approved: Shell) -> None:
-    write(approved.folder, models=2, **{"strength=1.0": "strength=0.05"})
-    with (approved.folder / FILE).open("a", encoding="utf-8") as file:
+def test_an_author_finds_every_door_closed_where_two_persons_are_asked_for(grown: Shell) -> None:
+    write(grown.folder, models=2, **{"strength=1.0": "strength=0.05"})
+    with (grown.folder / FILE).open("a", encoding="utf-8") as file:
         file.write('\nslow.retrain_when(tt.every("30d"), approve=tt.by("ops-lead").other_than_author())\n')
-    assert "approved by ops-lead, other than the author" in approved.run("plan", code=2).out
-    approved.run("apply", "--yes", "--because", "try less")
+    assert "approved by ops-lead, other than the author" in grown.run("plan", code=2).out
+    grown.run("apply", "--yes", "--because", "try less")
     for words in (("--because", "mine"), ("--because", "mine", "--override", "it is urgent")):
-        told = approved.run("approve", "slow@2", *words, code=1).err
+        told = grown.run("approve", "slow@2", *words, code=1).err
         assert f"{this_user().id} cannot approve slow@2" in told
         assert "trimtab approve slow@2" in told
-    with approved.up() as server:
+    with grown.up() as server:
         server.wait_until_ready()
         for path in (f"{V2}/approve", f"{V2}/rollout"):
             answer = send("POST", server.url + path, json=WHY)
             assert (answer.status_code, answer.json()["code"]) == (403, "registry.author-approves"), answer.text
         form = send("POST", f"{server.url}/ui/models/slow/2/approve", data=WHY)
         assert (form.status_code, "cannot approve slow@2" in form.text) == (403, True)
-        assert approved.json("get", "versions", "slow@2")["status"] == "candidate"
-        approve_as("bob", approved)
+        assert grown.json("get", "versions", "slow@2")["status"] == "candidate"
+        approve_as("bob", grown)
         wait_until(lambda: 2 in routed(server), "the shadow is taken up", alive=server.process)
-    (event,) = [one for one in approved.events("registry.version-approved") if one["data"]["number"] == 2]
+    (event,) = [one for one in grown.events("registry.version-approved") if one["data"]["number"] == 2]
     assert (event["actor"]["id"], event["data"]["self_approved"]) == ("bob", False)
 
 
 def approve_as(name: str, shell: Shell) -> None:
     """Approve in another person's name, as their token over the network would."""
-    store = open_store(Settings(home=str(shell.home), clock=shell.environment["TRIMTAB_CLOCK"]))
+    store = open_store(msgspec.structs.replace(shell.settings, clock=shell.environment["TRIMTAB_CLOCK"]))
     try:
         with pytest.raises(AuthorApproves):
             approve_version(store, "slow@2", actor=this_user(), because="mine")

@@ -15,12 +15,12 @@ BODY = body_of({"parcel_id": "p2970"})
 
 
 @pytest.fixture
-def grown(approved: Shell, postgres_url: str, s3: str, tmp_path: Path, tidy: Callable[[Shell], Shell],
-          emptied: Callable[[str], None]) -> Shell:  # fmt: skip
+def grown(
+    approved: Shell, elsewhere: dict[str, str], tidy: Callable[[Shell], Shell], emptied: Callable[[str], None]
+) -> Shell:
     """A shell in the same folder, whose settings name an empty database on PostgreSQL and a bucket."""
-    emptied(postgres_url)
-    blobs = f"s3://models/{tmp_path.name}"
-    return tidy(Shell(approved.folder, database=postgres_url, blobs=blobs, blobs_endpoint=s3))
+    emptied(elsewhere["database"])
+    return tidy(Shell(approved.folder, **elsewhere))
 
 
 def decided(server: Server) -> str:

@@ -6,50 +6,50 @@ from tests.journeys.shell import Shell, ask
 from tests.journeys.traffic import Answered, Traffic
 from tests.waiting import wait_until
 
-from trimtab.kernel import Settings
 from trimtab.serving import Decision, decisions
 from trimtab.store import open_store
 
 BODIES = [body_of({"parcel_id": f"p{number}"}) for number in range(2960, 3000)]
 
 
-def test_shadow_canary_and_full_under_traffic(approved: Shell) -> None:
-    with approved.up() as server:
+def test_shadow_canary_and_full_under_traffic(anywhere: Shell) -> None:
+    shell = anywhere
+    with shell.up() as server:
         server.wait_until_ready()
         with Traffic(server.url, "slow", BODIES, clients=3, pause_s=0.01) as traffic:
             traffic.wait_for(20)
-            write(approved.folder, **{"strength=1.0": "strength=0.05"})
-            plan = approved.run("plan", code=2).out
+            write(shell.folder, **{"strength=1.0": "strength=0.05"})
+            plan = shell.run("plan", code=2).out
             assert "1 to change" in plan
             # The server takes part in the work that this submits; whoever is faster does a step.
-            assert "slow@2 passed its gate" in approved.run("apply", "--yes", "--because", "try less").out
+            assert "slow@2 passed its gate" in shell.run("apply", "--yes", "--because", "try less").out
             assert traffic.versions(last=10) == {"1"}
-            approved.run("approve", "slow@2", "--because", "as good")
-            wait_until(lambda: mirrored(approved), "the shadow has seen requests")
+            shell.run("approve", "slow@2", "--because", "as good")
+            wait_until(lambda: mirrored(shell), "the shadow has seen requests")
             assert traffic.versions(last=10**6) == {"1"}, "a shadow answered"
-            approved.run("serve", "slow@2", "--stage", "canary", "--percent", "40", "--because", "no harm seen")
+            shell.run("serve", "slow@2", "--stage", "canary", "--percent", "40", "--because", "no harm seen")
             wait_until(lambda: traffic.versions(last=40) == {"1", "2"}, "both versions answer")
-            approved.run("serve", "slow@2", "--because", "better")
+            shell.run("serve", "slow@2", "--because", "better")
             wait_until(lambda: traffic.versions(last=40) == {"2"}, "only the new version answers")
-            approved.run("serve", "slow@1", "--stage", "shadow", "--because", "keep an eye on it")
-            wait_until(lambda: any(one.version == 1 for one in mirrored(approved)), "it is a shadow")
+            shell.run("serve", "slow@1", "--stage", "shadow", "--because", "keep an eye on it")
+            wait_until(lambda: any(one.version == 1 for one in mirrored(shell)), "it is a shadow")
             traffic.wait_for(60)
             assert traffic.versions(last=40) == {"2"}
         assert traffic.refused == []
         assert traffic.broken == []
-        check_log(approved, traffic.answered)
-    with approved.up() as server:
+        check_log(shell, traffic.answered)
+    with shell.up() as server:
         server.wait_until_ready()
         status, answer = ask(server.url + "/v2/models/slow/infer", BODIES[0])
         assert (status, answer["model_version"]) == (200, "2"), "a restart serves what was routed"
-    endpoint = approved.json("get", "endpoints", "slow")
+    endpoint = shell.json("get", "endpoints", "slow")
     assert (endpoint["routing"]["champion"], endpoint["routing"]["shadow"]) == (2, [1])
-    changes = [event for event in approved.events("serving.routing-changed") if event["data"]["endpoint"] == "slow"]
+    changes = [event for event in shell.events("serving.routing-changed") if event["data"]["endpoint"] == "slow"]
     assert [event["because"] for event in changes] == [
         "first model", "as good", "no harm seen", "better", "keep an eye on it",
     ]  # fmt: skip
-    approved.run("plan", code=0)
-    approved.run("verify")
+    shell.run("plan", code=0)
+    shell.run("verify")
 
 
 def mirrored(shell: Shell) -> list[Decision]:
@@ -57,7 +57,7 @@ def mirrored(shell: Shell) -> list[Decision]:
 
 
 def logged(shell: Shell) -> list[Decision]:
-    store = open_store(Settings(home=str(shell.home)))
+    store = open_store(shell.settings)
     try:
         return decisions(store, "slow", limit=10**6)
     finally:
