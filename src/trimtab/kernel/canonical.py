@@ -42,7 +42,7 @@ def _is_simple(value: Any) -> bool:
     """Say whether the fast encoder writes a value in the canonical form: it does so for all but floats, which it writes
     otherwise, whole numbers out of range, and types that it alone knows."""
     kind = type(value)
-    if kind is str or value is None or kind is bool or kind is datetime:
+    if kind is str or value is None or kind is bool or kind is datetime or value is msgspec.UNSET:
         return True
     if kind is int:
         return bool(-_LIMIT < value < _LIMIT)
