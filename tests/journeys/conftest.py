@@ -60,10 +60,3 @@ def grown(
     to = ("--to", elsewhere["database"], "--blobs", elsewhere["blobs"])
     approved.run("move", *to, "--yes", "--because", "we grow")
     return there
-
-
-@pytest.fixture(params=["approved", "grown"])
-def anywhere(request: pytest.FixtureRequest) -> Shell:
-    """A shell in that project, once with everything in the home, once on PostgreSQL and S3."""
-    shell: Shell = request.getfixturevalue(request.param)
-    return shell

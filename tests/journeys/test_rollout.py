@@ -12,8 +12,8 @@ from trimtab.store import open_store
 BODIES = [body_of({"parcel_id": f"p{number}"}) for number in range(2960, 3000)]
 
 
-def test_shadow_canary_and_full_under_traffic(anywhere: Shell) -> None:
-    shell = anywhere
+def test_shadow_canary_and_full_under_traffic(grown: Shell) -> None:
+    shell = grown
     with shell.up() as server:
         server.wait_until_ready()
         with Traffic(server.url, "slow", BODIES, clients=3, pause_s=0.01) as traffic:

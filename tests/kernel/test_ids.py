@@ -1,5 +1,6 @@
 """Ids sort by the time they were made, and never repeat."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -48,6 +49,21 @@ def test_threads_never_get_the_same() -> None:
         made = list(pool.map(lambda _: [ids.new() for _ in range(500)], range(4)))
     assert len({id_ for part in made for id_ in part}) == 2000
     assert all(part == sorted(part) for part in made)
+
+
+def test_forked_processes_never_get_the_same() -> None:
+    ids = Ids(VirtualClock(START))
+    ids.new()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, "".join(ids.new() for _ in range(100)).encode())
+        os._exit(0)
+    mine = {ids.new() for _ in range(100)}
+    os.waitpid(child, 0)
+    text = os.read(reading, 100_000).decode()
+    theirs = {text[at : at + 26] for at in range(0, len(text), 26)}
+    assert (len(mine), len(theirs), mine & theirs) == (100, 100, set())
 
 
 def test_what_is_no_id() -> None:

@@ -1,7 +1,7 @@
 """Ids that sort by the time they were made: 48 bits of milliseconds, then 80 bits that never repeat (ULID layout)."""
 
+import os
 import random
-import secrets
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ class Ids:
 
     def __init__(self, clock: Clock, *, seed: int | None = None) -> None:
         self._clock = clock
-        self._bits = secrets.randbits if seed is None else random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
+        self._bits = _Bits() if seed is None else random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
         self._lock = threading.Lock()
         self._last = 0
 
@@ -43,6 +43,21 @@ class Ids:
                 value = self._last + 1 + self._bits(32)
             self._last = value
         return encode(value)
+
+
+class _Bits:
+    """Random bits of the operating system, taken from it many at a time: asking costs more than all the rest."""
+
+    def __init__(self) -> None:
+        self._taken, self._at, self._process = b"", 0, 0
+
+    def __call__(self, count: int) -> int:
+        """Return so many bits, a multiple of eight. Not safe to share between threads."""
+        at, size, process = self._at, count // 8, os.getpid()
+        if at + size > len(self._taken) or process != self._process:  # a forked process must not take the same ones
+            self._taken, self._process, at = os.urandom(1024), process, 0
+        self._at = at + size
+        return int.from_bytes(self._taken[at : self._at], "big")
 
 
 def encode(value: int) -> str:

@@ -48,7 +48,7 @@ def _read(path: Path) -> _Started | None:
 def _set(path: Path, start: datetime) -> _Started:
     """Set the clock, unless another process was quicker."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_name(f".{path.name}.lock")):
+    with locked(path.with_name("clock.lock")):
         started = _read(path)
         if started is None or started.start != start:
             started = _Started(start, SystemClock().now())

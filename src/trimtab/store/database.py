@@ -7,7 +7,7 @@ The only way to write is ``Store.change`` (with an event) or ``Store.journal`` (
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from trimtab.kernel import Conflict, Invalid
 from trimtab.store.admission import Admission
 from trimtab.store.disk import Disk
-from trimtab.store.failures import StoreAway, named
+from trimtab.store.failures import StoreAway, name_of, named
 from trimtab.store.folding import fold
 from trimtab.store.place import Place
 
@@ -79,20 +79,25 @@ class Database:
         self._wait_s = wait_s
         self._lock = threading.Lock()
         self._thread = threading.local()
-        self._kept: Connection | None = None
+        self._rest: list[tuple[float, Connection]] = []
+        """Connections that changes have left, and when: getting one from the pool costs as much as a small insert."""
+        self._rest_by_hand: list[tuple[float, Connection]] = []
         self._disk: Disk | None = None
         self._place: Place | None = None
         self.admission = Admission()
+        self._begin: Callable[[Any], None]
         if self.dialect == "sqlite" and parsed.database:
             path = Path(parsed.database)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(path.with_name(path.name + "-wal"))
             self._place = Place(path)
             self._writer = _sqlite_engine(url, admission=self.admission, wait_s=wait_s)
+            self._begin = self.admission.begin_sqlite
             self._reader = _sqlite_engine(url, admission=None, wait_s=wait_s)
         elif self.dialect == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
             self._writer = _postgres_engine(parsed, admission=self.admission, wait_s=wait_s, statement_s=statement_s)
+            self._begin = self.admission.begin_postgres
             plain = _postgres_engine(parsed, admission=None, wait_s=wait_s, statement_s=statement_s)
             self._by_hand = plain.execution_options(isolation_level="AUTOCOMMIT")
             self._reader = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -122,24 +127,48 @@ class Database:
         if getattr(self._thread, "writes", False):
             raise NestedChange("a change was begun inside another one", where="store.change")
         self._thread.writes = True
-        try:
-            with named(), self._write_sqlite() if self.is_sqlite else self._writer.begin() as connection:
-                yield connection
+        try:  # one function and no more context managers: this is what every change pays for
+            if self.is_sqlite:
+                self._wait_for_others()
+            try:
+                connection = self._taken(self._rest, self._writer)
+                try:
+                    driver: Any = connection.connection.driver_connection
+                    self._begin(driver)
+                    yield connection
+                    driver.execute("COMMIT")
+                    if connection.in_transaction():
+                        connection.rollback()  # for SQLAlchemy the transaction ends too, if it took part
+                except BaseException:
+                    connection.close()
+                    raise
+                self._rest.append((time.monotonic(), connection))
+            finally:
+                if self.is_sqlite:
+                    self._lock.release()
+        except Exception as error:
+            if (translated := name_of(error)) is None:
+                raise
+            raise translated from error
         finally:
             self._thread.writes = False
 
     @contextmanager
     def by_hand(self) -> Iterator[Connection]:
         """Yield a connection to PostgreSQL that begins and commits nothing by itself, and whose commits are on disk."""
-        with named(), self._by_hand.connect() as connection:
-            yield connection
+        with named():
+            connection = self._taken(self._rest_by_hand, self._by_hand)
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._rest_by_hand.append((time.monotonic(), connection))
 
     def tell(self, options: dict[str, Any]) -> None:
         """Let every connection carry these options, for whoever is only given a connection."""
         with self._lock:
-            if self._kept is not None:
-                self._kept.close()  # it was made before
-                self._kept = None
+            self._close_resting()  # they were made before
         for engine in self._engines:
             engine.update_execution_options(**options)
 
@@ -151,38 +180,33 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         with self._lock:
-            if self._kept is not None:
-                self._kept.close()
-                self._kept = None
+            self._close_resting()
         self._writer.dispose()
         self._reader.dispose()
 
-    @contextmanager
-    def _write_sqlite(self) -> Iterator[Connection]:
-        with self._queue():
-            self._check_place()
-            connection = self._kept or self._writer.connect()
-            self._kept = None
-            driver = connection.connection.driver_connection
-            assert driver is not None
+    def _taken(self, rest: list[tuple[float, Connection]], engine: Engine) -> Connection:
+        """Return a connection that rests, the last one first, or one from the pool."""
+        self._check_place()
+        while rest:
             try:
-                # By hand: SQLAlchemy takes longer to begin and commit than SQLite takes for a small insert.
-                self.admission.begin_sqlite(driver)
-                yield connection
-                driver.execute("COMMIT")
-                connection.rollback()  # for SQLAlchemy the transaction ends too, if it took part
-            except BaseException:
-                connection.close()
-                raise
-            # The next writer takes the same connection: getting one from the pool costs as much as a small insert.
-            self._kept = connection
+                since, connection = rest.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if self.is_sqlite or time.monotonic() - since <= IDLE_S:
+                return connection
+            connection.close()  # the pool asks whether its server is still there
+        return engine.connect()
+
+    def _close_resting(self) -> None:
+        for rest in (self._rest, self._rest_by_hand):
+            while rest:
+                rest.pop()[1].close()
 
     def _check_place(self) -> None:
         if self._place is not None:
             self._place.check()
 
-    @contextmanager
-    def _queue(self) -> Iterator[None]:
+    def _wait_for_others(self) -> None:
         # SQLite has one writer at a time: queueing here is fairer and cheaper than its busy handler.
         if not self._lock.acquire(timeout=self._wait_s):
             raise StoreAway(
@@ -191,10 +215,6 @@ class Database:
                 why=f"Another change in this process has been going on for more than {self._wait_s:g} s.",
                 next="try again; a change should only write rows, not wait for anything",
             )
-        try:
-            yield
-        finally:
-            self._lock.release()
 
 
 def _sqlite_engine(url: str, *, admission: Admission | None, wait_s: float) -> Engine:
@@ -265,8 +285,9 @@ def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, st
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if admission:
-            admission.begin_postgres(connection.connection.driver_connection)
+        driver: Any = connection.connection.driver_connection
+        if admission and not driver.pgconn.transaction_status:  # else it was begun by hand
+            admission.begin_postgres(driver)
 
     _ask_after_rest(engine, statement_s=statement_s)
     return engine

@@ -65,6 +65,21 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
 
 
+class _Body(msgspec.Struct, kw_only=True):
+    id: str
+    at: datetime
+    actor: Actor
+    type: str
+    version: int
+    subjects: tuple[Subject, ...]
+    because: str
+    data: Event
+    before: str | None
+    after: str | None
+    idempotency_key: str | None
+    rows: Sequence[RowDigest] | msgspec.UnsetType
+
+
 def body_of(
     event: Event,
     *,
@@ -77,18 +92,9 @@ def body_of(
 ) -> bytes:
     """Return the canonical body of an event, without its position; ``rows`` are the governed ones that it made."""
     return canonical(
-        {
-            **({"rows": rows} if rows else {}),
-            "id": id,
-            "at": at,
-            "actor": actor,
-            "type": event.type,
-            "version": event.version,
-            "subjects": event.subjects(),
-            "because": because,
-            "data": event,
-            "before": event.before(),
-            "after": event.after(),
-            "idempotency_key": idempotency_key,
-        }
-    )
+        _Body(
+            id=id, at=at, actor=actor, type=event.type, version=event.version, subjects=event.subjects(),
+            because=because, data=event, before=event.before(), after=event.after(), idempotency_key=idempotency_key,
+            rows=rows or msgspec.UNSET,
+        )
+    )  # fmt: skip

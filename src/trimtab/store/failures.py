@@ -62,14 +62,19 @@ def named(*, reading: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except PoolTimeout as error:
-        raise _away("every connection to it is in use") from error
     except Exception as error:
-        # An edge: the drivers' own errors come wrapped by SQLAlchemy, or bare where the driver is called by hand.
-        translated = _translated(error.orig if isinstance(error, DBAPIError) else error)
+        translated = name_of(error)
         if translated is None or (reading and _is_write(error)):
             raise
         raise translated from error
+
+
+def name_of(error: Exception) -> TrimtabError | None:
+    """Return what a driver's error means that is nobody's mistake, None for any other one."""
+    if isinstance(error, PoolTimeout):
+        return _away("every connection to it is in use")
+    # An edge: the drivers' own errors come wrapped by SQLAlchemy, or bare where the driver is called by hand.
+    return _translated(error.orig if isinstance(error, DBAPIError) else error)
 
 
 def _is_write(error: Exception) -> bool:

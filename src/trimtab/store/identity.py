@@ -32,7 +32,7 @@ def identity_of(home: Path) -> Identity:
     path, here = home / FILE, folder_of(home)
     found = _read(path)
     if found is None or found.folder != here:
-        with locked(home / f".{FILE}.lock"):
+        with locked(home / "identity.lock"):
             found = _read(path)  # again: another process may have been quicker, and is right
             if found is None or found.folder != here:
                 found = Identity(id=secrets.token_hex(16), folder=here, copied_from="" if found is None else found.id)

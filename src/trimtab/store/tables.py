@@ -1,6 +1,18 @@
 """How the ledger lies in SQL, and the mark of a database that is closed."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
 
 from trimtab.store.database import metadata
 
@@ -46,10 +58,10 @@ Index(
 ledger_subjects = Table(
     "ledger_subjects",
     metadata,
-    Column("position", Position, nullable=False, primary_key=True),
-    Column("kind", String(40), nullable=False, primary_key=True),
-    Column("id", String(200), nullable=False, primary_key=True),
-    Index("ix_ledger_subjects_kind_id_position", "kind", "id", "position"),
+    Column("position", Position, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("id", String(200), nullable=False),
+    PrimaryKeyConstraint("kind", "id", "position"),
     sqlite_with_rowid=False,
 )
 """What each event is about, to find the events of a thing."""

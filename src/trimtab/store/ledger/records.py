@@ -15,7 +15,8 @@ _LONGEST = {"actor": 200, "type": 80, "idempotency key": 200, "subject kind": 40
 class Receipt(msgspec.Struct, frozen=True):
     """What the one who changed something keeps: the position of the last event, and the newest signed checkpoint.
 
-    ``key`` is the public key that checks the checkpoint. Both are empty as long as nothing was signed.
+    ``key`` is the public key that checks the checkpoint. Both are empty where nobody waited for the disk (SQLite): a
+    checkpoint that is kept elsewhere must not tell of more than a power failure leaves here.
     """
 
     position: int

@@ -51,21 +51,22 @@ class SqliteLedger:
             end = known.trusted(connection, head)
             growth = grow(head, events, ruled=end.ruled, code=known.code)
             _move(driver, head, growth)
+        # What nobody waits for is signed in time all the same; nobody is told before the disk holds it.
         signed = sign(known.key, growth.frontier) if durable or is_due(head, growth.frontier) else None
         _write(driver, growth)
         if signed:
             _put(driver, signed)
         frontier = growth.frontier.pack()
         known.expect(growth.frontier.size, frontier, growth.ruled, after=end)
-        newest = signed or head.signed
-        receipt = Receipt(growth.frontier.size - 1, newest.note, newest.key)
-        self._head = Head(head.origin, growth.frontier.size, frontier, newest)
+        self._head = Head(head.origin, growth.frontier.size, frontier, signed or head.signed)
+        position = growth.frontier.size - 1
 
         def acknowledge() -> Receipt:
             self._added = True
-            if signed:
-                self._database.flush()
-            return receipt
+            if not durable or signed is None:
+                return Receipt(position)
+            self._database.flush()
+            return Receipt(position, signed.note, signed.key)
 
         return acknowledge
 
@@ -83,10 +84,10 @@ class SqliteLedger:
             driver = _driver(connection)
             head = _head(driver)
             self._authenticity.trusted(connection, head)
-            if head.signed.size == head.size:
-                return head.signed
-            signed = sign(self._authenticity.key, Frontier.unpack(head.size, head.frontier))
-            _put(driver, signed)
+            signed = head.signed
+            if signed.size != head.size:
+                signed = sign(self._authenticity.key, Frontier.unpack(head.size, head.frontier))
+                _put(driver, signed)
         self._database.flush()
         return signed
 

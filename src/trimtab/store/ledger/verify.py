@@ -215,7 +215,9 @@ def _audit_store(store: "Store", connection: Connection, evidence: _Evidence, pr
     tree = Tree(evidence.anchors, progress)
     subjects = ledger_subjects.c
     events = select(ledger_events).order_by(ledger_events.c.position)
-    about = select(subjects.position, subjects.kind, subjects.id).order_by(*subjects)
+    about = select(subjects.position, subjects.kind, subjects.id).order_by(
+        subjects.position, subjects.kind, subjects.id
+    )
     with streamed(connection, events) as rows, streamed(connection, about) as pairs:
         audit_rows((Row(*row) for row in rows), pairs, tree, codes)
     if not isinstance(head.size, int):

@@ -150,7 +150,7 @@ class Witness:
 
     def _put_first(self, path: Path, place: str, origin: str) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
-        with locked(self._folder / ".first.lock"):
+        with locked(self._folder / "first.lock"):
             first = self._first_in(path)  # again: another process may have opened it in the same moment
             if not first:
                 temporary = path.with_name(f".{path.name}.new")
@@ -177,8 +177,12 @@ class Witness:
         if not self._kept:
             path.parent.mkdir(parents=True, exist_ok=True)
         # The leading newline closes a half line, so that it costs no more than itself.
-        with path.open("ab") as file:
-            file.write(b"".join(b"\n" + msgspec.json.encode(line) for line in lines))
+        # By hand: every change that is waited for comes here, and a file object takes four times as long.
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            os.write(file, b"".join([b"\n" + msgspec.json.encode(line) for line in lines]))
+        finally:
+            os.close(file)
 
     def _rewrite(self, origin: str, kept: dict[int, Checkpoint]) -> None:
         lines: list[dict[str, Any]] = [{"key": str(key)} for key in self.keys(origin)]
