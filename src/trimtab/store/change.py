@@ -40,7 +40,10 @@ class ReasonMissing(Invalid):
 
     code = "store.reason-missing"
     default_why = "Whoever reads the record later must learn why, not only who."
-    default_next = "say in a few words why: --because 'your reason' (over HTTP: because in the body, or the header Trimtab-Because)"
+    default_next = (
+        "say in a few words why: --because 'your reason' "
+        "(over HTTP: because in the body, or the header Trimtab-Because)"
+    )
 
 
 class Change:

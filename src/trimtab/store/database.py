@@ -5,6 +5,7 @@ The only way to write is ``Store.change`` (with an event) or ``Store.journal`` (
 """
 
 import math
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +46,7 @@ IDLE_S = 5.0
 _SILENCE = 1.25
 """Times as long as a statement may take: then a server that says nothing is given up."""
 
+_RESTS_SINCE = "rests_since"
 _PING_S = 5.0
 """A connection that was idle and does not answer for so long is replaced."""
 
@@ -192,9 +194,11 @@ class Database:
                 since, connection = rest.pop()
             except IndexError:  # another thread was quicker
                 break
-            if self.is_sqlite or time.monotonic() - since <= IDLE_S:
+            if self.is_sqlite or (time.monotonic() - since <= IDLE_S and not _has_ended(connection)):
                 return connection
-            connection.close()  # the pool asks whether its server is still there
+            info = connection.connection.info
+            connection.close()
+            info[_RESTS_SINCE] = -math.inf  # so the pool asks whether its server is still there
         return engine.connect()
 
     def _close_resting(self) -> None:
@@ -300,12 +304,12 @@ def _ask_after_rest(engine: Engine, *, statement_s: float) -> None:
     def _rest(driver: Any, record: Any) -> None:
         if driver is not None:  # else it was broken, and is closed by now
             driver.silent_s = statement_s * _SILENCE
-        record.info["rests_since"] = time.monotonic()
+        record.info[_RESTS_SINCE] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
     def _wake(driver: Any, record: Any, _proxy: Any) -> None:
         # Asking before each use whether the server is still there would cost a round trip of the few that a change has.
-        if time.monotonic() - record.info.get("rests_since", math.inf) > IDLE_S:
+        if time.monotonic() - record.info.get(_RESTS_SINCE, math.inf) > IDLE_S:
             try:
                 driver.silent_s = min(_PING_S, statement_s)
                 driver.execute("SELECT 1")
@@ -313,6 +317,15 @@ def _ask_after_rest(engine: Engine, *, statement_s: float) -> None:
                 driver.silent_s = statement_s * _SILENCE
             except Exception:  # noqa: BLE001 - whatever the driver says, the pool connects anew
                 raise DisconnectionError from None
+
+
+def _has_ended(connection: Connection) -> bool:
+    """Say whether the server has closed a connection that rests: nothing else is to be read there."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        return bool(select.select([driver.pgconn.socket], (), (), 0)[0])
+    except (OSError, ValueError):  # it is closed on this side, or has a number that cannot be looked at so
+        return True
 
 
 def _unknown_url() -> Invalid:
