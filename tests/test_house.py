@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "trimtab"
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists())
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGER = {
-    "verify_offline.py": 640,  # lies in every evidence pack and must work by itself, so it cannot be divided
+    "verify_offline.py": 670,  # lies in every evidence pack and must work by itself, so it cannot be divided
     "0001_first_schema.py": 670,  # a list of every table, which is written once
 }
 """How many lines a file may have that has reason for more than the others."""

@@ -1,5 +1,5 @@
 """The shells of the journeys, for tests that kill what runs in them."""
 
-from tests.journeys.conftest import approved, long_fit, shell, tidy
+from tests.journeys.conftest import approved, elsewhere, long_fit, shell, tidy
 
-__all__ = ["approved", "long_fit", "shell", "tidy"]
+__all__ = ["approved", "elsewhere", "long_fit", "shell", "tidy"]

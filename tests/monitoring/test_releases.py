@@ -67,10 +67,32 @@ def test_a_route_that_was_taken_out_is_missed(routed: Store) -> None:
     assert alert.title == "a row of serving_routes was taken out: row late of serving_routes"
 
 
-def test_where_the_ledger_itself_was_written_the_other_checks_go_on(
-    routed: Store, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_of_several_is_found(routed: Store) -> None:
+    releases = FakeReleases()
+    releases.release(routed, 1, None, digest=digest_of_bytes(b"model"))
+    for endpoint in ("first", "other"):
+        route(routed, releases, endpoint=endpoint)
+    by_sql(routed, "DELETE FROM serving_routes WHERE endpoint <> 'first'")
+    by_sql(routed, "UPDATE serving_routes SET revision = 7")
+    mind(routed)
+    assert {alert.endpoint for alert in forged(routed)} == {"first", "late", "other"}
+
+
+@pytest.mark.parametrize("value", ["routing = '{}'", "routing = 'x'", "changed_at = 'never'"])
+def test_a_route_that_cannot_be_read_keeps_no_other_endpoint_from_being_minded(routed: Store, value: str) -> None:
+    releases = FakeReleases()
+    releases.release(routed, 1, None, digest=digest_of_bytes(b"model"))
+    route(routed, releases, endpoint="another")
+    by_sql(routed, f"UPDATE serving_routes SET {value} WHERE endpoint = 'another'")
+    by_sql(routed, "UPDATE registry_approvals SET by = 'mallory'")
+    mind(routed)
+    assert {alert.endpoint for alert in forged(routed)} == {"another", "late"}
+
+
+def test_a_page_stands_when_the_ledger_itself_is_written_next(routed: Store, caplog: pytest.LogCaptureFixture) -> None:
+    by_sql(routed, "UPDATE serving_routes SET revision = revision + 1")
+    mind(routed)
     by_sql(routed, "UPDATE ledger_events SET code = NULL WHERE position = (SELECT max(position) FROM ledger_events)")
     mind(routed)
-    assert forged(routed) == []
-    assert "cannot be checked" not in caplog.text
+    assert [alert.state for alert in forged(routed)] == ["open"]
+    assert "endpoint late cannot be checked" in caplog.text

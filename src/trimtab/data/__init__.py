@@ -21,6 +21,7 @@ from trimtab.data.errors import (
     TooNew,
     WrongType,
 )
+from trimtab.data.parquet_file import parquet_in
 from trimtab.data.profile import profile_table
 from trimtab.data.read import extra_columns_of, read_source
 from trimtab.data.records import Break, Checked, ColumnProfile, Delay, Profile, Snapshot
@@ -78,6 +79,7 @@ __all__ = [
     "load_snapshot",
     "needed_as_latest",
     "page_after",
+    "parquet_in",
     "profile_table",
     "read_source",
     "refuse_future",

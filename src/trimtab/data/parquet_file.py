@@ -53,6 +53,14 @@ def read_parquet(path: Path, contract: ContractSpec) -> pa.Table:
     return pa.Table.from_arrays(columns, names=names)
 
 
+def parquet_in(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """Return the table in the bytes of a Parquet file, or some of its columns.
+
+    No other thread takes part: one of Arrow's that still holds what belongs to Python aborts a process that ends.
+    """
+    return parquet.read_table(pa.BufferReader(data), columns=columns, use_threads=False, pre_buffer=False)
+
+
 def _read(path: Path, promised: list[str]) -> _File:
     # Spark, Athena and Impala write times as INT96; nanoseconds, which Arrow would choose, end in the year 2262.
     with parquet.ParquetFile(path, memory_map=True, coerce_int96_timestamp_unit="us") as file:

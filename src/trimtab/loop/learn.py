@@ -1,14 +1,13 @@
 """Learn, judge and enter a model: the steps that make a version, as worker processes run them."""
 
-import io
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from trimtab.data import parquet_in
 from trimtab.declare import Metric, ModelSpec
 from trimtab.evaluation import Evaluation, Maturity, evaluate, get_evaluation, judge, rows_digest, save_evaluation
 from trimtab.evaluation import compare as compare_on_rows
@@ -115,7 +114,7 @@ def evaluate_candidate(context: StepContext) -> dict[str, Any]:
             task=model.label.task, y=truth, champion=theirs, challenger=predicted, champion_rows=rows,
             challenger_rows=rows, moments=moments, seed=model.seed, quantile=model.quantile,
         )  # fmt: skip
-    sample = pq.read_table(io.BytesIO(context.get_bytes(logged.sample)))
+    sample = parquet_in(context.get_bytes(logged.sample))
     latency = measure_latency(
         runtime, sample, inputs=runtime.inputs, measured_at=clock.now(), clock=context.stopwatch
     )  # fmt: skip

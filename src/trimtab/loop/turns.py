@@ -13,7 +13,7 @@ from trimtab.loop.events import TurnMoved, TurnOpened
 from trimtab.loop.records import Move, Trigger, TriggerKind, Turn, TurnState
 from trimtab.loop.tables import turns as table
 from trimtab.registry import Version
-from trimtab.store import Change, Store
+from trimtab.store import Change, Store, check_rows
 
 MOST = 500
 
@@ -110,13 +110,16 @@ def get_turn(store: Store, id: str) -> Turn:
 
 
 def open_turn_of(store: Store, model: str) -> Turn | None:
-    """Return the open turn of a model, if it has one."""
+    """Return the open turn of a model, if it has one. Raises ``RowForged`` for one that the ledger does not tell of."""
     with store.read() as connection:
-        row = connection.execute(_OPEN, {"model": model}).first()
-    return None if row is None else _turn(row.turn)
+        row = connection.execute(_OPEN, {"model": model}).mappings().first()
+        if row is None:
+            return None
+        check_rows(connection, table, [row])
+    return _turn(row["turn"])
 
 
-_OPEN = select(table.c.turn).where(table.c.open_of == bindparam("model"))  # made once: it is asked at every tick
+_OPEN = select(table).where(table.c.open_of == bindparam("model"))  # made once: it is asked at every tick
 
 
 def open_turns(store: Store) -> list[Turn]:
@@ -150,11 +153,11 @@ def each_turn(store: Store, model: str) -> Iterator[Turn]:
 
 
 def _locked(change: Change, id: str) -> tuple[int, Turn]:
-    query = select(table.c.revision, table.c.turn).where(table.c.id == id).with_for_update()
-    row = change.connection.execute(query).first()
+    row = change.connection.execute(select(table).where(table.c.id == id).with_for_update()).mappings().first()
     if row is None:
         raise TurnMissing(f"there is no turn {id[:40]!r}", where="loop")
-    return int(row.revision), _turn(row.turn)
+    check_rows(change.connection, table, [row])
+    return int(row["revision"]), _turn(row["turn"])
 
 
 def _columns(turn: Turn) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Check an endpoint: gather every sign that something is wrong, raise what is new, resolve what is over."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 
 from trimtab.kernel import TrimtabError, percent
@@ -13,7 +14,7 @@ from trimtab.monitoring.levels import level_signs, level_test
 from trimtab.monitoring.moments import hour_of, start_of
 from trimtab.monitoring.quality import column_signs, label_signs, request_signs, source_signs, volume_signs
 from trimtab.monitoring.records import AlertKind, Checked, Sign
-from trimtab.monitoring.releases import expiry_signs, forged_signs
+from trimtab.monitoring.releases import expiry_signs, forged_model, forged_route
 from trimtab.monitoring.skew import measure_skew, skew_signs
 from trimtab.serving import NoEndpoint, Routing, get_endpoint
 from trimtab.store import Store
@@ -38,25 +39,44 @@ def check(store: Store, endpoint: str, at: datetime, *, kinds: Collection[AlertK
     look for: skew, once a day, reads the newest data of every source. Raises what one kind failed with, after what the
     others found is raised.
     """
-    try:
-        routing = get_endpoint(store, endpoint).routing
-    except NoEndpoint:
-        forged = forged_signs(store, endpoint, None) if "release" in kinds else ()
-        return settle(store, endpoint, forged, kinds=kinds, at=at)
-    day = start_of(hour_of(at) // 24 * 24) - DAY
-    signs: list[Sign] = []
-    looked_for: list[AlertKind] = []
-    failed: TrimtabError | None = None
-    for kind in (kind for kind in KINDS if kind in kinds):
-        try:
-            signs += _signs(store, routing, kind, day=day, at=at)
-            looked_for.append(kind)
-        except TrimtabError as error:  # what cannot be looked for keeps nothing else from being found
-            failed = failed or error
-    checked = settle(store, endpoint, signs, kinds=looked_for, at=at)
-    if failed is not None:
-        raise failed
+    signs = _Signs(kinds)
+    if "release" in kinds:
+        signs.add("release", lambda: forged_route(store, endpoint))
+    if signs.found:
+        signs.kinds = {"release"}  # where the endpoint leads is not known, so nothing else can be said of it
+    elif (routing := _routing_of(store, endpoint)) is not None:
+        day = start_of(hour_of(at) // 24 * 24) - DAY
+        if "release" in kinds:
+            signs.add("release", lambda: forged_model(store, routing.model))
+        for kind in (kind for kind in KINDS if kind in kinds):
+            signs.add(kind, partial(_signs, store, routing, kind, day=day, at=at))
+    checked = settle(store, endpoint, signs.found, kinds=signs.kinds, at=at)
+    if signs.failed is not None:
+        raise signs.failed
     return checked
+
+
+class _Signs:
+    """What was found, and which kinds were looked for: one that cannot be keeps nothing else from being found."""
+
+    def __init__(self, kinds: Collection[AlertKind]) -> None:
+        self.found: list[Sign] = []
+        self.kinds = set(kinds)
+        self.failed: TrimtabError | None = None
+
+    def add(self, kind: AlertKind, look: Callable[[], list[Sign]]) -> None:
+        try:
+            self.found += look()
+        except TrimtabError as error:
+            self.failed = self.failed or error
+            self.kinds.discard(kind)  # so what was raised before stands
+
+
+def _routing_of(store: Store, endpoint: str) -> Routing | None:
+    try:
+        return get_endpoint(store, endpoint).routing
+    except NoEndpoint:
+        return None
 
 
 def _signs(store: Store, routing: Routing, kind: AlertKind, *, day: datetime, at: datetime) -> list[Sign]:
@@ -77,7 +97,7 @@ def _signs(store: Store, routing: Routing, kind: AlertKind, *, day: datetime, at
         case "service":
             return _failing(store, endpoint, version, at)
         case "release":
-            return forged_signs(store, endpoint, routing) or expiry_signs(store, routing, at=at)
+            return expiry_signs(store, routing, at=at)
         case _:
             assert_never(kind)
 

@@ -5,50 +5,39 @@ from datetime import datetime, timedelta
 from trimtab.monitoring.records import Sign
 from trimtab.registry import VersionRef, approved_until, check_model
 from trimtab.serving import Routing, routed
-from trimtab.store import NotAuthentic, RowForged, Store
+from trimtab.store import RowForged, Store
 
 SHOWN_BEFORE = timedelta(days=30)
 PAGED_BEFORE = timedelta(days=7)
 
 
-def forged_signs(store: Store, endpoint: str, routing: Routing | None) -> list[Sign]:
-    """Return a sign when a row that an endpoint goes by is not what the ledger says.
+def forged_route(store: Store, endpoint: str) -> list[Sign]:
+    """Return a sign when an endpoint's route is not what the ledger says, or was taken out.
 
-    Looked at are its route and its model's versions, aliases, approvals and releases. Who acts on such a row refuses
-    by himself; this tells people. ``routing`` is None for an endpoint that is not routed.
+    Raises ``NotAuthentic`` where the ledger itself cannot be relied on, or this home cannot tell.
     """
-    error = forged_endpoints(store).get(endpoint) or (_forged_model(store, routing.model) if routing else None)
-    if error is None:
-        return []
-    return [
-        Sign(
-            kind="release", group="release:forged", severity="page",
-            title=f"{error.what}: {error.where}",
-            lines=(error.why, "what answered goes on, and nothing acts on this row", error.next),
-        )
-    ]  # fmt: skip
+    error = routed(store).forged.get(endpoint)
+    return [] if error is None else [_forged(error)]
 
 
-def forged_endpoints(store: Store) -> dict[str, NotAuthentic]:
-    """Return the endpoints whose route is not what the ledger says, or was taken out, and how.
+def forged_model(store: Store, model: str) -> list[Sign]:
+    """Return a sign when one of a model's versions, aliases, approvals and releases is not what the ledger says.
 
-    None where the ledger itself cannot be relied on: there nothing can be recorded either, and the server says so.
+    Who acts on such a row refuses by himself; this tells people. Raises ``NotAuthentic`` as ``forged_route`` does.
     """
-    try:
-        return {**routed(store).forged}
-    except NotAuthentic:
-        return {}
-
-
-def _forged_model(store: Store, model: str) -> NotAuthentic | None:
     try:
         with store.read() as connection:
             check_model(connection, model)
     except RowForged as error:
-        return error
-    except NotAuthentic:
-        return None
-    return None
+        return [_forged(error)]
+    return []
+
+
+def _forged(error: RowForged) -> Sign:
+    return Sign(
+        kind="release", group="release:forged", severity="page", title=f"{error.what}: {error.where}",
+        lines=(error.why, "what answered goes on, and nothing acts on this row", error.next),
+    )  # fmt: skip
 
 
 def expiry_signs(store: Store, routing: Routing, *, at: datetime) -> list[Sign]:

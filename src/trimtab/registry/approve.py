@@ -99,11 +99,27 @@ def approval_state(store: Store, ref: VersionRef | Version | str, *, id: str = "
     Computes anew what the approval covers, from the version's record, reads every covered blob and verifies it, and
     compares with the approval's record and with the event in the ledger. Each difference is a reason.
     """
+    return version_and_approval(store, ref, id=id)[1]
+
+
+def version_and_approval(
+    store: Store, ref: VersionRef | Version | str, *, id: str = ""
+) -> tuple[Version, ApprovalState]:
+    """Return what ``approval_state`` says, and the very record of the version that it is about.
+
+    Who acts on an approval takes this one: read again, the row may be another by then.
+    """
     with store.read() as connection:
         forged = _forged(connection, VersionRef.of(ref).model)
         place = locate(connection, VersionRef.of(ref))
         version = find_version(connection, place)
         approval = yes_to(connection, place, id=id)
+    return version, _state_of(store, place, version, approval, forged)
+
+
+def _state_of(
+    store: Store, place: VersionRef, version: Version, approval: Approval | None, forged: tuple[str, ...]
+) -> ApprovalState:
     if version.status is not Status.APPROVED or approval is None:
         why = f"no approval of {place} is recorded"
         if version.status is not Status.APPROVED:

@@ -8,12 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Row, insert, select
 
 from trimtab.kernel import SYSTEM, Actor, Unavailable, canonical
-from trimtab.registry.approve import approval_event_position, approval_state
+from trimtab.registry.approve import approval_event_position, version_and_approval
 from trimtab.registry.errors import ApprovalVoid, NotApproved, ReleaseMissing, ReleaseRefused
 from trimtab.registry.events import ReleaseIssued
 from trimtab.registry.keys import FILE, TRUSTED, ReleaseKeys, is_signed, key_id
 from trimtab.registry.records import Approval, Status, Version, VersionRef
-from trimtab.registry.rows import check_model, find_version, text_of
+from trimtab.registry.rows import check_model, text_of
 from trimtab.registry.statement import FIRST, Release, Statement
 from trimtab.registry.tables import registry_releases
 from trimtab.store import AlreadyDone, RowForged, RowsDamaged, Store
@@ -90,9 +90,7 @@ def release_in(text: str) -> Release:
 def _approved(
     store: Store, ref: VersionRef | Version | str, *, under: Release | None = None
 ) -> tuple[Version, Approval]:
-    state = approval_state(store, ref, id=under.statement.approval if under else "")
-    with store.read() as connection:
-        version = find_version(connection, VersionRef.parse(state.ref))
+    version, state = version_and_approval(store, ref, id=under.statement.approval if under else "")
     if state.valid:
         assert state.approval is not None
         return version, state.approval
@@ -152,6 +150,7 @@ def _release_of(store: Store, approval: Approval) -> Row[Any] | None:
     table = registry_releases
     query = select(table).where(table.c.approval_id == approval.id).order_by(table.c.id)
     with store.read() as connection:
+        check_model(connection, approval.model)
         rows = connection.execute(query).all()
     here = store.settings.environment
     return next((row for row in rows if release_in(row.release).statement.holds_in(here)), None)

@@ -14,7 +14,7 @@ from trimtab.registry.tables import (
     registry_releases,
     registry_versions,
 )
-from trimtab.store import RowsDamaged, check_rows
+from trimtab.store import RowsDamaged, check_none_missing, check_rows
 
 _MOST = 2**31 - 1
 """The highest number that every database keeps in the column of versions."""
@@ -58,6 +58,7 @@ def check_model(connection: Connection, model: str) -> None:
         check_rows(connection, table, rows, all_of=(model,))
     for table in (registry_approvals, registry_releases):
         check_rows(connection, table, connection.execute(select(table).where(table.c.model == model)).mappings())
+        check_none_missing(connection, table)  # an older one would take the place of one that was taken out
 
 
 def version_of(status: str, record: str) -> Version:

@@ -1,10 +1,8 @@
 """The rows that are stored with a version, to ask it with."""
 
-import io
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from trimtab.data import parquet_in
 from trimtab.kernel import NotFound
 from trimtab.registry.find import get_version
 from trimtab.registry.records import Version, VersionRef
@@ -21,6 +19,6 @@ def sample_rows(store: Store, ref: VersionRef | Version | str, *, limit: int = 1
             why="It was registered without one.",
             next=f"trimtab predict {version.model} NAME=VALUE ...",
         )
-    table = pq.read_table(io.BytesIO(store.blobs.get(version.artifacts.sample)))
+    table = parquet_in(store.blobs.get(version.artifacts.sample))
     rows: list[dict[str, Any]] = table.slice(0, limit).to_pylist()
     return rows

@@ -52,12 +52,15 @@ def recognise_session(store: Store, secret: str, *, now: datetime) -> Access | N
         return None
     session, token = server_sessions.c, api_tokens.c
     with store.read() as connection:
-        query = select(server_sessions).where(session.digest == digest_of_bytes(secret.encode()))
-        row = connection.execute(query.where(session.expires_at > now.isoformat())).mappings().first()
-        if row is None:
+        digest = digest_of_bytes(secret.encode())
+        row = connection.execute(select(server_sessions).where(session.digest == digest)).mappings().first()
+        # Compared again, as whoever writes the database may also say what is equal there.
+        if row is None or row["digest"] != digest or row["expires_at"] <= now.isoformat():
             return None
         check_rows(connection, server_sessions, [row])
         tokens = connection.execute(select(api_tokens).where(token.id == row["token"])).mappings().all()
         check_rows(connection, api_tokens, tokens, all_of=(row["token"],))
+    if [found["id"] for found in tokens] != [row["token"]]:
+        return None
     access = access_of(token_of(tokens[0]), now=now)
     return None if access is None else msgspec.structs.replace(access, session_id=row["id"])

@@ -58,7 +58,15 @@ from trimtab.serving.registered import RegisteredReleases, inputs_of
 from trimtab.serving.released import Releases
 from trimtab.serving.retention import models_at, remove_segments, removed_segments, segments_before
 from trimtab.serving.router import Route, RoutingSnapshot, Target
-from trimtab.serving.routing import Endpoint, get_endpoint, list_endpoints, remove_endpoint, routed, set_routing
+from trimtab.serving.routing import (
+    Endpoint,
+    endpoint_names,
+    get_endpoint,
+    list_endpoints,
+    remove_endpoint,
+    routed,
+    set_routing,
+)
 from trimtab.serving.runtimes import Rows, Runtime
 from trimtab.serving.shadow import WAITING, Mirrored
 from trimtab.serving.statistics import Figures
@@ -68,13 +76,13 @@ from trimtab.serving.unread import LoggedRows, Mark, Marks, Unread, read_unread
 __all__ = [
     "ROWS_LIMIT", "WAITING", "Answer", "Ask", "Canary", "Counts", "DeadlinePassed", "Decision", "DecisionElsewhere",
     "DecisionLog", "DecisionPage", "DecisionRemoved", "DecisionUnknown", "DecisionsSealed", "Endpoint",
-    "EndpointAnswer", "EndpointPage", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem", "LoadRefused",
-    "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "ModelStuck", "NoEndpoint",
-    "NotReady", "NotRecorded", "NotServable", "OnTrial", "Output", "OutputProblem", "PredictionFailed",
-    "PromiseBroken", "RegisteredReleases", "Released", "Releases", "Route", "Routing", "RoutingChanged",
-    "RoutingSnapshot", "Rows", "Runtime", "Segment", "ServingLimits", "Stage", "Target", "TooBusy", "TooLongToLoad",
-    "Unread", "broken_decisions", "check_servable", "counts_between", "decision_tables", "decisions", "elsewhere",
-    "find_decision", "get_endpoint", "inputs_of", "list_endpoints", "measure_latency", "models_at", "read_unread",
-    "remove_endpoint", "remove_segments", "removed_segments", "routed", "routes", "seal_elsewhere", "sealed_segments",
-    "segments_before", "set_routing", "unsealed_bytes",
+    "EndpointAnswer", "EndpointPage", "EndpointStatus", "Figures", "Gateway", "Input", "InputProblem",
+    "LoadRefused", "LoadedModel", "Loader", "LogDamaged", "LoggedRows", "Mark", "Marks", "Mirrored", "ModelStuck",
+    "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "OnTrial", "Output", "OutputProblem",
+    "PredictionFailed", "PromiseBroken", "RegisteredReleases", "Released", "Releases", "Route", "Routing",
+    "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "ServingLimits", "Stage", "Target",
+    "TooBusy", "TooLongToLoad", "Unread", "broken_decisions", "check_servable", "counts_between", "decision_tables",
+    "decisions", "elsewhere", "endpoint_names", "find_decision", "get_endpoint", "inputs_of", "list_endpoints",
+    "measure_latency", "models_at", "read_unread", "remove_endpoint", "remove_segments", "removed_segments",
+    "routed", "routes", "seal_elsewhere", "sealed_segments", "segments_before", "set_routing", "unsealed_bytes",
 ]  # fmt: skip

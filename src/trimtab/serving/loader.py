@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from trimtab.data import parquet_in
 from trimtab.kernel import MissingExtra, TrimtabError, digest_of_bytes
 from trimtab.serving.errors import LoadRefused
 from trimtab.serving.onnx_runtime import OnnxRuntime
@@ -87,7 +87,7 @@ class Loader:
             return Rows([_neutral(released.inputs)])
         data = self._verified(released, released.sample, "sample")
         try:
-            rows = sample_rows(pq.read_table(io.BytesIO(data)), released.inputs)
+            rows = sample_rows(parquet_in(data), released.inputs)
         except (KeyError, ValueError, TypeError, OSError, pa.ArrowException) as error:
             raise _refused(released, "sample", f"It does not hold rows of the model's inputs ({error}).") from error
         return rows if len(rows) else Rows([_neutral(released.inputs)])

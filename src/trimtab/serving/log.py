@@ -1,6 +1,5 @@
 """The decision log of one process: appended before an answer leaves, synced behind it, sealed when full or old."""
 
-import io
 import logging
 import os
 import threading
@@ -9,9 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from sqlalchemy import insert, select
 
+from trimtab.data import parquet_in
 from trimtab.kernel import SYSTEM, Clock, Ids, lock
 from trimtab.serving.errors import LogDamaged
 from trimtab.serving.events import DecisionsSealed
@@ -229,7 +228,7 @@ def seal_file(store: Store, path: Path, stopping: threading.Event) -> bool:
 
 def _record(store: Store, id_: str, endpoint: str, blob: bytes) -> None:
     digest = store.blobs.put(blob)
-    table = pq.read_table(io.BytesIO(blob), columns=["id", "at", "model", "version"])
+    table = parquet_in(blob, ["id", "at", "model", "version"])
     times = pc.min_max(table["at"])
     first_id, last_id = table["id"][0].as_py(), table["id"][-1].as_py()  # it is sorted by id
     counted = table.group_by(["model", "version"]).aggregate([("id", "count")]).to_pylist()

@@ -15,7 +15,7 @@ from trimtab.serving.events import RoutingChanged
 from trimtab.serving.records import Routing
 from trimtab.serving.released import Releases
 from trimtab.serving.tables import serving_routes
-from trimtab.store import Change, RowForged, Store, check_reason, check_rows
+from trimtab.store import Change, RowForged, Store, check_reason, check_rows, known_keys
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,12 +91,18 @@ def get_endpoint(store: Store, endpoint: str) -> Endpoint:
     """Return an endpoint as it is routed now. Raises ``NotFound``."""
     with store.read() as connection:
         row = connection.execute(_ONE, {"of": endpoint}).mappings().first()
-    if row is None:
-        raise NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")
-    return _endpoint(dict(row))
+        if row is None:
+            raise NoEndpoint(f"there is no endpoint {endpoint[:100]!r}", where="serving")
+        return _endpoint(dict(row))
 
 
 _ONE = select(serving_routes).where(serving_routes.c.endpoint == bindparam("of"))  # made once: everything asks this
+
+
+def endpoint_names(store: Store) -> list[str]:
+    """Return the names of all endpoints, also of those whose rows cannot be read."""
+    with store.read() as connection:
+        return list(connection.execute(select(serving_routes.c.endpoint).order_by(serving_routes.c.endpoint)).scalars())
 
 
 def list_endpoints(store: Store) -> list[Endpoint]:
@@ -117,9 +123,9 @@ def routed(store: Store, *, served: Iterable[str] = ()) -> Routed:
         forged: dict[str, RowForged] = {}
         try:
             check_rows(connection, serving_routes, rows, all_of=())
-        except RowForged as first:
-            (missed,) = msgspec.convert(first.data["key"], tuple[str])
-            for name in sorted({*found, *served, missed}):
+        except RowForged:
+            known = {str(name) for (name,) in known_keys(connection, serving_routes)}
+            for name in sorted({*found, *served, *known}):
                 try:
                     check_rows(connection, serving_routes, [found[name]] if name in found else [], all_of=(name,))
                 except RowForged as error:
@@ -179,6 +185,6 @@ def _endpoint(row: dict[str, object]) -> Endpoint:
     return Endpoint(
         routing=msgspec.json.decode(str(row["routing"]), type=Routing),
         revision=int(str(row["revision"])),
-        changed_at=datetime.fromisoformat(str(row["changed_at"])),
+        changed_at=msgspec.convert(row["changed_at"], datetime),
         changed_by=str(row["changed_by"]),
     )

@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from trimtab.kernel import Actor, Conflict, Ids, Invalid, TrimtabError
 from trimtab.store.events import Event, RowDigest, body_of
-from trimtab.store.governed import GOVERNED, digest_of_row, every_row, key_of, pending_of
+from trimtab.store.governed import GOVERNED, Rows, digest_of_row, every_row, key_of, pending_of, written
 from trimtab.store.ledger.records import Pending, Receipt
 
 JOURNAL = {"journal": True}
@@ -70,16 +70,23 @@ class Change:
         """Return a fresh id, sortable by time."""
         return self._ids.new()
 
-    def execute(
-        self, statement: UpdateBase, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
-        """Run an insert, update or delete; read with ``change.connection.execute(select(...))``."""
+    def execute(self, statement: UpdateBase, rows: Rows = None) -> Any:
+        """Run an insert, update or delete and return its result; read with ``change.connection.execute(select(...))``.
+
+        Rows that give power are held against the ledger before and after, and nothing is returned. Raises
+        ``RowForged``.
+        """
         assert isinstance(statement, Insert | Update | Delete)
         table = statement.table
         self._wrote = self._wrote or str(table)
-        if isinstance(table, Table) and table.name in GOVERNED:
-            return self._execute_governed(statement, table, rows)
-        return self.connection.execute(statement, rows)
+        if not isinstance(table, Table) or table.name not in GOVERNED:
+            return self.connection.execute(statement, rows)
+        gone = isinstance(statement, Delete)
+        for row in written(self.connection, statement, table, rows):
+            key = key_of(table, row)
+            digest = None if gone else digest_of_row(row)
+            self._rows[table.name, key] = RowDigest(str(table.name), key, digest)
+        return None
 
     def insert(self, table: Table, row: Mapping[str, Any]) -> None:
         """Insert one row of plain values (texts, numbers, None), as it is, into a table that gives no power.
@@ -129,19 +136,6 @@ class Change:
             subjects=tuple([(subject.kind, subject.id) for subject in event.subjects()]),
             rules=bool(rows),
         )
-
-    def _execute_governed(
-        self, statement: UpdateBase, table: Table, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
-    ) -> CursorResult[Any]:
-        """Run a statement on a governed table, and keep the digest of each row that it wrote."""
-        assert isinstance(statement, Insert | Update | Delete)
-        result = self.connection.execute(statement.returning(*table.columns), rows)
-        gone = isinstance(statement, Delete)
-        for row in result.mappings():
-            key = key_of(table, row)
-            digest = None if gone else digest_of_row(row)
-            self._rows[table.name, key] = RowDigest(str(table.name), key, digest)
-        return result
 
 
 class Journal:

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.pool import QueuePool
 
 from trimtab.kernel import Conflict, Invalid
 from trimtab.store.admission import Admission
@@ -45,6 +46,9 @@ IDLE_S = 5.0
 
 _SILENCE = 1.25
 """Times as long as a statement may take: then a server that says nothing is given up."""
+
+_AT_REST = 8
+"""How many connections of each kind rest at most; beyond them a process would keep what a burst has opened."""
 
 _RESTS_SINCE = "rests_since"
 _PING_S = 5.0
@@ -144,7 +148,7 @@ class Database:
                 except BaseException:
                     connection.close()
                     raise
-                self._rest.append((time.monotonic(), connection))
+                self._let_rest(self._rest, self._writer, connection)
             finally:
                 if self.is_sqlite:
                     self._lock.release()
@@ -165,7 +169,7 @@ class Database:
             except BaseException:
                 connection.close()
                 raise
-            self._rest_by_hand.append((time.monotonic(), connection))
+            self._let_rest(self._rest_by_hand, self._by_hand, connection)
 
     def tell(self, options: dict[str, Any]) -> None:
         """Let every connection carry these options, for whoever is only given a connection."""
@@ -200,6 +204,13 @@ class Database:
             connection.close()
             info[_RESTS_SINCE] = -math.inf  # so the pool asks whether its server is still there
         return engine.connect()
+
+    def _let_rest(self, rest: list[tuple[float, Connection]], engine: Engine, connection: Connection) -> None:
+        """Keep a connection for the next one, unless so many are in use that somebody may wait for the pool."""
+        if cast(QueuePool, engine.pool).checkedout() > _AT_REST:
+            connection.close()
+        else:
+            rest.append((time.monotonic(), connection))
 
     def _close_resting(self) -> None:
         for rest in (self._rest, self._rest_by_hand):
@@ -268,7 +279,7 @@ def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, st
     from trimtab.store.patience import TCP, Patient  # the driver takes a fifth of a second to import
 
     # Last in, first out: the connections that are used most have their statements prepared.
-    engine = create_engine(url, pool_size=8, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True)
+    engine = create_engine(url, pool_size=_AT_REST, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True)
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, args: Any, given: dict[str, Any]) -> Any:

@@ -6,11 +6,24 @@ ledger says. It is read once for each event that rules, so a check costs one row
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, MetaData, RowMapping, Table, func, select
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    Connection,
+    Delete,
+    Insert,
+    MetaData,
+    RowMapping,
+    Table,
+    Update,
+    func,
+    select,
+)
 
 from trimtab.kernel import Conflict, digest_of
 from trimtab.store.events import RowDigest
@@ -24,6 +37,7 @@ GOVERNED = frozenset(
     {
         "loop_declarations",
         "loop_proposals",
+        "loop_turns",
         "registry_aliases",
         "registry_approvals",
         "registry_releases",
@@ -43,6 +57,8 @@ OPTION = "trimtab_governed"
 """Under this name a connection knows what checks its rows."""
 
 Key = tuple[str | int, ...]
+Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+"""Values that are given to a statement beside it."""
 _REMEMBERED = 256
 
 
@@ -67,7 +83,8 @@ class Governed:
     def __init__(self, authenticity: Authenticity) -> None:
         self._authenticity = authenticity
         self._lock = threading.Lock()
-        self._said: dict[tuple[str, Key], list[tuple[int, str | None]]] = {}
+        self._said: dict[str, dict[Key, list[tuple[int, str | None]]]] = {}
+        """By table and key, what each event has said."""
         self._newest = NONE_BEFORE
         self._head: tuple[int, bytes] | None = None
         self._is_known = False
@@ -109,8 +126,20 @@ class Governed:
         """Return the digest of every governed row that the ledger knows, as this connection sees it."""
         with self._lock:
             upto = self._read(connection)
-            found = {of: _at(said, upto) for of, said in self._said.items()}
+            found = {
+                (table, key): _at(said, upto) for table, keys in self._said.items() for key, said in keys.items()
+            }  # fmt: skip
         return found | self._waiting(connection)
+
+    def keys(self, connection: Connection, table: str) -> set[Key]:
+        """Return the keys of all rows of a table that there are, as this connection sees the ledger."""
+        with self._lock:
+            upto = self._read(connection)
+            found = {key: _at(said, upto) for key, said in self._said.get(table, {}).items()}
+        mine = pending_of(connection)
+        found |= {key: digest for (name, key), digest in self._waiting(connection).items() if name == table}
+        found |= {key: row.digest for (name, key), row in mine.items() if name == table}
+        return {key for key, digest in found.items() if digest is not None}
 
     def _is_said(self, connection: Connection, table: str, key: Key, digest: str) -> bool:
         mine = pending_of(connection).get((table, key))
@@ -119,7 +148,7 @@ class Governed:
         for _ in range(2):  # an event may leave the outbox between the two looks
             with self._lock:
                 upto = self._read(connection)
-                said = _at(self._said.get((table, key), ()), upto)
+                said = _at(self._said.get(table, {}).get(key, ()), upto)
             if said == digest or self._waiting(connection).get((table, key)) == digest:
                 return True
         return False
@@ -172,7 +201,7 @@ class Governed:
             if baseline:
                 self._said.clear()
             for row in _ruling(body).rows:
-                self._said.setdefault((row.table, row.key), []).append((position, row.digest))
+                self._said.setdefault(row.table, {}).setdefault(row.key, []).append((position, row.digest))
             last = self._newest = position
         if last != newest:
             raise EventForged(f"event {newest} was taken out", where=f"ledger position {newest}")
@@ -184,10 +213,33 @@ class Governed:
         column = ledger_outbox.c
         found: dict[tuple[str, Key], str | None] = {}
         for bodies, code in connection.execute(select(column.bodies, column.code).order_by(column.seq)):
-            if self._authenticity.is_waiting(bodies, code):
+            if self._authenticity.is_waiting(bodies, code) and not _is_placed(connection, bodies):
                 for body in bodies.split("\n"):
                     found |= {(row.table, row.key): row.digest for row in _ruling(body).rows}
         return found
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+_named_by = msgspec.json.Decoder(_Named).decode
+
+
+def _is_placed(connection: Connection, bodies: str) -> bool:
+    """Say whether events in the outbox have their positions already: then somebody put them there again."""
+    ids = [_named_by(body).id for body in bodies.split("\n")]
+    query = select(ledger_events.c.position).where(ledger_events.c.id.in_(ids)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def was_put_again(connection: Connection) -> bool:
+    """Say whether the outbox holds events that have their positions: whoever gives them takes them out of it."""
+    for bodies in connection.execute(select(ledger_outbox.c.bodies)).scalars().all():
+        with suppress(msgspec.DecodeError):  # what is no event is set aside by whoever gives positions
+            if _is_placed(connection, bodies):
+                return True
+    return False
 
 
 class _Typed(msgspec.Struct):
@@ -206,6 +258,69 @@ def check_rows(connection: Connection, table: Table, rows: Iterable[RowMapping],
     """
     governed: Governed = connection.get_execution_options()[OPTION]
     governed.check(connection, table, list(rows), all_of=all_of)
+
+
+def known_keys(connection: Connection, table: Table) -> set[Key]:
+    """Return the primary keys of all rows of a governed table that there are, as the ledger says."""
+    governed: Governed = connection.get_execution_options()[OPTION]
+    return governed.keys(connection, str(table.name))
+
+
+def check_none_missing(connection: Connection, table: Table) -> None:
+    """Raise ``RowForged`` unless every row of a governed table is there that the ledger knows."""
+    there = {tuple(row) for row in connection.execute(select(*table.primary_key))}
+    for key in sorted(known_keys(connection, table) - there, key=repr):
+        raise RowForged(f"a row of {table.name} was taken out", where=_named(str(table.name), key), key=key)
+
+
+def written(
+    connection: Connection, statement: Insert | Update | Delete, table: Table, rows: Rows
+) -> list[Mapping[str, Any]]:
+    """Run a statement on a governed table; return the rows as it left them, or those that it deleted.
+
+    They are the ones that it was to write, whatever the database says: a trigger could change them, or leave them as
+    they were. Raises ``RowForged`` for that, and when rows that it is about are not what the ledger says.
+    """
+    given, computed = _given(statement, rows)
+    if isinstance(statement, Insert):
+        expected: list[Mapping[str, Any]] = list(given)
+    else:
+        query = select(table) if statement.whereclause is None else select(table).where(statement.whereclause)
+        before = connection.execute(query.with_for_update(), rows).mappings().all()
+        check_rows(connection, table, before)
+        expected = [{name: value for name, value in row.items() if name not in computed} | given[0] for row in before]
+    found = connection.execute(statement.returning(*table.columns), rows).mappings().all()
+    wanted, made = _in_order(table, expected), _in_order(table, found)
+    right = len(made) == len(wanted) and all(
+        name not in one or _plain(one[name]) == _plain(value)
+        for one, other in zip(wanted, made, strict=True)
+        for name, value in other.items()
+    )
+    if not right:
+        raise RowForged(
+            f"the database wrote other rows of {table.name} than it was told to",
+            where="store.change",
+            why="A trigger or a rule that is not Trimtab's stands in the way.",
+            next="look for triggers, rules and views in the database, and drop them",
+        )
+    return [dict(row) for row in made]
+
+
+def _given(statement: Insert | Update | Delete, rows: Rows) -> tuple[list[dict[str, Any]], set[str]]:
+    """Return the values that a statement writes, by column, and the columns that the database is to compute."""
+    if isinstance(statement, Delete):
+        return [{}], set()
+    if rows:
+        return ([dict(rows)] if isinstance(rows, Mapping) else [dict(row) for row in rows]), set()
+    values: Mapping[Any, Any] = statement._values or {}  # noqa: SLF001 - there is no other way to ask for them
+    parts = {str(getattr(column, "key", column)): part for column, part in values.items()}
+    given = {name: part.value for name, part in parts.items() if isinstance(part, BindParameter)}
+    return [given], parts.keys() - given.keys()
+
+
+def _in_order(table: Table, rows: Iterable[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
+    names = [column.name for column in table.primary_key]
+    return sorted(rows, key=lambda row: repr([row.get(name) for name in names]))
 
 
 def differences(connection: Connection) -> Iterator[str]:
@@ -231,12 +346,12 @@ def every_row(connection: Connection) -> Iterator[tuple[str, Key, str]]:
             yield name, key_of(table, row), digest_of_row(row)
 
 
-def key_of(table: Table, row: RowMapping) -> Key:
+def key_of(table: Table, row: Mapping[Any, Any]) -> Key:
     """Return a row's primary key."""
     return tuple([row[column.name] for column in table.primary_key])
 
 
-def digest_of_row(row: RowMapping) -> str:
+def digest_of_row(row: Mapping[Any, Any]) -> str:
     """Return the digest of a row's columns; an empty one does not count, so that a new column changes no digest."""
     return digest_of({name: _plain(value) for name, value in row.items() if value is not None})
 

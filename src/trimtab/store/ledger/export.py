@@ -53,6 +53,7 @@ def export_log(store: "Store", path: Path) -> Header:
             with temporary.open("wb") as file, streamed(connection, query) as bodies:
                 file.write(msgspec.json.encode(header) + b"\n")
                 file.writelines(entry(body.encode(), at) + b"\n" for at, body in bodies)
+            store.database.flush()  # who keeps the checkpoints must not know of more than a power failure leaves here
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

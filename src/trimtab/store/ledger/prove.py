@@ -115,6 +115,7 @@ def inclusion_proof(store: "Store", position: int, *, size: int | None = None) -
         note = connection.execute(select(ledger_checkpoints.c.note).where(ledger_checkpoints.c.size == chosen)).scalar()
         body = connection.execute(select(ledger_events.c.body).where(ledger_events.c.position == position)).scalar_one()
         path = inclusion_path(Nodes(connection), position, chosen)
+    store.database.flush()  # who keeps the checkpoint must not know of more than a power failure leaves here
     return InclusionProof(
         origin=store.origin,
         position=position,

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from trimtab.kernel import Refused, TrimtabError
 from trimtab.store.failures import RowsDamaged
-from trimtab.store.governed import differences
+from trimtab.store.governed import differences, was_put_again
 from trimtab.store.ledger.audit import Anchor, Check, Codes, Row, Tampered, Tree, audit_rows
 from trimtab.store.ledger.baselines import KEY_REPLACED, replaced_by
 from trimtab.store.ledger.keys import KeyMissing
@@ -233,6 +233,8 @@ def _audit_store(store: "Store", connection: Connection, evidence: _Evidence, pr
         for difference in differences(connection):
             raise Tampered(difference, None)
         evidence.is_authentic = True
+    if was_put_again(connection):
+        raise Tampered("an entry of the outbox is in the ledger already: somebody put it there again", None)
     evidence.refused = connection.execute(select(func.count()).select_from(ledger_refused)).scalar_one()
     return tree
 

@@ -5,6 +5,7 @@ checkpoint can tell. So every answer to a change carries the newest one, and the
 own; ``verify`` holds the ledger against what was kept.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -180,7 +181,9 @@ class Witness:
         # By hand: every change that is waited for comes here, and a file object takes four times as long.
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
-            os.write(file, b"".join([b"\n" + msgspec.json.encode(line) for line in lines]))
+            data = b"".join([b"\n" + msgspec.json.encode(line) for line in lines])
+            if os.write(file, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(file)
 
