@@ -1,11 +1,15 @@
 """Turns of the loop: one open turn for each model, moved by one at a time, each move in the ledger."""
 
+import msgspec
 import pytest
+from sqlalchemy import insert
+from tests.forging import by_sql
 
 from trimtab.kernel import Actor, VirtualClock
 from trimtab.loop import Trigger, TriggerKind, Turn, TurnMissing, TurnState, get_turn, list_turns, move_turn, open_turn
+from trimtab.loop.tables import turns
 from trimtab.loop.turns import TurnOpen, TurnTaken, open_turn_of, open_turns
-from trimtab.store import Store, events, verify
+from trimtab.store import RowForged, Store, events, verify
 
 TRIGGER = Trigger(kind=TriggerKind.DRIFT, text="prediction drift above 0.1: 0.11 > 0.1")
 
@@ -62,3 +66,34 @@ def test_only_who_saw_the_last_move_makes_the_next(store: Store, actor: Actor) -
 def test_an_unknown_turn_is_refused(sqlite_store: Store) -> None:
     with pytest.raises(TurnMissing):
         get_turn(sqlite_store, "01JX0000000000000000000000")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'UPDATE loop_turns SET turn = replace(turn, \'"state":"waiting"\', \'"state":"full"\')',
+        "UPDATE loop_turns SET revision = 9",
+        "UPDATE loop_turns SET open_of = 'other'",
+    ],
+)
+def test_a_turn_that_somebody_wrote_is_not_moved(store: Store, actor: Actor, statement: str) -> None:
+    turn = begun(store, actor)
+    with store.change(actor) as change:
+        turn = move_turn(change, turn, TurnState.WAITING, "good enough")
+    by_sql(store, statement)
+    with pytest.raises(RowForged), store.change(actor) as change:
+        move_turn(change, get_turn(store, turn.id), TurnState.SHADOW, "on it goes")
+    with pytest.raises(RowForged):
+        open_turn_of(store, "other" if "other" in statement else "late")
+    assert "row of loop_turns is not what the ledger says" in verify(store).what.replace(turn.id + " ", "")
+
+
+def test_a_turn_that_nobody_began_is_none(store: Store, actor: Actor) -> None:
+    turn = begun(store, actor, "early")
+    text = msgspec.json.encode(msgspec.structs.replace(turn, id="0" * 26, model="late")).decode()
+    with store.database.write() as connection:
+        connection.execute(
+            insert(turns).values(id="0" * 26, model="late", revision=1, state="training", open_of="late", turn=text)
+        )
+    with pytest.raises(RowForged):
+        open_turn_of(store, "late")

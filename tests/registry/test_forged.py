@@ -96,6 +96,42 @@ def test_a_release_whose_row_was_taken_out_is_not_issued_again(store: Store) -> 
     assert_found(store, f"row {release.statement.id} of registry_releases was taken out")
 
 
+@pytest.mark.parametrize("table", ["registry_releases", "registry_approvals"])
+def test_nothing_takes_the_place_of_what_was_taken_out(store: Store, table: str) -> None:
+    """An older approval, or an older release, may say more than the newest one."""
+    approved(store)
+    release = release_for(store, "late@1")
+    if table == "registry_approvals":
+        by_sql(store, "DELETE FROM registry_releases")
+    by_sql(store, f"DELETE FROM {table}")
+    assert not approval_state(store, "late@1").valid
+    with pytest.raises(RowForged):
+        check_release(store, release)
+    with pytest.raises((RowForged, ApprovalVoid)):
+        release_for(store, "late@1")
+    with pytest.raises(RowForged), store.change(BOB, "promote") as change:
+        set_alias(change, "late@1", "champion")
+
+
+def test_what_is_released_is_what_was_checked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version's row is another one for a moment: while its bytes are read, which takes long."""
+    version, _ = approved(store)
+    other = registered(store, model=b"nobody approved this")
+    right, wrong = version.artifacts.model, other.artifacts.model
+    checked = store.blobs.check
+
+    def check(digest: str) -> None:
+        checked(digest)
+        by_sql(store, f"UPDATE registry_versions SET record = replace(record, '{right}', '{wrong}') WHERE number = 1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.blobs, "check", check)
+        with pytest.raises(RowForged):
+            release_for(store, "late@1")
+    by_sql(store, f"UPDATE registry_versions SET record = replace(record, '{wrong}', '{right}') WHERE number = 1")
+    assert release_for(store, "late@1").statement.artifact == right
+
+
 DOORS: dict[str, Callable] = {
     "approve": lambda change: approve(change, "late@2"),
     "reject": lambda change: reject(change, "late@2"),
