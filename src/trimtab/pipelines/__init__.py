@@ -46,6 +46,7 @@ from trimtab.pipelines.retention import (
 from trimtab.pipelines.retry import NothingToRetry, retry
 from trimtab.pipelines.runner import Runner
 from trimtab.pipelines.submit import KeyTaken, submit, submit_in
+from trimtab.pipelines.vouched import check_open_runs
 from trimtab.pipelines.walls import Wall, hide_memory, walls
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "Wall",
     "WorkersFail",
     "cancel",
+    "check_open_runs",
     "get_pipeline_run",
     "hide_memory",
     "is_pipeline_run",

@@ -33,7 +33,7 @@ def key_of(step: StepSpec, *, params: Mapping[str, Any], inputs: Mapping[str, di
 def find(store: Store, key: str) -> Taken | None:
     """Return the newest outputs under a key, if all the bytes that they were kept with are here, and undamaged."""
     query = (
-        select(steps.c.run_id, steps.c.outputs, steps.c.blobs)
+        select(steps.c.run_id, steps.c.name, steps.c.outputs, steps.c.blobs)
         .where(steps.c.cache_key == key, steps.c.status == StepStatus.SUCCEEDED.value)
         .order_by(steps.c.run_id.desc())
         .limit(1)
@@ -45,7 +45,7 @@ def find(store: Store, key: str) -> Taken | None:
     blobs = msgspec.json.decode(row.blobs, type=tuple[str, ...])
     if not all(_is_whole(store, digest) for digest in blobs):
         return None
-    return Taken(key=key, run_id=row.run_id, outputs=row.outputs, blobs=blobs)
+    return Taken(key=key, run_id=row.run_id, step=row.name, outputs=row.outputs, blobs=blobs)
 
 
 def _is_whole(store: Store, digest: str) -> bool:

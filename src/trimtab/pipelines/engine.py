@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -20,7 +21,8 @@ from trimtab.pipelines.protocol import Advanced, AttemptId, Do, Said
 from trimtab.pipelines.records import Outcome, Progress, StepError, StepRun, StepStatus
 from trimtab.pipelines.tables import pipeline_runs as runs
 from trimtab.pipelines.view import RunView
-from trimtab.store import Store
+from trimtab.pipelines.vouched import Vouched
+from trimtab.store import NotAuthentic, Store
 
 BEATS_A_LEASE = 6
 _log = logging.getLogger(__name__)
@@ -58,6 +60,9 @@ class Engine:
         self._desk = Desk(store, pool, machine=machine, report=self._report)
         self._missed: dict[tuple[str, str, int], str | None] = {}
         self._due: dict[tuple[str, str, int], float] = {}
+        self._vouched = Vouched(store)
+        self.refused: dict[str, NotAuthentic] = {}
+        """Open runs that are left alone, as somebody wrote them past Trimtab."""
 
     # --- what a runner calls ----------------------------------------------------------------------------------------
 
@@ -160,11 +165,25 @@ class Engine:
             query = query.where(runs.c.id == only)
         with self._store.read() as connection:
             found = [row.id for row in connection.execute(query)]
-            for run_id in found:
-                if run_id not in self._views:
-                    self._views[run_id] = RunView(read_run(connection, run_id))
+            new = [read_run(connection, run_id) for run_id in found if run_id not in self._views]
+        for run in new:
+            if self._holds(run.id, partial(self._vouched.check_run, run)):
+                self._views[run.id] = RunView(run)
         for view in list(self._views.values()):
             self._look(view)
+
+    def _holds(self, run_id: str, check: Callable[[], None]) -> bool:
+        """Say whether a run may be done; one that somebody wrote past Trimtab is left alone, and told once."""
+        try:
+            check()
+        except NotAuthentic as error:
+            if run_id not in self.refused:
+                _log.error("pipeline run %s is not done: %s", run_id, error)
+            self.refused[run_id] = error
+            self._views.pop(run_id, None)
+            return False
+        self.refused.pop(run_id, None)
+        return True
 
     def _look(self, view: RunView, step: str | None = None) -> None:
         """Read a run, or one step of it, again; tell what changed, and forget the run when it is over."""
@@ -175,6 +194,7 @@ class Engine:
             self._tell(progress)
         if view.is_over and view.run.id in self._views:
             del self._views[view.run.id]
+            self._vouched.forget(view.run.id)
             self._missed = {place: key for place, key in self._missed.items() if place[0] != view.run.id}
             self._due = {place: at for place, at in self._due.items() if place[0] != view.run.id}
             if self._is_registered:
@@ -249,7 +269,7 @@ class Engine:
                 continue
             key = self._key_of(view, step)
             taken = cache.find(self._store, key) if key else None
-            if taken is None:
+            if taken is None or not self._vouched.is_told(taken.run_id, taken.step, taken.outputs):
                 self._missed[place] = key
                 continue
             with contextlib.suppress(FenceLost):
@@ -264,6 +284,8 @@ class Engine:
 
     def _start(self, view: RunView, step: StepRun, worker: Worker) -> None:
         """Claim a step, which counts the attempt, and only then hand it to a worker."""
+        if not self._holds(view.run.id, partial(self._check_inputs, view, step)):
+            return
         if not self._is_registered:
             lease.register(self._store, self._owner)
             self._is_registered = True
@@ -296,6 +318,10 @@ class Engine:
             not_before=None, error=None, seconds=None, done=None, total=None, unit=None,
         )  # fmt: skip
         self._put(view, running)
+
+    def _check_inputs(self, view: RunView, step: StepRun) -> None:
+        for need in step.needs:
+            self._vouched.check_outputs(view.run.id, need, view.step(need).outputs)
 
     def _do(self, view: RunView, step: StepRun, mine: Lease) -> Do:
         clock, run = self._store.clock, view.run
@@ -347,6 +373,7 @@ class Engine:
             at = finish.finish_step(
                 self._store, view.run, held, ended.done, cache_key=key, durable=view.is_last(held.step)
             )
+            self._vouched.note(view.run.id, held.step, bytes(ended.done.outputs))
             done = msgspec.structs.replace(
                 view.step(held.step), status=StepStatus.SUCCEEDED, outputs=msgspec.json.decode(ended.done.outputs),
                 finished_at=at, seconds=ended.seconds,

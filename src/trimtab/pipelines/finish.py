@@ -56,6 +56,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     run_id: str
+    step: str
     outputs: str
     blobs: tuple[str, ...]
 

@@ -81,10 +81,13 @@ class Runner:
         """Work on one run until it is over, and return it, however it ended; look at its ``status``.
 
         ``on_event`` is called in this thread. Interrupting it kills the running steps and hands them back: a later
-        call, here or elsewhere, goes on. Raises ``NotFound``, ``WorkersFail``, and ``Unavailable`` when the database
-        stays away.
+        call, here or elsewhere, goes on. Raises ``NotFound``, ``WorkersFail``, ``RowForged`` for a run that is not what
+        was submitted, and ``Unavailable`` when the database stays away.
         """
+        self._engine.refused.pop(run_id, None)  # it is looked at anew
         while (run := get_pipeline_run(self._store, run_id)) and not run.status.is_final:
+            if (error := self._engine.refused.get(run_id)) is not None:
+                raise error
             if self.duty.is_on:
                 self._follow(run_id, on_event)
             else:
@@ -163,6 +166,8 @@ class Runner:
                     is_final = get_pipeline_run(self._store, run_id).status.is_final
                     # The row is final a moment before the last progress is told.
                     if is_final and not self._engine.is_open(run_id) and heard.is_empty:
+                        return
+                    if run_id in self._engine.refused:
                         return
                     if isinstance(self.duty.error, WorkersFail):
                         raise self.duty.error from None

@@ -67,6 +67,7 @@ from trimtab.store.retention import (
 )
 from trimtab.store.sweep import MENTIONS, BlobsRemoved
 from trimtab.store.tables import Position
+from trimtab.store.told import told_of
 
 __all__ = [
     "ALL", "ATTEMPTS", "CLASSES", "DECISIONS", "GOVERNED_DECISIONS", "JOURNAL", "LOGS", "MENTIONS", "RUNS",
@@ -82,5 +83,5 @@ __all__ = [
     "event_at", "event_times", "events", "existing_store", "export_log", "fold", "folded", "folder_of", "has_project",
     "identity_of", "inclusion_proof", "inclusion_proofs", "known_keys", "ledger_counts", "ledger_root", "ledger_size",
     "list_holds", "make_hold", "make_home", "metadata", "move", "name_of", "no_project", "open_store", "preview",
-    "rehearse", "reopen_here", "replace_key", "restore", "signed_prefix", "the_hold", "verify", "why_gone",
+    "rehearse", "reopen_here", "replace_key", "restore", "signed_prefix", "the_hold", "told_of", "verify", "why_gone",
 ]  # fmt: skip

@@ -91,6 +91,11 @@ class Governed:
         self._right: dict[tuple[object, ...], int] = {}
         """Rows that were found right, and the newest event that ruled then."""
 
+    @property
+    def authenticity(self) -> Authenticity:
+        """What tells the ledger's events from others."""
+        return self._authenticity
+
     def check(
         self, connection: Connection, table: Table, rows: Sequence[RowMapping], *, all_of: Key | None = None
     ) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from trimtab.cli.output import Column, output_option, show_list
 from trimtab.cli.session import Session, pass_session
 from trimtab.kernel import VERSION, Remote, TrimtabError
-from trimtab.pipelines import walls
+from trimtab.pipelines import check_open_runs, walls
 from trimtab.server import Me, has_active_token, running_server
 from trimtab.store import VerificationKind, events
 from trimtab.store import verify as verify_ledger
@@ -67,7 +67,13 @@ def _checks(session: Session) -> Iterator[Finding]:
     yield Finding(
         "check", "database", "ok", f"{store.database.dialect}, {(len(events(store, limit=1)) and 'in use') or 'empty'}"
     )
-    for name, check in (("blobs", _blobs), ("ledger", _ledger), ("tokens", _tokens), ("server", _server)):
+    for name, check in (
+        ("blobs", _blobs),
+        ("ledger", _ledger),
+        ("runs", _runs),
+        ("tokens", _tokens),
+        ("server", _server),
+    ):
         try:
             yield check(session)
         except TrimtabError as error:
@@ -95,6 +101,11 @@ def _ledger(session: Session) -> Finding:
     found = verify_ledger(session.store)
     state = "bad" if found.kind is VerificationKind.TAMPERED else "ok"
     return Finding("check", "ledger", state, f"{found.kind.value}: {found.what}")
+
+
+def _runs(session: Session) -> Finding:
+    count = check_open_runs(session.store)
+    return Finding("check", "runs", "ok", f"{count} open, as they were submitted")
 
 
 def _tokens(session: Session) -> Finding:
