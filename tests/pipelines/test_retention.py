@@ -66,7 +66,7 @@ def test_what_was_removed_is_not_taken_over(kept: Store, runner: Runner, ask: As
     run = failed(runner, ask)
     with kept.read() as connection:
         key = connection.exec_driver_sql("SELECT cache_key FROM pipeline_steps WHERE name = 'a'").scalar_one()
-    taken = Taken(key=key, run_id=run.id, outputs="{}", blobs=())
+    taken = Taken(key=key, run_id=run.id, step="a", outputs="{}", blobs=())
     lease = Lease(run_id=run.id, step="a", fence=1, attempt=1, runner="r")
     with kept.change(ANN, "while it is there") as change:
         _check_there(change, taken, lease)
