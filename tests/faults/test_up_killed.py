@@ -10,7 +10,6 @@ from tests.journeys.shell import Server, Shell, ask
 from tests.journeys.traffic import Answered, Traffic
 from tests.waiting import wait_until
 
-from trimtab.kernel import Settings
 from trimtab.serving import decisions, sealed_segments
 from trimtab.store import open_store
 
@@ -72,7 +71,7 @@ def killed_while_it_starts(shell: Shell, later_s: float) -> None:
 
 def check_log(shell: Shell, answered: list[Answered]) -> None:
     """Hold the log against what clients were told."""
-    store = open_store(Settings(home=str(shell.home), database=shell.database))
+    store = open_store(shell.settings)
     try:
         logged = {one.id: one.result["probability"] for one in decisions(store, "slow", limit=10**7)}
     finally:
@@ -82,7 +81,7 @@ def check_log(shell: Shell, answered: list[Answered]) -> None:
 
 def check_seals(shell: Shell, *, at_least: int) -> None:
     """Everything is sealed, each segment once, in the ledger as in the table."""
-    store = open_store(Settings(home=str(shell.home), database=shell.database))
+    store = open_store(shell.settings)
     try:
         segments = {segment.id: (segment.digest, segment.count) for segment in sealed_segments(store, "slow")}
     finally:
