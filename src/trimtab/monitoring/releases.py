@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from trimtab.monitoring.records import Sign
 from trimtab.registry import VersionRef, approved_until, check_model
-from trimtab.serving import Routing, routed
+from trimtab.serving import Routing, check_route
 from trimtab.store import RowForged, Store
 
 SHOWN_BEFORE = timedelta(days=30)
@@ -16,8 +16,11 @@ def forged_route(store: Store, endpoint: str) -> list[Sign]:
 
     Raises ``NotAuthentic`` where the ledger itself cannot be relied on, or this home cannot tell.
     """
-    error = routed(store).forged.get(endpoint)
-    return [] if error is None else [_forged(error)]
+    try:
+        check_route(store, endpoint)
+    except RowForged as error:
+        return [_forged(error)]
+    return []
 
 
 def forged_model(store: Store, model: str) -> list[Sign]:

@@ -60,6 +60,7 @@ from trimtab.serving.retention import models_at, remove_segments, removed_segmen
 from trimtab.serving.router import Route, RoutingSnapshot, Target
 from trimtab.serving.routing import (
     Endpoint,
+    check_route,
     endpoint_names,
     get_endpoint,
     list_endpoints,
@@ -81,8 +82,9 @@ __all__ = [
     "NoEndpoint", "NotReady", "NotRecorded", "NotServable", "OnTrial", "Output", "OutputProblem",
     "PredictionFailed", "PromiseBroken", "RegisteredReleases", "Released", "Releases", "Route", "Routing",
     "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "ServingLimits", "Stage", "Target",
-    "TooBusy", "TooLongToLoad", "Unread", "broken_decisions", "check_servable", "counts_between", "decision_tables",
-    "decisions", "elsewhere", "endpoint_names", "find_decision", "get_endpoint", "inputs_of", "list_endpoints",
+    "TooBusy", "TooLongToLoad", "Unread", "broken_decisions", "check_route", "check_servable", "counts_between",
+    "decision_tables", "decisions", "elsewhere", "endpoint_names", "find_decision", "get_endpoint", "inputs_of",
+    "list_endpoints",
     "measure_latency", "models_at", "read_unread", "remove_endpoint", "remove_segments", "removed_segments",
     "routed", "routes", "seal_elsewhere", "sealed_segments", "segments_before", "set_routing", "unsealed_bytes",
 ]  # fmt: skip

@@ -112,6 +112,13 @@ def list_endpoints(store: Store) -> list[Endpoint]:
         return [_endpoint(dict(row)) for row in rows]
 
 
+def check_route(store: Store, endpoint: str) -> None:
+    """Raise ``RowForged`` unless an endpoint's row, or that it has none, is what the ledger says."""
+    with store.read() as connection:
+        rows = connection.execute(select(serving_routes).where(serving_routes.c.endpoint == endpoint)).mappings().all()
+        check_rows(connection, serving_routes, rows, all_of=(endpoint,))
+
+
 def routed(store: Store, *, served: Iterable[str] = ()) -> Routed:
     """Return every endpoint, to be served as it is routed, and those whose row is not what the ledger says.
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from trimtab.kernel import Actor
 from trimtab.store.governed import BASELINES, OPTION, Governed
 from trimtab.store.ledger.growth import entry
+from trimtab.store.ledger.records import pending_of
 from trimtab.store.ledger.tree import leaf_hash
 from trimtab.store.tables import ledger_events, ledger_outbox, ledger_subjects
 
@@ -22,18 +23,7 @@ class Told(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
-class _About(msgspec.Struct):
-    kind: str
-    id: str
-
-
-class _Body(msgspec.Struct):
-    type: str
-    subjects: tuple[_About, ...]
-
-
 _told = msgspec.json.Decoder(Told).decode
-_body = msgspec.json.Decoder(_Body).decode
 
 
 def told_of(connection: Connection, kind: str, id: str, *, types: Collection[str]) -> list[Told]:
@@ -48,13 +38,13 @@ def told_of(connection: Connection, kind: str, id: str, *, types: Collection[str
     event, about = ledger_events.c, ledger_subjects.c
     since = connection.execute(select(func.max(event.position)).where(event.rules, event.type.in_(BASELINES))).scalar()
     query = (
-        select(event.position, event.ruled_before, event.body, event.leaf, event.code)
+        select(event.position, event.ruled_before, event.body, event.code)
         .join(ledger_subjects, about.position == event.position)
         .where(about.kind == kind, about.id == id, event.type.in_(types))
         .order_by(event.position)
     )
     bodies: list[str] = []
-    for position, before, body, _, code in connection.execute(query):
+    for position, before, body, code in connection.execute(query):
         if since is None or position >= since:
             authenticity.check_event(position, before, leaf_hash(entry(body.encode(), position)), code)
         bodies.append(body)
@@ -67,5 +57,5 @@ def told_of(connection: Connection, kind: str, id: str, *, types: Collection[str
 
 
 def _is_about(body: str, kind: str, id: str, types: Collection[str]) -> bool:
-    found = _body(body)
-    return found.type in types and any((one.kind, one.id) == (kind, id) for one in found.subjects)
+    found = pending_of(body.encode())
+    return found.type in types and (kind, id) in found.subjects
