@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -57,7 +58,13 @@ def test_migrating_from_nothing_gives_what_the_rooms_declare(fresh: Settings) ->
     open_store(fresh).close()
     database = database_of(fresh)
     with database.write() as connection:
-        options = {"compare_type": True, "compare_server_default": not database.is_sqlite}
+        options: dict[str, Any] = {"compare_type": True, "compare_server_default": not database.is_sqlite}
+
+        def is_here(_item: object, name: str | None, *_: object) -> bool:
+            # Alembic does not ask in which database something is declared to be.
+            return name != "uq_ledger_events_id" or not database.is_sqlite
+
+        options |= {"include_object": is_here}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
         # What Alembic does not compare: primary keys, by name and columns.
         found = inspect(connection)

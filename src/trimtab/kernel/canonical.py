@@ -42,16 +42,29 @@ def _is_simple(value: Any) -> bool:
     """Say whether the fast encoder writes a value in the canonical form: it does so for all but floats, which it writes
     otherwise, whole numbers out of range, and types that it alone knows."""
     kind = type(value)
-    if kind is str or value is None or kind is bool or kind is datetime or value is msgspec.UNSET:
+    if kind in _WRITTEN_ALIKE:
         return True
     if kind is int:
         return bool(-_LIMIT < value < _LIMIT)
+    parts: Any
     if kind is tuple or kind is list:
-        return all(map(_is_simple, value))
-    if kind is dict:
-        return all(type(name) is str for name in value) and all(map(_is_simple, value.values()))
-    names = _not_texts(kind)  # type: ignore[arg-type]
-    return names is not None and all(_is_simple(getattr(value, name)) for name in names)
+        parts = value
+    elif kind is dict:
+        if not all(type(name) is str for name in value):
+            return False
+        parts = value.values()
+    else:
+        names = _not_texts(kind)  # type: ignore[arg-type]
+        if names is None:
+            return False
+        parts = [getattr(value, name) for name in names]
+    for part in parts:  # noqa: SIM110  # every event passes here, and all() with a generator costs as much again
+        if type(part) not in _WRITTEN_ALIKE and not _is_simple(part):
+            return False
+    return True
+
+
+_WRITTEN_ALIKE = frozenset((str, type(None), bool, datetime, type(msgspec.UNSET)))
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DECODE = {c: i for i, c in enumerate(_ALPHABET)}
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 LENGTH = 26
+_RANDOM = (1 << 80) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -27,6 +28,8 @@ class Ids:
         self._bits = _Bits() if seed is None else random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
         self._lock = threading.Lock()
         self._last = 0
+        self._begun: tuple[int, str] = (-1, "")
+        """The newest millisecond, and how its ids begin."""
 
     def reseed(self, seed: int) -> None:
         """Go on from another seed: what follows is a function of the clock and this seed, whatever was made before."""
@@ -42,7 +45,10 @@ class Ids:
                 # Same millisecond (or a clock that stood still): count on from the last id.
                 value = self._last + 1 + self._bits(32)
             self._last = value
-        return encode(value)
+            millis = value >> 80
+            if millis != self._begun[0]:
+                self._begun = (millis, _written(millis, 40))
+            return self._begun[1] + _written(value & _RANDOM, 70)
 
 
 class _Bits:
@@ -62,8 +68,12 @@ class _Bits:
 
 def encode(value: int) -> str:
     """Write a 128-bit number as 26 characters that sort like the number."""
-    pairs = [_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)]
-    return "".join(pairs)
+    return _written(value, 120)
+
+
+def _written(value: int, shift: int) -> str:
+    """Write a number in pairs of characters, the first of which stands for the bits from ``shift`` on."""
+    return "".join([_PAIRS[value >> at & 1023] for at in range(shift, -1, -10)])
 
 
 def time_of(id_: str) -> datetime:

@@ -1,16 +1,16 @@
 """Compose the rooms' routes into one ASGI application."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import assert_never
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Router
-from starlette.routing import Mount as Under
 from starlette.routing import Route as Mounted
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trimtab.kernel import Ids, Invalid, Part, Permission, Resource, Route, TrimtabError
 from trimtab.server.answers import error_answer
@@ -56,16 +56,9 @@ def create_app(
         Mounted(path, PathApp(path, together, doors=doors, ids=ids, error_page=error_page(path)), name=path)
         for path, together in by_path.items()
     ]
-    # Inference comes first: it is asked most often, and routes are tried in order.
-    guarded: list[BaseRoute] = []
-    for mount in [mount for face in faces for mount in face.mounts]:
-        app_of_it = Guarded(mount, doors=doors)
-        # What stands under a path leaves out the path itself, and /v2 alone is an operation of the protocol.
-        guarded += [Under(mount.path, app_of_it), Mounted(mount.path, app_of_it)]
-    app = Starlette(lifespan=lifespan)
-    app.router = Router(
-        [*guarded, *mounted], redirect_slashes=False, default=_Nowhere(doors, error_page), lifespan=lifespan
-    )
+    guarded = {mount.path: Guarded(mount, doors=doors) for face in faces for mount in face.mounts}
+    app = Starlette(lifespan=lifespan, middleware=[Middleware(_MountsFirst, guarded=guarded)])
+    app.router = Router(mounted, redirect_slashes=False, default=_Nowhere(doors, error_page), lifespan=lifespan)
     return app
 
 
@@ -102,6 +95,22 @@ def _has(route: Route, part: Part) -> bool:
             return part.name in getattr(route.request, "__struct_fields__", ())
         case _:
             assert_never(part.place)
+
+
+class _MountsFirst:
+    """Hands a request below a mount's path to the mount, before routes are tried: inference is asked most often."""
+
+    def __init__(self, app: ASGIApp, guarded: Mapping[str, ASGIApp]) -> None:
+        self._app = app
+        self._guarded = [(path, f"{path}/", below) for path, below in guarded.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            asked: str = scope["path"]
+            for path, start, below in self._guarded:
+                if asked.startswith(start) or asked == path:
+                    return await below(scope, receive, send)
+        return await self._app(scope, receive, send)
 
 
 class _Nowhere:

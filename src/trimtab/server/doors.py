@@ -4,12 +4,12 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import unquote
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
 from trimtab.kernel import Actor, Clock, Names, Permission, TrimtabError
@@ -63,16 +63,15 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     refusals: Refusals = msgspec.field(default_factory=Refusals)
     throttle: Throttle = msgspec.field(default_factory=Throttle)
 
-    def check_host(self, headers: Headers) -> None:
+    def check_host(self, headers: Mapping[str, str]) -> None:
         """Raise ``ForeignHost`` when the Host header names another machine."""
         if not self.hosts:
             return
         said = headers.get("host", "")
-        named = _HOST.fullmatch(said)
-        if named is None or named[1].strip("[]").lower() not in self.hosts:
+        if _named(said) not in self.hosts:
             raise ForeignHost(f"this server is not called {said[:100]!r}", where="header Host")
 
-    def check_origin(self, method: str, headers: Headers) -> None:
+    def check_origin(self, method: str, headers: Mapping[str, str]) -> None:
         """Raise ``ForeignOrigin`` when a browser says that a change was asked for by another site's page."""
         if method in SAFE_METHODS:
             return
@@ -85,7 +84,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
         if origin is not None and origin.partition("://")[2] != headers.get("host", ""):
             raise ForeignOrigin(f"the change was asked for from {origin[:100]!r}", where="header Origin")
 
-    async def admit(self, needed: Permission, headers: Headers, *, address: str) -> Access:
+    async def admit(self, needed: Permission, headers: Mapping[str, str], *, address: str) -> Access:
         """Return who asks; raise ``NotSignedIn`` when that is not known, ``TooManyFailures`` for whoever guesses at it.
 
         Raises ``NotAllowed`` for somebody who holds the permission for nothing at all.
@@ -133,7 +132,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
         actor = str(error.data.get("who", UNKNOWN)) if access in (None, ANYONE) else str(access.actor)
         self.refusals.note(error, at=self.clock.now(), actor=actor, asked=asked, about=about)
 
-    async def _who(self, headers: Headers, address: str) -> Access:
+    async def _who(self, headers: Mapping[str, str], address: str) -> Access:
         if secret := _bearer(headers):
             return await self._holder(secret, address, recognise)
         if secret := _cookie(headers):
@@ -170,12 +169,19 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
         return access
 
 
-def reason_in(headers: Headers) -> str:
+@lru_cache(maxsize=256)
+def _named(host: str) -> str | None:
+    """Return the name or address in a Host header; None for one that holds none."""
+    found = _HOST.fullmatch(host)
+    return None if found is None else found[1].strip("[]").lower()
+
+
+def reason_in(headers: Mapping[str, str]) -> str:
     """Return the reason that the header ``Trimtab-Because`` gives; text beyond ASCII is percent-encoded UTF-8."""
     return unquote(headers.get("trimtab-because", "")).strip()
 
 
-def _bearer(headers: Headers) -> str:
+def _bearer(headers: Mapping[str, str]) -> str:
     scheme, _, secret = headers.get("authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -147,7 +146,7 @@ class Guarded:
         self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, asking, permission = Headers(scope=scope), Asking(), self._mount.permission
+        headers, asking, permission = _headers(scope), Asking(), self._mount.permission
         try:
             asking.about = headers.get("host", "")
             self._doors.check_host(headers)
@@ -169,6 +168,11 @@ def address_of(scope: Scope) -> str:
     """Return the address that a request came from, empty where the server does not know."""
     client = scope.get("client")
     return client[0] if client else ""
+
+
+def _headers(scope: Scope) -> Mapping[str, str]:
+    """Return the headers of a request, the first of each name: looked up several times, and so made plain once."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
 
 
 async def _body(request: Request, *, limit: int) -> bytes:

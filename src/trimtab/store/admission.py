@@ -24,6 +24,10 @@ _REOPEN = "DELETE FROM store_closed"
 _BEGIN_ON_POSTGRES = f"BEGIN; SELECT pg_advisory_xact_lock_shared({_LOCK}); {_AS_IT_IS}"
 
 
+OPTION = "trimtab_admission"
+"""The option with which a connection carries the ``Admission`` of its program."""
+
+
 class ClosedAs(StrEnum):
     """Why a database takes no changes."""
 
@@ -69,12 +73,23 @@ class Admission:
 
     def __init__(self) -> None:
         self.revision = ""
+        self._let_in: tuple[sqlite3.Connection, int] | None = None
 
     def begin_sqlite(self, driver: sqlite3.Connection) -> None:
         """Begin a write transaction. Raises ``SchemaChanged`` or ``Closed``; whoever began it rolls back."""
         driver.execute("BEGIN IMMEDIATE")
-        if self.revision:
+        if not self.revision:
+            return
+        # The number is another one after each commit of another connection, and costs less to read than two tables.
+        now = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
+        if now != self._let_in:
+            self._let_in = None
             self._check(driver, driver.execute(_AS_IT_IS).fetchone())
+            self._let_in = now
+
+    def look_again(self) -> None:
+        """Take nothing for known: this program itself has closed or opened the database."""
+        self._let_in = None
 
     def begin_postgres(self, driver: Any) -> None:
         """Do the same on PostgreSQL, in one message: it takes no longer than beginning alone."""
@@ -111,8 +126,7 @@ def closing_of(connection: Connection) -> Closing | None:
 
 def close(connection: Connection, closing: Closing) -> None:
     """Close a database to all changes, or say anew how it is closed."""
-    alone(connection)
-    connection.execute(text(_REOPEN))
+    reopen(connection)
     connection.execute(text(_CLOSE), msgspec.structs.asdict(closing))
 
 
@@ -120,6 +134,8 @@ def reopen(connection: Connection) -> None:
     """Let a database take changes again."""
     alone(connection)
     connection.execute(text(_REOPEN))
+    if (admission := connection.get_execution_options().get(OPTION)) is not None:
+        admission.look_again()
 
 
 def refusal(closing: Closing) -> Closed:

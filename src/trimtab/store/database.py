@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import QueuePool
 
 from trimtab.kernel import Conflict, Invalid
-from trimtab.store.admission import Admission
+from trimtab.store.admission import OPTION, Admission
 from trimtab.store.disk import Disk
 from trimtab.store.failures import StoreAway, name_of, named
 from trimtab.store.folding import fold
@@ -207,7 +207,9 @@ class Database:
 
     def _let_rest(self, rest: list[tuple[float, Connection]], engine: Engine, connection: Connection) -> None:
         """Keep a connection for the next one, unless so many are in use that somebody may wait for the pool."""
-        if cast(QueuePool, engine.pool).checkedout() > _AT_REST:
+        if self.is_sqlite:  # there is one
+            rest.append((0.0, connection))
+        elif cast(QueuePool, engine.pool).checkedout() > _AT_REST:
             connection.close()
         else:
             rest.append((time.monotonic(), connection))
@@ -239,6 +241,7 @@ def _sqlite_engine(url: str, *, admission: Admission | None, wait_s: float) -> E
         pool_size=1 if admission else 8,
         max_overflow=0 if admission else 24,
         connect_args={"timeout": wait_s, "isolation_level": None},  # the driver begins nothing by itself
+        execution_options={OPTION: admission} if admission else {},
     )
 
     @event.listens_for(engine, "connect")

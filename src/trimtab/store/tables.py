@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from trimtab.store.database import metadata
@@ -22,7 +23,7 @@ ledger_events = Table(
     "ledger_events",
     metadata,
     Column("position", Position, primary_key=True, autoincrement=False),
-    Column("id", String(26), nullable=False, unique=True),
+    Column("id", String(26), nullable=False),
     Column("at", String(32), nullable=False),
     Column("actor", String(200), nullable=False),
     Column("type", String(80), nullable=False, index=True),
@@ -32,6 +33,7 @@ ledger_events = Table(
     Column("rules", Boolean),
     Column("ruled_before", Position),
     Column("code", LargeBinary(32)),
+    UniqueConstraint("id").ddl_if(dialect="postgresql"),  # in which order events are looked for there
 )
 """One row for each event. ``body`` is canonical JSON; ``leaf`` is its RFC 9162 leaf hash.
 

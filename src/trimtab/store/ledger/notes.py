@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -162,7 +163,7 @@ def _parts(note: str) -> tuple[str, list[str]]:
     lines = signatures.split("\n")
     if not separator or lines.pop() != "" or not lines or not all(line.startswith(_DASH) for line in lines):
         raise _malformed("it has no signature lines after an empty line")
-    if len(note) > MAX_BYTES or any(_is_no_text(character) for character in note):
+    if len(note) > MAX_BYTES or _NO_TEXT.search(note):
         raise _malformed("it is too long or has control characters")
     return text + "\n", lines
 
@@ -176,9 +177,8 @@ def _decoded(text: str) -> bytes:
     return data if base64.b64encode(data).decode() == text else b""
 
 
-def _is_no_text(character: str) -> bool:
-    """Say whether a character has no place in a note: a control character, or a half of a surrogate pair."""
-    return (character < " " and character != "\n") or "\ud800" <= character <= "\udfff"
+_NO_TEXT = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+"""What has no place in a note: control characters but the end of a line, and halves of surrogate pairs."""
 
 
 def _malformed(why: str) -> Invalid:
