@@ -42,8 +42,8 @@ def test_an_older_program_stops_writing_and_says_why(
         make(change, "before")
     migrate(outside)
     for writing in (lambda: store.change(actor), store.journal):
-        with pytest.raises(SchemaChanged) as caught, writing():
-            raise AssertionError("let in")
+        with pytest.raises(SchemaChanged) as caught, writing() as begun:
+            begun.connection.execute(things.select())  # with the first statement at the latest
         assert "9000_next" in caught.value.why
         assert "start it with the version that migrated" in caught.value.next
     with store.read() as connection:
@@ -60,13 +60,13 @@ def test_a_closed_database_takes_no_changes_and_says_where_it_went(
     with outside.write() as connection:
         close(connection, Closing(state, ELSEWHERE.other, store.origin, ELSEWHERE.at))
     for writing in (lambda: store.change(actor), store.journal):
-        with pytest.raises(Closed) as caught, writing():
-            raise AssertionError("let in")
+        with pytest.raises(Closed) as caught, writing() as begun:
+            begun.connection.execute(things.select())
         assert "postgresql://far/away" in caught.value.why
         assert "--reopen" in caught.value.next
     again = open_store(store.settings)  # to look at it
-    with pytest.raises(Closed), again.change(actor):
-        raise AssertionError("let in")
+    with pytest.raises(Closed), again.change(actor) as change:
+        make(change, "let in")
     again.close()
     with outside.write() as connection:
         reopen(connection)
@@ -109,7 +109,7 @@ def test_who_closes_a_database_waits_for_who_writes(
         done.result()
     with store.read() as connection:
         assert connection.execute(things.select()).all() == [("first", 0)]
-    with pytest.raises(Closed), store.change(actor):
-        raise AssertionError("let in")
+    with pytest.raises(Closed), store.change(actor) as change:
+        make(change, "let in")
     with outside.write() as connection:
         reopen(connection)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import text
-from tests.waiting import WatchedLock, wait_until
+from tests.waiting import wait_until
 
 from trimtab.kernel import Actor, Settings, Unavailable, VirtualClock
 from trimtab.store import AlreadyDone, Checkpoint, Database, Store, events, export_log, open_store, verify
@@ -151,13 +151,12 @@ def test_one_thread_serves_those_that_wait(opened: Callable, actor: Actor, thing
     batches = []
     original = store._ledger._append
 
-    def counted(driver: object) -> object:
-        given, signed = original(driver)
+    def counted(*given_: object) -> object:
+        given, signed = original(*given_)
         batches.append(len(given))
         return given, signed
 
     store._ledger._append = counted
-    store._ledger._lead = lead = WatchedLock()
 
     def write(n: int) -> int:
         with store.change(actor) as change:
@@ -166,8 +165,8 @@ def test_one_thread_serves_those_that_wait(opened: Callable, actor: Actor, thing
         return change.receipt.position
 
     with ThreadPoolExecutor(6) as pool:
-        with lead:
+        with store._ledger._lead:
             positions = pool.map(write, range(6))
-            wait_until(lambda: lead.waiting == 6, "all have committed and wait")
+            wait_until(lambda: len(store._ledger._waiting) == 6, "all have committed and wait")
         assert sorted(positions) == list(range(6))
     assert batches == [6]

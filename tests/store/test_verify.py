@@ -69,7 +69,7 @@ ATTACKS = {
     "subject removed": ("DELETE FROM ledger_subjects WHERE position = 13", 13),
     "subject added": ("INSERT INTO ledger_subjects (position, kind, id) VALUES (14, 'thing', 'x')", 14),
     "subject of nothing": ("INSERT INTO ledger_subjects (position, kind, id) VALUES (9999, 'thing', 'x')", 9999),
-    "size": ("UPDATE ledger_head SET size = 599", 599),
+    "size": ("UPDATE ledger_head SET size = 599", None),
     "frontier": ("UPDATE ledger_head SET frontier = (SELECT leaf FROM ledger_events WHERE position = 1)", None),
     "tile": (
         "UPDATE ledger_tiles SET root = (SELECT leaf FROM ledger_events WHERE position = 1) WHERE number = 1",

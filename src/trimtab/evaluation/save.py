@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, insert, select
+from sqlalchemy import Connection, RowMapping, Select, select
 
 from trimtab.evaluation.events import EvaluationSaved
 from trimtab.evaluation.records import (
@@ -140,7 +140,7 @@ def _insert(change: Change, record: EvaluationRecord) -> None:
         "saved_at": record.saved_at.isoformat(),
     }
     row["rows_digest"] = row.pop("rows")
-    change.execute(insert(evaluation_reports).values(row))
+    change.insert(evaluation_reports, row)
 
 
 def _record(row: RowMapping) -> EvaluationRecord:

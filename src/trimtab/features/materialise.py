@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from trimtab.declare import ContractSpec
 from trimtab.features.compile import compile_view
@@ -334,12 +334,12 @@ def _record(store: Store, done: Materialised, *, actor: Actor, because: str) -> 
             and (newest.now, newest.tables) == (done.now.isoformat(), tables)
         ):
             return
-        change.execute(
-            insert(table).values(
-                id=change.new_id(), view=done.view, digest=done.digest, how=done.how, now=done.now.isoformat(),
-                facts=done.facts, rows=done.rows, tables=tables, at=change.at.isoformat(),
-            )
-        )  # fmt: skip
+        row = {
+            "id": change.new_id(), "view": done.view, "digest": done.digest, "how": done.how,
+            "now": done.now.isoformat(), "facts": done.facts, "rows": done.rows, "tables": tables,
+            "at": change.at.isoformat(),
+        }  # fmt: skip
+        change.insert(table, row)
         change.record(
             FeatureViewMaterialised(
                 view=done.view,

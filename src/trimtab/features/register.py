@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from trimtab.declare import FeatureViewSpec, declaration_digest
 from trimtab.features.compile import compile_view
@@ -30,13 +30,12 @@ def register_view(change: Change, view: View) -> RegisteredView:
             _describe(change, newest, spec)
     else:
         version = 1 if newest is None else newest.version + 1
-        change.execute(
-            insert(features_views).values(
-                id=change.new_id(), name=spec.name, version=version, digest=compiled.digest, owner=spec.owner,
-                description=spec.description, spec=msgspec.json.encode(spec).decode(),
-                registered_at=change.at.isoformat(), registered_by=change.actor.id,
-            )
-        )  # fmt: skip
+        row = {
+            "id": change.new_id(), "name": spec.name, "version": version, "digest": compiled.digest,
+            "owner": spec.owner, "description": spec.description, "spec": msgspec.json.encode(spec).decode(),
+            "registered_at": change.at.isoformat(), "registered_by": change.actor.id,
+        }  # fmt: skip
+        change.insert(features_views, row)
         change.record(
             FeatureViewRegistered(
                 view=spec.name,
@@ -46,9 +45,9 @@ def register_view(change: Change, view: View) -> RegisteredView:
                 columns=len(compiled.columns),
             )
         )
-    row = _newest(change.connection, spec.name)
-    assert row is not None
-    return _view_of(change.connection, row)
+    newest = _newest(change.connection, spec.name)
+    assert newest is not None
+    return _view_of(change.connection, newest)
 
 
 def get_view(store: Store, name: str, *, version: int | None = None) -> RegisteredView:

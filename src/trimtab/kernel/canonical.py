@@ -74,7 +74,11 @@ def _not_texts(kind: Any) -> tuple[str, ...] | None:
         return ()
     if not issubclass(kind, msgspec.Struct) or kind.__struct_config__.tag is not None:
         return None
-    return tuple(field.name for field in msgspec.structs.fields(kind) if field.type not in _TEXTS)
+    return tuple(field.name for field in msgspec.structs.fields(kind) if not _is_text(field.type))
+
+
+def _is_text(kind: Any) -> bool:
+    return kind in _TEXTS or (isinstance(kind, type) and issubclass(kind, StrEnum))
 
 
 _TEXTS = (str, str | None, bool, datetime, datetime | None)

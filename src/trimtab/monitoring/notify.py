@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from trimtab.kernel import Settings, TrimtabError
 from trimtab.monitoring.moments import moment_of, us_of
@@ -52,7 +52,8 @@ def enqueue(change: Change, alert: Alert, what: str, *, targets: tuple[str, ...]
         }
         for target in targets
     ]  # fmt: skip
-    change.execute(insert(monitoring_deliveries), rows)
+    for row in rows:
+        change.insert(monitoring_deliveries, row)
 
 
 def deliver(store: Store) -> int:

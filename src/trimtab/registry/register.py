@@ -98,11 +98,11 @@ def _keep_others_out(change: Change, model: str) -> None:
 def _add_model(change: Change, model: str, *, owner: str, description: str) -> None:
     if has_model(change.connection, model):
         return
-    change.execute(
-        insert(registry_models).values(
-            name=model, owner=owner, description=description, added_at=change.at.isoformat(), added_by=change.actor.id
-        )
-    )
+    row = {
+        "name": model, "owner": owner, "description": description, "added_at": change.at.isoformat(),
+        "added_by": change.actor.id,
+    }  # fmt: skip
+    change.insert(registry_models, row)
     change.record(ModelAdded(model=model))
 
 

@@ -26,7 +26,7 @@ from trimtab.server.retention import collect_garbage
 from trimtab.server.retention import routes as retention_routes
 from trimtab.serving import Gateway, RegisteredReleases, ServingLimits
 from trimtab.serving import routes as serving_routes
-from trimtab.store import AnotherCollects, Store
+from trimtab.store import AnotherCollects, Store, ledger_counts
 from trimtab.tracking import ALLOWED_TYPES, find_lost
 from trimtab.tracking import routes as tracking_routes
 
@@ -133,8 +133,7 @@ class Rooms:
 
     def events(self) -> int:
         """Return the number of events in the ledger."""
-        with self.store.read() as connection:
-            return int(connection.exec_driver_sql("SELECT size FROM ledger_head").scalar_one())
+        return ledger_counts(self.store)[0]
 
     def _look_for_lost_runs(self) -> None:
         """Mark runs whose process died without a word."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.compute as pc
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from trimtab.data import parquet_in
 from trimtab.kernel import SYSTEM, Clock, Ids, lock
@@ -234,13 +234,12 @@ def _record(store: Store, id_: str, endpoint: str, blob: bytes) -> None:
     counted = table.group_by(["model", "version"]).aggregate([("id", "count")]).to_pylist()
     by_version = {f"{row['model']}@{row['version']}": row["id_count"] for row in counted}
     with store.change(SYSTEM, "a segment of the decision log is complete") as change:
-        change.execute(
-            insert(serving_segments).values(
-                id=id_, endpoint=endpoint, first_id=first_id, last_id=last_id,
-                first_at=times["min"].as_py().isoformat(), last_at=times["max"].as_py().isoformat(),
-                count=table.num_rows, size_bytes=len(blob), digest=digest, sealed_at=change.at.isoformat(),
-            )
-        )  # fmt: skip
+        row = {
+            "id": id_, "endpoint": endpoint, "first_id": first_id, "last_id": last_id,
+            "first_at": times["min"].as_py().isoformat(), "last_at": times["max"].as_py().isoformat(),
+            "count": table.num_rows, "size_bytes": len(blob), "digest": digest, "sealed_at": change.at.isoformat(),
+        }  # fmt: skip
+        change.insert(serving_segments, row)
         change.record(
             DecisionsSealed(
                 segment_id=id_, endpoint=endpoint, digest=digest, size_bytes=len(blob), count=table.num_rows,

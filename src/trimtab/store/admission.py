@@ -1,7 +1,7 @@
 """Who may write to a database: a program that knows its schema, as long as the database is open.
 
 A program may run for weeks while another one, of a newer version, migrates the database under it, or while the database
-is moved elsewhere. So each write transaction looks at both before it writes anything, in the message that begins it.
+is moved elsewhere. So each write transaction looks at both first, in the message that begins it.
 On PostgreSQL it holds a lock that others share, and that who migrates or moves the database holds alone; on SQLite
 there is one writer at a time in any case.
 """
@@ -9,20 +9,26 @@ there is one writer at a time in any case.
 import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 from sqlalchemy import Connection, text
 
 from trimtab.kernel import Conflict, Refused
+from trimtab.store.messages import Call, Prepared, cells, send
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
+    from trimtab.store.patience import Patient
 
 _LOCK = "hashtextextended(current_schema() || '.migrate', 0)"
 _AS_IT_IS = "SELECT version_num, (SELECT state FROM store_closed) FROM alembic_version"
 _CLOSING = "SELECT state, other, origin, at FROM store_closed"
 _CLOSE = "INSERT INTO store_closed (one, state, other, origin, at) VALUES (1, :state, :other, :origin, :at)"
 _REOPEN = "DELETE FROM store_closed"
-_BEGIN_ON_POSTGRES = f"BEGIN; SELECT pg_advisory_xact_lock_shared({_LOCK}); {_AS_IT_IS}"
-
+_ENTER = Prepared("trimtab_enter", f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
+_LOOK = Prepared("trimtab_look", _AS_IT_IS)
 
 OPTION = "trimtab_admission"
 """The option with which a connection carries the ``Admission`` of its program."""
@@ -73,7 +79,9 @@ class Admission:
 
     def __init__(self) -> None:
         self.revision = ""
-        self._let_in: tuple[sqlite3.Connection, int] | None = None
+        self.is_unchanged = False
+        """Whether nobody else has written to a SQLite database since this program's last write transaction."""
+        self._left: tuple[sqlite3.Connection, int] | None = None
 
     def begin_sqlite(self, driver: sqlite3.Connection) -> None:
         """Begin a write transaction. Raises ``SchemaChanged`` or ``Closed``; whoever began it rolls back."""
@@ -82,24 +90,36 @@ class Admission:
             return
         # The number is another one after each commit of another connection, and costs less to read than two tables.
         now = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
-        if now != self._let_in:
-            self._let_in = None
+        self.is_unchanged = now == self._left
+        if not self.is_unchanged:
+            self._left = None
             self._check(driver, driver.execute(_AS_IT_IS).fetchone())
-            self._let_in = now
+            self._left = now
 
     def look_again(self) -> None:
-        """Take nothing for known: this program itself has closed or opened the database."""
-        self._let_in = None
+        """Take nothing for known: a transaction of this program failed, or has closed or opened the database."""
+        self._left = None
 
-    def begin_postgres(self, driver: Any) -> None:
-        """Do the same on PostgreSQL, in one message: it takes no longer than beginning alone."""
+    def send(self, driver: "Patient", *parts: Call) -> "list[PGresult]":
+        """Send statements of a write transaction to PostgreSQL; begin it, in the same message, if it is not begun.
+
+        Raises ``SchemaChanged`` or ``Closed``; whoever asked rolls back.
+        """
+        if driver.pgconn.transaction_status:
+            return send(driver, *parts)
         if not self.revision:
-            driver.execute("BEGIN")
-            return
-        cursor = driver.execute(_BEGIN_ON_POSTGRES)
-        while cursor.nextset():
-            pass
-        self._check(driver, cursor.fetchone())
+            return send(driver, "BEGIN", *parts)[1:]
+        try:
+            _, _, found, *answers = send(driver, "BEGIN", _ENTER(), _LOOK(), *parts)
+        except Exception:
+            if parts and not driver.closed:
+                if driver.pgconn.transaction_status:
+                    send(driver, "ROLLBACK")
+                self.send(driver)  # it may be because of another schema, and says so then
+            raise
+        row = next(iter(cells(found)), None)
+        self._check(driver, row and [value and value.decode() for value in row])
+        return answers
 
     def _check(self, driver: Any, found: Sequence[Any] | None) -> None:
         revision, state = found or ("none", None)

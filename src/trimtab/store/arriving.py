@@ -14,6 +14,7 @@ from trimtab.kernel import Clock, Conflict
 from trimtab.store.admission import ClosedAs, Closing, alone, close, closing_of, reopen
 from trimtab.store.carrying import Sum, Told, copy_tables, tables_of
 from trimtab.store.database import Database, take_your_time
+from trimtab.store.ledger import ends
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes
 from trimtab.store.ledger.tree import Frontier
@@ -49,10 +50,10 @@ def unchecked(url: str) -> Iterator[Database]:
 
 def head_in(connection: Connection) -> Found:
     """Return the ledger of a database; one without a head has no name and no events."""
-    row = connection.execute(select(ledger_head.c.origin, ledger_head.c.size, ledger_head.c.frontier)).first()
-    if row is None:
+    if connection.execute(select(ledger_head.c.one)).first() is None:
         return Found("", 0, Frontier().root())
-    return Found(row.origin, row.size, Frontier.unpack(row.size, row.frontier).root())
+    head = ends.head_in(connection)
+    return Found(head.origin, head.size, Frontier.unpack(head.size, head.frontier).root())
 
 
 def is_complete(target: Database, source: Connection) -> bool:
@@ -94,6 +95,7 @@ def fill(target: Database, source: Connection, *, told: Told) -> dict[str, Sum]:
         if not target.is_sqlite:
             connection.execute(text("SET LOCAL synchronous_commit = on"))
         sums = copy_tables(source, connection, told=told)
+        ends.move_head(connection)
         reopen(connection)
     target.flush()
     return sums

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Table, Update
 from sqlalchemy.sql.dml import UpdateBase
 
 from trimtab.kernel import Actor, Conflict, Ids, Invalid, TrimtabError
+from trimtab.store.admission import OPTION, Admission
 from trimtab.store.events import Event, RowDigest, body_of
 from trimtab.store.governed import GOVERNED, Rows, digest_of_row, every_row, key_of, pending_of, written
 from trimtab.store.ledger.records import Pending, Receipt
+from trimtab.store.messages import Prepared
 
 JOURNAL = {"journal": True}
 """``Table(..., info=JOURNAL)``: high-volume or operational rows that are no state of their own (metric points, leases).
@@ -95,10 +98,13 @@ class Change:
         """
         assert table.name not in GOVERNED
         self._wrote = self._wrote or str(table)
-        text = _insert_of(self.connection.dialect, table, tuple(row))
-        driver = self.connection.connection.driver_connection
-        assert driver is not None
-        driver.execute(text, tuple(row.values()))
+        statement = _insert_of(self.connection.dialect, table, tuple(row))
+        driver: Any = self.connection.connection.driver_connection
+        if isinstance(statement, str):
+            driver.execute(statement, tuple(row.values()))
+        else:
+            admission: Admission = self.connection.get_execution_options()[OPTION]
+            admission.send(driver, statement(*row.values()))
 
     def record(self, event: Event) -> str:
         """Add the event that explains this change; return its id."""
@@ -176,12 +182,17 @@ def check_reason(because: str, where: str) -> str:
     return said
 
 
+_numbers = count()
+
+
 @lru_cache(maxsize=256)
-def _insert_of(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str:
-    """Return an insert of some columns, as a driver takes it, with its values in order."""
+def _insert_of(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str | Prepared:
+    """Return an insert of some columns, with its values in order: as SQLite takes it, or prepared for PostgreSQL."""
     quote = dialect.identifier_preparer.quote
-    values = ", ".join(["?" if dialect.positional else "%s"] * len(names))
-    return f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))}) VALUES ({values})"  # noqa: S608
+    begun = f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))}) VALUES "  # noqa: S608
+    if dialect.name == "sqlite":
+        return f"{begun}({', '.join('?' * len(names))})"
+    return Prepared(f"trimtab_insert_{next(_numbers)}", f"{begun}({', '.join(f'${n + 1}' for n in range(len(names)))})")
 
 
 @lru_cache(maxsize=64)

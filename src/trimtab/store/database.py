@@ -6,14 +6,15 @@ The only way to write is ``Store.change`` (with an event) or ``Store.journal`` (
 
 import math
 import select
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import QueuePool
@@ -23,6 +24,7 @@ from trimtab.store.admission import OPTION, Admission
 from trimtab.store.disk import Disk
 from trimtab.store.failures import StoreAway, name_of, named
 from trimtab.store.folding import fold
+from trimtab.store.messages import send
 from trimtab.store.place import Place
 
 metadata = MetaData(
@@ -91,19 +93,16 @@ class Database:
         self._disk: Disk | None = None
         self._place: Place | None = None
         self.admission = Admission()
-        self._begin: Callable[[Any], None]
         if self.dialect == "sqlite" and parsed.database:
             path = Path(parsed.database)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(path.with_name(path.name + "-wal"))
             self._place = Place(path)
             self._writer = _sqlite_engine(url, admission=self.admission, wait_s=wait_s)
-            self._begin = self.admission.begin_sqlite
             self._reader = _sqlite_engine(url, admission=None, wait_s=wait_s)
         elif self.dialect == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
             self._writer = _postgres_engine(parsed, admission=self.admission, wait_s=wait_s, statement_s=statement_s)
-            self._begin = self.admission.begin_postgres
             plain = _postgres_engine(parsed, admission=None, wait_s=wait_s, statement_s=statement_s)
             self._by_hand = plain.execution_options(isolation_level="AUTOCOMMIT")
             self._reader = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -127,6 +126,7 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """Yield a connection inside a write transaction, committed at the end. For the store's own use.
 
+        On PostgreSQL it begins with the first statement, in the same message where that is given by hand.
         The commit can be seen by everyone at once, and survives a killed process; it survives a power failure only
         after ``flush`` (SQLite) or a later commit ``by_hand`` (PostgreSQL).
         """
@@ -140,12 +140,12 @@ class Database:
                 connection = self._taken(self._rest, self._writer)
                 try:
                     driver: Any = connection.connection.driver_connection
-                    self._begin(driver)
+                    if self.is_sqlite:
+                        self.admission.begin_sqlite(driver)
                     yield connection
-                    driver.execute("COMMIT")
-                    if connection.in_transaction():
-                        connection.rollback()  # for SQLAlchemy the transaction ends too, if it took part
+                    _commit(driver, connection)
                 except BaseException:
+                    self.admission.look_again()
                     connection.close()
                     raise
                 self._let_rest(self._rest, self._writer, connection)
@@ -269,12 +269,21 @@ def _sqlite_engine(url: str, *, admission: Admission | None, wait_s: float) -> E
     return engine
 
 
+def _commit(driver: Any, connection: Connection) -> None:
+    if isinstance(driver, sqlite3.Connection):
+        driver.execute("COMMIT")
+    elif driver.pgconn.transaction_status:  # else nothing was written, or the ledger has committed in its own message
+        send(driver, "COMMIT")
+    if connection.in_transaction():
+        connection.rollback()  # for SQLAlchemy the transaction ends too, if it took part
+
+
 def take_your_time(connection: Connection) -> None:
     """Let the statements of this transaction last as long as they do: a migration reads and writes whole tables."""
     if connection.dialect.name == "postgresql":
         driver: Any = connection.connection.driver_connection
         driver.silent_s = 0.0
-        driver.execute("SET LOCAL statement_timeout = 0")
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, statement_s: float) -> Engine:
@@ -282,7 +291,10 @@ def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, st
     from trimtab.store.patience import TCP, Patient  # the driver takes a fifth of a second to import
 
     # Last in, first out: the connections that are used most have their statements prepared.
-    engine = create_engine(url, pool_size=_AT_REST, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True)
+    engine = create_engine(
+        url, pool_size=_AT_REST, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True,
+        execution_options={OPTION: admission} if admission else {},
+    )  # fmt: skip
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, args: Any, given: dict[str, Any]) -> Any:
@@ -299,13 +311,13 @@ def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, st
             # the disk, so it need not wait itself.
             driver.execute("SET SESSION synchronous_commit = off")
         driver.commit()
-        driver.autocommit = admission is not None  # ``_begin`` begins
+        driver.autocommit = admission is not None  # ``Admission`` begins
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
         if admission and not driver.pgconn.transaction_status:  # else it was begun by hand
-            admission.begin_postgres(driver)
+            admission.send(driver)
 
     _ask_after_rest(engine, statement_s=statement_s)
     return engine

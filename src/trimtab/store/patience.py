@@ -27,6 +27,17 @@ class Patient(psycopg.Connection[Any]):
     silent_s: float = 0.0
     """0: wait for ever."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.prepared: set[str] = set()
+        """Names of the statements that ``send`` has prepared here."""
+
+    def _deallocate(self, name: bytes | None) -> Generator[Any, Any, None]:
+        """Forget what was prepared here too when the driver lets the server forget all that was."""
+        if name is None:
+            self.prepared.clear()
+        yield from super()._deallocate(name)
+
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **named: Any) -> Any:
         """Wait as the driver does, in its compiled loop, and look at the time whenever that hears nothing."""
         return super().wait(self._heard(gen) if self.silent_s else gen, *args, **named)

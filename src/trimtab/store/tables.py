@@ -76,8 +76,8 @@ ledger_head = Table(
     Column("size", Position, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
 )
-"""One row: the ledger's name, how many events there are, and the roots of the complete subtrees that cover them,
-largest first."""
+"""One row: the ledger's name, how many events there were when it was signed last, and the roots of the complete
+subtrees that cover them, largest first. Where it ends is told by ``ledger.ends``."""
 
 ledger_tiles = Table(
     "ledger_tiles",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 
 from trimtab.kernel import SYSTEM, Actor, Conflict, Invalid, is_id
 from trimtab.store import Change, Store
@@ -74,7 +74,7 @@ def open_run(store: Store, start: StartRun, *, actor: Actor) -> Run:
             "started_at": change.at.isoformat(), "finished_at": None, "host": start.host, "process": start.process,
             "error": "", "seal": None,
         }  # fmt: skip
-        change.execute(insert(tracking_runs).values(row))
+        change.insert(tracking_runs, row)
         for table, values in texts.items():
             write_texts(change, table, run_id, values)
         change.record(

@@ -16,15 +16,16 @@ from sqlalchemy import Connection, func, select
 from trimtab.kernel import TrimtabError
 from trimtab.store.admission import closing_of, refusal
 from trimtab.store.failures import NotAuthentic
-from trimtab.store.ledger.growth import entry, head_of
+from trimtab.store.ledger.ends import head_in
+from trimtab.store.ledger.growth import entry
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes
-from trimtab.store.ledger.records import Head
+from trimtab.store.ledger.records import Head, Signed
 from trimtab.store.ledger.tree import Frontier, leaf_hash
 from trimtab.store.ledger.witness import Witness
-from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head
+from trimtab.store.tables import ledger_events
 
 NONE_BEFORE = -1
 """``ruled_before`` of the first event that rules over rows."""
@@ -61,6 +62,7 @@ class Authenticity:
         self.origin = origin
         self._name = origin.encode()
         self._keys = keys
+        self._witness = witness
         # What was seen until now: later on others add to it, while somebody looks at an earlier moment.
         self._seen = next(reversed(witness.checkpoints(origin)), None) if origin else None
         self._trusted: Trusted | None = None
@@ -132,6 +134,11 @@ class Authenticity:
     def expect(self, size: int, frontier: bytes, ruled: int, *, after: Trusted) -> None:
         """Know the end that this process is about to make after another; it counts as soon as the ledger has it."""
         self._trusted, self._expected = after, Trusted(size, frontier, ruled)
+
+    def keep(self, signed: Signed) -> None:
+        """Let this home's memory hold a checkpoint that was made just now."""
+        if signed.note:
+            self._witness.keep(signed.note, key=signed.key)
 
     def check_history(self, connection: Connection, size: int) -> None:
         """Raise ``HistoryDiffers`` unless the ledger goes on from what this home had seen of it when it was opened."""
@@ -214,17 +221,6 @@ class Authenticity:
         if (frontier.size, frontier.pack()) != (head.size, head.frontier):
             raise EventForged("the ledger's head is not where its events end", where="store.ledger")
         return Trusted(head.size, head.frontier, ruled)
-
-
-def head_in(connection: Connection) -> Head:
-    """Return the ledger's head. Raises ``RowsDamaged`` when there is none."""
-    head, signed = ledger_head.c, ledger_checkpoints.c
-    newest = select(func.max(signed.tile)).scalar_subquery()
-    query = select(
-        head.origin, head.size, head.frontier, func.coalesce(signed.size, 0), func.coalesce(signed.note, ""),
-        func.coalesce(signed.key, ""),
-    ).select_from(ledger_head.outerjoin(ledger_checkpoints, signed.tile == newest))  # fmt: skip
-    return head_of(connection.execute(query).first())
 
 
 class _Ruling(msgspec.Struct):

@@ -13,12 +13,12 @@ from trimtab.kernel import SYSTEM, Actor, Invalid, Refused
 from trimtab.store.change import check_reason
 from trimtab.store.events import Event, Subject
 from trimtab.store.governed import RowForged, differences
-from trimtab.store.ledger.authentic import head_in
+from trimtab.store.ledger.ends import head_in, size_of
 from trimtab.store.ledger.notes import PublicKey, SigningKey
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes
 from trimtab.store.ledger.tree import Frontier
-from trimtab.store.tables import ledger_events, ledger_head
+from trimtab.store.tables import ledger_events
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
@@ -188,7 +188,7 @@ def replaced_by(old: PublicKey, body: str) -> PublicKey | None:
 
 
 def _end(connection: Connection) -> tuple[int, bytes]:
-    size = int(connection.execute(select(ledger_head.c.size)).scalar_one())
+    size = size_of(connection)
     return size, root_at(Nodes(connection), size)
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from sqlalchemy import select
 
+from trimtab.store.ledger.ends import size_of
 from trimtab.store.ledger.growth import entry
 from trimtab.store.ledger.records import Signed
 from trimtab.store.ledger.streaming import streamed
-from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head
+from trimtab.store.tables import ledger_checkpoints, ledger_events
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
@@ -37,7 +38,7 @@ def export_log(store: "Store", path: Path) -> Header:
     store.sequence()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with store.read() as connection:
-        size = connection.execute(select(ledger_head.c.size)).scalar_one()
+        size = size_of(connection)
         columns = ledger_checkpoints.c
         signed = connection.execute(select(columns.size, columns.note, columns.key).order_by(columns.size))
         header = Header(

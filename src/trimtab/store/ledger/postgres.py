@@ -24,27 +24,48 @@ from trimtab.store.failures import StoreAway
 from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, sign
 from trimtab.store.ledger.keys import KeyMissing
-from trimtab.store.ledger.records import Pending, Receipt, Signed, pending_of
+from trimtab.store.ledger.records import Head, Pending, Receipt, Signed, pending_of
 from trimtab.store.ledger.tree import TILE
+from trimtab.store.messages import Call, Prepared, cells, send
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.pq.abc import PGresult
+
+    from trimtab.store.patience import Patient
 
 # The search path decides which ledger is meant, so the lock is named after its schema.
 _KEY = "hashtextextended('trimtab.ledger.' || current_schema(), 0)"
-_TRY = f"BEGIN; SELECT pg_try_advisory_xact_lock({_KEY})"
-# The lock is held already, so this statement sees all that its last holder has committed.
-_TAKE = """
-    WITH taken AS (DELETE FROM ledger_outbox RETURNING seq, bodies, encode(code, 'hex') AS code)
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_LEAD = Prepared("trimtab_lead", f"SELECT set_config('trimtab.leads', pg_try_advisory_xact_lock({_KEY})::text, true)")
+"""Takes the lock if it is free; ``_TAKE`` is told by the setting, for in the same statement it would not yet see all
+that the last holder has committed."""
+_TAKE = Prepared(
+    "trimtab_take",
+    """
+    WITH taken AS (
+        DELETE FROM ledger_outbox WHERE current_setting('trimtab.leads') = 'true'
+        RETURNING seq, bodies, encode(code, 'hex') AS code
+    )
     SELECT (SELECT json_agg(json_build_array(seq, bodies, code) ORDER BY seq) FROM taken),
-        h.origin, h.size, h.frontier, coalesce(c.size, 0), coalesce(c.note, ''), coalesce(c.key, '')
+        h.origin, h.size, encode(h.frontier, 'hex'), coalesce(c.size, 0), coalesce(c.note, ''), coalesce(c.key, '')
     FROM ledger_head h LEFT JOIN ledger_checkpoints c ON c.tile = (SELECT max(tile) FROM ledger_checkpoints)
-"""
+    """,
+)
 # Only the key that signs the ledger now may leave events: those of another one would be refused after their rows stand.
-_PUT_OUTBOX = """
-    INSERT INTO ledger_outbox (idempotency_key, bodies, code) SELECT %s, %s, %s
-    WHERE coalesce((SELECT key FROM ledger_checkpoints ORDER BY tile DESC LIMIT 1), %s) = %s
-"""
+# Nothing divides by zero as long as the row comes to stand in the outbox; else the change ends before its commit.
+_PUT_OUTBOX = Prepared(
+    "trimtab_put",
+    """
+    WITH put AS (
+        INSERT INTO ledger_outbox (idempotency_key, bodies, code) SELECT $1, $2, $3
+        WHERE coalesce((SELECT key FROM ledger_checkpoints ORDER BY tile DESC LIMIT 1), $4) = $4
+        RETURNING seq
+    )
+    SELECT 1 / count(*) FROM put
+    """,
+    "text, text, bytea, text",
+)
 _SET_ASIDE = "INSERT INTO ledger_refused (seq, bodies, why) VALUES (%s, %s, %s) ON CONFLICT (seq) DO NOTHING"
 _KNOWN = "SELECT id FROM ledger_events WHERE id = ANY(%s)"
 _LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.key.' || %s, 0))"
@@ -63,31 +84,50 @@ _PUT_CHECKPOINT = """
     ON CONFLICT (tile) DO UPDATE SET size = excluded.size, note = excluded.note, key = excluded.key
 """
 # Rows travel as JSON text: for a handful of them that is several times cheaper than arrays of parameters.
-_WRITE = f"""
+_WRITE = Prepared(
+    "trimtab_write",
+    f"""
     WITH events AS (
         INSERT INTO ledger_events ({EVENT_COLUMNS})
         SELECT position, id, at, actor, type, idempotency_key, body, decode(leaf, 'hex'), rules, ruled_before,
             decode(code, 'hex')
-        FROM json_to_recordset(%s::json) AS row (
+        FROM json_to_recordset($1) AS row (
             position bigint, id text, at text, actor text, type text, idempotency_key text, body text, leaf text,
             rules boolean, ruled_before bigint, code text
         )
     ), subjects AS (
         INSERT INTO ledger_subjects (position, kind, id)
-        SELECT position, kind, id FROM json_to_recordset(%s::json) AS row (position bigint, kind text, id text)
-    ), checkpoints AS ({_PUT_CHECKPOINT})
-    UPDATE ledger_head SET size = %s, frontier = %s
-"""  # noqa: S608
-_INSERT_TILE = "INSERT INTO ledger_tiles (level, number, root) VALUES (%s, %s, %s)"
+        SELECT position, kind, id FROM json_to_recordset($2) AS row (position bigint, kind text, id text)
+    ), checkpoints AS (
+        INSERT INTO ledger_checkpoints (tile, size, note, key) VALUES ($3, $4, $5, $6)
+        ON CONFLICT (tile) DO UPDATE SET size = excluded.size, note = excluded.note, key = excluded.key
+    )
+    UPDATE ledger_head SET size = $4, frontier = $7
+    """,  # noqa: S608
+    "json, json, bigint, bigint, text, text, bytea",
+)
+_PUT_TILE = Prepared(
+    "trimtab_tile",
+    "INSERT INTO ledger_tiles (level, number, root) VALUES ($1, $2, $3)",
+)
 _EVENT_NAMES = EVENT_COLUMNS.split(", ")
 log = logging.getLogger("trimtab.store")
 
 
-class _Ticket(msgspec.Struct):
-    """Someone who waits: the id of the last event, and the receipt as soon as somebody has sequenced it."""
+class _Ticket:
+    """Someone who waits: the id of the last event, and the receipt as soon as somebody has sequenced it.
 
-    last_id: str
-    receipt: Receipt | None = None
+    ``woken`` is released when the receipt is there, or when it is this one's turn to lead.
+    """
+
+    __slots__ = ("last_id", "leads", "receipt", "woken")
+
+    def __init__(self, last_id: str) -> None:
+        self.last_id = last_id
+        self.leads = False
+        self.receipt: Receipt | None = None
+        self.woken = threading.Lock()
+        self.woken.acquire()
 
 
 class PostgresLedger:
@@ -99,19 +139,29 @@ class PostgresLedger:
         self._lead = threading.Lock()
         self._register = threading.Lock()
         self._waiting: dict[str, _Ticket] = {}
+        self._is_led = False
 
     def enter(self, connection: Connection, events: list[Pending], *, durable: bool) -> Callable[[], Receipt]:  # noqa: ARG002
-        """Leave events in the outbox, inside their change's transaction; every receipt waits for the disk here."""
+        """Leave events in the outbox, and end their change's transaction; every receipt waits for the disk here."""
+        import psycopg
+
         bodies = b"\n".join([event.body for event in events]).decode()
         known, signed_by = self._authenticity, self._authenticity.signed_by
-        row = (events[0].idempotency_key, bodies, known.code_of_waiting(bodies), signed_by, signed_by)
-        if not _driver(connection).execute(_PUT_OUTBOX, row).rowcount:
-            raise KeyMissing("the ledger is signed by another key than this home's", where="store.ledger")
+        put = _PUT_OUTBOX(events[0].idempotency_key, bodies, known.code_of_waiting(bodies), signed_by)
+        driver = _driver(connection)
+        if not driver.pgconn.transaction_status:
+            self._database.admission.send(driver)  # whether it lets the change in is to be known before its end
+        try:
+            send(driver, put, "COMMIT")  # in one message: each is a round trip
+        except psycopg.errors.DivisionByZero:
+            raise KeyMissing("the ledger is signed by another key than this home's", where="store.ledger") from None
         return lambda: self._receipt_of(_Ticket(events[-1].id))
 
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key, and lock the key until the end."""
         driver = _driver(connection)
+        if not driver.pgconn.transaction_status:
+            self._database.admission.send(driver)
         driver.execute(_LOCK_KEY, [key])
         if driver.execute(_WAITING_KEY, [key]).fetchone():
             self.sequence()
@@ -119,19 +169,39 @@ class PostgresLedger:
         return row[0] if row else None
 
     def _receipt_of(self, ticket: _Ticket) -> Receipt:
-        """Return the receipt of committed events, sequencing them and all that wait if nobody has done so yet."""
+        """Return the receipt of committed events, sequencing them and all that wait if nobody has done so yet.
+
+        One thread of a process leads. Who comes meanwhile waits for the receipt or for the lead, whichever is first.
+        """
         with self._register:
             self._waiting[ticket.last_id] = ticket
-        # One thread of a process leads; those that came meanwhile find their receipts when it is done.
-        with self._lead:
+            if not self._is_led:
+                self._is_led = ticket.leads = True
+        try:
+            if not ticket.leads:
+                ticket.woken.acquire()
             if ticket.receipt is None:
-                try:
-                    self._serve()
-                except Unavailable as error:
-                    raise _unplaced(error.why) from error
+                self._serve()
+        except Unavailable as error:
+            raise _unplaced(error.why) from error
+        finally:
+            self._leave(ticket)
         if ticket.receipt is None:
             raise _unplaced("Its event is neither in the outbox nor in the ledger.")
         return ticket.receipt
+
+    def _leave(self, ticket: _Ticket) -> None:
+        """Wait no longer, and let another one lead if this one did."""
+        with self._register:
+            self._waiting.pop(ticket.last_id, None)
+            if not ticket.leads:
+                return
+            following = next(iter(self._waiting.values()), None)
+            if following is None:
+                self._is_led = False
+                return
+            following.leads = True
+        following.woken.release()
 
     def sequence(self) -> None:
         """Give positions to whatever waits, as left by a process that died."""
@@ -153,18 +223,16 @@ class PostgresLedger:
 
     def _serve(self) -> None:
         """Get receipts for all whom this process has waiting, from its own sequencing or from another's."""
-        with self._register:
-            tickets, self._waiting = self._waiting, {}
-        open_tickets = dict(tickets)
-        try:
-            with self._database.by_hand() as connection:
-                has_led = None
-                while open_tickets and has_led is None:
-                    has_led = self._lead_or_wait(connection, open_tickets)
-        except BaseException:
+        with self._lead, self._database.by_hand() as connection:
             with self._register:
-                self._waiting |= open_tickets
-            raise
+                tickets, self._waiting = self._waiting, {}
+            try:
+                has_led = None
+                while tickets and has_led is None:
+                    has_led = self._lead_or_wait(connection, tickets)
+            finally:
+                with self._register:
+                    self._waiting |= tickets
 
     def _lead_or_wait(self, connection: Connection, tickets: dict[str, _Ticket]) -> Signed | None:
         """Sequence the outbox, or let another do it; remove the tickets that got their receipts.
@@ -173,54 +241,59 @@ class PostgresLedger:
         """
         driver = _driver(connection)
         try:
-            if _rows(driver, _TRY)[0][0]:
-                given, signed = self._appended(connection)
+            leads, taken = send(driver, _BEGIN, _LEAD(), _TAKE())[1:]
+            if leads.get_value(0, 0) == b"true":
+                given, signed = self._appended(connection, taken)
+                self._authenticity.keep(signed)
                 for id_ in given.keys() & tickets.keys():
-                    tickets.pop(id_).receipt = Receipt(given[id_], signed.note, signed.key)
+                    _answer(tickets.pop(id_), Receipt(given[id_], signed.note, signed.key))
                 if not tickets:
                     return signed
             else:
                 signed = None
             for id_, position, note, key in _rows(driver, _POSITIONS if signed else _WAIT, [list(tickets)]):
-                tickets.pop(id_).receipt = Receipt(position, note, key)
+                _answer(tickets.pop(id_), Receipt(position, note, key))
         except BaseException:
             if not driver.closed:
                 driver.execute("ROLLBACK")
             raise
         return signed
 
-    def _appended(self, connection: Connection) -> tuple[dict[str, int], Signed]:
+    def _appended(self, connection: Connection, taken: "PGresult") -> tuple[dict[str, int], Signed]:
         import psycopg
 
         try:
-            return self._append(connection)
+            return self._append(connection, taken)
         except psycopg.errors.UniqueViolation:
             # Somebody put events into the outbox again that are in the ledger: look at each one, which costs more.
             driver = _driver(connection)
-            driver.execute("ROLLBACK")
-            _rows(driver, f"BEGIN; SELECT pg_advisory_xact_lock({_KEY})")
-            return self._append(connection, doubtful=True)
+            send(driver, "ROLLBACK")
+            send(driver, _BEGIN, f"SELECT pg_advisory_xact_lock({_KEY})", "SET LOCAL trimtab.leads = 'true'")
+            return self._append(connection, send(driver, _TAKE())[0], doubtful=True)
 
-    def _append(self, connection: Connection, *, doubtful: bool = False) -> tuple[dict[str, int], Signed]:
-        """Sequence the outbox and commit; return the positions that were given and the newest checkpoint."""
+    def _append(
+        self, connection: Connection, taken: "PGresult", *, doubtful: bool = False
+    ) -> tuple[dict[str, int], Signed]:
+        """Sequence what was taken out of the outbox, and commit; return what was given and the newest checkpoint."""
         driver, known = _driver(connection), self._authenticity
-        rows = _rows(driver, _TAKE)
-        head = head_of(rows[0][1:] if rows else None)
+        waiting, head = _taken(taken)
         trusted = known.trusted(connection, head)
-        events = list(self._authentic(driver, rows[0][0] or (), doubtful=doubtful))
+        events = list(self._authentic(driver, waiting, doubtful=doubtful))
         growth = grow(head, events, ruled=trusted.ruled, code=known.code)
         signed = head.signed
         if events:
             signed = sign(known.key, growth.frontier)
-            known.expect(growth.frontier.size, _write(driver, growth, signed), growth.ruled, after=trusted)
-        elif signed.size < head.size:
-            signed = sign(known.key, growth.frontier)
-            _put(driver, signed)
-        driver.execute("COMMIT")
+            known.expect(growth.frontier.size, growth.frontier.pack(), growth.ruled, after=trusted)
+            send(driver, *_writing(growth, signed), "COMMIT")
+        else:
+            if signed.size < head.size:
+                signed = sign(known.key, growth.frontier)
+                driver.execute(_PUT_CHECKPOINT, (signed.size // TILE, signed.size, signed.note, signed.key))
+            send(driver, "COMMIT")
         return {row[1]: row[0] for row in growth.events}, signed
 
     def _authentic(
-        self, driver: "psycopg.Connection[Any]", waiting: Iterable[tuple[int, str, str]], *, doubtful: bool
+        self, driver: "psycopg.Connection[Any]", waiting: Iterable[tuple[int, str, str | None]], *, doubtful: bool
     ) -> Iterator[Pending]:
         """Yield the events that Trimtab left; set aside what somebody else put there, or put there again."""
         taken: set[str] = set()
@@ -236,6 +309,12 @@ class PostgresLedger:
                 why = "it is in the ledger already"
             driver.execute(_SET_ASIDE, (seq, bodies, why))
             log.error("row %s of the outbox is refused: %s; somebody writes to the database past Trimtab", seq, why)
+
+
+def _answer(ticket: _Ticket, receipt: Receipt) -> None:
+    ticket.receipt = receipt
+    if not ticket.leads:
+        ticket.woken.release()
 
 
 def _unplaced(why: str) -> StoreAway:
@@ -262,29 +341,32 @@ def _rows(driver: "psycopg.Connection[Any]", message: str, parameters: list[obje
     return cursor.fetchall()
 
 
-def _driver(connection: Connection) -> "psycopg.Connection[Any]":
-    driver: psycopg.Connection[Any] | None = connection.connection.driver_connection
+def _driver(connection: Connection) -> "Patient":
+    driver: Any = connection.connection.driver_connection
     assert driver is not None
-    return driver
+    return driver  # type: ignore[no-any-return]
 
 
-def _write(driver: "psycopg.Connection[Any]", growth: Growth, signed: Signed) -> bytes:
-    """Write what was added; return the packed frontier."""
+def _taken(answer: "PGresult") -> tuple[list[tuple[int, str, str | None]], Head]:
+    """Return what lay in the outbox, and where the ledger ends. Raises ``RowsDamaged``."""
+    rows = cells(answer)
+    if not rows:
+        return [], head_of(None)
+    waiting, origin, size, frontier, signed, note, key = [(value or b"").decode() for value in rows[0]]
+    head = head_of((origin, int(size), bytes.fromhex(frontier), int(signed), note, key))
+    return msgspec.json.decode(waiting or "[]", type=list[tuple[int, str, str | None]]), head
+
+
+def _writing(growth: Growth, signed: Signed) -> list[Call]:
+    """Return the statements that write what was added."""
     events = [
         {name: value.hex() if type(value) is bytes else value for name, value in zip(_EVENT_NAMES, row, strict=True)}
         for row in growth.events
     ]
     subjects = [{"position": position, "kind": kind, "id": id_} for position, kind, id_ in growth.subjects]
     checkpoint = (signed.size // TILE, signed.size, signed.note, signed.key)
-    frontier = growth.frontier.pack()
-    driver.execute(_WRITE, (_json(events), _json(subjects), *checkpoint, growth.frontier.size, frontier))
-    for tile in growth.tiles:
-        driver.execute(_INSERT_TILE, (tile.level, tile.number, tile.root))
-    return frontier
-
-
-def _put(driver: "psycopg.Connection[Any]", signed: Signed) -> None:
-    driver.execute(_PUT_CHECKPOINT, (signed.size // TILE, signed.size, signed.note, signed.key))
+    write = _WRITE(_json(events), _json(subjects), *checkpoint, growth.frontier.pack())
+    return [write, *(_PUT_TILE(tile.level, tile.number, tile.root) for tile in growth.tiles)]
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

@@ -7,13 +7,14 @@ from sqlalchemy import Connection, func, select
 
 from trimtab.kernel import NotFound
 from trimtab.store.failures import RowsDamaged
+from trimtab.store.ledger.ends import size_of
 from trimtab.store.ledger.growth import entry
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.proofs import consistency_path, inclusion_path, is_consistent, root_at
 from trimtab.store.ledger.prove import InclusionProof, Nodes
 from trimtab.store.ledger.records import Signed
 from trimtab.store.ledger.tree import TILE, TILE_HEIGHT, node_hash
-from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head
+from trimtab.store.tables import ledger_checkpoints, ledger_events
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
@@ -25,15 +26,15 @@ def ledger_size(store: "Store") -> int:
     """Return the number of events in the ledger."""
     store.sequence()
     with store.read() as connection:
-        return int(connection.execute(select(ledger_head.c.size)).scalar_one())
+        return size_of(connection)
 
 
 def ledger_counts(store: "Store") -> tuple[int, int]:
     """Return how many events the ledger holds, and how many the newest checkpoint signs. Nothing is written."""
     with store.read() as connection:
-        size = connection.execute(select(ledger_head.c.size)).scalar_one()
+        size = size_of(connection)
         signed = connection.execute(select(func.max(ledger_checkpoints.c.size))).scalar_one()
-    return int(size), int(signed or 0)
+    return size, int(signed or 0)
 
 
 def signed_prefix(store: "Store", size: int | None = None) -> Signed:

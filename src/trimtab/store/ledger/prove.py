@@ -6,11 +6,12 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from trimtab.kernel import Invalid, NotFound
+from trimtab.store.ledger.ends import size_of
 from trimtab.store.ledger.growth import entry
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.proofs import consistency_path, includes, inclusion_path, is_consistent, root_at
 from trimtab.store.ledger.tree import TILE_HEIGHT, leaf_hash, node_hash
-from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head, ledger_tiles
+from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_tiles
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
@@ -103,7 +104,7 @@ def inclusion_proof(store: "Store", position: int, *, size: int | None = None) -
     """
     store.sequence()
     with store.read() as connection:
-        whole = _size(connection)
+        whole = size_of(connection)
         if not 0 <= position < whole:
             raise _no_event(position, whole)
         signed = connection.execute(
@@ -130,7 +131,7 @@ def consistency_proof(store: "Store", old_size: int, *, size: int | None = None)
     """Prove that the ledger of ``size`` events (default: all) begins with the first ``old_size`` unchanged."""
     store.sequence()
     with store.read() as connection:
-        whole = _size(connection)
+        whole = size_of(connection)
         chosen = whole if size is None else size
         if not 0 <= old_size <= chosen <= whole:
             raise _no_size(max(old_size, chosen), whole)
@@ -142,15 +143,11 @@ def ledger_root(store: "Store", *, size: int | None = None) -> bytes:
     """Return the root of the first ``size`` events (default: all)."""
     store.sequence()
     with store.read() as connection:
-        whole = _size(connection)
+        whole = size_of(connection)
         chosen = whole if size is None else size
         if not 0 <= chosen <= whole:
             raise _no_size(chosen, whole)
         return root_at(Nodes(connection), chosen)
-
-
-def _size(connection: Connection) -> int:
-    return int(connection.execute(select(ledger_head.c.size)).scalar_one())
 
 
 def _no_event(position: int, size: int) -> NotFound:

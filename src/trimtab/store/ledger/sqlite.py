@@ -13,6 +13,7 @@ from trimtab.kernel import Refused
 from trimtab.store.database import Database
 from trimtab.store.failures import RowsDamaged
 from trimtab.store.ledger.authentic import Authenticity
+from trimtab.store.ledger.ends import grown
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, is_due, sign
 from trimtab.store.ledger.records import Head, Pending, Receipt, Signed
 from trimtab.store.ledger.tree import TILE, Frontier
@@ -21,10 +22,11 @@ _HEAD = """
     SELECT h.origin, h.size, h.frontier, coalesce(c.size, 0), coalesce(c.note, ''), coalesce(c.key, '')
     FROM ledger_head h LEFT JOIN ledger_checkpoints c ON c.tile = (SELECT max(tile) FROM ledger_checkpoints)
 """
+_SINCE = "SELECT position, leaf FROM ledger_events WHERE position >= ? ORDER BY position"
 _INSERT_EVENT = f"INSERT INTO ledger_events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _INSERT_SUBJECT = "INSERT INTO ledger_subjects (position, kind, id) VALUES (?, ?, ?)"
 _INSERT_TILE = "INSERT INTO ledger_tiles (level, number, root) VALUES (?, ?, ?)"
-_MOVE_HEAD = "UPDATE ledger_head SET size = ?, frontier = ? WHERE size = ? AND frontier = ? AND origin = ?"
+_MOVE_HEAD = "UPDATE ledger_head SET size = ?, frontier = ?"
 _FIND_KEY = "SELECT position FROM ledger_events WHERE idempotency_key = ?"
 _PUT_CHECKPOINT = "INSERT OR REPLACE INTO ledger_checkpoints (tile, size, note, key) VALUES (?, ?, ?, ?)"
 
@@ -43,20 +45,18 @@ class SqliteLedger:
         """Add events inside their change's transaction. A checkpoint is signed only for what the disk will hold."""
         driver, known = _driver(connection), self._authenticity
         # What this process left is not what is there when its last change failed, or somebody else made one.
-        head = self._head
+        head = self._head if self._database.admission.is_unchanged else None
         end = known.known(head) if head else None
-        growth = grow(head, events, ruled=end.ruled, code=known.code) if head and end else None
-        if head is None or end is None or growth is None or not _move(driver, head, growth):
+        if head is None or end is None:
             head = _head(driver)
             end = known.trusted(connection, head)
-            growth = grow(head, events, ruled=end.ruled, code=known.code)
-            _move(driver, head, growth)
+        growth = grow(head, events, ruled=end.ruled, code=known.code)
         # What nobody waits for is signed in time all the same; nobody is told before the disk holds it.
         signed = sign(known.key, growth.frontier) if durable or is_due(head, growth.frontier) else None
         _write(driver, growth)
-        if signed:
-            _put(driver, signed)
         frontier = growth.frontier.pack()
+        if signed:
+            _put(driver, signed, frontier)
         known.expect(growth.frontier.size, frontier, growth.ruled, after=end)
         self._head = Head(head.origin, growth.frontier.size, frontier, signed or head.signed)
         position = growth.frontier.size - 1
@@ -87,7 +87,7 @@ class SqliteLedger:
             signed = head.signed
             if signed.size != head.size:
                 signed = sign(self._authenticity.key, Frontier.unpack(head.size, head.frontier))
-                _put(driver, signed)
+                _put(driver, signed, head.frontier)
         self._database.flush()
         return signed
 
@@ -105,13 +105,8 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 
 
 def _head(driver: sqlite3.Connection) -> Head:
-    return head_of(driver.execute(_HEAD).fetchone())
-
-
-def _move(driver: sqlite3.Connection, head: Head, growth: Growth) -> bool:
-    """Move the ledger's end to where it has grown; return False, and change nothing, when it is not at ``head``."""
-    after = (growth.frontier.size, growth.frontier.pack())
-    return driver.execute(_MOVE_HEAD, (*after, head.size, head.frontier, head.origin)).rowcount == 1
+    head = head_of(driver.execute(_HEAD).fetchone())
+    return grown(head, driver.execute(_SINCE, (head.size,)))
 
 
 def _write(driver: sqlite3.Connection, growth: Growth) -> None:
@@ -123,5 +118,7 @@ def _write(driver: sqlite3.Connection, growth: Growth) -> None:
         driver.execute(_INSERT_TILE, (tile.level, tile.number, tile.root))
 
 
-def _put(driver: sqlite3.Connection, signed: Signed) -> None:
+def _put(driver: sqlite3.Connection, signed: Signed, frontier: bytes) -> None:
+    """Keep a checkpoint, and let the ledger's head stand where it was signed."""
     driver.execute(_PUT_CHECKPOINT, (signed.size // TILE, signed.size, signed.note, signed.key))
+    driver.execute(_MOVE_HEAD, (signed.size, frontier))
