@@ -122,7 +122,7 @@ def test_waits_for_the_disk_are_shared(tmp_path: Path, monkeypatch: pytest.Monke
         going_on.set()
         assert go.wait(PATIENCE_S)
 
-    monkeypatch.setattr("os.fsync", slow)
+    monkeypatch.setattr("os.fdatasync", slow)
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(disk.flush)
         assert going_on.wait(PATIENCE_S)
@@ -143,7 +143,7 @@ def test_a_disk_that_fails_is_not_called_durable(
 
     fill(sqlite_store, 1)
     with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", failing)
+        patch.setattr("os.fdatasync", failing)
         with pytest.raises(Unavailable, match="did not confirm"):
             fill(sqlite_store, 1)
     assert fill(sqlite_store, 1).position == 2

@@ -10,7 +10,7 @@ from tests.forging import by_sql
 from trimtab.kernel import Actor, Conflict, Settings, VirtualClock, digest_of_bytes
 from trimtab.server import issue_token, revoke_token
 from trimtab.server.tokens import PREFIX, recognise
-from trimtab.store import RowForged, Store, VerificationKind, open_store, verify
+from trimtab.store import RowForged, Store, VerificationKind, foreign_objects, open_store, verify
 from trimtab.store.tables import ledger_outbox
 
 MINE = f"{PREFIX}{'m' * 43}"
@@ -137,3 +137,34 @@ def test_an_event_that_is_put_into_the_outbox_again_brings_nothing_back(
         recognise(store, secret, now=store.clock.now())
     found = verify(store)
     assert found.kind is VerificationKind.TAMPERED
+
+
+def test_what_acts_in_the_database_is_named(store: Store, actor: Actor, issue: Issue) -> None:
+    def foreign() -> tuple[str, ...]:
+        with store.read() as connection:
+            return foreign_objects(connection)
+
+    issue()
+    by_sql(store, "CREATE TABLE reports (n integer)")
+    by_sql(store, "CREATE VIEW of_tokens AS SELECT name FROM server_tokens")
+    assert foreign() == (), "what others keep beside Trimtab's tables is theirs"
+    if store.database.is_sqlite:
+        trigger(store, "AFTER", "INSERT", "DELETE FROM reports")
+        by_sql(store, "ALTER TABLE serving_routes RENAME TO kept")
+        by_sql(store, "CREATE VIEW serving_routes AS SELECT * FROM kept")
+        named = ("the trigger on_insert on server_tokens", "the view serving_routes")
+    else:
+        trigger(store, "AFTER", "INSERT", "RETURN NULL")
+        by_sql(store, "CREATE RULE none AS ON DELETE TO server_tokens DO INSTEAD NOTHING")
+        by_sql(store, "ALTER TABLE store_holds ENABLE ROW LEVEL SECURITY")
+        by_sql(store, "ALTER TABLE serving_routes RENAME TO kept")
+        by_sql(store, "CREATE VIEW serving_routes AS SELECT * FROM kept")
+        by_sql(store, "CREATE FUNCTION same(varchar, varchar) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$")
+        by_sql(store, "CREATE OPERATOR = (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = same)")
+        named = (
+            "the trigger on_insert on server_tokens", "the rule none on server_tokens", "the row security store_holds",
+            "the view serving_routes", "the operator = on character varying and character varying",
+        )  # fmt: skip
+    assert foreign() == named
+    told = " ".join(verify(store).unproved)
+    assert all(f"what {name} does: Trimtab did not make it" in told for name in named)

@@ -100,6 +100,11 @@ class Admission:
         """Take nothing for known: a transaction of this program failed, or has closed or opened the database."""
         self._left = None
 
+    def begin_postgres(self, driver: "Patient") -> None:
+        """Begin a write transaction on PostgreSQL, unless it has begun. Raises what ``send`` does."""
+        if not driver.pgconn.transaction_status:
+            self.send(driver)
+
     def send(self, driver: "Patient", *parts: Call) -> "list[PGresult]":
         """Send statements of a write transaction to PostgreSQL; begin it, in the same message, if it is not begun.
 

@@ -316,8 +316,8 @@ def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, st
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
-        if admission and not driver.pgconn.transaction_status:  # else it was begun by hand
-            admission.send(driver)
+        if admission:
+            admission.begin_postgres(driver)
 
     _ask_after_rest(engine, statement_s=statement_s)
     return engine

@@ -13,7 +13,7 @@ from trimtab.cli.session import Session, pass_session
 from trimtab.kernel import VERSION, Remote, TrimtabError
 from trimtab.pipelines import check_open_runs, walls
 from trimtab.server import Me, has_active_token, running_server
-from trimtab.store import VerificationKind, events
+from trimtab.store import VerificationKind, events, foreign_objects
 from trimtab.store import verify as verify_ledger
 
 PACKAGES = (
@@ -70,6 +70,7 @@ def _checks(session: Session) -> Iterator[Finding]:
     for name, check in (
         ("blobs", _blobs),
         ("ledger", _ledger),
+        ("objects", _objects),
         ("runs", _runs),
         ("tokens", _tokens),
         ("server", _server),
@@ -101,6 +102,13 @@ def _ledger(session: Session) -> Finding:
     found = verify_ledger(session.store)
     state = "bad" if found.kind is VerificationKind.TAMPERED else "ok"
     return Finding("check", "ledger", state, f"{found.kind.value}: {found.what}")
+
+
+def _objects(session: Session) -> Finding:
+    with session.store.read() as connection:
+        found = foreign_objects(connection)
+    said = f"{'; '.join(found)}: not Trimtab's; who made it? Next: drop it" if found else "none that act by themselves"
+    return Finding("check", "objects", "bad" if found else "ok", said)
 
 
 def _runs(session: Session) -> Finding:

@@ -149,8 +149,7 @@ class PostgresLedger:
         known, signed_by = self._authenticity, self._authenticity.signed_by
         put = _PUT_OUTBOX(events[0].idempotency_key, bodies, known.code_of_waiting(bodies), signed_by)
         driver = _driver(connection)
-        if not driver.pgconn.transaction_status:
-            self._database.admission.send(driver)  # whether it lets the change in is to be known before its end
+        self._database.admission.begin_postgres(driver)  # before its end is to be known whether the change is let in
         try:
             send(driver, put, "COMMIT")  # in one message: each is a round trip
         except psycopg.errors.DivisionByZero:
@@ -160,8 +159,7 @@ class PostgresLedger:
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key, and lock the key until the end."""
         driver = _driver(connection)
-        if not driver.pgconn.transaction_status:
-            self._database.admission.send(driver)
+        self._database.admission.begin_postgres(driver)
         driver.execute(_LOCK_KEY, [key])
         if driver.execute(_WAITING_KEY, [key]).fetchone():
             self.sequence()

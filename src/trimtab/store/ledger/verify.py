@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from trimtab.kernel import Refused, TrimtabError
 from trimtab.store.failures import RowsDamaged
+from trimtab.store.foreign import foreign_objects
 from trimtab.store.governed import differences, was_put_again
 from trimtab.store.ledger.audit import Anchor, Check, Codes, Row, Tampered, Tree, audit_rows
 from trimtab.store.ledger.baselines import KEY_REPLACED, replaced_by
@@ -89,6 +90,8 @@ class _Evidence:
         """Whether the codes of the events and the rows that give power were checked."""
         self.refused = 0
         """How much was found in the outbox that Trimtab had not put there."""
+        self.foreign: tuple[str, ...] = ()
+        """What acts in the database and is not Trimtab's."""
         for checkpoint in self.remembered:
             self._anchor(checkpoint, "this client's memory", trusted=not strict)
         for checkpoint in self.given:
@@ -241,6 +244,7 @@ def _audit_store(store: "Store", connection: Connection, evidence: _Evidence, pr
         evidence.is_authentic = True
     if was_put_again(connection):
         raise Tampered("an entry of the outbox is in the ledger already: somebody put it there again", None)
+    evidence.foreign = foreign_objects(connection)
     evidence.refused = connection.execute(select(func.count()).select_from(ledger_refused)).scalar_one()
     return tree
 
@@ -291,6 +295,7 @@ def _verdict(evidence: _Evidence, frontier: Frontier) -> Verification:
         unproved.append(
             f"who put {evidence.refused} entries into the outbox that Trimtab had not recorded: they were refused"
         )
+    unproved += [f"what {thing} does: Trimtab did not make it" for thing in evidence.foreign]
     unproved += [
         f"who signed with the key {key}: nothing outside of the ledger vouches for it"
         for key in sorted(evidence.strangers)
