@@ -164,6 +164,22 @@ def test_an_older_history_is_not_written_on_until_somebody_accepts_it(
         accept_history(other, actor=actor, because="again")
 
 
+def test_a_key_that_sql_gave_to_another_event_leaves_no_change_undone(
+    store: Store, fill: Callable, actor: Actor, thing_made: type
+) -> None:
+    """Whoever repeats a change is told that it was made; a row alone may not say so."""
+    fill(store, 3)
+    by_sql(store, "UPDATE ledger_events SET idempotency_key = 'promote' WHERE position = 1")
+    with pytest.raises(EventForged, match="another idempotency key"), store.change(actor, key="promote") as change:
+        change.record(thing_made(thing="x", n=1))
+    body = 'replace(body, \'"idempotency_key":null\', \'"idempotency_key":"promote"\')'
+    by_sql(store, f"UPDATE ledger_events SET body = {body} WHERE position = 1")
+    with pytest.raises(EventForged, match="not recorded by Trimtab"), store.change(actor, key="promote") as change:
+        change.record(thing_made(thing="x", n=1))
+    with store.change(actor, key="another") as change:
+        change.record(thing_made(thing="x", n=1))
+
+
 def test_another_history_of_the_same_length_is_refused(store: Store, fill: Callable, again: Callable) -> None:
     fill(store, 5)
     with store.read() as connection:

@@ -6,7 +6,7 @@ event cannot be written by SQL; and as the links are covered, none that gave or 
 """
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -115,6 +115,19 @@ class Authenticity:
         if ruled_before is None or code is None or not self.is_right(position, ruled_before, leaf, code):
             raise EventForged(f"event {position} was not recorded by Trimtab", where=f"ledger position {position}")
 
+    def position_with(self, key: str, found: Sequence[Any]) -> int:
+        """Return the position of the event whose row says that it carries an idempotency key.
+
+        ``found`` is the row's position, ``ruled_before``, body and code. Raises ``EventForged`` when the event itself
+        does not say so: who believed the row would leave a change undone.
+        """
+        position, ruled_before, body, code = found
+        if code is not None:  # there is none from before events were authenticated
+            self.check_event(position, ruled_before, leaf_hash(entry(body.encode(), position)), code)
+        if _keyed(body).idempotency_key != key:
+            raise EventForged(f"event {position} carries another idempotency key", where=f"ledger position {position}")
+        return int(position)
+
     def trusted(self, connection: Connection, head: Head) -> Trusted:
         """Return the ledger's end, checked: from what this process knows, or from the newest signed checkpoint, on.
 
@@ -221,6 +234,13 @@ class Authenticity:
         if (frontier.size, frontier.pack()) != (head.size, head.frontier):
             raise EventForged("the ledger's head is not where its events end", where="store.ledger")
         return Trusted(head.size, head.frontier, ruled)
+
+
+class _Keyed(msgspec.Struct):
+    idempotency_key: str | None = None
+
+
+_keyed = msgspec.json.Decoder(_Keyed).decode
 
 
 class _Ruling(msgspec.Struct):

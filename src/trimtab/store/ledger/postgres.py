@@ -70,7 +70,7 @@ _SET_ASIDE = "INSERT INTO ledger_refused (seq, bodies, why) VALUES (%s, %s, %s) 
 _KNOWN = "SELECT id FROM ledger_events WHERE id = ANY(%s)"
 _LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.key.' || %s, 0))"
 _WAITING_KEY = "SELECT 1 FROM ledger_outbox WHERE idempotency_key = %s"
-_FIND_KEY = "SELECT position FROM ledger_events WHERE idempotency_key = %s"
+_FIND_KEY = "SELECT position, ruled_before, body, code FROM ledger_events WHERE idempotency_key = %s"
 _IS_WAITING = "SELECT EXISTS (SELECT FROM ledger_outbox)"
 _POSITIONS = """
     SELECT e.id, e.position, c.note, c.key FROM ledger_events e,
@@ -164,7 +164,7 @@ class PostgresLedger:
         if driver.execute(_WAITING_KEY, [key]).fetchone():
             self.sequence()
         row = driver.execute(_FIND_KEY, [key]).fetchone()
-        return row[0] if row else None
+        return self._authenticity.position_with(key, row) if row else None
 
     def _receipt_of(self, ticket: _Ticket) -> Receipt:
         """Return the receipt of committed events, sequencing them and all that wait if nobody has done so yet.

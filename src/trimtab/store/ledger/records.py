@@ -81,7 +81,7 @@ class Ledger(Protocol):
 
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key, and keep the key from others until the end
-        of the transaction."""
+        of the transaction. Raises ``EventForged``."""
         ...
 
     def sequence(self) -> None:

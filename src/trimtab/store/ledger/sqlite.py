@@ -27,7 +27,7 @@ _INSERT_EVENT = f"INSERT INTO ledger_events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?
 _INSERT_SUBJECT = "INSERT INTO ledger_subjects (position, kind, id) VALUES (?, ?, ?)"
 _INSERT_TILE = "INSERT INTO ledger_tiles (level, number, root) VALUES (?, ?, ?)"
 _MOVE_HEAD = "UPDATE ledger_head SET size = ?, frontier = ?"
-_FIND_KEY = "SELECT position FROM ledger_events WHERE idempotency_key = ?"
+_FIND_KEY = "SELECT position, ruled_before, body, code FROM ledger_events WHERE idempotency_key = ?"
 _PUT_CHECKPOINT = "INSERT OR REPLACE INTO ledger_checkpoints (tile, size, note, key) VALUES (?, ?, ?, ?)"
 
 
@@ -73,7 +73,7 @@ class SqliteLedger:
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key; the write transaction itself keeps it."""
         row = _driver(connection).execute(_FIND_KEY, (key,)).fetchone()
-        return row[0] if row else None
+        return self._authenticity.position_with(key, row) if row else None
 
     def sequence(self) -> None:
         """Nothing ever waits for its position here."""
