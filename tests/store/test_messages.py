@@ -13,7 +13,7 @@ from sqlalchemy import Table, select, text
 from tests.store.conftest import ThingMade, tables, thing_table
 
 from trimtab.kernel import Actor, Settings, VirtualClock
-from trimtab.store import Change, Database, NoEvent, SchemaChanged, Store, open_store
+from trimtab.store import Change, Database, NoEvent, SchemaChanged, Store, events, open_store
 from trimtab.store.messages import Prepared, cells, send
 
 ECHO = Prepared("test_echo", "SELECT $1, $2, encode($3, 'hex'), $4", "text, bigint, bytea, double precision")
@@ -98,15 +98,45 @@ def test_an_insert_into_another_schema_says_that_it_is_another(
         known = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         connection.execute(text("UPDATE alembic_version SET version_num = '9000_next'"))
         connection.execute(text("ALTER TABLE test_things RENAME COLUMN n TO m"))
-    with pytest.raises(SchemaChanged), postgres_store.change(actor) as change:
-        change.insert(things, {"id": "a", "n": 1})
+    caught = None
+    try:
+        with postgres_store.change(actor) as change:
+            change.insert(things, {"id": "a", "n": 1})
+            change.record(thing_made(1))
+    except SchemaChanged as error:
+        caught = error
     with outside.write() as connection:
         connection.execute(text("ALTER TABLE test_things RENAME COLUMN m TO n"))
         connection.execute(text("UPDATE alembic_version SET version_num = :known"), {"known": known})
     outside.dispose()
+    assert caught is not None
     with postgres_store.change(actor) as change:
         change.insert(things, {"id": "a", "n": 1})
         change.record(thing_made(1))
+
+
+def test_an_insert_is_there_for_the_next_statement_and_its_error_comes_with_it(
+    postgres_store: Store, things: Table, actor: Actor
+) -> None:
+    with postgres_store.change(actor) as change:
+        change.insert(things, {"id": "a", "n": 1})
+        assert change.connection.execute(select(things)).all() == [("a", 1)]
+        change.insert(things, {"id": "b", "n": 2})
+        change.record(thing_made(1))
+    for asked in (True, False):
+        with pytest.raises(psycopg.errors.UniqueViolation), postgres_store.change(actor) as change:
+            insert_twice(change, things, asked=asked)
+    with postgres_store.read() as connection:
+        assert connection.execute(select(things).order_by(things.c.id)).all() == [("a", 1), ("b", 2)]
+    assert len(events(postgres_store)) == 1
+
+
+def insert_twice(change: Change, things: Table, *, asked: bool) -> None:
+    change.insert(things, {"id": "c", "n": 3})
+    change.insert(things, {"id": "a", "n": 3})
+    if asked:
+        change.connection.execute(select(things)).all()
+    change.record(thing_made(3))
 
 
 def test_who_waits_is_served_when_the_one_who_leads_fails(postgres_store: Store, actor: Actor) -> None:

@@ -18,8 +18,6 @@ from trimtab.kernel import Conflict, Refused
 from trimtab.store.messages import Call, Prepared, cells, send
 
 if TYPE_CHECKING:
-    from psycopg.pq.abc import PGresult
-
     from trimtab.store.patience import Patient
 
 _LOCK = "hashtextextended(current_schema() || '.migrate', 0)"
@@ -28,10 +26,17 @@ _CLOSING = "SELECT state, other, origin, at FROM store_closed"
 _CLOSE = "INSERT INTO store_closed (one, state, other, origin, at) VALUES (1, :state, :other, :origin, :at)"
 _REOPEN = "DELETE FROM store_closed"
 _ENTER = Prepared("trimtab_enter", f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
-_LOOK = Prepared("trimtab_look", _AS_IT_IS)
+_LOOK = Prepared(
+    "trimtab_look",
+    """
+    SELECT 1 / ((SELECT version_num FROM alembic_version) = $1 AND NOT EXISTS (SELECT FROM store_closed))::int
+    """,
+    "text",
+)
+"""Fails where the program may not write, so that what follows in the same message is not done."""
 
 OPTION = "trimtab_admission"
-"""The option with which a connection carries the ``Admission`` of its program."""
+"""The option with which a connection to SQLite carries the ``Admission`` of its program."""
 
 
 class ClosedAs(StrEnum):
@@ -100,31 +105,30 @@ class Admission:
         """Take nothing for known: a transaction of this program failed, or has closed or opened the database."""
         self._left = None
 
-    def begin_postgres(self, driver: "Patient") -> None:
-        """Begin a write transaction on PostgreSQL, unless it has begun. Raises what ``send`` does."""
-        if not driver.pgconn.transaction_status:
-            self.send(driver)
+    def send(self, driver: "Patient", *parts: str | Call) -> None:
+        """Send what is queued and more statements of a write transaction to PostgreSQL, in one message.
 
-    def send(self, driver: "Patient", *parts: Call) -> "list[PGresult]":
-        """Send statements of a write transaction to PostgreSQL; begin it, in the same message, if it is not begun.
-
-        Raises ``SchemaChanged`` or ``Closed``; whoever asked rolls back.
+        It begins in the same message, if it has not begun, and nothing after its beginning is done where the program
+        may not write. Raises ``SchemaChanged`` or ``Closed``; whoever asked rolls back.
         """
+        said = (*driver.queued, *parts)
+        driver.queued.clear()
         if driver.pgconn.transaction_status:
-            return send(driver, *parts)
+            if said:
+                send(driver, *said)
+            return
         if not self.revision:
-            return send(driver, "BEGIN", *parts)[1:]
+            send(driver, "BEGIN", *said)
+            return
         try:
-            _, _, found, *answers = send(driver, "BEGIN", _ENTER(), _LOOK(), *parts)
+            send(driver, "BEGIN", _ENTER(), _LOOK(self.revision), *said)
         except Exception:
-            if parts and not driver.closed:
+            if not driver.closed:
                 if driver.pgconn.transaction_status:
                     send(driver, "ROLLBACK")
-                self.send(driver)  # it may be because of another schema, and says so then
+                found = next(iter(cells(send(driver, _AS_IT_IS)[0])), None)
+                self._check(driver, found and [value and value.decode() for value in found])
             raise
-        row = next(iter(cells(found)), None)
-        self._check(driver, row and [value and value.decode() for value in row])
-        return answers
 
     def _check(self, driver: Any, found: Sequence[Any] | None) -> None:
         revision, state = found or ("none", None)

@@ -291,10 +291,7 @@ def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, st
     from trimtab.store.patience import TCP, Patient  # the driver takes a fifth of a second to import
 
     # Last in, first out: the connections that are used most have their statements prepared.
-    engine = create_engine(
-        url, pool_size=_AT_REST, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True,
-        execution_options={OPTION: admission} if admission else {},
-    )  # fmt: skip
+    engine = create_engine(url, pool_size=_AT_REST, max_overflow=24, pool_timeout=wait_s, pool_use_lifo=True)
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, args: Any, given: dict[str, Any]) -> Any:
@@ -313,11 +310,19 @@ def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, st
         driver.commit()
         driver.autocommit = admission is not None  # ``Admission`` begins
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        if admission:
-            admission.begin_postgres(driver)
+    if admission:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            driver: Any = connection.connection.driver_connection
+            if not driver.pgconn.transaction_status:  # else it was begun by hand
+                admission.send(driver)
+
+        @event.listens_for(engine, "before_cursor_execute")
+        def _before(connection: Connection, *_: Any) -> None:
+            driver: Any = connection.connection.driver_connection
+            if driver.queued:
+                admission.send(driver)
 
     _ask_after_rest(engine, statement_s=statement_s)
     return engine
@@ -330,6 +335,7 @@ def _ask_after_rest(engine: Engine, *, statement_s: float) -> None:
     def _rest(driver: Any, record: Any) -> None:
         if driver is not None:  # else it was broken, and is closed by now
             driver.silent_s = statement_s * _SILENCE
+            driver.queued.clear()
         record.info[_RESTS_SINCE] = time.monotonic()
 
     @event.listens_for(engine, "checkout")

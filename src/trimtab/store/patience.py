@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 
+from trimtab.store.messages import Call
+
 TCP = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -31,6 +33,8 @@ class Patient(psycopg.Connection[Any]):
         super().__init__(*given, **named)
         self.prepared: set[str] = set()
         """Names of the statements that ``send`` has prepared here."""
+        self.queued: list[Call] = []
+        """What goes with the next message of a write transaction, or at its end."""
 
     def _deallocate(self, name: bytes | None) -> Generator[Any, Any, None]:
         """Forget what was prepared here too when the driver lets the server forget all that was."""

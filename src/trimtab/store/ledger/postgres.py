@@ -148,10 +148,8 @@ class PostgresLedger:
         bodies = b"\n".join([event.body for event in events]).decode()
         known, signed_by = self._authenticity, self._authenticity.signed_by
         put = _PUT_OUTBOX(events[0].idempotency_key, bodies, known.code_of_waiting(bodies), signed_by)
-        driver = _driver(connection)
-        self._database.admission.begin_postgres(driver)  # before its end is to be known whether the change is let in
         try:
-            send(driver, put, "COMMIT")  # in one message: each is a round trip
+            self._database.admission.send(_driver(connection), put, "COMMIT")  # in one message: each is a round trip
         except psycopg.errors.DivisionByZero:
             raise KeyMissing("the ledger is signed by another key than this home's", where="store.ledger") from None
         return lambda: self._receipt_of(_Ticket(events[-1].id))
@@ -159,7 +157,7 @@ class PostgresLedger:
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key, and lock the key until the end."""
         driver = _driver(connection)
-        self._database.admission.begin_postgres(driver)
+        self._database.admission.send(driver)
         driver.execute(_LOCK_KEY, [key])
         if driver.execute(_WAITING_KEY, [key]).fetchone():
             self.sequence()
