@@ -12,7 +12,7 @@ set aside, gets no position, and is named by ``verify``.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -45,13 +45,15 @@ _TAKE = Prepared(
     """
     WITH taken AS (
         DELETE FROM ledger_outbox WHERE current_setting('trimtab.leads') = 'true'
-        RETURNING seq, bodies, encode(code, 'hex') AS code
+        RETURNING seq, CASE WHEN code = ANY($1) THEN NULL ELSE bodies END AS bodies, encode(code, 'hex') AS code
     )
     SELECT (SELECT json_agg(json_build_array(seq, bodies, code) ORDER BY seq) FROM taken),
         h.origin, h.size, encode(h.frontier, 'hex'), coalesce(c.size, 0), coalesce(c.note, ''), coalesce(c.key, '')
     FROM ledger_head h LEFT JOIN ledger_checkpoints c ON c.tile = (SELECT max(tile) FROM ledger_checkpoints)
     """,
+    "bytea[]",
 )
+"""Leaves out the bodies of those whose codes are given: who takes them has them still."""
 # Only the key that signs the ledger now may leave events: those of another one would be refused after their rows stand.
 # Nothing divides by zero as long as the row comes to stand in the outbox; else the change ends before its commit.
 _PUT_OUTBOX = Prepared(
@@ -113,17 +115,25 @@ _PUT_TILE = Prepared(
 _EVENT_NAMES = EVENT_COLUMNS.split(", ")
 log = logging.getLogger("trimtab.store")
 
+Own = dict[str, list[Pending]]
+"""The events of those who wait in this process, by their codes in hexadecimal."""
+Waiting = list[tuple[int, str | None, str | None]]
+"""What lay in the outbox: its number there, its bodies (None: they are known by the code), and its code."""
+
 
 class _Ticket:
-    """Someone who waits: the id of the last event, and the receipt as soon as somebody has sequenced it.
+    """Someone who waits: the events that lie in the outbox with their code, and the receipt as soon as they have their
+    positions.
 
     ``woken`` is released when the receipt is there, or when it is this one's turn to lead.
     """
 
-    __slots__ = ("last_id", "leads", "receipt", "woken")
+    __slots__ = ("code", "events", "last_id", "leads", "receipt", "woken")
 
-    def __init__(self, last_id: str) -> None:
-        self.last_id = last_id
+    def __init__(self, events: list[Pending], code: bytes) -> None:
+        self.events = events
+        self.code = code
+        self.last_id = events[-1].id
         self.leads = False
         self.receipt: Receipt | None = None
         self.woken = threading.Lock()
@@ -147,12 +157,13 @@ class PostgresLedger:
 
         bodies = b"\n".join([event.body for event in events]).decode()
         known, signed_by = self._authenticity, self._authenticity.signed_by
-        put = _PUT_OUTBOX(events[0].idempotency_key, bodies, known.code_of_waiting(bodies), signed_by)
+        code = known.code_of_waiting(bodies)
+        put = _PUT_OUTBOX(events[0].idempotency_key, bodies, code, signed_by)
         try:
             self._database.admission.send(_driver(connection), put, "COMMIT")  # in one message: each is a round trip
         except psycopg.errors.DivisionByZero:
             raise KeyMissing("the ledger is signed by another key than this home's", where="store.ledger") from None
-        return lambda: self._receipt_of(_Ticket(events[-1].id))
+        return lambda: self._receipt_of(_Ticket(events, code))
 
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key, and lock the key until the end."""
@@ -237,9 +248,10 @@ class PostgresLedger:
         """
         driver = _driver(connection)
         try:
-            leads, taken = send(driver, _BEGIN, _LEAD(), _TAKE())[1:]
+            own = {ticket.code.hex(): ticket.events for ticket in tickets.values()}
+            leads, taken = send(driver, _BEGIN, _LEAD(), _TAKE(_listed(own)))[1:]
             if leads.get_value(0, 0) == b"true":
-                given, signed = self._appended(connection, taken)
+                given, signed = self._appended(connection, taken, own)
                 self._authenticity.keep(signed)
                 for id_ in given.keys() & tickets.keys():
                     _answer(tickets.pop(id_), Receipt(given[id_], signed.note, signed.key))
@@ -255,26 +267,26 @@ class PostgresLedger:
             raise
         return signed
 
-    def _appended(self, connection: Connection, taken: "PGresult") -> tuple[dict[str, int], Signed]:
+    def _appended(self, connection: Connection, taken: "PGresult", own: Own) -> tuple[dict[str, int], Signed]:
         import psycopg
 
         try:
-            return self._append(connection, taken)
+            return self._append(connection, taken, own)
         except psycopg.errors.UniqueViolation:
             # Somebody put events into the outbox again that are in the ledger: look at each one, which costs more.
             driver = _driver(connection)
             send(driver, "ROLLBACK")
             send(driver, _BEGIN, f"SELECT pg_advisory_xact_lock({_KEY})", "SET LOCAL trimtab.leads = 'true'")
-            return self._append(connection, send(driver, _TAKE())[0], doubtful=True)
+            return self._append(connection, send(driver, _TAKE(_listed(own)))[0], own, doubtful=True)
 
     def _append(
-        self, connection: Connection, taken: "PGresult", *, doubtful: bool = False
+        self, connection: Connection, taken: "PGresult", own: Own, *, doubtful: bool = False
     ) -> tuple[dict[str, int], Signed]:
         """Sequence what was taken out of the outbox, and commit; return what was given and the newest checkpoint."""
         driver, known = _driver(connection), self._authenticity
         waiting, head = _taken(taken)
         trusted = known.trusted(connection, head)
-        events = list(self._authentic(driver, waiting, doubtful=doubtful))
+        events = list(self._authentic(driver, waiting, own, doubtful=doubtful))
         growth = grow(head, events, ruled=trusted.ruled, code=known.code)
         signed = head.signed
         if events:
@@ -288,22 +300,23 @@ class PostgresLedger:
             send(driver, "COMMIT")
         return {row[1]: row[0] for row in growth.events}, signed
 
-    def _authentic(
-        self, driver: "psycopg.Connection[Any]", waiting: Iterable[tuple[int, str, str | None]], *, doubtful: bool
-    ) -> Iterator[Pending]:
+    def _authentic(self, driver: "Patient", waiting: Waiting, own: Own, *, doubtful: bool) -> Iterator[Pending]:
         """Yield the events that Trimtab left; set aside what somebody else put there, or put there again."""
         taken: set[str] = set()
         for seq, bodies, code in waiting:
+            events = own.get(code or "") if bodies is None else None
             why = "it does not carry the code of the ledger's key"
-            if self._authenticity.is_waiting(bodies, bytes.fromhex(code or "")):
-                events = [pending_of(body.encode()) for body in bodies.split("\n")]
+            if events is None and self._authenticity.is_waiting(bodies or "", bytes.fromhex(code or "")):
+                events = [pending_of(body.encode()) for body in (bodies or "").split("\n")]
+            if events is not None:
                 ids = {event.id for event in events}
                 if not doubtful or not (ids & taken or driver.execute(_KNOWN, [list(ids)]).fetchone()):
                     taken |= ids
                     yield from events
                     continue
                 why = "it is in the ledger already"
-            driver.execute(_SET_ASIDE, (seq, bodies, why))
+            refused = bodies or "\n".join([event.body.decode() for event in events or ()])
+            driver.execute(_SET_ASIDE, (seq, refused, why))
             log.error("row %s of the outbox is refused: %s; somebody writes to the database past Trimtab", seq, why)
 
 
@@ -343,14 +356,19 @@ def _driver(connection: Connection) -> "Patient":
     return driver  # type: ignore[no-any-return]
 
 
-def _taken(answer: "PGresult") -> tuple[list[tuple[int, str, str | None]], Head]:
+def _listed(own: Own) -> str:
+    """Return codes as PostgreSQL reads an array of them."""
+    return "{" + ",".join([f'"\\\\x{code}"' for code in own]) + "}"
+
+
+def _taken(answer: "PGresult") -> tuple[Waiting, Head]:
     """Return what lay in the outbox, and where the ledger ends. Raises ``RowsDamaged``."""
     rows = cells(answer)
     if not rows:
         return [], head_of(None)
     waiting, origin, size, frontier, signed, note, key = [(value or b"").decode() for value in rows[0]]
     head = head_of((origin, int(size), bytes.fromhex(frontier), int(signed), note, key))
-    return msgspec.json.decode(waiting or "[]", type=list[tuple[int, str, str | None]]), head
+    return msgspec.json.decode(waiting or "[]", type=Waiting), head
 
 
 def _writing(growth: Growth, signed: Signed) -> list[Call]:
