@@ -12,6 +12,7 @@ from tests.forging import by_sql
 
 from trimtab.kernel import Actor, Invalid, Settings, VirtualClock
 from trimtab.store import (
+    AlreadyDone,
     EventForged,
     HistoryDiffers,
     Store,
@@ -176,8 +177,22 @@ def test_a_key_that_sql_gave_to_another_event_leaves_no_change_undone(
     by_sql(store, f"UPDATE ledger_events SET body = {body} WHERE position = 1")
     with pytest.raises(EventForged, match="not recorded by Trimtab"), store.change(actor, key="promote") as change:
         change.record(thing_made(thing="x", n=1))
-    with store.change(actor, key="another") as change:
+    columns = "position, id, at, actor, type, idempotency_key, body, leaf"
+    forged = f"""999, '{"F" * 26}', 'now', 'mallory', 'test.thing-made', 'pay', '{{"idempotency_key":"pay"}}', leaf"""
+    by_sql(store, f"INSERT INTO ledger_events ({columns}) SELECT {forged} FROM ledger_events WHERE position = 0")
+    with pytest.raises(EventForged, match="not recorded by Trimtab"), store.change(actor, key="pay") as change:
         change.record(thing_made(thing="x", n=1))
+
+
+def test_a_change_is_made_once_also_after_the_key_was_replaced(store: Store, actor: Actor, thing_made: type) -> None:
+    with store.change(actor, key="once") as change:
+        change.record(thing_made(thing="x", n=1))
+    replace_key(store, actor=actor, because="it was copied")
+    with store.change(actor, key="later") as change:
+        change.record(thing_made(thing="y", n=1))
+    for key in ("once", "later"):
+        with pytest.raises(AlreadyDone), store.change(actor, key=key) as change:
+            change.record(thing_made(thing="x", n=1))
 
 
 def test_another_history_of_the_same_length_is_refused(store: Store, fill: Callable, again: Callable) -> None:

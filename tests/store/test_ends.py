@@ -92,6 +92,29 @@ def test_two_processes_that_write_by_turns_count_on_from_each_other(
     assert verify(sqlite_store).kind is VerificationKind.INTACT
 
 
+def test_what_another_one_wrote_is_seen_after_whatever_this_one_did_since(
+    sqlite_store: Store, fill: Callable, actor: Actor, clock: VirtualClock
+) -> None:
+    """The end that a process remembers is older than what others write, also if it writes no event in between."""
+
+    def nothing() -> None:
+        with sqlite_store.change(actor):
+            pass
+
+    def journal() -> None:
+        with sqlite_store.journal():
+            pass
+
+    other = open_store(sqlite_store.settings, clock=clock)
+    for number, between in enumerate((journal, sqlite_store.checkpoint, nothing)):
+        fill(sqlite_store, 1, durable=False)
+        fill(other, 1, durable=False)
+        between()
+        assert fill(sqlite_store, 1, durable=False).position == number * 3 + 2
+    other.close()
+    assert verify(sqlite_store).kind is not VerificationKind.TAMPERED
+
+
 def test_a_change_that_failed_at_its_end_leaves_no_place(sqlite_store: Store, fill: Callable, actor: Actor) -> None:
     fill(sqlite_store, 3, each=1, durable=False)
     ledger = sqlite_store._ledger

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -50,6 +51,35 @@ def test_values_arrive_as_they_were(
     assert said[2] == (None if data is None else data.hex()) or (not data and not said[2])
     came = None if said[3] is None else float(said[3])
     assert came == share or (share is not None and came is not None and math.isnan(share) and math.isnan(came))
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [("a\0b", psycopg.DataError), (["a"], TypeError), (bytearray(b"x"), TypeError)]
+)
+def test_what_would_arrive_as_something_else_is_refused(postgres_store: Store, value: Any, error: type) -> None:
+    with postgres_store.database.by_hand() as connection:
+        driver: Any = connection.connection.driver_connection
+        with pytest.raises(error):
+            send(driver, ECHO(value, None, None, None))
+
+
+@pytest.mark.parametrize("row", [{"id": "there", "n": 1}, {"id": "a\0b", "n": 1}])
+def test_who_catches_the_error_of_a_row_records_nothing_without_it(
+    postgres_store: Store, things: Table, actor: Actor, row: dict[str, Any]
+) -> None:
+    with postgres_store.change(actor) as change:
+        change.insert(things, {"id": "there", "n": 1})
+        change.record(thing_made(1))
+    with pytest.raises(psycopg.Error), postgres_store.change(actor) as change:
+        insert_and_catch(change, things, row)
+    assert len(events(postgres_store)) == 1
+
+
+def insert_and_catch(change: Change, things: Table, row: dict[str, Any]) -> None:
+    change.insert(things, row)
+    with suppress(psycopg.Error):
+        change.connection.execute(select(things)).all()
+    change.record(thing_made(2))
 
 
 def test_the_first_statement_that_fails_is_told_and_none_after_it_is_done(postgres_store: Store) -> None:
@@ -144,11 +174,11 @@ def test_who_waits_is_served_when_the_one_who_leads_fails(postgres_store: Store,
     ledger = postgres_store._ledger
     original, failed = ledger._serve, []
 
-    def failing() -> None:
+    def failing(ticket: Any) -> None:
         if not failed:
             failed.append(True)
             raise KeyboardInterrupt
-        original()
+        original(ticket)
 
     def write(n: int) -> int:
         with postgres_store.change(actor) as change:

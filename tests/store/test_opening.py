@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from tests.waiting import wait_until
 
 import trimtab
@@ -213,3 +213,15 @@ def test_without_settings_the_store_is_that_of_the_current_folder(
     assert store.settings.home == str(tmp_path / "mine")
     assert (tmp_path / "mine" / "trimtab.db").is_file()
     store.close()
+
+
+def test_a_view_of_ones_own_outlives_the_migrations(tmp_path: Path) -> None:
+    """Tables are rebuilt on SQLite; what others have made beside them goes on reading them by their names."""
+    database = Database(f"sqlite:///{tmp_path / 'trimtab.db'}")
+    with database.write() as connection:
+        upgrade_to(connection, "0008_retention")
+        connection.execute(text("CREATE VIEW mine AS SELECT e.body, s.id FROM ledger_events e, ledger_subjects s"))
+        upgrade_to(connection, "head")
+    with database.read() as connection:
+        assert connection.execute(text("SELECT * FROM mine")).all() == []
+    database.dispose()

@@ -18,7 +18,7 @@ from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.notes import SigningKey
 from trimtab.store.ledger.records import pending_of
 from trimtab.store.opened import url_of
-from trimtab.store.tables import ledger_checkpoints, ledger_events
+from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head
 
 SIZE = 600
 
@@ -126,6 +126,22 @@ def test_the_last_bits_of_a_signature_count(store: Store, fill: Callable) -> Non
     with store.database.write() as connection:
         connection.execute(ledger_checkpoints.update().values(note=other))
     assert verify(store).kind is VerificationKind.TAMPERED
+
+
+def test_on_postgresql_the_head_is_where_the_events_end(postgres_url: str, home: Path, fill: Callable) -> None:
+    """There each batch is signed, so that nothing follows the head: whoever sets it back is found."""
+    store = open_store(Settings(home=str(home), database=postgres_url))
+    fill(store, 5)
+    with store.read() as connection:
+        size, frontier = connection.execute(select(ledger_head.c.size, ledger_head.c.frontier)).one()
+    fill(store, 5)
+    with store.database.write() as connection:
+        connection.execute(ledger_head.update().values(size=size, frontier=frontier))
+        connection.execute(ledger_checkpoints.delete().where(ledger_checkpoints.c.size > size))
+    found = verify(store)
+    assert found.kind is VerificationKind.TAMPERED
+    assert found.what.startswith(("there are 10 events where there should be 5", "the ledger ends after"))
+    store.database.dispose()
 
 
 EVERYTHING = ("ledger_events", "ledger_subjects", "ledger_tiles", "ledger_checkpoints", "ledger_head")

@@ -106,7 +106,7 @@ class _MountsFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            asked: str = scope["path"]
+            asked: str = scope["path"].removeprefix(scope.get("root_path", ""))
             for path, start, below in self._guarded:
                 if asked.startswith(start) or asked == path:
                     return await below(scope, receive, send)

@@ -8,6 +8,7 @@ there is one writer at a time in any case.
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -34,6 +35,8 @@ _LOOK = Prepared(
     "text",
 )
 """Fails where the program may not write, so that what follows in the same message is not done."""
+_OF_THE_SCHEMA = ("22012", "42")
+"""How the SQLSTATE of errors begins that may be because of another schema: that division, and names of nothing."""
 
 OPTION = "trimtab_admission"
 """The option with which a connection to SQLite carries the ``Admission`` of its program."""
@@ -84,26 +87,28 @@ class Admission:
 
     def __init__(self) -> None:
         self.revision = ""
-        self.is_unchanged = False
-        """Whether nobody else has written to a SQLite database since this program's last write transaction."""
+        self.state = 0
+        """Another number after each moment at which somebody else may have written to a SQLite database, or a
+        transaction of this program failed: what was known before is to be read again."""
         self._left: tuple[sqlite3.Connection, int] | None = None
 
     def begin_sqlite(self, driver: sqlite3.Connection) -> None:
         """Begin a write transaction. Raises ``SchemaChanged`` or ``Closed``; whoever began it rolls back."""
         driver.execute("BEGIN IMMEDIATE")
         if not self.revision:
+            self.look_again()
             return
         # The number is another one after each commit of another connection, and costs less to read than two tables.
         now = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
-        self.is_unchanged = now == self._left
-        if not self.is_unchanged:
-            self._left = None
+        if now != self._left:
+            self.look_again()
             self._check(driver, driver.execute(_AS_IT_IS).fetchone())
             self._left = now
 
     def look_again(self) -> None:
         """Take nothing for known: a transaction of this program failed, or has closed or opened the database."""
         self._left = None
+        self.state += 1
 
     def send(self, driver: "Patient", *parts: str | Call) -> None:
         """Send what is queued and more statements of a write transaction to PostgreSQL, in one message.
@@ -122,13 +127,20 @@ class Admission:
             return
         try:
             send(driver, "BEGIN", _ENTER(), _LOOK(self.revision), *said)
-        except Exception:
-            if not driver.closed:
-                if driver.pgconn.transaction_status:
-                    send(driver, "ROLLBACK")
-                found = next(iter(cells(send(driver, _AS_IT_IS)[0])), None)
-                self._check(driver, found and [value and value.decode() for value in found])
+        except Exception as error:
+            if str(getattr(error, "sqlstate", "")).startswith(_OF_THE_SCHEMA):
+                self._look(driver)
+            if not driver.closed and not driver.pgconn.transaction_status:
+                with suppress(Exception):
+                    send(driver, "BEGIN", "SELECT 1 / 0")  # whoever catches the error must not go on without the row
             raise
+
+    def _look(self, driver: "Patient") -> None:
+        """Raise what says why if the program may not write; nothing is left of the transaction that has failed."""
+        if driver.pgconn.transaction_status:
+            send(driver, "ROLLBACK")
+        row = next(iter(cells(send(driver, _AS_IT_IS)[0])), None)
+        self._check(driver, row and [value and value.decode() for value in row])
 
     def _check(self, driver: Any, found: Sequence[Any] | None) -> None:
         revision, state = found or ("none", None)

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Table, Update
 from sqlalchemy.sql.dml import UpdateBase
 
-from trimtab.kernel import Actor, Conflict, Ids, Invalid, TrimtabError
+from trimtab.kernel import Actor, Conflict, Ids, Invalid, TrimtabError, digest_of_bytes
 from trimtab.store.events import Event, RowDigest, body_of
 from trimtab.store.governed import GOVERNED, Rows, digest_of_row, every_row, key_of, pending_of, written
 from trimtab.store.ledger.records import Pending, Receipt
@@ -181,9 +180,6 @@ def check_reason(because: str, where: str) -> str:
     return said
 
 
-_numbers = count()
-
-
 @lru_cache(maxsize=256)
 def _insert_of(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str | Prepared:
     """Return an insert of some columns, with its values in order: as SQLite takes it, or prepared for PostgreSQL."""
@@ -191,7 +187,8 @@ def _insert_of(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str | 
     begun = f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))}) VALUES "  # noqa: S608
     if dialect.name == "sqlite":
         return f"{begun}({', '.join('?' * len(names))})"
-    return Prepared(f"trimtab_insert_{next(_numbers)}", f"{begun}({', '.join(f'${n + 1}' for n in range(len(names)))})")
+    statement = f"{begun}({', '.join(f'${n + 1}' for n in range(len(names)))})"
+    return Prepared(f"trimtab_{digest_of_bytes(statement.encode())[7:39]}", statement)
 
 
 @lru_cache(maxsize=64)

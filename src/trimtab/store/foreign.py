@@ -36,7 +36,7 @@ _ON_POSTGRES = {
     """,
     "operator": """
         SELECT oprname, oprleft::regtype || ' and ' || oprright::regtype
-        FROM pg_operator o WHERE oprnamespace::regnamespace::text = ANY(current_schemas(false))
+        FROM pg_operator o JOIN pg_namespace n ON n.oid = oprnamespace WHERE nspname = ANY(current_schemas(false))
             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = o.oid AND deptype = 'e') ORDER BY 1
     """,
 }

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from trimtab.kernel import Conflict, digest_of
 from trimtab.store.events import RowDigest
 from trimtab.store.failures import NotAuthentic
-from trimtab.store.ledger.authentic import NONE_BEFORE, Authenticity, EventForged
+from trimtab.store.ledger.authentic import BASELINES, NONE_BEFORE, Authenticity, EventForged
 from trimtab.store.ledger.growth import entry
 from trimtab.store.ledger.tree import leaf_hash
 from trimtab.store.tables import ledger_events, ledger_outbox
@@ -49,9 +49,6 @@ GOVERNED = frozenset(
     }
 )
 """The tables whose rows give power."""
-
-BASELINES = ("store.ledger-adopted", "store.key-replaced")
-"""Types of events that hold the digests of all governed rows: what was said before them does not count any more."""
 
 OPTION = "trimtab_governed"
 """Under this name a connection knows what checks its rows."""

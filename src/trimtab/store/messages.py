@@ -45,7 +45,7 @@ def send(driver: "Patient", *parts: str | Call) -> "list[PGresult]":
             if isinstance(part, Call) and part.statement.name not in driver.prepared:
                 statement = part.statement
                 types = f" ({statement.types})" if statement.types else ""
-                _answers(driver, f'PREPARE "{statement.name}"{types} AS {statement.text}')
+                _prepare(driver, f'PREPARE "{statement.name}"{types} AS {statement.text}')
                 driver.prepared.add(statement.name)
         return _answers(driver, "; ".join([part if isinstance(part, str) else _called(driver, part) for part in parts]))
 
@@ -54,6 +54,18 @@ def cells(result: "PGresult") -> list[tuple[bytes | None, ...]]:
     """Return the rows of an answer, each value as the server writes it."""
     columns = range(result.nfields)
     return [tuple([result.get_value(row, column) for column in columns]) for row in range(result.ntuples)]
+
+
+def _prepare(driver: "Patient", message: str) -> None:
+    import psycopg
+
+    try:
+        _answers(driver, message)
+    except psycopg.Error:
+        raise
+    except BaseException:
+        driver.close()  # nobody knows whether the server has it, and it can be prepared only once
+        raise
 
 
 def _answers(driver: "Patient", message: str) -> "list[PGresult]":
@@ -76,10 +88,17 @@ def _called(driver: "Patient", call: Call) -> str:
 def _literal(driver: "Patient", value: object) -> str:
     """Write a value as SQL writes it; of which type it is, the prepared statement knows."""
     if isinstance(value, str):
+        from psycopg import DataError
         from psycopg.pq import Escaping
 
+        if "\0" in value:
+            raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
         codec = driver.info.encoding
         return Escaping(driver.pgconn).escape_literal(value.encode(codec)).decode(codec)
     if isinstance(value, bytes):
         return f"E'\\\\x{value.hex()}'"
-    return "NULL" if value is None else f"'{value}'"
+    if value is None:
+        return "NULL"
+    if not isinstance(value, int | float):
+        raise TypeError(f"a {type(value).__name__} is no plain value")
+    return f"'{value}'"

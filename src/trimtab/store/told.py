@@ -7,7 +7,8 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from trimtab.kernel import Actor
-from trimtab.store.governed import BASELINES, OPTION, Governed
+from trimtab.store.governed import OPTION, Governed
+from trimtab.store.ledger.authentic import BASELINES
 from trimtab.store.ledger.growth import entry
 from trimtab.store.ledger.records import pending_of
 from trimtab.store.ledger.tree import leaf_hash

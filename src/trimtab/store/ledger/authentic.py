@@ -27,6 +27,8 @@ from trimtab.store.ledger.tree import Frontier, leaf_hash
 from trimtab.store.ledger.witness import Witness
 from trimtab.store.tables import ledger_events
 
+BASELINES = ("store.ledger-adopted", "store.key-replaced")
+"""Types of events that hold the digests of all governed rows: what was said before them does not count any more."""
 NONE_BEFORE = -1
 """``ruled_before`` of the first event that rules over rows."""
 
@@ -115,14 +117,16 @@ class Authenticity:
         if ruled_before is None or code is None or not self.is_right(position, ruled_before, leaf, code):
             raise EventForged(f"event {position} was not recorded by Trimtab", where=f"ledger position {position}")
 
-    def position_with(self, key: str, found: Sequence[Any]) -> int:
+    def position_with(self, connection: Connection, key: str, found: Sequence[Any]) -> int:
         """Return the position of the event whose row says that it carries an idempotency key.
 
         ``found`` is the row's position, ``ruled_before``, body and code. Raises ``EventForged`` when the event itself
         does not say so: who believed the row would leave a change undone.
         """
         position, ruled_before, body, code = found
-        if code is not None:  # there is none from before events were authenticated
+        event = ledger_events.c
+        newest = select(func.max(event.position)).where(event.type.in_(BASELINES))
+        if position >= (connection.execute(newest).scalar() or 0):  # those of before have another key's code, or none
             self.check_event(position, ruled_before, leaf_hash(entry(body.encode(), position)), code)
         if _keyed(body).idempotency_key != key:
             raise EventForged(f"event {position} carries another idempotency key", where=f"ledger position {position}")

@@ -25,8 +25,15 @@ def head_in(connection: Connection) -> Head:
         func.coalesce(signed.key, ""),
     ).select_from(ledger_head.outerjoin(ledger_checkpoints, signed.tile == newest))  # fmt: skip
     found = head_of(connection.execute(query).first())
+    if not lags(connection):
+        return found
     since = select(event.position, event.leaf).where(event.position >= found.size).order_by(event.position)
     return grown(found, connection.execute(since))
+
+
+def lags(connection: Connection) -> bool:
+    """Say whether events may follow the head."""
+    return connection.dialect.name == "sqlite"
 
 
 def grown(head: Head, since: Iterable[Any]) -> Head:
@@ -41,6 +48,8 @@ def grown(head: Head, since: Iterable[Any]) -> Head:
 
 def size_of(connection: Connection) -> int:
     """Return the number of events in the ledger."""
+    if not lags(connection):
+        return int(connection.execute(select(ledger_head.c.size)).scalar_one())
     newest = select(func.max(ledger_events.c.position)).scalar_subquery()
     size, last = connection.execute(select(ledger_head.c.size, newest)).one()
     return max(int(size), 0 if last is None else last + 1)
@@ -48,5 +57,8 @@ def size_of(connection: Connection) -> int:
 
 def move_head(connection: Connection) -> None:
     """Let the head say where the ledger ends, in a database that was filled from another one."""
-    head = head_in(connection)
-    connection.execute(update(ledger_head).values(size=head.size, frontier=head.frontier))
+    head, event = ledger_head.c, ledger_events.c
+    origin, size, frontier = connection.execute(select(head.origin, head.size, head.frontier)).one()
+    since = select(event.position, event.leaf).where(event.position >= size).order_by(event.position)
+    end = grown(head_of((origin, size, frontier, 0, "", "")), connection.execute(since))
+    connection.execute(update(ledger_head).values(size=end.size, frontier=end.frontier))

@@ -26,6 +26,7 @@ from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, si
 from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.records import Head, Pending, Receipt, Signed, pending_of
 from trimtab.store.ledger.tree import TILE
+from trimtab.store.ledger.waiting import Ticket, Waiting
 from trimtab.store.messages import Call, Prepared, cells, send
 
 if TYPE_CHECKING:
@@ -117,27 +118,8 @@ log = logging.getLogger("trimtab.store")
 
 Own = dict[str, list[Pending]]
 """The events of those who wait in this process, by their codes in hexadecimal."""
-Waiting = list[tuple[int, str | None, str | None]]
+Outbox = list[tuple[int, str | None, str | None]]
 """What lay in the outbox: its number there, its bodies (None: they are known by the code), and its code."""
-
-
-class _Ticket:
-    """Someone who waits: the events that lie in the outbox with their code, and the receipt as soon as they have their
-    positions.
-
-    ``woken`` is released when the receipt is there, or when it is this one's turn to lead.
-    """
-
-    __slots__ = ("code", "events", "last_id", "leads", "receipt", "woken")
-
-    def __init__(self, events: list[Pending], code: bytes) -> None:
-        self.events = events
-        self.code = code
-        self.last_id = events[-1].id
-        self.leads = False
-        self.receipt: Receipt | None = None
-        self.woken = threading.Lock()
-        self.woken.acquire()
 
 
 class PostgresLedger:
@@ -147,9 +129,7 @@ class PostgresLedger:
         self._database = database
         self._authenticity = authenticity
         self._lead = threading.Lock()
-        self._register = threading.Lock()
-        self._waiting: dict[str, _Ticket] = {}
-        self._is_led = False
+        self._waiting = Waiting()
 
     def enter(self, connection: Connection, events: list[Pending], *, durable: bool) -> Callable[[], Receipt]:  # noqa: ARG002
         """Leave events in the outbox, and end their change's transaction; every receipt waits for the disk here."""
@@ -163,7 +143,7 @@ class PostgresLedger:
             self._database.admission.send(_driver(connection), put, "COMMIT")  # in one message: each is a round trip
         except psycopg.errors.DivisionByZero:
             raise KeyMissing("the ledger is signed by another key than this home's", where="store.ledger") from None
-        return lambda: self._receipt_of(_Ticket(events, code))
+        return lambda: self._receipt_of(Ticket(events, code))
 
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key, and lock the key until the end."""
@@ -173,42 +153,20 @@ class PostgresLedger:
         if driver.execute(_WAITING_KEY, [key]).fetchone():
             self.sequence()
         row = driver.execute(_FIND_KEY, [key]).fetchone()
-        return self._authenticity.position_with(key, row) if row else None
+        return self._authenticity.position_with(connection, key, row) if row else None
 
-    def _receipt_of(self, ticket: _Ticket) -> Receipt:
-        """Return the receipt of committed events, sequencing them and all that wait if nobody has done so yet.
-
-        One thread of a process leads. Who comes meanwhile waits for the receipt or for the lead, whichever is first.
-        """
-        with self._register:
-            self._waiting[ticket.last_id] = ticket
-            if not self._is_led:
-                self._is_led = ticket.leads = True
+    def _receipt_of(self, ticket: Ticket) -> Receipt:
+        """Return the receipt of committed events, sequencing them and all that wait if nobody has done so yet."""
         try:
-            if not ticket.leads:
-                ticket.woken.acquire()
-            if ticket.receipt is None:
-                self._serve()
+            if self._waiting.join(ticket):
+                self._serve(ticket)
         except Unavailable as error:
             raise _unplaced(error.why) from error
         finally:
-            self._leave(ticket)
+            self._waiting.leave(ticket)
         if ticket.receipt is None:
             raise _unplaced("Its event is neither in the outbox nor in the ledger.")
         return ticket.receipt
-
-    def _leave(self, ticket: _Ticket) -> None:
-        """Wait no longer, and let another one lead if this one did."""
-        with self._register:
-            self._waiting.pop(ticket.last_id, None)
-            if not ticket.leads:
-                return
-            following = next(iter(self._waiting.values()), None)
-            if following is None:
-                self._is_led = False
-                return
-            following.leads = True
-        following.woken.release()
 
     def sequence(self) -> None:
         """Give positions to whatever waits, as left by a process that died."""
@@ -228,21 +186,15 @@ class PostgresLedger:
     def close(self) -> None:
         """Every batch was signed when it was sequenced."""
 
-    def _serve(self) -> None:
-        """Get receipts for all whom this process has waiting, from its own sequencing or from another's."""
+    def _serve(self, ticket: Ticket) -> None:
+        """Get receipts for all who wait in this process, from its own sequencing or from another's."""
         with self._lead, self._database.by_hand() as connection:
-            with self._register:
-                tickets, self._waiting = self._waiting, {}
-            try:
-                has_led = None
-                while tickets and has_led is None:
-                    has_led = self._lead_or_wait(connection, tickets)
-            finally:
-                with self._register:
-                    self._waiting |= tickets
+            has_led = None
+            while ticket.receipt is None and has_led is None:
+                has_led = self._lead_or_wait(connection, self._waiting.snapshot())
 
-    def _lead_or_wait(self, connection: Connection, tickets: dict[str, _Ticket]) -> Signed | None:
-        """Sequence the outbox, or let another do it; remove the tickets that got their receipts.
+    def _lead_or_wait(self, connection: Connection, tickets: dict[str, Ticket]) -> Signed | None:
+        """Sequence the outbox, or let another do it; give those who wait their receipts.
 
         Returns the newest checkpoint when it was this process that sequenced.
         """
@@ -252,15 +204,14 @@ class PostgresLedger:
             leads, taken = send(driver, _BEGIN, _LEAD(), _TAKE(_listed(own)))[1:]
             if leads.get_value(0, 0) == b"true":
                 given, signed = self._appended(connection, taken, own)
-                self._authenticity.keep(signed)
-                for id_ in given.keys() & tickets.keys():
-                    _answer(tickets.pop(id_), Receipt(given[id_], signed.note, signed.key))
+                self._waiting.answer({id_: Receipt(at, signed.note, signed.key) for id_, at in given.items()})
+                tickets = {id_: ticket for id_, ticket in tickets.items() if id_ not in given}
                 if not tickets:
                     return signed
             else:
                 signed = None
-            for id_, position, note, key in _rows(driver, _POSITIONS if signed else _WAIT, [list(tickets)]):
-                _answer(tickets.pop(id_), Receipt(position, note, key))
+            found = _rows(driver, _POSITIONS if signed else _WAIT, [list(tickets)])
+            self._waiting.answer({id_: Receipt(position, note, key) for id_, position, note, key in found})
         except BaseException:
             if not driver.closed:
                 driver.execute("ROLLBACK")
@@ -293,6 +244,7 @@ class PostgresLedger:
             signed = sign(known.key, growth.frontier)
             known.expect(growth.frontier.size, growth.frontier.pack(), growth.ruled, after=trusted)
             send(driver, *_writing(growth, signed), "COMMIT")
+            known.keep(signed)
         else:
             if signed.size < head.size:
                 signed = sign(known.key, growth.frontier)
@@ -300,7 +252,7 @@ class PostgresLedger:
             send(driver, "COMMIT")
         return {row[1]: row[0] for row in growth.events}, signed
 
-    def _authentic(self, driver: "Patient", waiting: Waiting, own: Own, *, doubtful: bool) -> Iterator[Pending]:
+    def _authentic(self, driver: "Patient", waiting: Outbox, own: Own, *, doubtful: bool) -> Iterator[Pending]:
         """Yield the events that Trimtab left; set aside what somebody else put there, or put there again."""
         taken: set[str] = set()
         for seq, bodies, code in waiting:
@@ -318,12 +270,6 @@ class PostgresLedger:
             refused = bodies or "\n".join([event.body.decode() for event in events or ()])
             driver.execute(_SET_ASIDE, (seq, refused, why))
             log.error("row %s of the outbox is refused: %s; somebody writes to the database past Trimtab", seq, why)
-
-
-def _answer(ticket: _Ticket, receipt: Receipt) -> None:
-    ticket.receipt = receipt
-    if not ticket.leads:
-        ticket.woken.release()
 
 
 def _unplaced(why: str) -> StoreAway:
@@ -361,14 +307,14 @@ def _listed(own: Own) -> str:
     return "{" + ",".join([f'"\\\\x{code}"' for code in own]) + "}"
 
 
-def _taken(answer: "PGresult") -> tuple[Waiting, Head]:
+def _taken(answer: "PGresult") -> tuple[Outbox, Head]:
     """Return what lay in the outbox, and where the ledger ends. Raises ``RowsDamaged``."""
     rows = cells(answer)
     if not rows:
         return [], head_of(None)
     waiting, origin, size, frontier, signed, note, key = [(value or b"").decode() for value in rows[0]]
     head = head_of((origin, int(size), bytes.fromhex(frontier), int(signed), note, key))
-    return msgspec.json.decode(waiting or "[]", type=Waiting), head
+    return msgspec.json.decode(waiting or "[]", type=Outbox), head
 
 
 def _writing(growth: Growth, signed: Signed) -> list[Call]:

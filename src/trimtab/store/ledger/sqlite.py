@@ -38,14 +38,14 @@ class SqliteLedger:
         self._database = database
         self._authenticity = authenticity
         self._added = False
-        self._head: Head | None = None
-        """The ledger's end as this process left it: where it is still so, it need not be read."""
+        self._left: tuple[int, Head] | None = None
+        """The ledger's end as this process left it, and in which state: as long as that lasts, it need not be read."""
 
     def enter(self, connection: Connection, events: list[Pending], *, durable: bool) -> Callable[[], Receipt]:
         """Add events inside their change's transaction. A checkpoint is signed only for what the disk will hold."""
         driver, known = _driver(connection), self._authenticity
-        # What this process left is not what is there when its last change failed, or somebody else made one.
-        head = self._head if self._database.admission.is_unchanged else None
+        state = self._database.admission.state
+        head = self._left[1] if self._left and self._left[0] == state else None
         end = known.known(head) if head else None
         if head is None or end is None:
             head = _head(driver)
@@ -58,7 +58,7 @@ class SqliteLedger:
         if signed:
             _put(driver, signed, frontier)
         known.expect(growth.frontier.size, frontier, growth.ruled, after=end)
-        self._head = Head(head.origin, growth.frontier.size, frontier, signed or head.signed)
+        self._left = (state, Head(head.origin, growth.frontier.size, frontier, signed or head.signed))
         position = growth.frontier.size - 1
 
         def acknowledge() -> Receipt:
@@ -73,7 +73,7 @@ class SqliteLedger:
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key; the write transaction itself keeps it."""
         row = _driver(connection).execute(_FIND_KEY, (key,)).fetchone()
-        return self._authenticity.position_with(key, row) if row else None
+        return self._authenticity.position_with(connection, key, row) if row else None
 
     def sequence(self) -> None:
         """Nothing ever waits for its position here."""

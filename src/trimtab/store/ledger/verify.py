@@ -14,6 +14,7 @@ from trimtab.store.foreign import foreign_objects
 from trimtab.store.governed import differences, was_put_again
 from trimtab.store.ledger.audit import Anchor, Check, Codes, Row, Tampered, Tree, audit_rows
 from trimtab.store.ledger.baselines import KEY_REPLACED, replaced_by
+from trimtab.store.ledger.ends import lags
 from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.records import Signed
@@ -233,7 +234,8 @@ def _audit_store(store: "Store", connection: Connection, evidence: _Evidence, pr
     with streamed(connection, events) as rows, streamed(connection, about) as pairs:
         audit_rows((Row(*row) for row in rows), pairs, tree, codes)
     size = tree.frontier.size
-    tree.finish(expected=size if size // TILE == head.size // TILE else head.size)  # each 256th event is signed
+    follow = lags(connection) and size // TILE == head.size // TILE  # each 256th event is signed
+    tree.finish(expected=size if follow else head.size)
     tiles = ledger_tiles.c
     stored = connection.execute(select(tiles.level, tiles.number, tiles.root).order_by(tiles.level, tiles.number))
     if [TileRoot(*row) for row in stored] != sorted(tree.tiles, key=lambda tile: (tile.level, tile.number)):

@@ -13,6 +13,7 @@ def upgrade() -> None:
         op.drop_constraint("pk_ledger_subjects", "ledger_subjects")
         op.create_primary_key("pk_ledger_subjects", "ledger_subjects", ["kind", "id", "position"])
         return
+    op.execute("PRAGMA legacy_alter_table=ON")  # views of others go on reading the table of this name
     op.rename_table("ledger_subjects", "ledger_subjects_before")
     op.create_table(
         "ledger_subjects",
@@ -27,3 +28,4 @@ def upgrade() -> None:
         "SELECT position, kind, id FROM ledger_subjects_before ORDER BY kind, id, position"
     )
     op.drop_table("ledger_subjects_before")
+    op.execute("PRAGMA legacy_alter_table=OFF")
