@@ -157,7 +157,7 @@ DAMAGED = {
     ),
     "the ledger's head is behind": Damaged(
         sql("UPDATE ledger_head SET size = size - 1"),
-        TOKEN, Mistake("the ledger ends after", "store.ledger", "bring the newest database back"),
+        TOKEN, Mistake("the ledger's head is not where its events end", "store.ledger", "trimtab verify"),
     ),
     "the release key is open to others": Damaged(
         mode("release.ed25519", 0o644),
@@ -223,7 +223,7 @@ def test_what_is_not_as_it_was_is_told(folder: Path, typed: Typed, case: Damaged
     ("damage", "says"),
     [
         (sql("UPDATE ledger_events SET actor = 'mallory' WHERE position = 3"), "event 3"),
-        (sql("UPDATE ledger_head SET size = size - 1"), "there should be"),
+        (sql("UPDATE ledger_head SET size = size - 1"), "the ledger's head"),
         (sql("DELETE FROM ledger_head"), "another ledger"),
         (sql("DELETE FROM ledger_events WHERE position = 5"), "5"),
     ],

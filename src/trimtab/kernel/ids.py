@@ -11,9 +11,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DECODE = {c: i for i, c in enumerate(_ALPHABET)}
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 LENGTH = 26
-_AT_ONCE = 1024
-_CHARACTERS = "".join(_ALPHABET[byte & 31] for byte in range(256)).encode()
-"""A character for each byte, all equally likely."""
+_RANDOM = (1 << 80) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -27,55 +25,45 @@ class Ids:
 
     def __init__(self, clock: Clock, *, seed: int | None = None) -> None:
         self._clock = clock
-        self._characters = _Characters(seed)
+        self._bits = _Bits() if seed is None else random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
         self._lock = threading.Lock()
-        self._millis = -1
-        self._begun, self._count = "", 0
-        """How the ids of the newest millisecond begin, and the 40 bits by which they follow each other."""
+        self._last = 0
+        self._begun: tuple[int, str] = (-1, "")
+        """The newest millisecond, and how its ids begin."""
 
     def reseed(self, seed: int) -> None:
         """Go on from another seed: what follows is a function of the clock and this seed, whatever was made before."""
         with self._lock:
-            self._characters = _Characters(seed)
-            self._millis = -1
+            self._bits = random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
+            self._last = 0
 
     def new(self) -> str:
         millis = (self._clock.now() - _EPOCH) // _MILLISECOND
         with self._lock:
-            drawn = self._characters.take(16)
-            if millis > self._millis:
-                self._millis, self._count = millis, _number(drawn[:8])
-                self._begun = _written(millis, 40)
-                return self._begun + drawn
-            # Same millisecond (or a clock that stood still): count on from the last id.
-            self._count += 1 + _DECODE[drawn[0]]
-            if self._count >> 40:
-                self._millis, self._count = self._millis + 1, _number(drawn[:8])
-                self._begun = _written(self._millis, 40)
-            return f"{self._begun}{_written(self._count, 30)}{drawn[8:]}"
+            value = (millis << 80) | self._bits(80)
+            if value <= self._last:
+                # Same millisecond (or a clock that stood still): count on from the last id.
+                value = self._last + 1 + self._bits(32)
+            self._last = value
+            millis = value >> 80
+            if millis != self._begun[0]:
+                self._begun = (millis, _written(millis, 40))
+            return self._begun[1] + _written(value & _RANDOM, 70)
 
 
-class _Characters:
-    """Random characters, taken from their source many at a time: asking costs more than all the rest."""
+class _Bits:
+    """Random bits of the operating system, taken from it many at a time: asking costs more than all the rest."""
 
-    def __init__(self, seed: int | None) -> None:
-        self._draw = os.urandom if seed is None else random.Random(seed).randbytes  # noqa: S311 - a replay repeats them
-        self._taken, self._at, self._process = "", 0, 0
+    def __init__(self) -> None:
+        self._taken, self._at, self._process = b"", 0, 0
 
-    def take(self, count: int) -> str:
-        """Return so many characters. Not safe to share between threads."""
-        end, process = self._at + count, os.getpid()
-        if end > len(self._taken) or process != self._process:  # a forked process must not take the same ones
-            self._taken, self._process, end = self._draw(_AT_ONCE).translate(_CHARACTERS).decode(), process, count
-        self._at = end
-        return self._taken[end - count : end]
-
-
-def _number(text: str) -> int:
-    value = 0
-    for character in text:
-        value = value * 32 + _DECODE[character]
-    return value
+    def __call__(self, count: int) -> int:
+        """Return so many bits, a multiple of eight. Not safe to share between threads."""
+        at, size, process = self._at, count // 8, os.getpid()
+        if at + size > len(self._taken) or process != self._process:  # a forked process must not take the same ones
+            self._taken, self._process, at = os.urandom(1024), process, 0
+        self._at = at + size
+        return int.from_bytes(self._taken[at : self._at], "big")
 
 
 def encode(value: int) -> str:
@@ -90,7 +78,10 @@ def _written(value: int, shift: int) -> str:
 
 def time_of(id_: str) -> datetime:
     """Return the moment at which an id was made, to the millisecond."""
-    return _EPOCH + _number(id_[:10]) * _MILLISECOND
+    value = 0
+    for character in id_[:10]:
+        value = value * 32 + _DECODE[character]
+    return _EPOCH + value * _MILLISECOND
 
 
 def is_id(text: str) -> bool:

@@ -112,6 +112,10 @@ class Tree:
         size = self.frontier.size
         for anchor in self._anchors.get(size, ()):
             if self.frontier.root() != anchor.root:
+                if self.good == size:  # another one bears the events out
+                    raise Tampered(
+                        f"{anchor.source} knows another root of the first {size} events than they have", None
+                    )
                 raise Tampered(
                     f"the first {size} events have another root than {anchor.source} knows: one of the events "
                     f"{self.good} to {max(size - 1, 0)} was changed, removed or put in",
