@@ -8,11 +8,14 @@ itself (moderated as by Smyth, 2004). Columns that do not agree are left as they
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from trimtab.monitoring.cells import Array
 from trimtab.monitoring.spread import Spread
+
+Number = TypeVar("Number", Array, float)
 
 MOST_DEPENDENT = 0.98
 """Blocks are taken to be no more alike than this: of a slower change a reference of months shows nothing."""
@@ -98,13 +101,12 @@ def _prior(told: Array) -> tuple[float, float]:
     middle, n = float(centred.mean()), len(centred)
     apart = float(((centred - middle) ** 2).sum() / (n - 1) - _trigamma(half).mean())
     low, high = 0.1, _MOST_FREEDOM / 2
-    if apart <= float(_trigamma(np.array([high]))[0]):
+    if apart <= _trigamma(high):
         return math.exp(middle), _MOST_FREEDOM
     for _ in range(60):
         at = (low + high) / 2
-        low, high = (at, high) if float(_trigamma(np.array([at]))[0]) > apart else (low, at)
-    of_half = np.array([high])
-    return math.exp(middle + float((_digamma(of_half) - np.log(of_half))[0])), 2 * high
+        low, high = (at, high) if _trigamma(at) > apart else (low, at)
+    return math.exp(middle + float(_digamma(high)) - math.log(high)), 2 * high
 
 
 def _settled(one: Spread, rho: Array, priors: dict[str, tuple[float, float]]) -> Spread:
@@ -125,21 +127,23 @@ def _settled(one: Spread, rho: Array, priors: dict[str, tuple[float, float]]) ->
     )
 
 
-def _digamma(x: Array) -> Array:
+def _digamma(x: Number) -> Number:
     """Return the derivative of log gamma, by recurrence to where its series holds."""
-    found, x = np.zeros_like(x), x.astype(np.float64)
+    found = x * 0.0
     for _ in range(8):
-        found -= 1 / x
+        found = found - 1 / x
         x = x + 1
-    found += np.log(x) - 1 / (2 * x) - 1 / (12 * x**2) + 1 / (120 * x**4) - 1 / (252 * x**6)
-    return found
+    square = x * x
+    series: Number = np.log(x) - 1 / (2 * x) - 1 / (12 * square) + 1 / (120 * square**2) - 1 / (252 * square**3)
+    return found + series
 
 
-def _trigamma(x: Array) -> Array:
+def _trigamma(x: Number) -> Number:
     """Return the second derivative of log gamma, by recurrence to where its series holds."""
-    found, x = np.zeros_like(x), x.astype(np.float64)
+    found = x * 0.0
     for _ in range(8):
-        found += 1 / x**2
+        found = found + 1 / (x * x)
         x = x + 1
-    found += 1 / x + 1 / (2 * x**2) + 1 / (6 * x**3) - 1 / (30 * x**5) + 1 / (42 * x**7)
-    return found
+    square = x * x
+    series = 1 / x + 1 / (2 * square) + (1 / 6 - (1 / 30 - 1 / (42 * square)) / square) / (square * x)
+    return found + series
