@@ -142,9 +142,9 @@ class Host:
     def kill(self) -> None:
         if not self._life.kill():
             self._check_end()
-        if self._traffic is not None:
-            self._traffic.__exit__()
-            assert len(self._traffic.broken) == CLIENTS, "every client was cut off"
+        if (traffic := self._traffic) is not None:
+            wait_until(lambda: len(traffic.broken) == CLIENTS, "every client was cut off, or found nobody")
+            traffic.__exit__()
             self._traffic = None
         self.url = ""
         self._start()
