@@ -8,7 +8,7 @@ from tests.forging import by_sql
 from trimtab.kernel import Actor, VirtualClock
 from trimtab.loop import Trigger, TriggerKind, Turn, TurnMissing, TurnState, get_turn, list_turns, move_turn, open_turn
 from trimtab.loop.tables import turns
-from trimtab.loop.turns import TurnOpen, TurnTaken, open_turn_of, open_turns
+from trimtab.loop.turns import TurnOpen, TurnTaken, again_if_taken, open_turn_of, open_turns
 from trimtab.store import RowForged, Store, events, verify
 
 TRIGGER = Trigger(kind=TriggerKind.DRIFT, text="prediction drift above 0.1: 0.11 > 0.1")
@@ -61,6 +61,28 @@ def test_only_who_saw_the_last_move_makes_the_next(store: Store, actor: Actor) -
         move_turn(change, turn, TurnState.FAILED, "too late")
     assert get_turn(store, turn.id).state is TurnState.WAITING
     assert len(events(store, limit=100)) == count
+
+
+def test_what_nobody_repeats_by_hand_is_done_anew_when_another_one_was_quicker(store: Store, actor: Actor) -> None:
+    begun(store, actor)
+    seen: list[TurnState] = []
+
+    def work() -> Turn:
+        turn = open_turn_of(store, "late")
+        assert turn is not None
+        seen.append(turn.state)
+        if len(seen) == 1:
+            with store.change(actor) as change:
+                move_turn(change, turn, TurnState.SHADOW, "a controller was quicker")
+        with store.change(actor) as change:
+            return move_turn(change, turn, TurnState.CANCELLED, "another version is there")
+
+    assert again_if_taken(work).state is TurnState.CANCELLED
+    assert seen == [TurnState.TRAINING, TurnState.SHADOW]
+    begun(store, actor)
+    with pytest.raises(TurnOpen):
+        again_if_taken(lambda: begun(store, actor))
+    assert verify(store).kind == "intact"
 
 
 def test_an_unknown_turn_is_refused(sqlite_store: Store) -> None:

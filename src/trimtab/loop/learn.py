@@ -22,10 +22,10 @@ from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
 from trimtab.loop.own_code import TRAIN, UNCHANGED
 from trimtab.loop.records import Outcome
 from trimtab.loop.reference import reference_of_candidate
-from trimtab.loop.turns import enter_turn
+from trimtab.loop.turns import again_if_taken, enter_turn
 from trimtab.monitoring import keep_reference
 from trimtab.pipelines import StepContext
-from trimtab.registry import CHALLENGER, Lineage, ModelArtifacts, register_version, set_alias
+from trimtab.registry import CHALLENGER, Lineage, ModelArtifacts, Version, register_version, set_alias
 from trimtab.serving import measure_latency
 from trimtab.store import Change
 from trimtab.tracking import (
@@ -150,34 +150,44 @@ def register(context: StepContext) -> dict[str, Any]:
     snapshots = [given for given in context.inputs.values() if "snapshot" in given]
     signature = context.put_bytes(canonical(logged.signature))
     reference = reference_of_candidate(context, model, given, logged)
-    with context.store.change(context.actor, context.because) as change:
-        _check_in_force(change, model)
-        version = register_version(
-            change,
-            model=model.name,
-            artifacts=ModelArtifacts(
-                model=logged.digest, format=logged.format, signature=signature, sample=logged.sample
-            ),
-            lineage=Lineage(
-                data=tuple(given["digest"] for given in snapshots),
-                snapshots=tuple(given["snapshot"] for given in snapshots),
-                code=model.code, environment=trained["environment"], features=digest_of_view(model.view),
-                view=model.view.name, policy=context.params["policy"], run_id=trained["run"],
-                pipeline_run_id=context.run_id,
-            ),
-            params=model.params, evaluation_id=judged["evaluation"], task=model.label.task, owner=model.owner,
-            approve_by=model.retraining.approve_by if model.retraining else None,
-            other_than_author=model.retraining is not None and model.retraining.other_than_author,
-            expires_s=(model.retraining.expires_s or None) if model.retraining else None,
-            description=model.description,
-        )  # fmt: skip
-        set_alias(change, version, CHALLENGER)
-        keep_reference(
-            change, model=version.model, version=version.number, reference=reference, blobs=context.store.blobs
-        )
-        enter_turn(
-            context.store, change, version, passed=judged["passed"], lines=tuple(judged["lines"]), run=context.run_id
-        )
+
+    def entered() -> Version:
+        with context.store.change(context.actor, context.because) as change:
+            _check_in_force(change, model)
+            version = register_version(
+                change,
+                model=model.name,
+                artifacts=ModelArtifacts(
+                    model=logged.digest, format=logged.format, signature=signature, sample=logged.sample
+                ),
+                lineage=Lineage(
+                    data=tuple(given["digest"] for given in snapshots),
+                    snapshots=tuple(given["snapshot"] for given in snapshots),
+                    code=model.code, environment=trained["environment"], features=digest_of_view(model.view),
+                    view=model.view.name, policy=context.params["policy"], run_id=trained["run"],
+                    pipeline_run_id=context.run_id,
+                ),
+                params=model.params, evaluation_id=judged["evaluation"], task=model.label.task, owner=model.owner,
+                approve_by=model.retraining.approve_by if model.retraining else None,
+                other_than_author=model.retraining is not None and model.retraining.other_than_author,
+                expires_s=(model.retraining.expires_s or None) if model.retraining else None,
+                description=model.description,
+            )  # fmt: skip
+            set_alias(change, version, CHALLENGER)
+            keep_reference(
+                change, model=version.model, version=version.number, reference=reference, blobs=context.store.blobs
+            )
+            enter_turn(
+                context.store,
+                change,
+                version,
+                passed=judged["passed"],
+                lines=tuple(judged["lines"]),
+                run=context.run_id,
+            )
+        return version
+
+    version = again_if_taken(entered)  # a controller may move the turn of before at this very moment
     evaluation = get_evaluation(context.store, judged["evaluation"])
     outcome = Outcome(
         model=version.model, version=version.number, passed=judged["passed"], evaluation=evaluation.record.id,

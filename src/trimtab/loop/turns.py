@@ -1,8 +1,9 @@
 """Open turns of the loop, move them, and look them up. A model has one open turn at most."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import bindparam, insert, select, update
@@ -40,6 +41,10 @@ class TurnTaken(Conflict):
     code = "loop.turn-taken"
     default_why = "Only one controller moves a turn at a time; the other one's move counts."
     default_next = "trimtab get turns, then decide again"
+
+
+TAKEN_AT_MOST = 9
+T = TypeVar("T")
 
 
 class TurnPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +103,18 @@ def move_turn(
         )
     )  # fmt: skip
     return moved
+
+
+def again_if_taken(work: Callable[[], T]) -> T:
+    """Do what moves a turn, and do it anew when somebody else has moved the turn in between: it may be moved still.
+
+    For what nobody repeats by hand. Raises ``TurnTaken`` or ``TurnOpen`` when that happens again and again, and what
+    ``work`` raises.
+    """
+    for _ in range(TAKEN_AT_MOST):
+        with suppress(TurnTaken, TurnOpen):
+            return work()
+    return work()
 
 
 def get_turn(store: Store, id: str) -> Turn:
