@@ -13,7 +13,7 @@ from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
 from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged, StoreAway
 from trimtab.store.folding import fold, folded
-from trimtab.store.foreign import foreign_objects
+from trimtab.store.foreign_objects import foreign_objects
 from trimtab.store.governed import RowForged, check_none_missing, check_rows, known_keys
 from trimtab.store.holds import (
     ALL,

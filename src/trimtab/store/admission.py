@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from trimtab.kernel import Conflict, Refused
-from trimtab.store.messages import Call, Prepared, cells, send
+from trimtab.store.prepared import Call, Prepared, cells, send
 
 if TYPE_CHECKING:
     from trimtab.store.patience import Patient

@@ -14,7 +14,8 @@ from trimtab.kernel import Clock, Conflict
 from trimtab.store.admission import ClosedAs, Closing, alone, close, closing_of, reopen
 from trimtab.store.carrying import Sum, Told, copy_tables, tables_of
 from trimtab.store.database import Database, take_your_time
-from trimtab.store.ledger import ends
+from trimtab.store.ledger.head import head_in as end_in
+from trimtab.store.ledger.head import move_head
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes
 from trimtab.store.ledger.tree import Frontier
@@ -52,7 +53,7 @@ def head_in(connection: Connection) -> Found:
     """Return the ledger of a database; one without a head has no name and no events."""
     if connection.execute(select(ledger_head.c.one)).first() is None:
         return Found("", 0, Frontier().root())
-    head = ends.head_in(connection)
+    head = end_in(connection)
     return Found(head.origin, head.size, Frontier.unpack(head.size, head.frontier).root())
 
 
@@ -95,7 +96,7 @@ def fill(target: Database, source: Connection, *, told: Told) -> dict[str, Sum]:
         if not target.is_sqlite:
             connection.execute(text("SET LOCAL synchronous_commit = on"))
         sums = copy_tables(source, connection, told=told)
-        ends.move_head(connection)
+        move_head(connection)
         reopen(connection)
     target.flush()
     return sums

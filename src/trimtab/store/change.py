@@ -12,7 +12,7 @@ from trimtab.kernel import Actor, Conflict, Ids, Invalid, TrimtabError, digest_o
 from trimtab.store.events import Event, RowDigest, body_of
 from trimtab.store.governed import GOVERNED, Rows, digest_of_row, every_row, key_of, pending_of, written
 from trimtab.store.ledger.records import Pending, Receipt
-from trimtab.store.messages import Prepared
+from trimtab.store.prepared import Prepared
 
 JOURNAL = {"journal": True}
 """``Table(..., info=JOURNAL)``: high-volume or operational rows that are no state of their own (metric points, leases).

@@ -24,8 +24,8 @@ from trimtab.store.admission import OPTION, Admission
 from trimtab.store.disk import Disk
 from trimtab.store.failures import StoreAway, name_of, named
 from trimtab.store.folding import fold
-from trimtab.store.messages import send
 from trimtab.store.place import Place
+from trimtab.store.prepared import send
 
 metadata = MetaData(
     naming_convention={

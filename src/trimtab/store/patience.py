@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from trimtab.store.messages import Call
+from trimtab.store.prepared import Call
 
 TCP = {
     "connect_timeout": 10,

@@ -77,7 +77,7 @@ ledger_head = Table(
     Column("frontier", LargeBinary, nullable=False),
 )
 """One row: the ledger's name, how many events there were when it was signed last, and the roots of the complete
-subtrees that cover them, largest first. Where it ends is told by ``ledger.ends``."""
+subtrees that cover them, largest first. Where it ends is told by ``ledger.head``."""
 
 ledger_tiles = Table(
     "ledger_tiles",

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, func, select
 from trimtab.kernel import TrimtabError
 from trimtab.store.admission import closing_of, refusal
 from trimtab.store.failures import NotAuthentic
-from trimtab.store.ledger.ends import head_in
 from trimtab.store.ledger.growth import entry
+from trimtab.store.ledger.head import head_in
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
 from trimtab.store.ledger.proofs import root_at

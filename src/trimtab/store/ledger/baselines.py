@@ -13,7 +13,7 @@ from trimtab.kernel import SYSTEM, Actor, Invalid, Refused
 from trimtab.store.change import check_reason
 from trimtab.store.events import Event, Subject
 from trimtab.store.governed import RowForged, differences
-from trimtab.store.ledger.ends import head_in, size_of
+from trimtab.store.ledger.head import head_in, size_of
 from trimtab.store.ledger.notes import PublicKey, SigningKey
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from sqlalchemy import select
 
-from trimtab.store.ledger.ends import size_of
 from trimtab.store.ledger.growth import entry
+from trimtab.store.ledger.head import size_of
 from trimtab.store.ledger.records import Signed
 from trimtab.store.ledger.streaming import streamed
 from trimtab.store.tables import ledger_checkpoints, ledger_events

@@ -27,7 +27,7 @@ from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.records import Head, Pending, Receipt, Signed, pending_of
 from trimtab.store.ledger.tree import TILE
 from trimtab.store.ledger.waiting import Ticket, Waiting
-from trimtab.store.messages import Call, Prepared, cells, send
+from trimtab.store.prepared import Call, Prepared, cells, send
 
 if TYPE_CHECKING:
     import psycopg

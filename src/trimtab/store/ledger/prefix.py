@@ -7,8 +7,8 @@ from sqlalchemy import Connection, func, select
 
 from trimtab.kernel import NotFound
 from trimtab.store.failures import RowsDamaged
-from trimtab.store.ledger.ends import size_of
 from trimtab.store.ledger.growth import entry
+from trimtab.store.ledger.head import size_of
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.proofs import consistency_path, inclusion_path, is_consistent, root_at
 from trimtab.store.ledger.prove import InclusionProof, Nodes

@@ -6,8 +6,8 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from trimtab.kernel import Invalid, NotFound
-from trimtab.store.ledger.ends import size_of
 from trimtab.store.ledger.growth import entry
+from trimtab.store.ledger.head import size_of
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.proofs import consistency_path, includes, inclusion_path, is_consistent, root_at
 from trimtab.store.ledger.tree import TILE_HEIGHT, leaf_hash, node_hash

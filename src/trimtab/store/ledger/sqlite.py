@@ -13,16 +13,11 @@ from trimtab.kernel import Refused
 from trimtab.store.database import Database
 from trimtab.store.failures import RowsDamaged
 from trimtab.store.ledger.authentic import Authenticity
-from trimtab.store.ledger.ends import grown
-from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, is_due, sign
+from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, is_due, sign
+from trimtab.store.ledger.head import head_in
 from trimtab.store.ledger.records import Head, Pending, Receipt, Signed
 from trimtab.store.ledger.tree import TILE, Frontier
 
-_HEAD = """
-    SELECT h.origin, h.size, h.frontier, coalesce(c.size, 0), coalesce(c.note, ''), coalesce(c.key, '')
-    FROM ledger_head h LEFT JOIN ledger_checkpoints c ON c.tile = (SELECT max(tile) FROM ledger_checkpoints)
-"""
-_SINCE = "SELECT position, leaf FROM ledger_events WHERE position >= ? ORDER BY position"
 _INSERT_EVENT = f"INSERT INTO ledger_events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _INSERT_SUBJECT = "INSERT INTO ledger_subjects (position, kind, id) VALUES (?, ?, ?)"
 _INSERT_TILE = "INSERT INTO ledger_tiles (level, number, root) VALUES (?, ?, ?)"
@@ -48,7 +43,7 @@ class SqliteLedger:
         head = self._left[1] if self._left and self._left[0] == state else None
         end = known.known(head) if head else None
         if head is None or end is None:
-            head = _head(driver)
+            head = head_in(connection)
             end = known.trusted(connection, head)
         growth = grow(head, events, ruled=end.ruled, code=known.code)
         # What nobody waits for is signed in time all the same; nobody is told before the disk holds it.
@@ -82,7 +77,7 @@ class SqliteLedger:
         """Sign the ledger as it is; return the newest checkpoint."""
         with self._database.write() as connection:
             driver = _driver(connection)
-            head = _head(driver)
+            head = head_in(connection)
             self._authenticity.trusted(connection, head)
             signed = head.signed
             if signed.size != head.size:
@@ -102,11 +97,6 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver
-
-
-def _head(driver: sqlite3.Connection) -> Head:
-    head = head_of(driver.execute(_HEAD).fetchone())
-    return grown(head, driver.execute(_SINCE, (head.size,)))
 
 
 def _write(driver: sqlite3.Connection, growth: Growth) -> None:

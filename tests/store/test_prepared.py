@@ -15,7 +15,7 @@ from tests.store.conftest import ThingMade, tables, thing_table
 
 from trimtab.kernel import Actor, Settings, VirtualClock
 from trimtab.store import Change, Database, NoEvent, SchemaChanged, Store, events, open_store
-from trimtab.store.messages import Prepared, cells, send
+from trimtab.store.prepared import Prepared, cells, send
 
 ECHO = Prepared("test_echo", "SELECT $1, $2, encode($3, 'hex'), $4", "text, bigint, bytea, double precision")
 

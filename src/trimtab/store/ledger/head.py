@@ -1,11 +1,8 @@
-"""Where the ledger ends: where it was signed last, and what was recorded since.
+"""The ledger's head, and where the ledger ends: where it was signed last, and what was recorded since.
 
 The head says where the ledger ended when its newest checkpoint was signed. On PostgreSQL that is its end; on SQLite up
 to 255 events may follow, for which nobody has waited, so that recording them need not move the head each time.
 """
-
-from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
@@ -18,17 +15,14 @@ from trimtab.store.tables import ledger_checkpoints, ledger_events, ledger_head
 
 def head_in(connection: Connection) -> Head:
     """Return the ledger's end. Raises ``RowsDamaged`` when there is none, or an event is missing before it."""
-    head, signed, event = ledger_head.c, ledger_checkpoints.c, ledger_events.c
+    head, signed = ledger_head.c, ledger_checkpoints.c
     newest = select(func.max(signed.tile)).scalar_subquery()
     query = select(
         head.origin, head.size, head.frontier, func.coalesce(signed.size, 0), func.coalesce(signed.note, ""),
         func.coalesce(signed.key, ""),
     ).select_from(ledger_head.outerjoin(ledger_checkpoints, signed.tile == newest))  # fmt: skip
     found = head_of(connection.execute(query).first())
-    if not lags(connection):
-        return found
-    since = select(event.position, event.leaf).where(event.position >= found.size).order_by(event.position)
-    return grown(found, connection.execute(since))
+    return _grown(connection, found) if lags(connection) else found
 
 
 def lags(connection: Connection) -> bool:
@@ -36,10 +30,11 @@ def lags(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
 
 
-def grown(head: Head, since: Iterable[Any]) -> Head:
-    """Return the end after the events (position and leaf) that follow a head. Raises ``RowsDamaged`` for a gap."""
-    frontier = Frontier.unpack(head.size, head.frontier)
-    for position, leaf in since:
+def _grown(connection: Connection, head: Head) -> Head:
+    """Return the end after the events that follow a head. Raises ``RowsDamaged`` for a gap."""
+    frontier, event = Frontier.unpack(head.size, head.frontier), ledger_events.c
+    since = select(event.position, event.leaf).where(event.position >= head.size).order_by(event.position)
+    for position, leaf in connection.execute(since):
         if position != frontier.size:
             raise RowsDamaged(f"event {frontier.size} is missing", where="store.ledger")
         frontier.add(leaf)
@@ -57,8 +52,7 @@ def size_of(connection: Connection) -> int:
 
 def move_head(connection: Connection) -> None:
     """Let the head say where the ledger ends, in a database that was filled from another one."""
-    head, event = ledger_head.c, ledger_events.c
-    origin, size, frontier = connection.execute(select(head.origin, head.size, head.frontier)).one()
-    since = select(event.position, event.leaf).where(event.position >= size).order_by(event.position)
-    end = grown(head_of((origin, size, frontier, 0, "", "")), connection.execute(since))
+    head = ledger_head.c
+    row = connection.execute(select(head.origin, head.size, head.frontier)).one()
+    end = _grown(connection, head_of((*row, 0, "", "")))
     connection.execute(update(ledger_head).values(size=end.size, frontier=end.frontier))
