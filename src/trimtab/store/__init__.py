@@ -13,7 +13,6 @@ from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
 from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged, StoreAway
 from trimtab.store.folding import fold, folded
-from trimtab.store.foreign_objects import foreign_objects
 from trimtab.store.governed import RowForged, check_none_missing, check_rows, known_keys
 from trimtab.store.holds import (
     ALL,
@@ -69,6 +68,7 @@ from trimtab.store.retention import (
 from trimtab.store.sweep import MENTIONS, BlobsRemoved
 from trimtab.store.tables import Position
 from trimtab.store.told import told_of
+from trimtab.store.triggers import foreign_objects
 
 __all__ = [
     "ALL", "ATTEMPTS", "CLASSES", "DECISIONS", "GOVERNED_DECISIONS", "JOURNAL", "LOGS", "MENTIONS", "RUNS",

@@ -10,7 +10,6 @@ from sqlalchemy.exc import DBAPIError
 
 from trimtab.kernel import Refused, TrimtabError
 from trimtab.store.failures import RowsDamaged
-from trimtab.store.foreign_objects import foreign_objects
 from trimtab.store.governed import differences, was_put_again
 from trimtab.store.ledger.audit import Anchor, Check, Codes, Row, Tampered, Tree, audit_rows
 from trimtab.store.ledger.baselines import KEY_REPLACED, replaced_by
@@ -29,6 +28,7 @@ from trimtab.store.tables import (
     ledger_subjects,
     ledger_tiles,
 )
+from trimtab.store.triggers import foreign_objects
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
