@@ -48,6 +48,13 @@ def approved(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, tidy: Cal
     return tidy(copy_of_approved(tmp_path_factory, tmp_path / "approved"))
 
 
+@pytest.fixture(params=["embedded", "postgresql and s3"])
+def placed(request: pytest.FixtureRequest) -> Shell:
+    """The project whose models are approved, once with everything in the home, once moved to PostgreSQL and S3."""
+    shell: Shell = request.getfixturevalue("approved" if request.param == "embedded" else "grown")
+    return shell
+
+
 @pytest.fixture
 def grown(
     approved: Shell, elsewhere: dict[str, str], tidy: Callable[[Shell], Shell], emptied: Callable[[str], None]

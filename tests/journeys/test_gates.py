@@ -1,19 +1,20 @@
 """Every way to a version's place is tried with one that nobody released: none brings an answer of it before a user."""
 
-import sqlite3
+import json
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from sqlalchemy import text
 from tests.journeys.asking import body_of
+from tests.journeys.behind import read_blob, sql, swap_blob
 from tests.journeys.project import FILE, write
 from tests.journeys.shell import Server, Shell, ask, get
-from tests.journeys.test_tampering import ask_when_loaded, blob_of
+from tests.journeys.test_tampering import ask_when_loaded
 from tests.journeys.traffic import Traffic
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -47,11 +48,18 @@ TYPED = (
     "rollback slow",
 )  # fmt: skip
 
+KEYS = {
+    "serving_routes": ("endpoint",),
+    "registry_aliases": ("model", "alias"),
+    "registry_versions": ("model", "number"),
+}
+"""The tables that somebody rewrites by hand, and their keys."""
+
 
 @pytest.fixture
-def candidate(approved: Shell) -> Shell:
-    """A project whose ``slow@1`` answers, and whose ``slow@2`` is trained and waits."""
-    return retrained(approved)
+def candidate(placed: Shell) -> Shell:
+    """A project whose ``slow@1`` answers, and whose ``slow@2`` is trained and waits, in each place."""
+    return retrained(placed)
 
 
 def retrained(shell: Shell) -> Shell:
@@ -91,13 +99,13 @@ def test_no_door_serves_what_nobody_released(candidate: Shell) -> None:
 
 def test_a_released_models_file_is_not_swapped_for_another(candidate: Shell) -> None:
     """The other file is a whole model of the same inputs; only its bytes are not those that were released."""
-    files = [blob_of(candidate, candidate.json("get", "versions", f"slow@{n}")["artifacts"]["model"]) for n in (1, 2)]
-    released, other = (file.read_bytes() for file in files)
+    digest, others = [candidate.json("get", "versions", f"slow@{n}")["artifacts"]["model"] for n in (1, 2)]
+    released, other = (read_blob(candidate, one) for one in (digest, others))
     assert released != other
     with candidate.up() as server:
         server.wait_until_ready()
         known = answers_of(server)
-        replace(files[0], other)
+        swap_blob(candidate, digest, other)
         with watched(server) as traffic:
             traffic.wait_for(60)
         assert answers_of(server) == known, "what was verified lies in memory"
@@ -107,7 +115,7 @@ def test_a_released_models_file_is_not_swapped_for_another(candidate: Shell) -> 
         send("PUT", f"{server.url}/api/v1/endpoints/slow/routing", json={"champion": 1, "shadow": []} | WHY)
         assert ask(f"{server.url}/v2/models/slow/infer", BODIES[0])[0] == 503
     assert "slow@1" in candidate.run("serve", "slow@1", "--because", "again", code=1).err
-    replace(files[0], released)
+    swap_blob(candidate, digest, released)
     with candidate.up() as server:
         server.wait_until_ready()
         assert answers_of(server) == known
@@ -200,28 +208,28 @@ def routed(server: Server) -> list[int]:
 
 def route_by_hand(shell: Shell, *, champion: int) -> Callable[[], None]:
     """Write the routing, the alias and the status into the database, past every rule; return what takes it back."""
-    tables = ("serving_routes", "registry_aliases", "registry_versions")
-    with closing(sqlite3.connect(shell.home / "trimtab.db", timeout=PATIENCE_S)) as database, database:
-        rows = {table: database.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    with sql(shell) as database:
+        rows = {table: database.execute(text(f"SELECT * FROM {table}")).mappings().all() for table in KEYS}
+        (routing,) = (json.loads(row["routing"]) for row in rows["serving_routes"] if row["endpoint"] == "slow")
         database.execute(
-            "UPDATE serving_routes SET revision = revision + 1, digest = ?, "
-            "routing = json_set(routing, '$.champion', ?) WHERE endpoint = 'slow'",
-            [f"sha256:{champion:064x}", champion],
+            text(
+                "UPDATE serving_routes SET revision = revision + 1, digest = :digest, routing = :routing "
+                "WHERE endpoint = 'slow'"
+            ),
+            {"digest": f"sha256:{champion:064x}", "routing": json.dumps(routing | {"champion": champion})},
         )
         database.execute(
-            "UPDATE registry_aliases SET version = ? WHERE model = 'slow' AND alias = 'champion'", [champion]
+            text("UPDATE registry_aliases SET version = :version WHERE model = 'slow' AND alias = 'champion'"),
+            {"version": champion},
         )
-        database.execute("UPDATE registry_versions SET status = 'approved' WHERE model = 'slow'")
+        database.execute(text("UPDATE registry_versions SET status = 'approved' WHERE model = 'slow'"))
 
     def restore() -> None:
-        with closing(sqlite3.connect(shell.home / "trimtab.db", timeout=PATIENCE_S)) as database, database:
+        with sql(shell) as database:
             for table, before in rows.items():
-                marks = ", ".join("?" * len(before[0]))
-                database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", before)
+                for row in before:
+                    said = ", ".join(f"{name} = :{name}" for name in row)
+                    which = " AND ".join(f"{name} = :{name}" for name in KEYS[table])
+                    database.execute(text(f"UPDATE {table} SET {said} WHERE {which}"), dict(row))
 
     return restore
-
-
-def replace(blob: Path, data: bytes) -> None:
-    blob.chmod(0o644)
-    blob.write_bytes(data)

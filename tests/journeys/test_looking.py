@@ -41,14 +41,14 @@ def printed(shell: Shell, commands: list[list[str]]) -> list[str]:
     return [text for _, text in answers]
 
 
-def test_every_noun_in_every_form(approved: Shell) -> None:
+def test_every_noun_in_every_form(placed: Shell) -> None:
     """Hold the forms of each listing against each other: the same things, whoever reads them."""
-    approved.run("predict", "slow", "--example")
-    approved.run("predict", "late", "--example")
-    approved.run("token", "create", "reader")
+    placed.run("predict", "slow", "--example")
+    placed.run("predict", "late", "--example")
+    placed.run("token", "create", "reader")
     forms = ("json", "yaml", "csv", "table")
     commands = [["get", *noun.split(), "-o", form] for noun, form in product([*NOUNS, *ONE], forms)]
-    texts = printed(approved, commands)
+    texts = printed(placed, commands)
     found = {(str(command[1:-2]), command[-1]): text for command, text in zip(commands, texts, strict=True)}
     for noun, count in NOUNS.items():
         name = str([noun])
@@ -71,24 +71,24 @@ def test_every_noun_in_every_form(approved: Shell) -> None:
         assert found[name, "table"].strip()
 
 
-def test_what_else_there_is_to_look_at(approved: Shell) -> None:
-    aside = approved.json("data", "show", "parcels", "--set-aside")
+def test_what_else_there_is_to_look_at(placed: Shell) -> None:
+    aside = placed.json("data", "show", "parcels", "--set-aside")
     assert [(row["parcel_id"], "400" in row["reason"]) for row in aside] == [("p7", True)]
-    status = approved.json("status")
+    status = placed.json("status")
     assert [(one["endpoint"], one["champion"]) for one in status["endpoints"]] == [("late", 1), ("slow", 1)]
     assert status["running"] == status["failed"] == []
-    (pipeline,) = approved.json("get", "pipelines")
-    log = approved.run("logs", pipeline["id"], "train-slow").out
+    (pipeline,) = placed.json("get", "pipelines")
+    log = placed.run("logs", pipeline["id"], "train-slow").out
     assert "trained on 2663 rows" in log
-    checks = {line["name"]: line["state"] for line in approved.json("doctor") if line["kind"] == "check"}
+    checks = {line["name"]: line["state"] for line in placed.json("doctor") if line["kind"] == "check"}
     assert set(checks.values()) == {"ok"}, checks
-    assert "Next: trimtab up" in approved.run().out
+    assert "Next: trimtab up" in placed.run().out
 
 
-def test_words_that_mean_nothing_end_with_the_code_that_the_guide_names(approved: Shell) -> None:
-    assert "no verb" in approved.run("frobnicate", code=2).err
-    assert "there is nothing called" in approved.run("get", "sauces", code=1).err
-    assert "no decision" in approved.run("why", "01JX0000000000000000000000", code=1).err
-    assert approved.run("plan", "--nonsense", code=1).err
-    assert approved.run("verify", "--nonsense", code=3).err
-    assert "there is no project file" in approved.run("plan", "nowhere.py", code=1).err
+def test_words_that_mean_nothing_end_with_the_code_that_the_guide_names(placed: Shell) -> None:
+    assert "no verb" in placed.run("frobnicate", code=2).err
+    assert "there is nothing called" in placed.run("get", "sauces", code=1).err
+    assert "no decision" in placed.run("why", "01JX0000000000000000000000", code=1).err
+    assert placed.run("plan", "--nonsense", code=1).err
+    assert placed.run("verify", "--nonsense", code=3).err
+    assert "there is no project file" in placed.run("plan", "nowhere.py", code=1).err

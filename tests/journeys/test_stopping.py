@@ -20,10 +20,10 @@ from tests.waiting import PATIENCE_S, wait_until
 KEY = body_of({"parcel_id": "p2995"})
 
 
-def test_up_stops_whatever_it_is_doing(approved: Shell, long_fit: LongFit) -> None:
+def test_up_stops_whatever_it_is_doing(placed: Shell, long_fit: LongFit) -> None:
     """While it trains, while a page listens to its stream, and while a client keeps its connection open: none of these
     ends by itself, so a server that waited for one would not stop, or would note that it has cut it off."""
-    shell = approved
+    shell = placed
     leave_half_an_apply(shell, long_fit)
     server = Server(shell)
     try:
@@ -48,8 +48,8 @@ def test_up_stops_whatever_it_is_doing(approved: Shell, long_fit: LongFit) -> No
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-def test_apply_is_stopped_and_goes_on(approved: Shell, long_fit: LongFit, number: signal.Signals, code: int) -> None:
-    shell = approved
+def test_apply_is_stopped_and_goes_on(placed: Shell, long_fit: LongFit, number: signal.Signals, code: int) -> None:
+    shell = placed
     write(shell.folder, **long_fit.text(shell.folder))
     process = shell.start("apply", "--yes", "--because", "try less")
     assert process.stdout is not None

@@ -12,7 +12,7 @@ from trimtab.declare import Metric, ModelSpec
 from trimtab.evaluation import Evaluation, Maturity, evaluate, get_evaluation, judge, rows_digest, save_evaluation
 from trimtab.evaluation import compare as compare_on_rows
 from trimtab.features import compile_view, digest_of_view
-from trimtab.kernel import Conflict, Unavailable, VirtualClock, canonical
+from trimtab.kernel import Conflict, VirtualClock, canonical
 from trimtab.loop.conditions import metrics_of, rules_of
 from trimtab.loop.declarations import specs_in_force
 from trimtab.loop.fitting import Trained, keep
@@ -71,13 +71,7 @@ def train(context: StepContext) -> dict[str, Any]:
         seconds = 0.0 if isinstance(context.stopwatch, VirtualClock) else trained.seconds
         run.log_metrics({"train_rows": float(given["train_rows"])} | ({"train_seconds": seconds} if seconds else {}))
         logged = keep(run, model, answer)
-        environment = run.environment
-        if environment is None:  # a recorder goes on without what the blobs did not take; a version cannot
-            raise Unavailable(
-                "the environment of the training could not be kept", where=f"run {run.id}",
-                why="The place of blobs was away at that moment, and a version names all that it was made from.",
-                next="trimtab doctor; the step is done again",
-            )  # fmt: skip
+        environment = run.keep_environment()  # a version names all that it was made from
     context.log(f"trained on {given['train_rows']} rows" + (f" in {seconds:.1f} s" if seconds else ""))
     return {
         "run": run.id,

@@ -93,4 +93,7 @@ def _digest(text: str) -> str:
 
 
 def _forged(what: str, where: str) -> RowForged:
-    return RowForged(what, where=where, why="Somebody wrote to the database past Trimtab. Nothing is done in its name.")
+    return RowForged(
+        what, where=where, why="Somebody wrote to the database past Trimtab. Nothing is done in its name.",
+        next="stop what writes to it, and restore the database from a backup: trimtab restore",
+    )  # fmt: skip

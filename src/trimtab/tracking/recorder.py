@@ -273,6 +273,15 @@ class RunRecorder:
             self._capturing.join()
         return self._environment
 
+    def keep_environment(self) -> Environment:
+        """Return what the run runs in, and keep that now where it could not be kept at the beginning.
+
+        Raises ``Unavailable`` when the blobs do not take it.
+        """
+        if (found := self.environment) is None:
+            self._environment = found = insist(self._captured)
+        return found
+
     def flush(self) -> None:
         """Return when everything that was logged before is written; raise what went wrong with it."""
         self._check_open()
@@ -327,24 +336,26 @@ class RunRecorder:
     def _capture(self) -> None:
         """Note what the run runs in. Nothing that goes wrong here may touch the user's work."""
 
+        try:
+            self._environment = self._captured()
+        except Exception as error:  # noqa: BLE001  the edge of a convenience
+            self._writer.add(tags={"environment.problem": _spoken(error)[:500]})
+
+    def _captured(self) -> Environment:
         def keep(diff: bytes) -> str:
             return self._backend.put_artifact(
                 self.id, "environment/uncommitted.diff", diff, media_type="text/plain"
             ).digest
 
-        try:
-            found = capture_environment(folder=self._folder, keep=keep)
-            data = msgspec.json.format(msgspec.json.encode(found))
-            self._backend.put_artifact(self.id, "environment/environment.json", data, media_type="application/json")
-        except Exception as error:  # noqa: BLE001  the edge of a convenience
-            self._writer.add(tags={"environment.problem": _spoken(error)[:500]})
-            return
-        self._environment = found
+        found = capture_environment(folder=self._folder, keep=keep)
+        data = msgspec.json.format(msgspec.json.encode(found))
+        self._backend.put_artifact(self.id, "environment/environment.json", data, media_type="application/json")
         if found.code is not None:
             tags = {"git.commit": found.code.commit, "git.dirty": str(found.code.dirty).lower()}
             if found.code.branch:
                 tags["git.branch"] = found.code.branch[:500]
             self._writer.add(tags=tags)
+        return found
 
     def _log_free(self, texts: Mapping[str, str], *, of: str) -> None:
         """Log a model's parameters, each under the first name under which the run has no other value."""
