@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.journeys.shell import Shell
 
+from trimtab.pipelines.finish import CRASHES_ALLOWED
+
 MODEL = "slow"
 
 
@@ -28,10 +30,24 @@ def check_each_step_finished_once(shell: Shell, run: dict[str, Any]) -> None:
 def check_events_of_run(run: dict[str, Any], mine: Sequence[dict[str, Any]]) -> None:
     """Hold one pipeline run's events, which are given, against its steps."""
     assert run["status"] == "succeeded", run["steps"]
-    done = [event["data"]["step"] for event in mine if event["type"].split("-")[-1] in ("finished", "cached")
-            and "step" in event["data"]]  # fmt: skip
-    assert sorted(done) == sorted(step["name"] for step in run["steps"])
+    assert sorted(done_in(mine)) == sorted(step["name"] for step in run["steps"])
     assert [event["type"] for event in mine].count("pipelines.run-finished") == 1
+
+
+def check_events_of_run_given_up(run: dict[str, Any], mine: Sequence[dict[str, Any]]) -> None:
+    """Hold the events of a run with a step that has lost as many workers as it may against its steps."""
+    failed = [step for step in run["steps"] if step["status"] == "failed"]
+    assert {step["error"]["code"] for step in failed} == {"pipelines.worker-died"}, run["steps"]
+    assert all(step["attempts"] >= CRASHES_ALLOWED for step in failed), run["steps"]
+    done = [step["name"] for step in run["steps"] if step["status"] in ("succeeded", "cached")]
+    assert sorted(done_in(mine)) == sorted(done)
+    assert [event["type"] for event in mine].count("pipelines.run-finished") == 1
+
+
+def done_in(mine: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the steps that events tell to be done."""
+    return [event["data"]["step"] for event in mine if event["type"].split("-")[-1] in ("finished", "cached")
+            and "step" in event["data"]]  # fmt: skip
 
 
 def check_tracking(shell: Shell, *, finished: Container[int]) -> None:

@@ -34,6 +34,8 @@ CLIENTS = 2
 LOOKS_EVERY_S = 0.05
 """Looking whether all are well takes what they have to share."""
 AWAY = re.compile(r"^error: .*(does not answer( as it should)?|cannot be reached|is not known yet)$", re.MULTILINE)
+GIVEN_UP = re.compile(r"^error: step .*: the worker process was killed by SIGKILL$", re.MULTILINE)
+"""A step that has lost as many workers as it may."""
 """What a command says that ends because the database or the bucket is away."""
 T = TypeVar("T")
 
@@ -213,7 +215,7 @@ class Applying:
         return self._is_enough and self.life is None
 
     def _take(self, life: Life) -> None:
-        if life.code == -signal.SIGKILL or (life.code == 1 and AWAY.search(life.text)):
+        if life.code == -signal.SIGKILL or (life.code == 1 and (AWAY.search(life.text) or GIVEN_UP.search(life.text))):
             return  # it is typed again
         assert life.code == 0, f"apply -> {life.code}\n{life.text}"
         version = re.search(r"slow@(\d+) passed its gate", life.text)
