@@ -55,6 +55,18 @@ KEYS = {
 }
 """The tables that somebody rewrites by hand, and their keys."""
 
+ASKS = """\
+    import json, urllib.error, urllib.request
+    for path, body in {asked!r}.items():
+        data = body and json.dumps(body).encode()
+        request = urllib.request.Request({url!r} + path, data, {{"Content-Type": "application/json"}})
+        try:
+            print("asked", path, urllib.request.urlopen(request).status)
+        except urllib.error.HTTPError as refused:
+            print("asked", path, refused.code, json.loads(refused.read())["code"])
+    X = X.drop"""
+"""A training that asks the server on its machine for things."""
+
 
 @pytest.fixture
 def candidate(placed: Shell) -> Shell:
@@ -165,6 +177,28 @@ def test_an_author_finds_every_door_closed_where_two_persons_are_asked_for(grown
         wait_until(lambda: 2 in routed(server), "the shadow is taken up", alive=server.process)
     (event,) = [one for one in grown.events("registry.version-approved") if one["data"]["number"] == 2]
     assert (event["actor"]["id"], event["data"]["self_approved"]) == ("bob", False)
+
+
+def test_what_trains_a_model_is_not_the_user_who_started_the_server(placed: Shell) -> None:
+    """On loopback nobody is asked for a token: a project's code would approve what it has trained."""
+    asked: dict[str, Any] = {
+        "/api/v1/models/slow/versions/1/reject": WHY,
+        "/api/v1/models/slow/versions/1/serve": WHY | {"stage": "full"},
+        "/api/v1/tokens": WHY | {"name": "mine", "may": ["approve"]},
+        "/ui/models/slow/1/reject": WHY,
+        "/api/v1/events": None,
+        "/v2/models/slow/infer": BODIES[0],
+    }
+    with placed.up() as server:
+        server.wait_until_ready()
+        write(placed.folder, **{"    X = X.drop": ASKS.format(asked=asked, url=server.url)})
+        placed.run("apply", "--yes", "--because", "try it")
+        newest, _ = placed.json("get", "pipelines")
+        log = placed.run("logs", newest["id"], "train-slow").out
+    told = [line.removeprefix("asked ") for line in log.splitlines() if line.startswith("asked ")]
+    refused = [f"{path} 403 server.user-code" for path in asked]
+    assert told == [*refused[:-1], "/v2/models/slow/infer 200"]
+    assert [token["name"] for token in placed.json("get", "tokens")] == []
 
 
 def approve_as(name: str, shell: Shell) -> None:

@@ -7,12 +7,14 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.loop.parcels import write_project
 
 from trimtab.declare import Project, load_project
 from trimtab.evaluation import get_evaluation
 from trimtab.kernel import Actor, Invalid, NotFound, Refused, Settings, VirtualClock
-from trimtab.loop import applied, apply_project, approve_version, make_plan, projects, run_one, serve_version
+from trimtab.loop import applied, apply_project, approve_version, judging, make_plan, projects, run_one, serve_version
+from trimtab.loop.judging import check_version
 from trimtab.pipelines import StepStatus, list_pipeline_runs
 from trimtab.registry import (
     GateFailed,
@@ -24,7 +26,7 @@ from trimtab.registry import (
     get_version,
     register_version,
 )
-from trimtab.serving import get_endpoint
+from trimtab.serving import NotServable, get_endpoint
 from trimtab.store import Store, events, open_store, verify
 from trimtab.tracking import get_run
 
@@ -137,6 +139,29 @@ def test_a_version_that_cannot_be_loaded_is_not_approved(sqlite_store: Store, ac
         assert get_version(sqlite_store, f"{name}@1").status is Status.CANDIDATE
         with pytest.raises(NotFound):
             get_endpoint(sqlite_store, name)
+
+
+def test_a_version_that_was_judged_where_all_is_as_here_is_not_loaded_again_to_be_approved(
+    sqlite_store: Store, project: Project, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*_: object) -> None:
+        raise NotServable("it was loaded", where="here", version="slow@1")
+
+    apply_project(sqlite_store, project, actor=actor, because=BECAUSE)
+    monkeypatch.setattr(judging, "check_servable", loaded)
+    version = get_version(sqlite_store, "slow@1")
+    check_version(sqlite_store, version)
+    elsewhere = replace(version, lineage=replace(version.lineage, environment=version.artifacts.model))
+    with pytest.raises(NotServable):
+        check_version(sqlite_store, elsewhere)
+    other = replace(version, artifacts=replace(version.artifacts, model=version.lineage.code))
+    with pytest.raises(NotServable):
+        check_version(sqlite_store, other)
+    path = sqlite_store.blobs.local_path(version.artifacts.model)
+    path.chmod(0o644)
+    path.write_bytes(b"no model")
+    with pytest.raises(NotServable):
+        check_version(sqlite_store, version)
 
 
 def test_only_an_approved_version_is_served(sqlite_store: Store, project: Project, actor: Actor) -> None:

@@ -6,7 +6,8 @@ import msgspec
 import pyarrow as pa
 
 from trimtab.declare import FeatureViewSpec, ModelSpec
-from trimtab.kernel import NotFound, Refused
+from trimtab.evaluation import find_evaluation
+from trimtab.kernel import Invalid, NotFound, Refused
 from trimtab.registry import Version
 from trimtab.serving import (
     Loader,
@@ -20,7 +21,7 @@ from trimtab.serving import (
     inputs_of,
 )
 from trimtab.store import Store
-from trimtab.tracking import ALLOWED_TYPES, LoggedModel, Signature
+from trimtab.tracking import ALLOWED_TYPES, LoggedModel, Signature, environment_digest
 
 CANDIDATE = 0
 """Number under which a model is judged that has no version yet; the router knows no such version."""
@@ -39,7 +40,8 @@ def load_candidate(store: Store, logged: LoggedModel, *, view: FeatureViewSpec) 
 def check_version(store: Store, version: Version) -> None:
     """Load a version, released or not, and let it answer its stored sample, as a gateway will.
 
-    Raises ``Refused`` with the reason when it cannot be served.
+    It is taken at its judgement's word, which had it loaded in the same way, where Python and packages are those of its
+    training. Raises ``Refused`` with the reason when it cannot be served.
     """
     try:
         signature = msgspec.json.decode(store.blobs.get(version.artifacts.signature), type=Signature)
@@ -48,12 +50,30 @@ def check_version(store: Store, version: Version) -> None:
             f"{version.ref} cannot be served", where=f"version {version.ref}", version=version.ref,
             why=f"Its signature cannot be read ({error}).", next="register it again, with the signature that it has",
         ) from None  # fmt: skip
+    if _was_loaded(store, version):
+        return
     released = Released(
         model=version.model, version=version.number, release="", format=version.artifacts.format,
         digest=version.artifacts.model, inputs=inputs_of(signature), classes=signature.classes, task=version.task,
         sample=version.artifacts.sample,
     )  # fmt: skip
     check_servable(Loader(store, OnTrial(released), allowed=ALLOWED_TYPES), version.model, version.number)
+
+
+def _was_loaded(store: Store, version: Version) -> bool:
+    """Say whether a version was judged by the bytes that lie there, and was made where all is as here."""
+    if version.evaluation_id is None or version.lineage.environment != environment_digest():
+        return False
+    with store.read() as connection:
+        record = find_evaluation(connection, id=version.evaluation_id)
+    if record is None or record.model_digest != version.artifacts.model:
+        return False
+    try:
+        for digest in filter(None, (version.artifacts.model, version.artifacts.sample)):
+            store.blobs.check(digest)
+    except (NotFound, Invalid):
+        return False  # loading it says what is wrong
+    return True
 
 
 def champion_runtime(store: Store, model: ModelSpec, test: pa.Table) -> Runtime | None:

@@ -22,6 +22,7 @@ from trimtab.pipelines.guest import GuestAnswer, GuestContext
 from trimtab.pipelines.lease import FenceLost
 from trimtab.pipelines.logs import PIECE_BYTES, LogEnd, LogPiece, log_path, read_log, read_log_end
 from trimtab.pipelines.pool import WorkersFail
+from trimtab.pipelines.process import below_supervisors, pids
 from trimtab.pipelines.records import (
     Attempt,
     Outcome,
@@ -84,6 +85,7 @@ __all__ = [
     "StepStatus",
     "Wall",
     "WorkersFail",
+    "below_supervisors",
     "cancel",
     "check_open_runs",
     "get_pipeline_run",
@@ -94,6 +96,7 @@ __all__ = [
     "log_path",
     "named_by_run",
     "needed_by_open_runs",
+    "pids",
     "put_frame",
     "read_frame",
     "read_log",

@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import cookie_parser
 
 from trimtab.kernel import Actor, Clock, Names, Permission, TrimtabError
-from trimtab.server.errors import ForeignHost, ForeignOrigin, NotAllowed, NotSignedIn, TooManyFailures
+from trimtab.server.errors import ForeignHost, ForeignOrigin, NotAllowed, NotSignedIn, TooManyFailures, UserCode
+from trimtab.server.peers import End, Peer, peer_of
 from trimtab.server.records import Access
 from trimtab.server.refusals import UNKNOWN, Refusals
 from trimtab.server.sessions import end_session, recognise_session, start_session
@@ -84,14 +85,19 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
         if origin is not None and origin.partition("://")[2] != headers.get("host", ""):
             raise ForeignOrigin(f"the change was asked for from {origin[:100]!r}", where="header Origin")
 
-    async def admit(self, needed: Permission, headers: Mapping[str, str], *, address: str) -> Access:
+    async def admit(
+        self, needed: Permission, headers: Mapping[str, str], *, client: End | None, server: End | None
+    ) -> Access:
         """Return who asks; raise ``NotSignedIn`` when that is not known, ``TooManyFailures`` for whoever guesses at it.
 
-        Raises ``NotAllowed`` for somebody who holds the permission for nothing at all.
+        ``client`` and ``server`` are the ends of the connection. Raises ``NotAllowed`` for somebody who holds the
+        permission for nothing at all, and ``UserCode``.
         """
         if needed is Permission.PUBLIC:
             return self.local or ANYONE
-        access = await self._who(headers, address)
+        access = await self._who(headers, client[0] if client else "")
+        if access is self.local and needed is not Permission.PREDICT and client and server:
+            await run_in_threadpool(_check_peer, client, server, needed)
         self.check_held(access, needed, ())
         return access
 
@@ -167,6 +173,16 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
             self.throttle.failed(address, mark, now_s=self.clock.monotonic())
             raise NotSignedIn("the token is not, or no longer, valid", where="header Authorization", tried=True)
         return access
+
+
+def _check_peer(client: End, server: End, needed: Permission) -> None:
+    """Raise ``UserCode`` for what user code asks, and for changes that it may be asking for."""
+    peer = peer_of(client, server)
+    if peer is Peer.USER_CODE or (peer is Peer.UNKNOWN and needed is not Permission.READ):
+        raise UserCode(
+            "a project's code asks without a token" if peer is Peer.USER_CODE else "nobody can tell who asks",
+            where=f"the process behind port {client[1]}",
+        )
 
 
 @lru_cache(maxsize=256)

@@ -19,6 +19,14 @@ class NotAllowed(Refused):
     default_next = "trimtab token create NAME --may {wanted}"
 
 
+class UserCode(Refused):
+    """Code that a step runs behind the walls asks in the name of whoever started the server, or may be asking."""
+
+    code = "server.user-code"
+    default_why = "On loopback a request without a token counts as the server's user, whom a project's code is not."
+    default_next = "type it in a terminal; or give the code a token: trimtab token create NAME --may log"
+
+
 class TooManyFailures(Unavailable):
     """Wrong tokens came from this address, one after the other, so its next attempt has to wait."""
 

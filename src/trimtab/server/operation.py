@@ -95,7 +95,9 @@ class PathApp:
             )
         self._doors.check_origin(request.method, headers)
         route = operation.route
-        access = asking.access = await self._doors.admit(route.permission, headers, address=address)
+        access = asking.access = await self._doors.admit(
+            route.permission, headers, client=request.scope.get("client"), server=request.scope.get("server")
+        )
         path = {name: _text(value, f"path {name}") for name, value in request.path_params.items()}
         query = _query(request, route)
         if not route.resource.in_body:
@@ -152,7 +154,9 @@ class Guarded:
             self._doors.check_host(headers)
             asking.about = ""
             self._doors.check_origin(scope["method"], headers)
-            access = asking.access = await self._doors.admit(permission, headers, address=address_of(scope))
+            access = asking.access = await self._doors.admit(
+                permission, headers, client=scope.get("client"), server=scope.get("server")
+            )
             if access.grants.names(permission) is not None:
                 names = self._mount.names(scope)
                 asking.about = ", ".join(names or ())

@@ -9,7 +9,7 @@ from trimtab.tracking.api import Experiments, routes
 from trimtab.tracking.bounds import check_bounds
 from trimtab.tracking.curve import Curve, metric_curve
 from trimtab.tracking.directions import Direction, declared_direction
-from trimtab.tracking.environment import capture_environment
+from trimtab.tracking.environment import capture_environment, environment_digest
 from trimtab.tracking.errors import (
     ArtifactMissing,
     BadName,
@@ -110,6 +110,7 @@ __all__ = [
     "close_run",
     "current_run",
     "declared_direction",
+    "environment_digest",
     "find_artifact",
     "find_lost",
     "get_artifact",

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,14 +35,11 @@ def capture_environment(*, folder: Path | None = None, keep: Callable[[bytes], s
     without it the diff is digested and forgotten. Environment variables and arguments are left out: they hold secrets.
     """
     packages = installed_packages()
-    python, machine = platform.python_version(), platform.machine()
-    system = f"{platform.system()} {platform.release()}"
-    implementation = platform.python_implementation()
     return Environment(
-        python=python,
-        implementation=implementation,
-        platform=system,
-        machine=machine,
+        python=platform.python_version(),
+        implementation=platform.python_implementation(),
+        platform=f"{platform.system()} {platform.release()}",
+        machine=platform.machine(),
         host=this_host(),
         cpu=_cpu(),
         cpus=os.cpu_count() or 1,
@@ -50,11 +47,21 @@ def capture_environment(*, folder: Path | None = None, keep: Callable[[bytes], s
         entry=Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "",
         packages=packages,
         code=capture_code(folder or Path.cwd(), keep=keep or digest_of_bytes),
-        digest=digest_of(
-            {"python": python, "implementation": implementation, "system": platform.system(), "machine": machine,
-             "packages": packages}
-        ),
-    )  # fmt: skip
+        digest=environment_digest(packages),
+    )
+
+
+def environment_digest(packages: Mapping[str, str] | None = None) -> str:
+    """Return the digest of what decides about results here: Python, platform and (by default all) packages."""
+    return digest_of(
+        {
+            "python": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "packages": installed_packages() if packages is None else packages,
+        }
+    )
 
 
 def installed_packages() -> dict[str, str]:
