@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from tests.conftest import S3_ENVIRONMENT
@@ -19,6 +20,7 @@ from trimtab.loop import apply_project
 from trimtab.pipelines import list_pipeline_runs
 from trimtab.registry import get_version
 from trimtab.store import open_store
+from trimtab.tracking import find_artifact, read_artifact
 
 REFUSALS = 4
 """As often as the client asks before it gives up."""
@@ -68,4 +70,6 @@ def test_a_training_whose_environment_is_not_taken_at_its_beginning_keeps_it_at_
         apply_project(store, project, actor=actor, because="a bucket that goes away")
         (run,) = list_pipeline_runs(store)
         assert (app.refused, {step.attempts for step in run.steps}) == (REFUSALS, {1})
-        assert store.blobs.has(get_version(store, "slow@1").lineage.environment)
+        made_from = get_version(store, "slow@1").lineage
+        kept = read_artifact(store, find_artifact(store, made_from.run_id or "", "environment/environment.json"))
+        assert msgspec.json.decode(kept)["digest"] == made_from.environment
