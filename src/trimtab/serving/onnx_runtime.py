@@ -21,6 +21,8 @@ _STEADY = {
 }  # fmt: skip
 """Operators whose work depends on the shapes that they are given. ``Loop``, ``Range``, ``Expand`` and those that walk
 through texts are not among them, nor is any that we do not know."""
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+"""Where these operators live; elsewhere their names may mean anything."""
 _NUMPY = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32,
     "tensor(bool)": np.bool_, "tensor(string)": np.object_,
@@ -85,8 +87,10 @@ def is_steady(data: bytes) -> bool:
         return False
     model = onnx.load_model_from_string(data)
     nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
-    own = {function.name for function in model.functions}
-    return all(node.op_type in _STEADY or node.op_type in own for node in nodes)
+    own = {(function.domain, function.name) for function in model.functions}
+    return all(
+        node.op_type in _STEADY if node.domain in _DOMAINS else (node.domain, node.op_type) in own for node in nodes
+    )
 
 
 def _session(data: bytes, threads: int) -> Any:
