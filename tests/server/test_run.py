@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,23 @@ def test_the_limits_of_connections_are_settings(start: Start) -> None:
     port = _ready(start(TRIMTAB_HTTP_HEAD_BYTES="2048", TRIMTAB_HTTP_BODY_BYTES="2048", TRIMTAB_HTTP_TIMEOUT_S="0.5"))
     assert _ask(port, "/healthz", X="x" * 4096)[0] == 431
     assert _ask(port, "/v2/models/late/infer", method="POST", body="x" * 4096)[0] == 413
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+    with _connected(port) as connection:
         connection.sendall(b"GET / HT")
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_no_more_connections_than_are_set_are_in_use(start: Start) -> None:
+    port = _ready(start(TRIMTAB_HTTP_CONNECTIONS="2"))
+    head = b"POST /v2/models/late/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+    with ExitStack() as opened:
+        busy = [opened.enter_context(_connected(port)) for _ in range(2)]
+        for one in busy:
+            one.sendall(head + b"Expect: 100-continue\r\n\r\n")
+            assert one.recv(100).startswith(b"HTTP/1.1 100 "), "its body is awaited"
+        with _connected(port) as another:
+            assert b"server.too-many-connections" in another.recv(1000)
+    wait_until(lambda: _ask(port, "/healthz")[0] == 200, "they have ended")
+
+
+def _connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
