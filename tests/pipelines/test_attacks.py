@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from trimtab.pipelines import (
 from trimtab.pipelines.finish import LONGEST_WAIT_S, LOSSES_ALLOWED, finish_step, lose
 from trimtab.pipelines.lease import Lease, claim
 from trimtab.pipelines.tables import pipeline_leases, pipeline_runners
-from trimtab.store import Store, open_store
+from trimtab.store import Database, Store, open_store
 
 Ask = Callable[..., PipelineRun]
 
@@ -276,6 +277,31 @@ def test_a_database_that_is_away_for_a_while_fails_nothing(
         done = runner.run_until_done(run.id)
     assert done.status is RunStatus.SUCCEEDED
     assert [a.outcome for a in list_attempts(store, run.id, step="a")] == [Outcome.INTERRUPTED, Outcome.SUCCEEDED]
+    store.close()
+    line.close()
+
+
+def test_a_connection_that_falls_silent_does_not_hang_the_only_runner(
+    postgres_url: str, home: Path, actor: Actor, marks: Marks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing tells it that nobody answers: not even TCP, as behind a proxy that forgot the connection."""
+    monkeypatch.setattr("trimtab.store.opened.Database", partial(Database, statement_s=2.0))
+    line = Line(postgres_url)
+    store = open_store(Settings(home=str(home), database=line.through(postgres_url + "&connect_timeout=2")))
+    run = asker(store, actor, marks)(step("a", "waits_for_file"), step("b", needs=("a",)), file=str(tmp_path / "go"))
+    with Runner(store, workers=1, poll_s=0.05) as runner:
+        runner.start()
+        marks.wait_for(1)
+        line.be_silent()
+        (tmp_path / "go").touch()
+        wait_until(lambda: runner._away_since is not None, "it has given its connection up")
+        line.speak()
+        wait_until(lambda: not is_away(store), "the database is back")
+        done = runner.run_until_done(run.id)
+    assert done.status is RunStatus.SUCCEEDED
+    assert [(a.step, a.outcome) for a in list_attempts(store, run.id)] == [
+        ("a", Outcome.SUCCEEDED), ("b", Outcome.SUCCEEDED),
+    ]  # fmt: skip
     store.close()
     line.close()
 
