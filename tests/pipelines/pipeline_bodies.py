@@ -129,6 +129,14 @@ def kills_itself_once(context):
     return {"attempt": context.attempt}
 
 
+def kills_its_program(context):
+    """Kill the runner's process, above the supervisor, as a step that eats all memory may."""
+    mark(context, "start")
+    program = int(Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(program, signal.SIGKILL)
+    time.sleep(600)
+
+
 def never_ends(context):
     mark(context, "start")
     while True:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import update
 from tests.pipelines.conftest import Hurried, Marks, Programs, asker, on_sqlite, runs, step
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -32,10 +33,11 @@ from trimtab.pipelines import (
     read_log,
     retry,
 )
-from trimtab.pipelines.finish import finish_step
+from trimtab.pipelines.finish import LOSSES_ALLOWED, finish_step
 from trimtab.pipelines.lease import Lease, Owner, Watch, claim, hand_back, register
 from trimtab.pipelines.process import end_worker, is_alive, machine, started
 from trimtab.pipelines.protocol import Done
+from trimtab.pipelines.tables import pipeline_leases
 from trimtab.store import Store, events
 
 Ask = Callable[..., PipelineRun]
@@ -258,6 +260,31 @@ def assert_each_finished_once(store: Store, run: PipelineRun, marks: Marks) -> N
     ]
     assert sorted(finished) == sorted(each.name for each in run.steps)
     assert len(events(store, subject=("pipeline-run", run.id), type="pipelines.run-finished")) == 1
+
+
+@on_sqlite
+def test_a_step_that_always_kills_its_program_is_given_up(
+    store: Store, ask: Ask, marks: Marks, programs: Programs
+) -> None:
+    run = ask(step("a", "kills_its_program"), step("b", needs=("a",)), step("c"))
+    died = []
+    with Runner(store, workers=1) as calm:
+        while get_pipeline_run(store, run.id).step("a").status is not StepStatus.FAILED:
+            assert len(died) < LOSSES_ALLOWED, "it is begun for ever"
+            died.append(programs.start(run))
+            wait_until(lambda: not runs(died[-1]), "the step has killed its program")
+            assert marks.started("a") == len(died)
+            assert calm.recover() == 1
+            with store.journal() as journal:
+                journal.execute(update(pipeline_leases).values(not_before=None))  # the wait before the next is over
+        done = calm.run_until_done(run.id)
+    assert len(died) == LOSSES_ALLOWED
+    assert [a.outcome for a in list_attempts(store, run.id, step="a")] == [Outcome.LOST] * LOSSES_ALLOWED
+    assert (done.status, done.step("b").status) == (RunStatus.FAILED, StepStatus.SKIPPED)
+    assert done.step("c").status is StepStatus.SUCCEEDED
+    error = done.step("a").error
+    assert error
+    assert error.code == "pipelines.program-died"
 
 
 @on_sqlite
