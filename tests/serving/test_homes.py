@@ -1,15 +1,23 @@
-"""Several homes on one database: a decision is found from each of them, wherever it was taken and sealed or not."""
+"""Several homes on one database: a decision is found from each of them, wherever it was taken and sealed or not.
+
+So is what it came from, and each of them takes what came of it.
+"""
 
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.registry.cases import registered
+from tests.serving.late import ACTOR
 from tests.serving.test_log import abandon, write
 
+from trimtab.governance import lineage
 from trimtab.kernel import Settings, VirtualClock
+from trimtab.monitoring import Outcome, record_outcomes
 from trimtab.serving import DecisionElsewhere, DecisionLog, DecisionUnknown, find_decision, homes, sealed_segments
 from trimtab.serving.homes import ServingHome, seal_elsewhere
 from trimtab.store import Store, open_store
@@ -135,6 +143,71 @@ def test_another_process_of_the_same_home_is_waited_for(store: Store, at: Opens)
         find_decision(store, id_)
     with answering(beside):
         assert find_decision(store, id_).id == id_
+
+
+def about(by: str, id_: str) -> dict[str, Any]:
+    return {"decision": id_} if by == "decision" else {"key": {"flight_id": "F0"}}
+
+
+@pytest.mark.parametrize("by", ["decision", "key"])
+def test_an_outcome_is_taken_at_another_home_before_its_decision_is_sealed(store: Store, at: Opens, by: str) -> None:
+    there = at("there")
+    log = DecisionLog(there)
+    home = ServingHome(there, log)
+    home.open()
+    (id_,) = write(log, there)
+    assert sealed_segments(store, "late") == []
+    said = [Outcome(**about(by, id_), value=1.0, known_at=store.clock.now())]
+    with answering(home):
+        assert record_outcomes(store, "late", said, actor=ACTOR).new == 1
+    assert len(sealed_segments(store, "late")) == 1
+    again = record_outcomes(there, "late", [Outcome(decision=id_, value=1.0, known_at=said[0].known_at)], actor=ACTOR)
+    assert (again.new, again.unchanged) == (0, 1), "it is the outcome of that decision, wherever it is asked"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("by", ["decision", "key"])
+def test_an_outcome_of_what_lies_at_a_home_that_is_silent_is_taken_when_it_is_back(
+    store: Store, at: Opens, by: str
+) -> None:
+    there = at("there")
+    log = DecisionLog(there)
+    ServingHome(there, log).open()
+    (id_,) = write(log, there)
+    abandon(log)
+    said = [Outcome(**about(by, id_), value=1.0, known_at=store.clock.now())]
+    with pytest.raises(DecisionElsewhere, match=r"is an outcome of may lie on .*, not sealed yet"):
+        record_outcomes(store, "late", said, actor=ACTOR)
+    DecisionLog(at("there")).recover()
+    assert record_outcomes(store, "late", said, actor=ACTOR).new == 1
+
+
+def test_the_lineage_of_a_decision_is_told_at_another_home_before_it_is_sealed(store: Store, at: Opens) -> None:
+    registered(store)
+    there = at("there")
+    log = DecisionLog(there)
+    home = ServingHome(there, log)
+    home.open()
+    (id_,) = write(log, there)
+    assert sealed_segments(store, "late") == []
+    with answering(home):
+        graph = lineage(store, f"decision:{id_}")
+    assert graph.subject == f"decision:{id_}"
+    assert [node.name for node in graph.of("decision")] == [id_]
+    assert [node.name for node in graph.of("version")] == ["late@1"]
+    assert graph.nodes == lineage(there, f"decision:{id_}").nodes
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_lineage_of_what_lies_at_a_home_that_is_silent_says_where_it_may_lie(store: Store, at: Opens) -> None:
+    registered(store)
+    there = at("there")
+    log = DecisionLog(there)
+    ServingHome(there, log).open()
+    (id_,) = write(log, there)
+    with pytest.raises(DecisionElsewhere, match=r"may lie on .*, not sealed yet"):
+        lineage(store, f"decision:{id_}")
+    abandon(log)
 
 
 def test_a_home_does_not_ask_itself(store: Store) -> None:
