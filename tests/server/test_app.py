@@ -1,5 +1,7 @@
 """The application: decode, permission, change, receipt, error."""
 
+import asyncio
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +9,9 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from tests.waiting import PATIENCE_S
 
-from trimtab.kernel import PROJECT, Permission, Route, in_body, in_path, in_query
+from trimtab.kernel import PROJECT, Call, Permission, Route, in_body, in_path, in_query
 from trimtab.server import BadRoute
 from trimtab.store import Store
 
@@ -117,3 +120,39 @@ def test_a_bad_route_keeps_the_server_from_starting(
     client_for(sqlite_store, [*notes, Route(**good)])
     with pytest.raises(BadRoute):
         client_for(sqlite_store, [*notes, Route(**(good | changed))])
+
+
+def test_a_request_that_the_stop_cuts_short_is_refused_in_four_parts(
+    sqlite_store: Store, client_for: Callable[..., Any]
+) -> None:
+    begun = asyncio.Event()
+    sent: list[Any] = []
+
+    async def hang(_call: Call) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    route = Route(
+        method="GET", path="/api/v1/hangs", permission=Permission.READ, resource=PROJECT, handler=hang, summary="x"
+    )
+    app = client_for(sqlite_store, [route]).app
+    scope = {"type": "http", "method": "GET", "path": route.path, "query_string": b""}
+    scope["headers"] = [(b"host", b"testserver")]
+
+    async def cut_short() -> None:
+        answering = asyncio.create_task(app(scope, receive, send))
+        await asyncio.wait_for(begun.wait(), PATIENCE_S)
+        answering.cancel()
+        await answering
+
+    asyncio.run(cut_short())
+    told = json.loads(sent[1]["body"])
+    assert (sent[0]["status"], told["code"]) == (503, "server.stopping")
+    assert set(told) == PARTS
+    assert all(told.values())

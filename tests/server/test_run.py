@@ -7,21 +7,32 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+import onnx
+import pandas as pd
 import pytest
 from tests.serving.late import FakeReleases, route
+from tests.serving.test_registered import entered, routed
+from tests.serving.test_served import counting_graph
 from tests.waiting import PATIENCE_S, wait_until
 
 from trimtab.kernel import VERSION, Settings
+from trimtab.server.run import STOP_S
 from trimtab.server.throttle import FREE
+from trimtab.serving import decisions
 from trimtab.store import open_store
+from trimtab.tracking import pack_model
 
 Started = subprocess.Popen[str]
 Start = Callable[..., Started]
+SLACK_S = 10.0
+"""What a slow machine may take longer than the server promises."""
 
 
 @pytest.fixture
@@ -196,6 +207,74 @@ def test_what_does_not_end_does_not_keep_the_server_from_ending(start: Start, tm
     assert _ended(process) == (0, "")
     assert not (tmp_path / "home" / "server.json").exists()
     assert "did not stop within" in (tmp_path / "home" / "logs" / "server.log").read_text()
+
+
+def _endless(home: Path) -> None:
+    """Route a model that counts as far as a request says, with a shadow: far enough, it does not come back."""
+    graph = onnx.load_model_from_string(counting_graph())
+    with closing(open_store(Settings(home=str(home)))) as store:
+        for number in (1, 2):
+            entered(store, pack_model(graph, pd.DataFrame({"count": [number]})))
+        routed(store, shadow=(2,))
+
+
+def _count_to(number: int) -> bytes:
+    count = {"name": "count", "shape": [1], "datatype": "INT64", "data": [number]}
+    return json.dumps({"inputs": [count]}).encode()
+
+
+class Client(threading.Thread):
+    """Asks on and on over one connection, until it breaks."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.answers: list[tuple[int, Any]] = []
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+
+    def run(self) -> None:
+        with closing(self._connection) as connection, suppress(ConnectionError):
+            while True:
+                connection.request("POST", "/v2/models/late/infer", _count_to(1000))
+                answer = connection.getresponse()
+                self.answers.append((answer.status, json.loads(answer.read())))
+
+
+def test_the_server_stops_in_time_whatever_is_under_way(start: Start, tmp_path: Path) -> None:
+    """Clients that go on asking, a call of a model that does not come back, and a shadow that sees every answer."""
+    _endless(tmp_path / "home")
+    process = start()
+    port = _ready(process)
+    clients = [Client(port) for _ in range(4)]
+    with _connected(port) as stuck:
+        body = _count_to(10**15)
+        stuck.sendall(
+            b"POST /v2/models/late/infer HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        )
+        assert stuck.recv(100).startswith(b"HTTP/1.1 100 "), "it is under way"
+        stuck.sendall(body)
+        for client in clients:
+            client.start()
+        wait_until(lambda: all(len(client.answers) > 10 for client in clients), "they are answered", alive=process)
+        began = time.monotonic()
+        assert _ended(process) == (0, "")
+        took_s = time.monotonic() - began
+        answer = http.client.HTTPResponse(stuck)
+        answer.begin()
+        assert (answer.status, json.loads(answer.read())["code"]) == (503, "server.stopping")
+    for client in clients:
+        client.join()
+    assert took_s < STOP_S + SLACK_S
+    assert "Traceback" not in (tmp_path / "home" / "logs" / "server.log").read_text()
+    answers = [answer for client in clients for answer in client.answers]
+    assert {told.get("code") for status, told in answers if status != 200} <= {"server.stopping"}
+    heard = {told["parameters"]["decision_ids"] for status, told in answers if status == 200}
+    with closing(open_store(Settings(home=str(tmp_path / "home")))) as store:
+        logged = decisions(store, "late", limit=10**6)
+    taken = {one.id for one in logged if one.stage == "full"}
+    assert heard <= taken, "what was answered is kept"
+    assert len(taken - heard) <= len(clients), "each had one request under way at most"
+    assert {one.version for one in logged if one.stage == "shadow"} == {2}
 
 
 def test_an_endpoint_that_cannot_be_loaded_is_not_ready_and_the_server_is(start: Start, tmp_path: Path) -> None:

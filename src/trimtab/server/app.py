@@ -1,7 +1,8 @@
 """Compose the rooms' routes into one ASGI application."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import assert_never
 
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from trimtab.kernel import Ids, Invalid, Part, Permission, Resource, Route, TrimtabError
 from trimtab.server.answers import error_answer
 from trimtab.server.doors import Doors
-from trimtab.server.errors import NoSuchPage
+from trimtab.server.errors import NoSuchPage, Stopping
 from trimtab.server.faces import ErrorPage, Face
 from trimtab.server.operation import Guarded, PathApp
 
@@ -57,7 +58,8 @@ def create_app(
         for path, together in by_path.items()
     ]
     guarded = {mount.path: Guarded(mount, doors=doors) for face in faces for mount in face.mounts}
-    app = Starlette(lifespan=lifespan, middleware=[Middleware(_MountsFirst, guarded=guarded)])
+    middleware = [Middleware(_CutShort), Middleware(_MountsFirst, guarded=guarded)]
+    app = Starlette(lifespan=lifespan, middleware=middleware)
     app.router = Router(mounted, redirect_slashes=False, default=_Nowhere(doors, error_page), lifespan=lifespan)
     return app
 
@@ -95,6 +97,24 @@ def _has(route: Route, part: Part) -> bool:
             return part.name in getattr(route.request, "__struct_fields__", ())
         case _:
             assert_never(part.place)
+
+
+class _CutShort:
+    """Tells whose request the stop of the server cuts short; whoever has half an answer is hung up on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if scope["type"] != "http" or task is None or not task.cancelling():
+                raise
+            error = Stopping("the server stops", where=f"{scope['method']} request")
+            with suppress(RuntimeError):  # its answer had begun
+                await error_answer(error)(scope, receive, send)
 
 
 class _MountsFirst:

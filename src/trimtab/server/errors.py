@@ -83,6 +83,14 @@ class NoSuchPage(NotFound):
     default_next = "GET /api/v1/openapi.json"
 
 
+class Stopping(Unavailable):
+    """The server stops, and the request was still under way when it could wait no longer."""
+
+    code = "server.stopping"
+    default_why = "A server that was told to stop gives the requests under way a moment, and then leaves them."
+    default_next = "send it again; before a change, see whether it was made after all: trimtab get events"
+
+
 class NotReachable(Unavailable):
     """The server cannot listen where it was told to."""
 
