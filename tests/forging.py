@@ -1,11 +1,19 @@
 """Ways to change rows: behind the ledger's back, and with its key, as its thief or a fault of our own would."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import text, update
+from sqlalchemy import func, insert, select, text, update
 
 from trimtab.kernel import Actor
 from trimtab.store import Event, Store, Subject, metadata
+from trimtab.store.events import RowDigest, body_of
+from trimtab.store.ledger.growth import entry
+from trimtab.store.ledger.head import head_in
+from trimtab.store.ledger.tree import Frontier, leaf_hash
+from trimtab.store.tables import ledger_events, ledger_head, ledger_subjects
+
+MALLORY = Actor("mallory")
 
 
 class RowsRewritten(Event):
@@ -27,3 +35,29 @@ def with_key(store: Store, table: str, **columns: Any) -> None:
     with store.change(Actor("thief"), "with the ledger's key") as change:
         change.execute(update(metadata.tables[table]).values(**columns))
         change.record(RowsRewritten(table=table))
+
+
+def put_event(store: Store, event: Event, *, code: bytes | None = None, rows: Sequence[RowDigest] = ()) -> int:
+    """Append an event as it should be, tree and head included, but for a code that only the key can make.
+
+    With ``rows`` it rules over them. Returns its position.
+    """
+    with store.database.write() as connection:
+        head, column = head_in(connection), ledger_events.c
+        frontier, position, at = Frontier.unpack(head.size, head.frontier), head.size, store.clock.now()
+        ruled = connection.execute(select(func.max(column.position)).where(column.rules)).scalar()
+        id_ = f"{position:026d}"
+        body = body_of(event, id=id_, at=at, actor=MALLORY, because="x", idempotency_key=None, rows=rows)
+        leaf = leaf_hash(entry(body, position))
+        assert not frontier.add(leaf), "the tile that it completes is not written here"
+        connection.execute(
+            insert(ledger_events).values(
+                position=position, id=id_, at=at.isoformat(), actor=MALLORY.id, type=event.type, body=body.decode(),
+                leaf=leaf, rules=bool(rows), ruled_before=-1 if ruled is None else ruled, code=code,
+            )
+        )  # fmt: skip
+        about = {(subject.kind, subject.id) for subject in event.subjects()}
+        for kind, id_ in about:
+            connection.execute(insert(ledger_subjects).values(position=position, kind=kind, id=id_))
+        connection.execute(update(ledger_head).values(size=frontier.size, frontier=frontier.pack()))
+    return position

@@ -5,10 +5,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 from sqlalchemy import insert
-from tests.forging import by_sql
+from tests.forging import MALLORY, by_sql, put_event
 from tests.registry.cases import BOB, approved, registered
 
-from trimtab.kernel import Actor
 from trimtab.registry import (
     ApprovalVoid,
     NotApproved,
@@ -23,10 +22,12 @@ from trimtab.registry import (
     revoke_release,
     set_alias,
 )
+from trimtab.registry.events import VersionApproved
 from trimtab.registry.tables import registry_approvals
-from trimtab.store import RowForged, Store, VerificationKind, verify
-
-MALLORY = Actor("mallory")
+from trimtab.server import issue_token, recognise
+from trimtab.store import EventForged, RowForged, Store, VerificationKind, verify
+from trimtab.store.events import RowDigest
+from trimtab.store.governed import every_row
 
 
 def assert_found(store: Store, what: str) -> None:
@@ -35,8 +36,8 @@ def assert_found(store: Store, what: str) -> None:
     assert what in found.what
 
 
-def test_a_forged_approval_approves_nothing(store: Store) -> None:
-    """The rows of somebody else's true approval, written again for the version that waits."""
+def forged_approval(store: Store) -> VersionApproved:
+    """Write the rows of somebody else's true approval again for the version that waits; return the event it lacks."""
     approved(store)
     version = registered(store, model=b"second")
     true = list_approvals(store, "late@1")[0]
@@ -52,12 +53,48 @@ def test_a_forged_approval_approves_nothing(store: Store) -> None:
             )
         )  # fmt: skip
     by_sql(store, "UPDATE registry_versions SET status = 'approved' WHERE number = 2")
+    return VersionApproved(
+        model="late", number=2, covered=forged.bound_to, approval=forged.id, role=forged.role, meaning=forged.meaning,
+        reason=forged.because, self_approved=False, override=None, stages=forged.limits.stages,
+        percent=forged.limits.percent, endpoint=forged.endpoint, expires_at=None,
+    )  # fmt: skip
+
+
+def test_a_forged_approval_approves_nothing(store: Store) -> None:
+    forged_approval(store)
     assert "a row of registry_versions is not what the ledger says" in approval_state(store, "late@2").reasons
     with pytest.raises(ApprovalVoid):
         release_for(store, "late@2")
     with pytest.raises(RowForged), store.change(BOB, "promote") as change:
         set_alias(change, "late@2", "champion")
     assert_found(store, "of registry_approvals is not known to the ledger")
+
+
+@pytest.mark.parametrize("code", [None, bytes(32)])
+def test_an_event_that_rules_over_forged_rows_makes_them_no_truer(store: Store, code: bytes | None) -> None:
+    """Everything is as a true approval leaves it, up to the ledger's head; only the code is not the key's."""
+    with store.change(BOB, "for the nights") as change:
+        secret = issue_token(change, "nightly", may=["read"]).secret
+    event = forged_approval(store)
+    by_sql(store, """UPDATE server_tokens SET may = '["admin","read"]'""")
+    with store.read() as connection:
+        rows = [RowDigest(*row) for row in every_row(connection)]
+    assert {row.table for row in rows} >= {"registry_approvals", "registry_versions", "server_tokens"}
+    position = put_event(store, event, code=code, rows=rows)
+
+    assert f"event {position} was not recorded by Trimtab" in approval_state(store, "late@2").reasons
+    for ref in ("late@1", "late@2"):
+        with pytest.raises((ApprovalVoid, EventForged)):
+            release_for(store, ref)
+        with pytest.raises(EventForged), store.change(BOB, "promote") as change:
+            set_alias(change, ref, "champion")
+    with pytest.raises(EventForged):
+        recognise(store, secret, now=store.clock.now())
+    with pytest.raises(EventForged):
+        store.checkpoint()
+    found = verify(store)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, position)
+    assert "its code is not the key's" in found.what or "carries no code" in found.what
 
 
 @pytest.mark.parametrize(

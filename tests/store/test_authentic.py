@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from sqlalchemy import Connection, select, text
-from tests.forging import by_sql
+from tests.forging import by_sql, put_event
 
 from trimtab.kernel import Actor, Invalid, Settings, VirtualClock
 from trimtab.store import (
@@ -49,20 +49,6 @@ def postgres_store(postgres_url: str, tmp_path: Path, clock: VirtualClock) -> It
     store = open_store(Settings(home=str(tmp_path / "home"), database=postgres_url), clock=clock)
     yield store
     store.close()
-
-
-def put_event(store: Store, body: str, *, code: bytes | None = None) -> None:
-    """Append an event as it should be, tree and head included, but for a code that only the key can make."""
-    with store.database.write() as connection:
-        size, packed = connection.execute(select(ledger_head.c.size, ledger_head.c.frontier)).one()
-        frontier, leaf = Frontier.unpack(size, packed), leaf_hash(entry(body.encode(), size))
-        frontier.add(leaf)
-        row = {
-            "position": size, "id": f"{size:026d}", "at": "2013-03-01T00:00:00+00:00", "actor": "mallory",
-            "type": "test.thing-made", "body": body, "leaf": leaf, "rules": False, "ruled_before": -1, "code": code,
-        }  # fmt: skip
-        connection.execute(ledger_events.insert(), row)
-        connection.execute(ledger_head.update().values(size=frontier.size, frontier=frontier.pack()))
 
 
 def kept(connection: Connection) -> dict[str, list[dict[str, object]]]:
