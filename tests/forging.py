@@ -1,16 +1,18 @@
 """Ways to change rows: behind the ledger's back, and with its key, as its thief or a fault of our own would."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from trimtab.kernel import Actor
-from trimtab.store import Event, Store, Subject, metadata
+from trimtab.store import Database, Event, Store, Subject, metadata
 from trimtab.store.events import RowDigest, body_of
 from trimtab.store.ledger.growth import entry
 from trimtab.store.ledger.head import head_in
 from trimtab.store.ledger.tree import Frontier, leaf_hash
+from trimtab.store.opened import url_of
 from trimtab.store.tables import ledger_events, ledger_head, ledger_subjects
 
 MALLORY = Actor("mallory")
@@ -24,9 +26,20 @@ class RowsRewritten(Event):
         return (Subject("table", self.table),)
 
 
+@contextmanager
+def elsewhere(store: Store) -> Iterator[Connection]:
+    """Yield a connection that is none of the store's own, as someone with the database's password has it."""
+    database = Database(url_of(store.settings))
+    try:
+        with database.write() as connection:
+            yield connection
+    finally:
+        database.dispose()
+
+
 def by_sql(store: Store, statement: str, **values: Any) -> None:
     """Run a statement as someone with the database's password could."""
-    with store.database.write() as connection:
+    with elsewhere(store) as connection:
         connection.execute(text(statement), values) if values else connection.exec_driver_sql(statement)
 
 
@@ -42,7 +55,7 @@ def put_event(store: Store, event: Event, *, code: bytes | None = None, rows: Se
 
     With ``rows`` it rules over them. Returns its position.
     """
-    with store.database.write() as connection:
+    with elsewhere(store) as connection:
         head, column = head_in(connection), ledger_events.c
         frontier, position, at = Frontier.unpack(head.size, head.frontier), head.size, store.clock.now()
         ruled = connection.execute(select(func.max(column.position)).where(column.rules)).scalar()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, select, text
-from tests.forging import by_sql, put_event
+from sqlalchemy import Connection, text
+from tests.forging import by_sql, elsewhere, put_event
 
 from trimtab.kernel import Actor, Invalid, Settings, VirtualClock
 from trimtab.store import (
@@ -16,15 +16,18 @@ from trimtab.store import (
     EventForged,
     HistoryDiffers,
     Store,
+    StoreAway,
     VerificationKind,
     accept_history,
+    active_holds,
+    end_hold,
     events,
+    list_holds,
+    make_hold,
     open_store,
     replace_key,
     verify,
 )
-from trimtab.store.ledger.growth import entry
-from trimtab.store.ledger.tree import Frontier, leaf_hash
 from trimtab.store.tables import ledger_events, ledger_head
 
 TABLES = ("ledger_events", "ledger_subjects", "ledger_tiles", "ledger_checkpoints", "ledger_head")
@@ -55,9 +58,14 @@ def kept(connection: Connection) -> dict[str, list[dict[str, object]]]:
     return {name: list(map(dict, connection.execute(text(f"SELECT * FROM {name}")).mappings())) for name in TABLES}
 
 
+def hold(store: Store, actor: Actor, subject: str) -> None:
+    with store.change(actor, "case 12") as change:
+        make_hold(change, subject)
+
+
 def bring_back(store: Store, rows: dict[str, list[dict[str, object]]]) -> None:
     """Restore the ledger's tables as they once were."""
-    with store.database.write() as connection:
+    with elsewhere(store) as connection:
         for name, old in rows.items():
             table = ledger_events.metadata.tables[name]
             connection.execute(text(f"DELETE FROM {name}"))
@@ -73,18 +81,54 @@ BODY = (
 
 @pytest.mark.parametrize("code", [None, bytes(32)])
 def test_an_event_written_by_sql_is_never_signed(
-    store: Store, fill: Callable, again: Callable, code: bytes | None
+    store: Store, fill: Callable, again: Callable, thing_made: type, code: bytes | None
 ) -> None:
     fill(store, 3)
-    put_event(store, BODY % 3, code=code)
+    put_event(store, thing_made(thing="x", n=1), code=code)
     for writer in (store, again()):
         with pytest.raises(EventForged):
             writer.checkpoint()
-        if store.database.is_sqlite:  # elsewhere a change waits in the outbox until the ledger is right again
-            with pytest.raises(EventForged):
-                fill(writer, 1)
+        with pytest.raises(EventForged if store.database.is_sqlite else StoreAway, match="event 3 was not recorded"):
+            fill(writer, 1)
     found = verify(store)
     assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, 3)
+
+
+@pytest.mark.parametrize("moved", ["with the head", "past the head"])
+def test_a_change_after_a_forged_event_counts_only_once_that_is_gone(
+    store: Store, again: Callable, actor: Actor, thing_made: type, moved: str
+) -> None:
+    """On SQLite it is not made. On PostgreSQL it is committed before its position is asked for, and whoever made it
+    is told that, so that nobody makes it again."""
+    hold(store, actor, "all")
+    with store.read() as connection:
+        before = kept(connection)
+    put_event(store, thing_made(thing="x", n=1))
+    if moved == "past the head":
+        with elsewhere(store) as connection:
+            connection.execute(ledger_head.update().values(before["ledger_head"][0]))
+    on_postgres = not store.database.is_sqlite
+    with pytest.raises(StoreAway if on_postgres else EventForged) as caught:
+        hold(store, actor, "model:late")
+    if on_postgres:
+        assert caught.value.what == "a change was committed, but its position in the ledger is not known yet"
+        said = "event 1 was not recorded" if moved == "with the head" else "the ledger's head is not where its events"
+        assert said in caught.value.why
+        assert caught.value.next.startswith("do not repeat the change; trimtab verify")
+
+    for one in (store, again()):
+        assert [held.subject for held in list_holds(one)] == ["model:late", "all"][not on_postgres :]
+        with pytest.raises(EventForged), one.read() as connection:
+            active_holds(connection)
+        with pytest.raises(EventForged):
+            end_hold(one, "all", actor=actor, because="over")
+    bring_back(store, before)
+    hold(store, actor, "run:1")
+    subjects = ["all", *["model:late"][: int(on_postgres)], "run:1"]
+    with store.read() as connection:
+        assert [held.subject for held in active_holds(connection)] == subjects
+    assert [event.data["subject"] for event in events(store)] == subjects
+    assert verify(store).kind is VerificationKind.INTACT
 
 
 def test_what_was_put_into_the_outbox_by_sql_gets_no_position(postgres_store: Store, fill: Callable) -> None:

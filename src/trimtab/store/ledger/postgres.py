@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection
 
-from trimtab.kernel import Unavailable
+from trimtab.kernel import TrimtabError, Unavailable
 from trimtab.store.database import Database
-from trimtab.store.failures import StoreAway
+from trimtab.store.failures import RowsDamaged, StoreAway
 from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, sign
 from trimtab.store.ledger.keys import KeyMissing
@@ -162,6 +162,8 @@ class PostgresLedger:
                 self._serve(ticket)
         except Unavailable as error:
             raise _unplaced(error.why) from error
+        except TrimtabError as error:  # it was not refused: nothing of it is undone
+            raise _unplaced(f"{error.what}.", next=error.next) from error
         finally:
             self._waiting.leave(ticket)
         if ticket.receipt is None:
@@ -228,7 +230,10 @@ class PostgresLedger:
             driver = _driver(connection)
             send(driver, "ROLLBACK")
             send(driver, _BEGIN, f"SELECT pg_advisory_xact_lock({_KEY})", "SET LOCAL trimtab.leads = 'true'")
-            return self._append(connection, send(driver, _TAKE(_listed(own)))[0], own, doubtful=True)
+            try:
+                return self._append(connection, send(driver, _TAKE(_listed(own)))[0], own, doubtful=True)
+            except psycopg.errors.UniqueViolation:
+                raise RowsDamaged("the ledger's head is not where its events end", where="store.ledger") from None
 
     def _append(
         self, connection: Connection, taken: "PGresult", own: Own, *, doubtful: bool = False
@@ -272,12 +277,12 @@ class PostgresLedger:
             log.error("row %s of the outbox is refused: %s; somebody writes to the database past Trimtab", seq, why)
 
 
-def _unplaced(why: str) -> StoreAway:
+def _unplaced(why: str, *, next: str = "look for it with trimtab get events") -> StoreAway:
     return StoreAway(
         "a change was committed, but its position in the ledger is not known yet",
         where="store.ledger",
         why=why,
-        next="do not repeat the change; look for it with trimtab get events",
+        next=f"do not repeat the change; {next}",
     )
 
 

@@ -166,10 +166,12 @@ def verify(
     own = store.keys.public(store.origin)
     known = [*memory.keys(store.origin), *([PublicKey.parse(own)] if own else [])]
     try:
-        store.sequence()
+        refused = _sequenced(store)
         # What the client remembers is read first: a change that is made meanwhile may not look like a truncation.
         evidence = _Evidence(store.origin, witness=memory, keys=trusted or known, notes=given, strict=bool(trusted))
         tree = _audited(store, evidence, progress)
+        if refused:
+            raise refused
     except Tampered as found:
         return _tampered(found, store.origin)
     except Refused as error:
@@ -183,6 +185,16 @@ def verify(
     if verdict.kind is VerificationKind.INTACT and evidence.remembered:
         memory.settle(store.origin, size=evidence.remembered[-1].size)
     return verdict if witness else _known_here(verdict, store)
+
+
+def _sequenced(store: "Store") -> Refused | None:
+    """Give positions to what waits; return why that is refused, which whoever looks at each event can say better."""
+    try:
+        if store.has_key:  # elsewhere whoever has it does so
+            store.sequence()
+    except Refused as error:
+        return error
+    return None
 
 
 def _known_here(verdict: Verification, store: "Store") -> Verification:
