@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.forging import by_sql
 from tests.governance.test_verify_offline import members_of, signed_again
 from tests.registry.cases import BOB, registered
 
@@ -166,12 +167,11 @@ def test_a_report_that_was_changed_is_not_evidence(sqlite_store: Store) -> None:
     assert "evaluation/report.json" not in pack.members
 
 
-def test_an_event_that_was_changed_is_not_evidence(sqlite_store: Store) -> None:
-    version = registered(sqlite_store)
-    with sqlite_store.database.write() as connection:
-        connection.execute(text("UPDATE ledger_events SET body = replace(body, 'train', 'guess')"))
+def test_an_event_that_was_changed_is_not_evidence(store: Store) -> None:
+    version = registered(store)
+    by_sql(store, "UPDATE ledger_events SET body = replace(body, 'train', 'guess')")
     with pytest.raises(RowsDamaged):
-        evidence_pack(sqlite_store, version.ref)
+        evidence_pack(store, version.ref)
 
 
 def test_it_is_verified_with_what_a_home_knows(lived: Store, evidence: Evidence, tmp_path: Path) -> None:

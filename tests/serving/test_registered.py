@@ -1,8 +1,6 @@
 """From a packed model to an answer: the registry's releases as the gateway meets them."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -11,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sqlalchemy import text
+from tests.forging import by_sql
 from tests.registry.cases import ANN, BOB, CODE, ENVIRONMENT, evaluated
 from tests.serving.late import NAMES, VIEW, ask_for, history, plain, trained
 
@@ -203,33 +201,30 @@ def test_a_view_that_was_declared_anew_does_not_change_what_is_served(sqlite_sto
 
 
 @pytest.mark.parametrize("what", ["releases", "versions"])
-def test_rows_of_a_released_version_do_not_release_another(sqlite_store: Store, packed: PackedModel, what: str) -> None:
+def test_rows_of_a_released_version_do_not_release_another(store: Store, packed: PackedModel, what: str) -> None:
     """Somebody puts the row of one version in the place of another's: nobody said yes to that number."""
-    entered(sqlite_store, packed)
-    entered(sqlite_store, msgspec.structs.replace(packed, sample=pack_model(trained(2), history(seed=2)[0]).sample))
-    with sqlite_store.database.write() as connection:
-        if what == "releases":
-            connection.execute(text("UPDATE registry_releases SET version = 3 - version"))
-        else:
-            connection.execute(
-                text("UPDATE registry_versions SET record = (SELECT record FROM registry_versions WHERE number = 1)")
-            )
+    entered(store, packed)
+    entered(store, msgspec.structs.replace(packed, sample=pack_model(trained(2), history(seed=2)[0]).sample))
+    if what == "releases":
+        by_sql(store, "UPDATE registry_releases SET version = 3 - version")
+    else:
+        by_sql(store, "UPDATE registry_versions SET record = (SELECT record FROM registry_versions WHERE number = 1)")
     with pytest.raises(RowForged):
-        RegisteredReleases(sqlite_store).checked("late", 2)
+        RegisteredReleases(store).checked("late", 2)
 
 
 def test_a_version_that_is_gone_leaves_its_place_and_a_row_that_cannot_be_read_is_named(
-    sqlite_store: Store, packed: PackedModel
+    store: Store, packed: PackedModel
 ) -> None:
-    entered(sqlite_store, packed)
-    routed(sqlite_store)
+    entered(store, packed)
+    routed(store)
 
-    async def rechecked(statement: str) -> Any:
-        gateway = Gateway(sqlite_store, releases=RegisteredReleases(sqlite_store), allowed=ALLOWED_TYPES)
+    async def rechecked(*statements: str) -> Any:
+        gateway = Gateway(store, releases=RegisteredReleases(store), allowed=ALLOWED_TYPES)
         await gateway.start()
         try:
-            with closing(sqlite3.connect(sqlite_store.settings.home_path / "trimtab.db")) as connection, connection:
-                connection.execute(statement)
+            for statement in statements:
+                by_sql(store, statement)
             await gateway.recheck()
             return gateway.status()[0]
         finally:
@@ -237,7 +232,7 @@ def test_a_version_that_is_gone_leaves_its_place_and_a_row_that_cannot_be_read_i
 
     damaged = asyncio.run(rechecked("UPDATE registry_versions SET record = '[' || record"))
     assert (damaged.ready, len(damaged.problems)) == (True, 1)
-    with sqlite_store.database.write() as connection:
-        connection.execute(text("UPDATE registry_versions SET record = substr(record, 2)"))
-    gone = asyncio.run(rechecked("UPDATE registry_versions SET number = 7"))
+    by_sql(store, "UPDATE registry_versions SET record = substr(record, 2)")
+    others = [f"DELETE FROM registry_{what}" for what in ("aliases", "releases", "approvals")]
+    gone = asyncio.run(rechecked(*others, "UPDATE registry_versions SET number = 7"))
     assert (gone.ready, len(gone.problems)) == (False, 1)

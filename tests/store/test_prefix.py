@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from tests.forging import by_sql
 
 from trimtab.kernel import NotFound
 from trimtab.store import (
@@ -51,22 +51,20 @@ def test_a_size_that_never_was(sqlite_store: Store, fill: Callable) -> None:
 
 
 @pytest.mark.parametrize("table", ["ledger_events SET leaf", "ledger_tiles SET root"])
-def test_another_history_is_not_signed(sqlite_store: Store, fill: Callable, table: str) -> None:
-    fill(sqlite_store, SIZE, each=100)
+def test_another_history_is_not_signed(store: Store, fill: Callable, table: str) -> None:
+    fill(store, SIZE, each=100)
     where = "position = 300" if "events" in table else "number = 0"
-    with sqlite_store.database.write() as connection:
-        connection.execute(text(f"UPDATE {table} = zeroblob(32) WHERE {where}"))
+    by_sql(store, f"UPDATE {table} = :other WHERE {where}", other=bytes(32))
     with pytest.raises(RowsDamaged):
-        signed_prefix(sqlite_store, 500)
+        signed_prefix(store, 500)
 
 
-def test_an_event_whose_body_was_changed_is_not_proved(sqlite_store: Store, fill: Callable) -> None:
-    fill(sqlite_store, 50)
-    signed = signed_prefix(sqlite_store)
-    with sqlite_store.database.write() as connection:
-        connection.execute(text("UPDATE ledger_events SET body = replace(body, 'filling', 'x') WHERE position = 7"))
+def test_an_event_whose_body_was_changed_is_not_proved(store: Store, fill: Callable) -> None:
+    fill(store, 50)
+    signed = signed_prefix(store)
+    by_sql(store, "UPDATE ledger_events SET body = replace(body, 'filling', 'x') WHERE position = 7")
     with pytest.raises(RowsDamaged, match="event 7 is not"):
-        inclusion_proofs(sqlite_store, [7], signed=signed)
+        inclusion_proofs(store, [7], signed=signed)
 
 
 @pytest.fixture(scope="module")
