@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import Connection, text
 from tests.forging import by_sql, elsewhere, put_event
 
-from trimtab.kernel import Actor, Invalid, Settings, VirtualClock
+from trimtab.kernel import SYSTEM, Actor, Invalid, Settings, VirtualClock
 from trimtab.store import (
     AlreadyDone,
     EventForged,
     HistoryDiffers,
+    RowForged,
+    SigningKey,
     Store,
     StoreAway,
     VerificationKind,
@@ -22,12 +24,14 @@ from trimtab.store import (
     active_holds,
     end_hold,
     events,
+    ledger_root,
     list_holds,
     make_hold,
     open_store,
     replace_key,
     verify,
 )
+from trimtab.store.holds import store_holds
 from trimtab.store.tables import ledger_events, ledger_head
 
 TABLES = ("ledger_events", "ledger_subjects", "ledger_tiles", "ledger_checkpoints", "ledger_head")
@@ -193,6 +197,84 @@ def test_an_older_history_is_not_written_on_until_somebody_accepts_it(
     assert verify(other).kind is VerificationKind.INTACT
     with pytest.raises(Invalid, match="nothing to accept"):
         accept_history(other, actor=actor, because="again")
+
+
+def test_an_older_history_under_an_open_store_is_not_written_on(store: Store, fill: Callable) -> None:
+    """Also one that lacks only the last change; and once the newest is there again, everything goes on."""
+    fill(store, 5)
+    with store.read() as connection:
+        older = kept(connection)
+    fill(store, 4)
+    with store.read() as connection:
+        newest = kept(connection)
+    bring_back(store, older)
+    seen = "ends after 5 events, and this process has seen it with 9"
+    with pytest.raises(HistoryDiffers, match=seen):
+        store.checkpoint()
+    with pytest.raises(HistoryDiffers if store.database.is_sqlite else StoreAway, match=seen):
+        fill(store, 1)
+    found = verify(store)
+    assert (found.kind, found.first_bad) == (VerificationKind.TAMPERED, 5)
+    bring_back(store, newest)
+    assert fill(store, 1).position == (9 if store.database.is_sqlite else 10)
+    assert verify(store).kind is VerificationKind.INTACT
+
+
+def make_older(store: Store) -> None:
+    """Take out what tells events from forged ones, as in a ledger from before they carried it, and the memory of it."""
+    by_sql(store, "UPDATE ledger_events SET code = NULL, rules = NULL, ruled_before = NULL")
+    shutil.rmtree(store.settings.home_path / "witness")
+
+
+def test_a_ledger_from_before_codes_is_taken_over_once_with_its_rows_as_they_stand(
+    store: Store, fill: Callable, again: Callable
+) -> None:
+    """Nobody can tell whether a row was forged before: it stands. From then on none can be."""
+    fill(store, 3)
+    make_older(store)
+    row = {"id": "0" * 26, "subject": "all", "because": "x", "by": "mallory", "made_at": "2013-01-01T00:00:00+00:00"}
+    with elsewhere(store) as connection:
+        connection.execute(store_holds.insert(), row)
+    other, next_one = again(), again()
+    (event,) = events(next_one, type="store.ledger-adopted")
+    assert (event.position, event.actor, event.data["size"], event.data["signed"]) == (3, SYSTEM, 3, 3)
+    with other.read() as connection:
+        assert [held.by for held in active_holds(connection)] == ["mallory"]
+    assert fill(next_one, 1).position == 4
+    assert verify(next_one).kind is VerificationKind.INTACT
+    by_sql(store, "DELETE FROM store_holds")
+    with pytest.raises(RowForged), other.read() as connection:
+        active_holds(connection)
+    assert verify(other).kind is VerificationKind.TAMPERED
+
+
+@pytest.mark.parametrize("attack", ["an event", "no codes", "no signature", "another signature"])
+def test_a_home_that_has_seen_nothing_takes_no_forged_ledger_for_an_older_one(
+    store: Store, fill: Callable, again: Callable, actor: Actor, thing_made: type, attack: str
+) -> None:
+    """As a second host has it, with a copy of the key: what it takes over would be vouched for."""
+    fill(store, 2)
+    if attack in ("an event", "no codes"):
+        hold(store, actor, "all")
+        by_sql(store, "UPDATE store_holds SET subject = 'run:1'")
+    if attack == "an event":
+        put_event(store, thing_made(thing="x", n=1))
+        shutil.rmtree(store.settings.home_path / "witness")
+    else:
+        make_older(store)
+    if attack == "no signature":
+        by_sql(store, "DELETE FROM ledger_checkpoints")
+    elif attack == "another signature":
+        note = SigningKey.make(store.origin).checkpoint(2, ledger_root(store))
+        by_sql(store, "UPDATE ledger_checkpoints SET note = :note", note=note)
+    other = again()
+    assert events(other, type="store.ledger-adopted") == []
+    with pytest.raises(EventForged):
+        other.checkpoint()
+    with pytest.raises(EventForged), other.read() as connection:
+        active_holds(connection)
+    expected = VerificationKind.NOT_PROVABLE if attack == "no signature" else VerificationKind.TAMPERED
+    assert verify(other).kind is expected
 
 
 def test_a_key_that_sql_gave_to_another_event_leaves_no_change_undone(

@@ -152,6 +152,8 @@ class Codes:
         if row.code is None:
             if self._begun:
                 raise Tampered(f"event {position} carries no code, and those before it do", position)
+            if body.rows:
+                raise Tampered(f"event {position} rules over rows, and carries no code: it was taken out", position)
             self._without += 1
             return
         if not self._begun and position and body.type not in BEGINNINGS:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from trimtab.kernel import TrimtabError
 from trimtab.store.admission import closing_of, refusal
 from trimtab.store.failures import NotAuthentic
-from trimtab.store.ledger.growth import entry
+from trimtab.store.ledger.growth import Growth, entry
 from trimtab.store.ledger.head import head_in
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
@@ -148,9 +148,16 @@ class Authenticity:
                 return known
         return None
 
-    def expect(self, size: int, frontier: bytes, ruled: int, *, after: Trusted) -> None:
+    def expect(self, growth: Growth, *, after: Trusted) -> Trusted:
         """Know the end that this process is about to make after another; it counts as soon as the ledger has it."""
-        self._trusted, self._expected = after, Trusted(size, frontier, ruled)
+        self._trusted = after
+        self._expected = Trusted(growth.frontier.size, growth.frontier.pack(), growth.ruled)
+        return self._expected
+
+    def settle(self, made: Trusted) -> None:
+        """Know that the ledger has an end that this process has made: from here on it is never again a shorter one."""
+        if self._trusted is None or self._trusted.size < made.size:
+            self._trusted = made
 
     def keep(self, signed: Signed) -> None:
         """Let this home's memory hold a checkpoint that was made just now."""
@@ -179,6 +186,22 @@ class Authenticity:
         head = head_in(connection)
         self._trusted = self._walked(connection, head, self._signed_start(connection, head))
         self._seen = None
+
+    def is_older(self, connection: Connection) -> bool:
+        """Say whether a ledger without codes was written before events had them, and is signed by this home's key.
+
+        Where one event has a code, or holds digests of rows, all have had codes, and somebody has taken them out.
+        """
+        event = ledger_events.c
+        later = select(event.code, event.body).where(event.code.is_not(None) | event.body.contains('"rows":['))
+        for code, body in connection.execute(later):
+            if code is not None or rules_rows(body):
+                return False
+        try:
+            _checkpoint(head_in(connection), self.key.public)
+        except EventForged:
+            return False
+        return True
 
     def take(self, connection: Connection) -> Head:
         """Take the ledger's end for true although no code proves it: it is that of no key, or of one that is lost.

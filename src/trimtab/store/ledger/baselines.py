@@ -84,7 +84,8 @@ def statement_of(*, ledger: str, size: int, root: str, old: str, new: str) -> by
 def settle_ledger(store: "Store") -> None:
     """Finish what a killed process began, and authenticate a ledger from here on that was written before events were.
 
-    That happens once in a home: codes that were taken out of a ledger later make it no older one.
+    That happens once in a home: codes that were taken out of a ledger later make it no older one, nor do they for a
+    home that has not seen it before, as long as an event holds digests of rows.
     """
     with store.read() as connection:
         if store.keys.is_prepared(store.origin):  # whoever replaced the key was killed before it was in its place
@@ -97,6 +98,8 @@ def settle_ledger(store: "Store") -> None:
         store.witness.keep_authentic(store.origin)
     elif not store.witness.is_authentic(store.origin):
         with store.change(SYSTEM, "events are authenticated from here on") as change:
+            if not store.authenticity.is_older(change.connection):
+                return  # whoever would act on what it says is refused
             head = store.authenticity.take(change.connection)
             root = Frontier.unpack(head.size, head.frontier).root().hex()
             change.vouch_for_every_row()

@@ -247,8 +247,9 @@ class PostgresLedger:
         signed = head.signed
         if events:
             signed = sign(known.key, growth.frontier)
-            known.expect(growth.frontier.size, growth.frontier.pack(), growth.ruled, after=trusted)
+            made = known.expect(growth, after=trusted)
             send(driver, *_writing(growth, signed), "COMMIT")
+            known.settle(made)
             known.keep(signed)
         else:
             if signed.size < head.size:

@@ -52,12 +52,13 @@ class SqliteLedger:
         frontier = growth.frontier.pack()
         if signed:
             _put(driver, signed, frontier)
-        known.expect(growth.frontier.size, frontier, growth.ruled, after=end)
+        made = known.expect(growth, after=end)
         self._left = (state, Head(head.origin, growth.frontier.size, frontier, signed or head.signed))
         position = growth.frontier.size - 1
 
         def acknowledge() -> Receipt:
             self._added = True
+            known.settle(made)
             if not durable or signed is None:
                 return Receipt(position)
             self._database.flush()
