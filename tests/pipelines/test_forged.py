@@ -1,7 +1,9 @@
 """Whoever writes the rows of runs and steps has nothing done, in nobody's name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import insert, select
 from tests.forging import by_sql
@@ -65,6 +67,34 @@ def test_a_step_gets_what_the_steps_before_it_have_returned(store: Store, ask: A
     )
     with Runner(store, workers=1, poll_s=0.05) as runner:
         assert_nothing_is_done(store, runner, run.id, marks)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        """UPDATE pipeline_steps SET outputs = replace(outputs, '"step":"a"', '"step":"forged"') WHERE name = 'a'""",
+        """UPDATE pipeline_steps SET blobs = '["{blob}"]' WHERE name = 'a'""",
+        "UPDATE pipeline_steps SET cache_key = CASE name WHEN 'a' THEN 'other' ELSE '{key}' END",
+    ],
+    ids=["outputs", "bytes", "key"],
+)
+def test_what_somebody_wrote_is_not_taken_over_by_an_equal_step(
+    store: Store, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """Nor what another step has returned, whose row was given the key. The step is done again."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "equal_steps.py").write_text("def f(c):\n    return {'step': c.step}\n")
+    a, b = (msgspec.structs.replace(step(name, cache=True), function="equal_steps:f") for name in "ab")
+    with Runner(store, workers=1, poll_s=0.05) as runner:
+        first = runner.run_until_done(ask(a, b).id)
+    with store.read() as connection:
+        key = connection.execute(select(pipeline_steps.c.cache_key).where(pipeline_steps.c.name == "a")).scalar_one()
+    by_sql(store, statement.format(key=key, blob=store.blobs.put(b"forged")))
+    with Runner(store, workers=1, poll_s=0.05) as runner:
+        second, third = (runner.run_until_done(ask(a).id).step("a") for _ in range(2))
+    assert (second.cached_from, second.outputs) == (None, first.step("a").outputs)
+    assert third.outputs == second.outputs
+    assert third.cached_from not in (None, first.id)
 
 
 def test_a_run_that_is_right_again_is_done(store: Store, runner: Runner, ask: Ask, marks: Marks) -> None:

@@ -269,7 +269,7 @@ class Engine:
                 continue
             key = self._key_of(view, step)
             taken = cache.find(self._store, key) if key else None
-            if taken is None or not self._vouched.is_told(taken.run_id, taken.step, taken.outputs):
+            if taken is None or not self._vouched.is_taken(taken):
                 self._missed[place] = key
                 continue
             with contextlib.suppress(FenceLost):

@@ -23,7 +23,10 @@ class PipelineSubmitted(_OfRun, frozen=True, kw_only=True):
 
 
 class StepFinished(_OfRun, frozen=True, kw_only=True):
-    """A step's body returned; ``outputs`` is the digest of what it returned, ``blobs`` the bytes that it kept."""
+    """A step's body returned; ``outputs`` is the digest of what it returned, ``blobs`` the bytes that it kept.
+
+    ``key`` says what the result depends on, where an equal step may take it over.
+    """
 
     type: ClassVar[str] = "pipelines.step-finished"
     step: str
@@ -31,6 +34,7 @@ class StepFinished(_OfRun, frozen=True, kw_only=True):
     fence: int
     outputs: str
     blobs: tuple[str, ...]
+    key: str | None
 
     def subjects(self) -> tuple[Subject, ...]:
         return (*super().subjects(), *(Subject("blob", digest, digest) for digest in self.blobs))

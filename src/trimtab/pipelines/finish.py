@@ -92,6 +92,7 @@ def finish_step(
                 fence=lease.fence,
                 outputs=digest_of_bytes(outputs.encode()),
                 blobs=done.blobs,
+                key=cache_key,
             )
         )
         _settle(change, run)

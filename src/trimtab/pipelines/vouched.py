@@ -12,6 +12,7 @@ from sqlalchemy import select
 from trimtab.kernel import digest_of_bytes
 from trimtab.pipelines.events import PipelineSubmitted, StepCached, StepFinished
 from trimtab.pipelines.find import OPEN, read_run
+from trimtab.pipelines.finish import Taken
 from trimtab.pipelines.records import PipelineRun, PipelineSpec
 from trimtab.pipelines.tables import pipeline_runs as runs
 from trimtab.pipelines.tables import pipeline_steps as steps
@@ -26,6 +27,8 @@ class Vouched:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._digests: dict[str, dict[str, str]] = {}
+        self._kept: list[tuple[Any, ...]] = []
+        """What the steps have returned of the run from which one was taken over last."""
 
     def check_run(self, run: PipelineRun) -> None:
         """Raise ``RowForged`` unless a run is what was submitted, by whom and why."""
@@ -66,6 +69,16 @@ class Vouched:
                 one.data["step"]: one.data["outputs"] for one in told if one.data["run"] == run_id
             }  # fmt: skip
         return self._digests.get(run_id, {}).get(step) == digest
+
+    def is_taken(self, taken: Taken) -> bool:
+        """Say whether a step that is done has returned these outputs and kept these bytes, under this key."""
+        said = (taken.run_id, taken.step, taken.key, _digest(taken.outputs), list(taken.blobs))
+        if said not in self._kept:
+            with self._store.read() as connection:
+                told = told_of(connection, "pipeline-run", taken.run_id, types=_DONE)
+            names = ("run", "step", "key", "outputs", "blobs")
+            self._kept = [tuple(one.data.get(name) for name in names) for one in told]
+        return said in self._kept
 
     def note(self, run_id: str, step: str, outputs: bytes) -> None:
         """Know what was just written down of a step here."""
