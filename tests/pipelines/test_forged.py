@@ -83,8 +83,8 @@ def test_what_somebody_wrote_is_not_taken_over_by_an_equal_step(
 ) -> None:
     """Nor what another step has returned, whose row was given the key. The step is done again."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "equal_steps.py").write_text("def f(c):\n    return {'step': c.step}\n")
-    a, b = (msgspec.structs.replace(step(name, cache=True), function="equal_steps:f") for name in "ab")
+    (tmp_path / "equal_steps.py").write_text("def a(c):\n    return {'step': c.step}\n\n\nb = a\n")
+    a, b = (msgspec.structs.replace(step(name, cache=True), function=f"equal_steps:{name}") for name in "ab")
     with Runner(store, workers=1, poll_s=0.05) as runner:
         first = runner.run_until_done(ask(a, b).id)
     with store.read() as connection:
