@@ -58,8 +58,7 @@ def create_app(
         for path, together in by_path.items()
     ]
     guarded = {mount.path: Guarded(mount, doors=doors) for face in faces for mount in face.mounts}
-    middleware = [Middleware(_CutShort), Middleware(_MountsFirst, guarded=guarded)]
-    app = Starlette(lifespan=lifespan, middleware=middleware)
+    app = Starlette(lifespan=lifespan, middleware=[Middleware(_Entrance, guarded=guarded)])
     app.router = Router(mounted, redirect_slashes=False, default=_Nowhere(doors, error_page), lifespan=lifespan)
     return app
 
@@ -99,38 +98,34 @@ def _has(route: Route, part: Part) -> bool:
             assert_never(part.place)
 
 
-class _CutShort:
-    """Tells whose request the stop of the server cuts short; whoever has half an answer is hung up on."""
+class _Entrance:
+    """Where each request comes in, and where one ends that the stop of the server cuts short.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if scope["type"] != "http" or task is None or not task.cancelling():
-                raise
-            error = Stopping("the server stops", where=f"{scope['method']} request")
-            with suppress(RuntimeError):  # its answer had begun
-                await error_answer(error)(scope, receive, send)
-
-
-class _MountsFirst:
-    """Hands a request below a mount's path to the mount, before routes are tried: inference is asked most often."""
+    A request below a mount's path is handed to the mount before routes are tried: inference is asked most often.
+    """
 
     def __init__(self, app: ASGIApp, guarded: Mapping[str, ASGIApp]) -> None:
         self._app = app
         self._guarded = [(path, f"{path}/", below) for path, below in guarded.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._below(scope)(scope, receive, send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if scope["type"] != "http" or task is None or not task.cancelling():
+                raise
+            error = Stopping("the server stops", where=f"{scope['method']} request")
+            with suppress(RuntimeError):  # its answer had begun: whoever has half of it is hung up on
+                await error_answer(error)(scope, receive, send)
+
+    def _below(self, scope: Scope) -> ASGIApp:
         if scope["type"] == "http":
             asked: str = scope["path"].removeprefix(scope.get("root_path", ""))
             for path, start, below in self._guarded:
                 if asked.startswith(start) or asked == path:
-                    return await below(scope, receive, send)
-        return await self._app(scope, receive, send)
+                    return below
+        return self._app
 
 
 class _Nowhere:
