@@ -2,25 +2,30 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from sqlalchemy import func, select
+from tests.forging import by_sql
+from tests.loop.parcels import write_project
 from tests.monitoring.served import HOUR, START, Served, move
 from tests.registry.cases import lineage, registered
 from tests.store.aged import ANN, grow_old, with_ages
 
 from trimtab.data import Snapshot, SnapshotMissing, get_snapshot, keep_snapshot, load_snapshot
 from trimtab.data.check import check
-from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec
+from trimtab.declare import ContractSpec, FieldKind, FieldSpec, SourceSpec, load_project
 from trimtab.kernel import SYSTEM, Conflict, Invalid, NotFound, VirtualClock
+from trimtab.loop import Trigger, TriggerKind, open_turn
+from trimtab.loop.declarations import record_declarations
 from trimtab.monitoring import Outcome, record_outcomes, watch
 from trimtab.monitoring.tables import monitoring_hours, monitoring_outcomes, monitoring_scores
 from trimtab.monitoring.taking import take
 from trimtab.server import MakeHold, Rooms, collect_garbage, create_hold, preview_gc
 from trimtab.serving import DecisionRemoved, Routing, RoutingChanged, decision_tables, find_decision, sealed_segments
-from trimtab.store import Found, ReasonMissing, Store, VerificationKind, end_hold, events, verify
+from trimtab.store import Found, ReasonMissing, RowForged, Store, VerificationKind, end_hold, events, verify
 from trimtab.tracking import RunMissing, get_run, start_run
 
 DAY = timedelta(days=1)
@@ -221,6 +226,54 @@ def test_the_run_of_any_version_stays(kept: Store, clock: VirtualClock) -> None:
     found = gc(kept)["tracked runs"]
     assert (found.count, found.needed) == (1, 1)
     assert get_run(kept, run.id).params == {"rate": "1"}
+
+
+# --- what was forged -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "DELETE FROM registry_versions",
+        "UPDATE registry_versions SET status = 'revoked'",
+        "UPDATE loop_declarations SET spec = replace(spec, 'risk', 'none') WHERE kind = 'policy'",
+        "DELETE FROM loop_declarations WHERE kind = 'policy'",
+        "DELETE FROM loop_proposals",
+        "DELETE FROM loop_turns",
+        "UPDATE loop_turns SET open_of = NULL",
+    ],
+    ids=[
+        "no version", "another version", "another policy", "no policy", "no proposal", "no turn", "another turn",
+    ],
+)  # fmt: skip
+def test_gc_removes_nothing_where_a_version_a_policy_or_a_turn_was_forged(
+    kept: Store, clock: VirtualClock, tmp_path: Path, attack: str
+) -> None:
+    file = tmp_path / "parcels.py"
+    rule = 'slow.retrain_when(tt.every("30d"), approve=tt.by("risk"))'
+    for more in (rule, ""):
+        write_project(file)
+        file.write_text(f"{file.read_text()}\n{more}\n")
+        with kept.change(ANN, "it is declared, and its policy to be given up") as change:
+            record_declarations(change, load_project(file).spec, file=file)
+    with kept.change(ANN, "it is time") as change:
+        open_turn(change, "slow", Trigger(kind=TriggerKind.HAND, text="ann asked for it"))
+    run = tracked(kept)
+    run.finish()
+    first = snapshot(kept, 1.0)
+    snapshot(kept, 2.0)
+    registered(kept, name="late")
+    decided(kept)
+    clock.sleep(100 * 86_400)
+    by_sql(kept, attack)
+    before = len(events(kept, limit=1000))
+    for tell in (gc, preview_gc):
+        with pytest.raises(RowForged):
+            tell(kept)
+    assert (has_run(kept, run.id), has_snapshot(kept, first.id), rows(kept, monitoring_scores)) == (True, True, 6)
+    assert len(sealed_segments(kept, "late")) == 1
+    assert len(events(kept, limit=1000)) == before
+    assert verify(kept).kind is VerificationKind.TAMPERED
 
 
 # --- holds ---------------------------------------------------------------------------------------------------------

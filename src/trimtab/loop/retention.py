@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection
 
 from trimtab.declare import ModelSpec, ProjectSpec
 from trimtab.loop.declarations import specs_in_force
@@ -14,24 +14,29 @@ from trimtab.loop.tables import proposals, turns
 from trimtab.pipelines import is_pipeline_run, named_by_run
 from trimtab.registry import asks_for_approval, has_model
 from trimtab.serving import models_at
-from trimtab.store import Store
+from trimtab.store import Store, all_rows
 from trimtab.tracking import is_tracked_run
 
 
 def needed_by_turns(connection: Connection) -> Iterator[str]:
-    """Yield what the open turns and the newest turn of each model have run, with what these runs name."""
-    newest = select(func.max(turns.c.id)).group_by(turns.c.model)
-    query = select(turns.c.turn).where(or_(turns.c.open_of.is_not(None), turns.c.id.in_(newest)))
-    for text in connection.execute(query).scalars().all():
-        turn = msgspec.json.decode(text, type=Turn)
-        if turn.run is not None:
+    """Yield what the open turns and the newest turn of each model have run, with what these runs name.
+
+    Raises ``RowForged`` unless the turns are what the ledger says: none may be missing.
+    """
+    rows = all_rows(connection, turns)
+    newest = {row["model"]: row["id"] for row in rows}
+    for row in rows:
+        turn = msgspec.json.decode(row["turn"], type=Turn)
+        if turn.run is not None and (turn.state.is_open or newest[turn.model] == turn.id):
             yield from named_by_run(connection, turn.run)
 
 
 def used_from(connection: Connection) -> Mapping[str, datetime]:
-    """Return, for each endpoint at which a version is rolled out, since when its decisions count for that."""
-    texts = connection.execute(select(turns.c.turn).where(turns.c.open_of.is_not(None))).scalars()
-    found = (msgspec.json.decode(text, type=Turn) for text in texts)
+    """Return, for each endpoint at which a version is rolled out, since when its decisions count for that.
+
+    Raises ``RowForged`` unless the turns are what the ledger says.
+    """
+    found = (msgspec.json.decode(row["turn"], type=Turn) for row in all_rows(connection, turns))
     return {turn.model: turn.opened_at for turn in found if turn.state.rolls_out}
 
 
@@ -39,15 +44,16 @@ def is_governed(store: Store) -> Callable[[Connection], Callable[[str], bool]]:
     """Return what tells of an endpoint whether its decisions are those of a governed model.
 
     It is so when any model that was ever routed there, or has its name, is or was one that asks for an approval: by the
-    policy in force, by one that was proposed or replaced, or by the policy of any version.
+    policy in force, by one that was proposed or replaced, or by the policy of any version. Raises ``RowForged`` unless
+    these are what the ledger says.
     """
 
     def of(connection: Connection) -> Callable[[str], bool]:
         governed = asks_for_approval(connection)
         declared = (model for spec in specs_in_force(connection).values() for model in spec.models)
         governed |= {model.name for model in declared if policy_of(model).is_governed}
-        for text in connection.execute(select(proposals.c.proposal)).scalars():
-            found = msgspec.json.decode(text, type=Proposal)
+        for row in all_rows(connection, proposals):
+            found = msgspec.json.decode(row["proposal"], type=Proposal)
             governed |= {found.model} if found.policy.is_governed or found.replaces.is_governed else set()
         routed = models_at(store)
         return lambda endpoint: not governed.isdisjoint({endpoint, *routed.get(endpoint, ())})

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from trimtab.registry.records import Version
 from trimtab.registry.rows import version_of
 from trimtab.registry.tables import registry_versions
-from trimtab.store import check_rows
+from trimtab.store import all_rows
 
 
 def needed_by_versions(connection: Connection) -> Iterator[str]:
@@ -29,7 +29,4 @@ def asks_for_approval(connection: Connection) -> set[str]:
 
 def versions_in(connection: Connection) -> Iterator[Version]:
     """Yield every version. Raises ``RowForged`` unless they are what the ledger says."""
-    order = registry_versions.c.model, registry_versions.c.number
-    rows = connection.execute(select(registry_versions).order_by(*order)).mappings().all()
-    check_rows(connection, registry_versions, rows, all_of=())
-    return (version_of(row["status"], row["record"]) for row in rows)
+    return (version_of(row["status"], row["record"]) for row in all_rows(connection, registry_versions))

@@ -89,8 +89,8 @@ def collect_garbage(store: Store, *, classes: Sequence[str] = (), actor: Actor, 
 
     Safe while servers, runners and gateways work, and to be killed at any moment. Raises ``ReasonMissing``,
     ``Invalid`` for a class that there is not, ``AnotherCollects``, ``KeyMissing`` or ``Closed`` in a home that may not
-    write, and ``RowForged`` when a hold, a version or a policy is not what the ledger says:
-    nothing more is removed then.
+    write, and ``RowForged`` when a hold, a version, a policy or a turn is not what the ledger says: before anything is
+    removed, and nothing more when that comes later.
     """
     check_reason(because, "trimtab gc")
     for name in (DECISIONS, GOVERNED_DECISIONS):

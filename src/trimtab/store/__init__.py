@@ -13,7 +13,7 @@ from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
 from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged, StoreAway
 from trimtab.store.folding import fold, folded
-from trimtab.store.governed import RowForged, check_none_missing, check_rows, known_keys
+from trimtab.store.governed import RowForged, all_rows, check_none_missing, check_rows, known_keys
 from trimtab.store.holds import (
     ALL,
     Hold,
@@ -71,19 +71,18 @@ from trimtab.store.told import told_of
 from trimtab.store.triggers import foreign_objects
 
 __all__ = [
-    "ALL", "ATTEMPTS", "CLASSES", "DECISIONS", "GOVERNED_DECISIONS", "JOURNAL", "LOGS", "MENTIONS", "RUNS",
-    "SNAPSHOTS", "AlreadyDone", "AnotherCollects", "Backup", "BackupDamaged", "Blobs", "BlobsRemoved", "Change",
-    "Checkpoint", "Closed", "Collection", "ConsistencyProof", "Damaged", "Database", "DatabaseDamaged", "Event",
-    "EventForged", "Found", "HistoryDiffers", "HistoryMissing", "Hold", "HoldsSomething", "Identity", "InclusionProof",
-    "Journal", "KeyMissing", "LedgerHeader", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NoProject",
-    "NotAuthentic", "Old", "Position", "PublicKey", "ReasonMissing", "Receipt", "Recorded", "Removed", "Retention",
-    "RowForged", "RowsDamaged", "Rule", "SchemaChanged", "Signed", "SigningKey", "Store", "StoreAway", "Subject",
-    "Verification", "VerificationKind", "Witness", "accept_history", "active_holds", "back_up", "backup_named",
+    "ALL", "ATTEMPTS", "CLASSES", "DECISIONS", "GOVERNED_DECISIONS", "JOURNAL", "LOGS", "MENTIONS", "RUNS", "SNAPSHOTS",
+    "AlreadyDone", "AnotherCollects", "Backup", "BackupDamaged", "Blobs", "BlobsRemoved", "Change", "Checkpoint",
+    "Closed", "Collection", "ConsistencyProof", "Damaged", "Database", "DatabaseDamaged", "Event", "EventForged",
+    "Found", "HistoryDiffers", "HistoryMissing", "Hold", "HoldsSomething", "Identity", "InclusionProof", "Journal",
+    "KeyMissing", "LedgerHeader", "LocalBlobs", "NestedChange", "NewerDatabase", "NoEvent", "NoProject", "NotAuthentic",
+    "Old", "Position", "PublicKey", "ReasonMissing", "Receipt", "Recorded", "Removed", "Retention", "RowForged",
+    "RowsDamaged", "Rule", "SchemaChanged", "Signed", "SigningKey", "Store", "StoreAway", "Subject", "Verification",
+    "VerificationKind", "Witness", "accept_history", "active_holds", "all_rows", "back_up", "backup_named",
     "backups_in", "check_none_missing", "check_reason", "check_rows", "clock_of", "collect", "consistency_proof",
-    "each_event", "end_hold",
-    "event_at", "event_times", "events", "existing_store", "export_log", "fold", "folded", "folder_of",
-    "foreign_objects", "has_project",
-    "identity_of", "inclusion_proof", "inclusion_proofs", "known_keys", "ledger_counts", "ledger_root", "ledger_size",
-    "list_holds", "make_hold", "make_home", "metadata", "move", "name_of", "no_project", "open_store", "preview",
-    "rehearse", "reopen_here", "replace_key", "restore", "signed_prefix", "the_hold", "told_of", "verify", "why_gone",
+    "each_event", "end_hold", "event_at", "event_times", "events", "existing_store", "export_log", "fold", "folded",
+    "folder_of", "foreign_objects", "has_project", "identity_of", "inclusion_proof", "inclusion_proofs", "known_keys",
+    "ledger_counts", "ledger_root", "ledger_size", "list_holds", "make_hold", "make_home", "metadata", "move",
+    "name_of", "no_project", "open_store", "preview", "rehearse", "reopen_here", "replace_key", "restore",
+    "signed_prefix", "the_hold", "told_of", "verify", "why_gone",
 ]  # fmt: skip

@@ -262,6 +262,16 @@ def check_rows(connection: Connection, table: Table, rows: Iterable[RowMapping],
     governed.check(connection, table, list(rows), all_of=all_of)
 
 
+def all_rows(connection: Connection, table: Table) -> Sequence[RowMapping]:
+    """Return every row of a governed table, by its primary key. Raises ``RowForged`` unless all are as the ledger says.
+
+    Raises what ``check_rows`` does.
+    """
+    rows = connection.execute(select(table).order_by(*table.primary_key)).mappings().all()
+    check_rows(connection, table, rows, all_of=())
+    return rows
+
+
 def known_keys(connection: Connection, table: Table) -> set[Key]:
     """Return the primary keys of all rows of a governed table that there are, as the ledger says."""
     governed: Governed = connection.get_execution_options()[OPTION]

@@ -11,7 +11,7 @@ from trimtab.kernel import Actor, Conflict, NotFound
 from trimtab.store.change import Change, check_reason
 from trimtab.store.database import metadata
 from trimtab.store.events import Event, Subject
-from trimtab.store.governed import check_rows
+from trimtab.store.governed import all_rows
 
 if TYPE_CHECKING:
     from trimtab.store.opened import Store
@@ -135,9 +135,7 @@ def list_holds(store: "Store") -> tuple[Hold, ...]:
 
 def active_holds(connection: Connection) -> list[Hold]:
     """Return the holds in force, the oldest first. Raises ``RowForged`` unless all are as the ledger says."""
-    rows = connection.execute(select(store_holds).order_by(store_holds.c.id)).mappings().all()
-    check_rows(connection, store_holds, rows, all_of=())
-    return [hold_of(row) for row in rows if row["ended_at"] is None]
+    return [hold_of(row) for row in all_rows(connection, store_holds) if row["ended_at"] is None]
 
 
 def one_at_a_time(change: Change) -> None:

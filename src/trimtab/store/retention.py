@@ -136,15 +136,10 @@ class AnotherCollects(Conflict):
 
 def preview(store: "Store", retention: Retention, *, classes: Sequence[str] = ()) -> Collection:
     """Say what ``collect`` would let go of now, and change nothing. Raises ``RowForged`` as it does."""
-    at, found = store.clock.now(), []
+    at = store.clock.now()
     with store.read() as connection:
         holds = tuple(hold.subject for hold in active_holds(connection))
-        for rule in _chosen(retention, classes):
-            age, before = _age_of(store, rule.name, at)
-            seen = Found(name=rule.name, what=rule.what, age=age)
-            if before is not None:
-                _, seen = _sorted_out(connection, rule, retention, age=age, before=before)
-            found.append(seen)
+        found = [_seen(store, connection, rule, retention, at=at) for rule in _chosen(retention, classes)]
     if ATTEMPTS in _named(classes):
         found.append(_blobs(store, retention, holds, actor=None))
     return Collection(at=at, done=False, items=tuple(found), holds=holds)
@@ -157,10 +152,14 @@ def collect(
 
     Never removed is what a registered version, something in use, or a hold needs; that is looked up again inside each
     change. Killed at any moment it has removed what its events say, or will when it is called again. Raises
-    ``AnotherCollects``, and ``RowForged`` when a hold, a version or a policy is not what the ledger says.
+    ``AnotherCollects``, and ``RowForged`` when a hold, a version, a policy or a turn is not what the ledger says:
+    before anything is removed, and nothing more when that comes later.
     """
     at = store.clock.now()
     with _alone(store):
+        with store.read() as connection:  # of what is forged, nothing tells how much it decides
+            for rule in _chosen(retention, classes):
+                _seen(store, connection, rule, retention, at=at)
         found = [
             _let_go(store, rule, retention, at=at, actor=actor, because=because) for rule in _chosen(retention, classes)
         ]
@@ -192,6 +191,14 @@ def why_gone(store: "Store", name: str) -> dict[str, str]:
         f"{data['age']}: {event.because}.",
         "next": f"trimtab get events {event.position}; a backup from before then has it: trimtab restore",
     }
+
+
+def _seen(store: "Store", connection: Connection, rule: Rule, retention: Retention, *, at: datetime) -> Found:
+    """Return the count of what a rule would let go of now."""
+    age, before = _age_of(store, rule.name, at)
+    if before is None:
+        return Found(name=rule.name, what=rule.what, age=age)
+    return _sorted_out(connection, rule, retention, age=age, before=before)[1]
 
 
 def _let_go(store: "Store", rule: Rule, retention: Retention, *, at: datetime, actor: Actor, because: str) -> Found:
