@@ -47,7 +47,7 @@ class Vouched:
             and msgspec.json.decode(row.params) == run.params
         )
         if not right:
-            raise _forged(f"pipeline run {run.id} is not what anybody submitted", f"pipeline run {run.id}")
+            raise _forged("the run is not what anybody submitted", f"pipeline run {run.id}")
 
     def check_outputs(self, run_id: str, step: str, outputs: dict[str, Any] | None) -> None:
         """Raise ``RowForged`` unless a step that is done has returned these outputs; removed ones are none."""

@@ -62,7 +62,7 @@ def _checks(session: Session) -> Iterator[Finding]:
     try:
         store = session.store
     except TrimtabError as error:
-        yield Finding("check", "project", "bad", f"{error.what}. Next: {error.next}")
+        yield _failed("project", error)
         return
     yield Finding(
         "check", "database", "ok", f"{store.database.dialect}, {(len(events(store, limit=1)) and 'in use') or 'empty'}"
@@ -78,7 +78,11 @@ def _checks(session: Session) -> Iterator[Finding]:
         try:
             yield check(session)
         except TrimtabError as error:
-            yield Finding("check", name, "bad", f"{error.what}. Next: {error.next}")
+            yield _failed(name, error)
+
+
+def _failed(name: str, error: TrimtabError) -> Finding:
+    return Finding("check", name, "bad", f"{error.where}: {error.what}. Next: {error.next}")
 
 
 def _asked(session: Session) -> Finding:
@@ -87,7 +91,7 @@ def _asked(session: Session) -> Finding:
         with closing(Remote(session.settings.server, token=session.settings.token)) as server:
             me = server.get(Me, "me")
     except TrimtabError as error:
-        return Finding("check", "server", "bad", f"{error.what}. Next: {error.next}")
+        return _failed("server", error)
     return Finding("check", "server", "ok", f"{server.shown} answers {me.actor}, who may {', '.join(me.may)}")
 
 
