@@ -12,7 +12,8 @@ from trimtab.governance import Card, Fact, Section, as_html, as_json, as_markdow
 from trimtab.governance.card import card_of
 from trimtab.governance.dossier import dossier_of
 from trimtab.governance.history import size_at
-from trimtab.registry import get_version
+from trimtab.kernel import Actor, ActorKind
+from trimtab.registry import approve, get_version
 from trimtab.serving import sealed_segments
 from trimtab.store import Store, events
 
@@ -58,6 +59,28 @@ def test_what_it_says(lived: Store, card: Card) -> None:
     sealed = events(lived, subject=("version", "slow@1"), type="serving.decisions-sealed")
     assert counted.value == sum(event.data["by_version"]["slow@1"] for event in sealed) > 0
     assert sum(segment.count for segment in sealed_segments(lived, "slow")) >= counted.value
+
+
+@pytest.mark.parametrize(
+    ("issuers", "says"), [((), None), (("root",), "root"), (("ops", "root"), "ops, root")], ids=["none", "one", "two"]
+)
+def test_who_issued_a_token_stands_beside_whoever_holds_it(
+    store: Store, issuers: tuple[str, ...], says: str | None
+) -> None:
+    bob = Actor("bob", ActorKind.PERSON, issuers or msgspec.UNSET)
+    version = registered(store, bob)
+    with store.change(bob, "it is better") as change:
+        approve(change, version)
+    card = model_card(store, version)
+    (table,) = card.section("Approvals").tables
+    approval, registration = table.rows[0].cells[-1], card.section("Model").facts[-3]
+    assert table.columns[-1] == approval.name == registration.name == "token issued by"
+    assert (approval.value, registration.value, approval.state) == (says, says, "auto")
+    assert json.loads(as_json(card))["sections"][0]["facts"][-3]["value"] == says
+    assert f"- token issued by: {'none' if says is None else says if ',' in says else f'[{says}]['}" in as_markdown(
+        card
+    )
+    assert "token issued by</th>" in as_html(card)
 
 
 def test_a_gap_stands_beside_what_chance_alone_gives(lived: Store, card: Card) -> None:

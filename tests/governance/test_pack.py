@@ -13,7 +13,7 @@ from trimtab.declare import Project, load_project
 from trimtab.evaluation import list_evaluations
 from trimtab.governance import Evidence, evidence_pack, verify_evidence
 from trimtab.governance.verify_offline import INTACT, NOT_PROVABLE, verify_pack
-from trimtab.kernel import Actor, Invalid, VirtualClock, digest_of_bytes
+from trimtab.kernel import Actor, ActorKind, Invalid, VirtualClock, digest_of_bytes
 from trimtab.loop import apply_project, approve_policy, approve_version, open_proposal_of
 from trimtab.registry import VersionMissing, approve, get_version
 from trimtab.store import RowsDamaged, Store, VerificationKind, events, ledger_size, replace_key
@@ -145,6 +145,27 @@ def test_an_approval_against_the_order_is_not_proved(store: Store) -> None:
     assert "that there was any evaluation" in found.unproved
     assert any(line.startswith("evaluation: late@1 was registered without one") for line in pack.missing)
     assert any(line.startswith("snapshot snap_1") for line in pack.missing)
+
+
+def test_an_approval_by_a_token_says_who_issued_it(store: Store) -> None:
+    """In the record of the approval, in its event and in the card; and the issuer cannot be left out."""
+    version = registered(store, Actor("ops").holding("ann", ActorKind.PERSON), other_than_author=True)
+    with store.change(Actor("root").holding("bob", ActorKind.PERSON), "it is better") as change:
+        approve(change, version)
+    members = members_of(evidence_pack(store, version).data)
+    (name,) = [name for name in members if name.startswith("approvals/")]
+    by = {"id": "bob", "kind": "person", "issued_by": ["root"]}
+    entries = [json.loads(json.loads(line)["entry"])["event"] for line in members["ledger/events.jsonl"].splitlines()]
+    assert json.loads(members[name])["by"] == by
+    assert json.loads(members["version.json"])["registered_by"]["issued_by"] == ["ops"]
+    assert [one["actor"] for one in entries if one["type"] == "registry.version-approved"] == [by]
+    assert verify_pack(signed_again(members, store.keys.of(store.origin)), [key_of(store)]).bad is None
+    hidden = members | {name: members[name].replace(b',"issued_by":["root"]', b"")}
+    assert hidden != members
+    assert verify_pack(signed_again(hidden, store.keys.of(store.origin)), [key_of(store)]).bad == name
+    card = members | {"card.json": members["card.json"].replace(b'"value":"root"', b'"value":"carl"')}
+    assert card != members
+    assert verify_pack(signed_again(card, store.keys.of(store.origin)), [key_of(store)]).bad == "card.json"
 
 
 def test_a_record_that_was_changed_is_not_evidence(store: Store) -> None:

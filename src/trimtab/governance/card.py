@@ -33,6 +33,7 @@ MOST_SLICES = 40
 """Slices of one column that a card shows; the report holds all of them."""
 _INTERVAL = ("value", "low", "high", "n")
 _ENDS = ("lowest group", "highest group")
+_ISSUERS = "token issued by"
 _CHANCE = "chance alone, 19 of 20 cases"
 
 
@@ -80,6 +81,8 @@ class _Card:
             return Fact(name=name)
         if value == "":
             return Fact(name=name)
+        if isinstance(value, list) and len(value) == 1:
+            return self.fact(name, f"{source}/0", state=state)
         if isinstance(value, list | dict):
             value = ", ".join(map(str, value))
             return Fact(name=name, value=value, state=state)
@@ -89,6 +92,11 @@ class _Card:
     def facts(self, lead: str, *names: str) -> tuple[Fact, ...]:
         """Return the values of several fields of one record, each named as it is there."""
         return tuple(self.fact(name.rpartition("/")[2].replace("_", " "), f"{lead}/{name}") for name in names)
+
+    def issuers(self, actor: str) -> Fact:
+        """Return who issued the token with which an actor acted, the nearest first; none where it was without one."""
+        found = self.fact(_ISSUERS, f"{actor}/issued_by")
+        return found if found.state != "missing" else Fact(name=found.name, state="auto")
 
     def has(self, member: str) -> bool:
         return member in self.dossier.members
@@ -102,6 +110,7 @@ class _Card:
             enumerate(("registered by", "format", "digest of the model's bytes", "digest of all it covers"), 5)
         )
         version = tuple(msgspec.structs.replace(f, name=names.get(i, f.name)) for i, f in enumerate(version))
+        token = self.issuers(f"{VERSION}#/registered_by")
         declared = (
             self.fact("description", f"{VERSION}#/description", state="declared"),
             self.fact("owner", f"{POLICY}#/owner", state="declared"),
@@ -109,7 +118,7 @@ class _Card:
         params = self.dossier.members["params.json"].value
         rows = [Row(label=name, cells=(self.fact(name, f"params.json#/{_step(name)}"),)) for name in sorted(params)]
         return Section(
-            title="Model", facts=(*version, *declared), tables=_tables("Parameters", ("name", "value"), rows)
+            title="Model", facts=(*version, token, *declared), tables=_tables("Parameters", ("name", "value"), rows)
         )
 
     def use(self) -> Section:
@@ -257,13 +266,16 @@ class _Card:
         rows = [
             Row(
                 label=str(member.value["outcome"]),
-                cells=self.facts(
-                    f"{name}#", "by/id", "at", "because", "role", "self_approved", "override", "limits/percent"
+                cells=(
+                    *self.facts(
+                        f"{name}#", "by/id", "at", "because", "role", "self_approved", "override", "limits/percent"
+                    ),
+                    self.issuers(f"{name}#/by"),
                 ),
             )
             for name, member in self._folder("approvals/")
         ]
-        columns = ("outcome", "by", "at", "because", "role", "self-approved", "override", "largest share")
+        columns = ("outcome", "by", "at", "because", "role", "self-approved", "override", "largest share", _ISSUERS)
         return Section(
             title="Approvals",
             facts=() if rows else (Fact(name="approval"),),
@@ -277,11 +289,12 @@ class _Card:
             place = f"{EVENTS}#/{event.position}"
             if event.type == "loop.turn-opened":
                 cells = self.facts(place, "at", "actor/id", "data/trigger/kind", "data/trigger/text")
-                rows.append(Row(label="opened", cells=cells))
+                rows.append(Row(label="opened", cells=(*cells, self.issuers(f"{place}/actor"))))
             elif event.type == "loop.turn-moved":
                 cells = self.facts(place, "at", "actor/id", "data/stage", "data/text")
-                rows.append(Row(label=f"{event.data['was']} > {event.data['now']}", cells=cells))
-        columns = ("move", "at", "by", "trigger or stage", "why")
+                label = f"{event.data['was']} > {event.data['now']}"
+                rows.append(Row(label=label, cells=(*cells, self.issuers(f"{place}/actor"))))
+        columns = ("move", "at", "by", "trigger or stage", "why", _ISSUERS)
         facts = () if rows else (Fact(name="turn of the loop"),)
         return Section(title="Turn of the loop", facts=facts, tables=_tables("Moves", columns, rows))
 
@@ -299,7 +312,10 @@ class _Card:
         routed = [
             Row(
                 label=f"{event.data['endpoint']}: {_place(event.data['now'], self.dossier.number)}",
-                cells=self.facts(f"{EVENTS}#/{event.position}", "at", "data/revision", "actor/id", "because"),
+                cells=(
+                    *self.facts(f"{EVENTS}#/{event.position}", "at", "data/revision", "actor/id", "because"),
+                    self.issuers(f"{EVENTS}#/{event.position}/actor"),
+                ),
             )
             for event in history
             if event.type == RoutingChanged.type
@@ -319,7 +335,7 @@ class _Card:
             facts=(counted,),
             tables=(
                 *_tables("Releases", ("", "at", "release", "digest"), released),
-                *_tables("Places at endpoints", ("place", "at", "revision", "by", "because"), routed),
+                *_tables("Places at endpoints", ("place", "at", "revision", "by", "because", _ISSUERS), routed),
             ),
         )
 
