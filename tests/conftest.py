@@ -46,6 +46,12 @@ def clock() -> VirtualClock:
     return VirtualClock(datetime(2013, 3, 1, tzinfo=UTC))
 
 
+@pytest.fixture(autouse=True)
+def _forgotten(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let clients remember nothing of the servers of other tests, and leave nothing in the user's own folder."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.getbasetemp() / "state" / secrets.token_hex(8))
+
+
 @pytest.fixture
 def actor() -> Actor:
     return Actor("tester")

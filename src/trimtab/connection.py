@@ -17,7 +17,7 @@ from trimtab.notebook import Versions, versions_of
 from trimtab.registry import Approval, Model, all_models, reject_version
 from trimtab.server import Standing, standing_of
 from trimtab.serving import Decision, Endpoint, decisions, list_endpoints
-from trimtab.store import Recorded, Verification, events, verify
+from trimtab.store import Recorded, Verification, events, server_at, verify
 from trimtab.tracking import Run, search_runs
 
 
@@ -157,4 +157,4 @@ def connect(url: str = "", *, token: str = "") -> Connection:
             next='write tt.connect("http://127.0.0.1:8400")',
         )
     # A token is for the server that it was set for, and for no other.
-    return Connection(Remote(url, token=token or (settings.token if url == settings.server else "")))
+    return Connection(server_at(url, token=token or (settings.token if url == settings.server else "")))

@@ -23,12 +23,12 @@ ADMIN = Access(actor=Actor("alice"), grants=EVERYTHING)
 
 
 @contextmanager
-def served(store: Store, *, local: Access | None = ADMIN, instance: str = "") -> Iterator[str]:
+def served(store: Store, *, local: Access | None = ADMIN, instance: str = "", port: int = 0) -> Iterator[str]:
     """Serve a store's API, without what a server does in the background, and yield its address."""
     rooms = Rooms(store)
     doors = Doors(store=store, clock=store.clock, hosts=frozenset(), local=local)
     app = application(store, doors, rooms=rooms, live=Live(rooms.events), instance=instance)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

@@ -23,6 +23,7 @@ from trimtab.store import (
     accept_history,
     active_holds,
     end_hold,
+    check_shown,
     events,
     ledger_root,
     list_holds,
@@ -275,6 +276,60 @@ def test_a_home_that_has_seen_nothing_takes_no_forged_ledger_for_an_older_one(
         active_holds(connection)
     expected = VerificationKind.NOT_PROVABLE if attack == "no signature" else VerificationKind.TAMPERED
     assert verify(other).kind is expected
+
+
+def test_what_a_client_was_shown_stops_what_would_be_written_on_an_older_history(
+    store: Store, fill: Callable, again: Callable, actor: Actor
+) -> None:
+    fill(store, 5)
+    with store.read() as connection:
+        older = kept(connection)
+    given, newest = fill(store, 2).checkpoint, fill(store, 2).checkpoint
+    for note in (given, newest, SigningKey.make("trimtab.ledger/another").checkpoint(99, bytes(32))):
+        check_shown(store, note)
+    bring_back(store, older)
+    shutil.rmtree(store.settings.home_path / "witness")  # the home was put back too
+    serving = again()
+    assert fill(serving, 1).position == 5, "nobody has told it yet"
+    with pytest.raises(HistoryDiffers, match="ends after 6 events, and you were shown it with 9"):
+        check_shown(serving, newest)
+    for one in (serving, other := again()):
+        with pytest.raises(HistoryDiffers, match="ends after 6 events, and this home has seen it with 9"):
+            fill(one, 1)
+    assert len(events(other)) == 6, "reading goes on"
+    assert verify(other).kind is VerificationKind.TAMPERED
+    accepted = accept_history(other, actor=actor, because="the disk of Monday is lost")
+    assert (accepted.seen_size, accepted.found_size) == (9, 6)
+    assert fill(serving, 1).position == 7, "a server that runs learns it from the ledger"
+    check_shown(serving, newest)
+    with pytest.raises(HistoryDiffers, match="event 6 of the ledger says why"):
+        check_shown(serving, given)
+    assert fill(again(), 1).position == 8
+    assert verify(other).kind is VerificationKind.INTACT
+
+
+def test_a_client_can_show_another_history_that_is_no_longer(store: Store, fill: Callable, again: Callable) -> None:
+    fill(store, 5)
+    with store.read() as connection:
+        older = kept(connection)
+    given = fill(store, 2).checkpoint
+    bring_back(store, older)
+    shutil.rmtree(store.settings.home_path / "witness")
+    other = again()
+    fill(other, 4)
+    with pytest.raises(HistoryDiffers, match="the first 7 events are not the ones that you were shown"):
+        check_shown(other, given)
+    with pytest.raises(HistoryDiffers, match="the first 7 events are not the ones that this home has seen"):
+        fill(again(), 1)
+
+
+def test_a_checkpoint_that_nobody_signed_stops_nothing(store: Store, fill: Callable) -> None:
+    fill(store, 2)
+    with pytest.raises(HistoryDiffers, match="you were shown it with 9"):
+        check_shown(store, SigningKey.make(store.origin).checkpoint(9, bytes(32)))
+    with pytest.raises(Invalid, match="a checkpoint cannot be read"):
+        check_shown(store, "nothing")
+    assert fill(store, 1).position == 2
 
 
 def test_a_key_that_sql_gave_to_another_event_leaves_no_change_undone(

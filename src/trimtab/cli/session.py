@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import click
 import msgspec
 
-from trimtab.kernel import Actor, Refused, Remote, Setting, Settings, TrimtabError, load, this_user
+from trimtab.kernel import Actor, Refused, Setting, Settings, TrimtabError, load, this_user
 
 if TYPE_CHECKING:
     from trimtab.client import ServerProject, StoreProject
@@ -51,9 +51,10 @@ class Session:
     def project(self) -> "StoreProject | ServerProject":
         """The project that is asked: a server's, where the settings name one, or that of the home."""
         from trimtab.client import ServerProject, StoreProject
+        from trimtab.store import server_at
 
         if self.settings.server:
-            return ServerProject(Remote(self.settings.server, token=self.settings.token))
+            return ServerProject(server_at(self.settings.server, token=self.settings.token))
         return StoreProject(self.store)
 
     def ask(self, question: "Callable[Concatenate[Store, P], T]", *args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from trimtab.kernel import Refused, Remote, Settings
-from trimtab.store import Store, existing_store
+from trimtab.store import Store, existing_store, server_at
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class ServerProject:
 def project_of(settings: Settings) -> StoreProject | ServerProject:
     """Return the project that the settings name: a server's, or that of a home that is there. Raises ``NoProject``."""
     if settings.server:
-        return ServerProject(Remote(settings.server, token=settings.token))
+        return ServerProject(server_at(settings.server, token=settings.token))
     return StoreProject(existing_store(settings))
 
 

@@ -71,11 +71,15 @@ def _verify(
     server: Remote, *, witness: Witness | None = None, keys: Sequence[str] = (), checkpoints: Sequence[str] = (),
     progress: Callable[[int], None] = lambda _: None,
 ) -> Verification:  # fmt: skip
-    trusted = keys or [server.get(Signed, "ledger", "checkpoint").key]
+    kept = server.memory.given() if server.memory else ""
+    signed = server.get(Signed, "ledger", "checkpoint")
+    trusted = keys or [signed.key]
     with tempfile.TemporaryDirectory(prefix="trimtab-") as folder:
         copy = Path(folder) / "ledger.log"
         progress(_export(server, copy).size)
-        found = verify_evidence(copy, keys=trusted, checkpoints=checkpoints)
+        found = verify_evidence(copy, keys=trusted, checkpoints=[*checkpoints, *([kept] if kept else [])])
+    if found.kind is VerificationKind.INTACT and server.memory:
+        server.memory.keep(signed.note, key=signed.key, shown=kept)
     if found.kind is VerificationKind.INTACT and not keys:
         return msgspec.structs.replace(found, unproved=(*found.unproved, _ITS_OWN_WORD))
     return found

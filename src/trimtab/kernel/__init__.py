@@ -14,7 +14,7 @@ from trimtab.kernel.ids import Ids, is_id, time_of
 from trimtab.kernel.locks import lock, locked
 from trimtab.kernel.permissions import EVERYTHING, GRANTED, NOTHING, Grants, Names, Permission
 from trimtab.kernel.prepare import prepare_records
-from trimtab.kernel.remote import Remote, ServerUnreachable
+from trimtab.kernel.remote import Memory, Remote, ServerUnreachable
 from trimtab.kernel.routes import (
     CURSOR,
     EACH,
@@ -54,6 +54,7 @@ __all__ = [
     "Grants",
     "Ids",
     "Invalid",
+    "Memory",
     "MissingExtra",
     "Names",
     "NotFound",

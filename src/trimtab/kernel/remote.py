@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -20,6 +20,7 @@ from trimtab.kernel.errors import Conflict, Invalid, NotFound, Refused, TrimtabE
 
 TIMEOUT_S = 30.0
 TRIES = 3
+_API = "/api/v1"
 _PIECE_BYTES = 1 << 20
 _NO_PAGE = "server.no-such-path"
 _BY_STATUS: dict[int, type[TrimtabError]] = {401: Refused, 403: Refused, 404: NotFound, 409: Conflict, 503: Unavailable}
@@ -45,6 +46,18 @@ class _Failure(msgspec.Struct):
     next: str = ""
 
 
+class Memory(Protocol):
+    """What a client keeps of the ledger of a server that it has worked with, in this process and in earlier ones."""
+
+    def given(self) -> str:
+        """Return the newest signed checkpoint that the server gave, which it is shown with each question."""
+        ...
+
+    def keep(self, note: str, *, key: str, shown: str = "") -> None:
+        """Keep a checkpoint that came with an answer, where the server had been ``shown`` another one before."""
+        ...
+
+
 class Remote:
     """A server and the token that it is asked with. Safe to share between threads; one request at a time.
 
@@ -62,11 +75,14 @@ class Remote:
                 next="set TRIMTAB_SERVER=http://127.0.0.1:8400, or unset it to work with the store of this folder",
             )
         self._given = (url, token, timeout_s)
+        self.memory: Memory | None = None
         self._https = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port
         self.shown = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
         """The address without what may be secret in it."""
         self._root = parts.path.rstrip("/")
+        self.place = self.shown + self._root
+        """What tells this server from others."""
         self._headers = {"Accept": "application/json", "User-Agent": "trimtab"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -77,7 +93,9 @@ class Remote:
     def again(self, *, timeout_s: float | None = None) -> "Remote":
         """Return another connection to the same server, for a process of its own, or one that waits for longer."""
         url, token, given_s = self._given
-        return Remote(url, token=token, timeout_s=timeout_s or given_s)
+        another = Remote(url, token=token, timeout_s=timeout_s or given_s)
+        another.memory = self.memory
+        return another
 
     def get(self, kind: type[T], *path: object, **query: object) -> T:
         """Read something; return it as a record of ``kind``."""
@@ -147,6 +165,8 @@ class Remote:
     def _exchange(
         self, method: str, address: str, data: bytes | None, headers: Mapping[str, str], *, repeat: bool
     ) -> tuple[bytes, Mapping[str, str]]:
+        shown = self.memory.given() if self.memory and address.startswith(_API) else ""
+        headers = {**headers, "Trimtab-Checkpoint": quote(shown)} if shown else headers
         for left in reversed(range(TRIES if repeat else 1)):
             try:
                 with self._lock:
@@ -159,7 +179,10 @@ class Remote:
             else:
                 if answer.status >= http.client.MULTIPLE_CHOICES:
                     raise self._problem(answer.status, body)
-                return body, {name.lower(): value for name, value in answer.getheaders()}
+                found = {name.lower(): value for name, value in answer.getheaders()}
+                if self.memory and (note := unquote(found.get("trimtab-checkpoint", ""))):
+                    self.memory.keep(note, key=unquote(found.get("trimtab-key", "")), shown=shown)
+                return body, found
         raise AssertionError
 
     def _sent(
@@ -225,7 +248,7 @@ class Remote:
 def _api(path: tuple[object, ...], query: Mapping[str, object]) -> str:
     parts = "/".join(quote(str(part), safe="") for part in path)
     given = {name: _text(value) for name, value in query.items() if value is not None}
-    return f"/api/v1/{parts}" + (f"?{urlencode(given)}" if given else "")
+    return f"{_API}/{parts}" + (f"?{urlencode(given)}" if given else "")
 
 
 def _text(value: object) -> str:

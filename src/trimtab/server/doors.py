@@ -20,7 +20,7 @@ from trimtab.server.refusals import UNKNOWN, Refusals
 from trimtab.server.sessions import end_session, recognise_session, start_session
 from trimtab.server.throttle import Throttle
 from trimtab.server.tokens import recognise
-from trimtab.store import Store
+from trimtab.store import Store, check_shown
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 COOKIE = "trimtab_session"
@@ -61,6 +61,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     hosts: frozenset[str]
     local: Access | None
     remembered: dict[tuple[Find, str], tuple[float, Access]] = {}
+    compared: set[str] = msgspec.field(default_factory=set)
     refusals: Refusals = msgspec.field(default_factory=Refusals)
     throttle: Throttle = msgspec.field(default_factory=Throttle)
 
@@ -100,6 +101,15 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
             await run_in_threadpool(_check_peer, client, server, needed)
         self.check_held(access, needed, ())
         return access
+
+    async def check_shown(self, headers: Mapping[str, str]) -> None:
+        """Raise ``HistoryDiffers`` unless the ledger goes on from the checkpoint that the caller was given earlier."""
+        note = unquote(headers.get("trimtab-checkpoint", ""))
+        if note and note not in self.compared:
+            await run_in_threadpool(check_shown, self.store, note)
+            if len(self.compared) > REMEMBERED:
+                self.compared.clear()
+            self.compared.add(note)
 
     def check_held(self, access: Access, needed: Permission, names: Names) -> None:
         """Raise ``NotAllowed`` for somebody who does not hold a permission for all that has these names."""

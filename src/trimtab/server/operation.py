@@ -98,6 +98,8 @@ class PathApp:
         access = asking.access = await self._doors.admit(
             route.permission, headers, client=request.scope.get("client"), server=request.scope.get("server")
         )
+        if route.permission is not Permission.PUBLIC:
+            await self._doors.check_shown(headers)
         path = {name: _text(value, f"path {name}") for name, value in request.path_params.items()}
         query = _query(request, route)
         if not route.resource.in_body:

@@ -25,7 +25,7 @@ from trimtab.store.holds import (
 )
 from trimtab.store.identity import Identity, folder_of, identity_of
 from trimtab.store.ledger.authentic import EventForged, HistoryDiffers
-from trimtab.store.ledger.baselines import accept_history, replace_key
+from trimtab.store.ledger.baselines import accept_history, check_shown, replace_key
 from trimtab.store.ledger.export import Header as LedgerHeader
 from trimtab.store.ledger.export import export_log
 from trimtab.store.ledger.keys import KeyMissing
@@ -40,6 +40,7 @@ from trimtab.store.ledger.prove import (
     ledger_root,
 )
 from trimtab.store.ledger.records import Receipt, Signed
+from trimtab.store.ledger.remembered import server_at
 from trimtab.store.ledger.verify import Verification, VerificationKind, verify
 from trimtab.store.ledger.witness import Witness
 from trimtab.store.migrate import HistoryMissing, NewerDatabase
@@ -79,10 +80,11 @@ __all__ = [
     "Old", "Position", "PublicKey", "ReasonMissing", "Receipt", "Recorded", "Removed", "Retention", "RowForged",
     "RowsDamaged", "Rule", "SchemaChanged", "Signed", "SigningKey", "Store", "StoreAway", "Subject", "Verification",
     "VerificationKind", "Witness", "accept_history", "active_holds", "all_rows", "back_up", "backup_named",
-    "backups_in", "check_none_missing", "check_reason", "check_rows", "clock_of", "collect", "consistency_proof",
+    "backups_in", "check_none_missing", "check_reason", "check_rows", "check_shown",
+    "clock_of", "collect", "consistency_proof",
     "each_event", "end_hold", "event_at", "event_times", "events", "existing_store", "export_log", "fold", "folded",
     "folder_of", "foreign_objects", "has_project", "identity_of", "inclusion_proof", "inclusion_proofs", "known_keys",
     "ledger_counts", "ledger_root", "ledger_size", "list_holds", "make_hold", "make_home", "metadata", "move",
     "name_of", "no_project", "open_store", "preview", "rehearse", "reopen_here", "replace_key", "restore",
-    "signed_prefix", "the_hold", "told_of", "verify", "why_gone",
+    "server_at", "signed_prefix", "the_hold", "told_of", "verify", "why_gone",
 ]  # fmt: skip

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from trimtab.kernel import Actor, Remote, Settings, load, this_user
-from trimtab.store import Store, open_store
+from trimtab.kernel import Actor, Settings, load, this_user
+from trimtab.store import Store, open_store, server_at
 from trimtab.tracking.backend import Backend, StoreBackend
 from trimtab.tracking.errors import BadName
 from trimtab.tracking.process import this_host, this_process
@@ -119,7 +119,7 @@ def _started(
 
 def _backend(settings: Settings) -> Backend:
     if settings.server:
-        return ServerBackend(Remote(settings.server, token=settings.token))
+        return ServerBackend(server_at(settings.server, token=settings.token))
     store = open_store(settings)
     # Whoever starts a run here finds those that died here.
     find_lost(store)

@@ -10,10 +10,10 @@ import msgspec
 
 from trimtab.cli.output import Column, output_option, show_list
 from trimtab.cli.session import Session, pass_session
-from trimtab.kernel import VERSION, Remote, TrimtabError
+from trimtab.kernel import VERSION, TrimtabError
 from trimtab.pipelines import check_open_runs, walls
 from trimtab.server import Me, has_active_token, running_server
-from trimtab.store import VerificationKind, events, foreign_objects
+from trimtab.store import VerificationKind, events, foreign_objects, server_at
 from trimtab.store import verify as verify_ledger
 
 PACKAGES = (
@@ -88,7 +88,7 @@ def _failed(name: str, error: TrimtabError) -> Finding:
 def _asked(session: Session) -> Finding:
     """Say whether the server that the settings name answers, and whom it takes us for."""
     try:
-        with closing(Remote(session.settings.server, token=session.settings.token)) as server:
+        with closing(server_at(session.settings.server, token=session.settings.token)) as server:
             me = server.get(Me, "me")
     except TrimtabError as error:
         return _failed("server", error)

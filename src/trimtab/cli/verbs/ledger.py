@@ -15,12 +15,12 @@ def ledger() -> None:
 @because_option
 @pass_session
 def accept(session: Session, because: str) -> None:
-    """Go on with the history that the database holds, although this home has seen a newer one.
+    """Go on with the history that the database holds, although this home or a client has seen a newer one.
 
     Until then nothing is written, and nothing that an approval, a token or a route says is acted on.
     """
     event = accept_history(session.store, actor=session.actor, because=because)
-    click.echo(f"The ledger goes on after {event.found_size} events; this home had seen it with {event.seen_size}.")
+    click.echo(f"The ledger goes on after {event.found_size} events; it had been seen with {event.seen_size}.")
 
 
 @ledger.command("new-key")

@@ -14,6 +14,7 @@ from trimtab.kernel import Invalid, Remote
 from trimtab.registry import sample_rows
 from trimtab.server import Rooms, running_server
 from trimtab.serving import Ask, get_endpoint
+from trimtab.store import server_at
 
 
 @click.command()
@@ -58,7 +59,7 @@ def _server(session: Session) -> Remote | None:
     """Return the server that answers: the one that the settings name, or the one that serves this home."""
     settings = session.settings
     url = settings.server or (running.url if (running := running_server(settings)) else "")
-    return Remote(url, token=settings.token) if url else None
+    return server_at(url, token=settings.token) if url else None
 
 
 def _value(text: str) -> tuple[str, Any]:

@@ -7,7 +7,7 @@ event cannot be written by SQL; and as the links are covered, none that gave or 
 
 import hmac
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from trimtab.kernel import TrimtabError
 from trimtab.store.admission import closing_of, refusal
 from trimtab.store.failures import NotAuthentic
 from trimtab.store.ledger.growth import Growth, entry
-from trimtab.store.ledger.head import head_in
+from trimtab.store.ledger.head import head_in, size_of
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
 from trimtab.store.ledger.proofs import root_at
@@ -27,6 +27,7 @@ from trimtab.store.ledger.tree import Frontier, leaf_hash
 from trimtab.store.ledger.witness import Witness
 from trimtab.store.tables import ledger_events
 
+HISTORY_ACCEPTED = "store.history-accepted"
 BASELINES = ("store.ledger-adopted", "store.key-replaced")
 """Types of events that hold the digests of all governed rows: what was said before them does not count any more."""
 NONE_BEFORE = -1
@@ -42,7 +43,7 @@ class EventForged(NotAuthentic):
 
 
 class HistoryDiffers(NotAuthentic):
-    """The database holds an older or another history than the one that this home has seen."""
+    """The database holds an older or another history than the one that this home, or a client, has seen."""
 
     code = "store.history-differs"
     default_why = "An older database was restored, or its newest events were cut off."
@@ -66,7 +67,9 @@ class Authenticity:
         self._keys = keys
         self._witness = witness
         # What was seen until now: later on others add to it, while somebody looks at an earlier moment.
-        self._seen = next(reversed(witness.checkpoints(origin)), None) if origin else None
+        self._seen = witness.ends(origin) if origin else ()
+        self._doubted = bool(self._seen)
+        """Whether the ledger must be held against what was seen before anything is written on it."""
         self._trusted: Trusted | None = None
         self._expected: Trusted | None = None
         self._next: tuple[SigningKey, str] | None = None
@@ -137,12 +140,16 @@ class Authenticity:
 
         Raises ``EventForged`` or ``HistoryDiffers`` for a history that may not be written on.
         """
+        if self._doubted:
+            self.check_history(connection, head.size)
         known = self.known(head)
-        self._trusted = known or self._walked(connection, head, self._trusted or self._start(connection, head))
+        self._trusted = known or self._walked(connection, head, self._trusted or self._signed_start(connection, head))
         return self._trusted
 
     def known(self, head: Head) -> Trusted | None:
         """Return a ledger's end, if this process has checked or made it. Whether it is the ledger's now, others say."""
+        if self._doubted:
+            return None
         for known in (self._expected, self._trusted):
             if known is not None and known.size == head.size and known.frontier == head.frontier:
                 return known
@@ -166,26 +173,73 @@ class Authenticity:
 
     def check_history(self, connection: Connection, size: int) -> None:
         """Raise ``HistoryDiffers`` unless the ledger goes on from what this home had seen of it when it was opened."""
-        newest = self._seen
-        if newest is None:
+        if (seen := self.unlike(connection, size)) is not None:
+            raise HistoryDiffers(_unlike(seen, size, "this home has seen"), where="store.ledger")
+        self._doubted = False
+
+    def check_before_change(self, connection: Connection) -> None:
+        """Raise ``HistoryDiffers`` where a change is committed before anybody looks at the ledger that it goes into."""
+        if self._doubted:
+            self.check_history(connection, size_of(connection))
+
+    def unlike(self, connection: Connection, size: int) -> Checkpoint | None:
+        """Return what this home has seen, or was shown, and the ledger does not go on from; None if it does."""
+        for seen in self._seen:
+            if not _goes_on(connection, size, seen) and not self._is_accepted(connection, seen):
+                return seen
+        return None
+
+    def check_shown(self, connection: Connection, shown: Checkpoint, size: int) -> None:
+        """Raise ``HistoryDiffers`` unless the ledger goes on from a checkpoint that a client was given earlier.
+
+        What the ledger's key has signed counts for this home too: nothing is written until somebody accepts it.
+        """
+        if _goes_on(connection, size, shown) or self._is_accepted(connection, shown):
             return
-        if newest.size > size:
-            if (closing := closing_of(connection)) is not None:
-                raise refusal(closing)  # it was moved, and goes on elsewhere
+        what = _unlike(shown, size, "you were shown")
+        if (given_up := self._given_up(connection, shown)) is not None:
             raise HistoryDiffers(
-                f"the ledger ends after {size} events, and this home has seen it with {newest.size}",
-                where="store.ledger",
+                what,
+                where="header Trimtab-Checkpoint",
+                why=f"An older database was restored, and accepted: event {given_up} of the ledger says why.",
+                next="if that is right, take away the file of this ledger in the folder in which your client remembers "
+                "(~/.local/state/trimtab/witness)",
             )
-        if root_at(Nodes(connection), newest.size) != newest.root:
-            raise HistoryDiffers(
-                f"the first {newest.size} events are not the ones that this home has seen", where="store.ledger"
-            )
+        if self._keys.has(self.origin) and self.key.public.signed(shown.note):
+            if shown not in self._seen:
+                self._witness.doubt(shown.note)
+                self._seen = (*self._seen, shown)
+            self._doubted = True
+        raise HistoryDiffers(what, where="header Trimtab-Checkpoint")
 
     def accept(self, connection: Connection) -> None:
         """Take the ledger's end as it is for the newest, after every event since its newest checkpoint was checked."""
         head = head_in(connection)
         self._trusted = self._walked(connection, head, self._signed_start(connection, head))
-        self._seen = None
+        self._seen, self._doubted = (), False
+
+    def _is_accepted(self, connection: Connection, seen: Checkpoint) -> bool:
+        """Say whether somebody has accepted that the ledger does not go on from just this checkpoint."""
+        return any(
+            (said.seen_size, said.seen_root) == (seen.size, seen.root.hex()) for _, said in self._accepted(connection)
+        )
+
+    def _given_up(self, connection: Connection, seen: Checkpoint) -> int | None:
+        """Return the position of the event that accepted that such events as a checkpoint holds are lost."""
+        for position, said in self._accepted(connection):
+            if said.found_size < seen.size <= said.seen_size:
+                return position
+        return None
+
+    def _accepted(self, connection: Connection) -> Iterator[tuple[int, "_Accepted"]]:
+        event = ledger_events.c
+        newest = select(func.coalesce(func.max(event.position), 0)).where(event.type.in_(BASELINES)).scalar_subquery()
+        query = select(event.position, event.ruled_before, event.body, event.code)
+        query = query.where(event.type == HISTORY_ACCEPTED, event.position >= newest).order_by(event.position)
+        for position, before, body, code in connection.execute(query).all():
+            self.check_event(position, before, leaf_hash(entry(body.encode(), position)), code)
+            with suppress(msgspec.DecodeError):  # the event of another type, whose column somebody has changed
+                yield position, _accepting(body).data
 
     def is_older(self, connection: Connection) -> bool:
         """Say whether a ledger without codes was written before events had them, and is signed by this home's key.
@@ -219,12 +273,8 @@ class Authenticity:
         self._trusted = Trusted(head.size, head.frontier, NONE_BEFORE if ruled is None else ruled)
         return head
 
-    def _start(self, connection: Connection, head: Head) -> Trusted:
-        """Return the end at the newest checkpoint, whose signature and root are checked."""
-        self.check_history(connection, head.size)
-        return self._signed_start(connection, head)
-
     def _signed_start(self, connection: Connection, head: Head) -> Trusted:
+        """Return the end at the newest checkpoint, whose signature and root are checked."""
         if not head.signed.size:
             return Trusted(0, b"", NONE_BEFORE)
         said, size = _checkpoint(head, self.key.public), head.signed.size
@@ -270,6 +320,19 @@ class _Keyed(msgspec.Struct):
 _keyed = msgspec.json.Decoder(_Keyed).decode
 
 
+class _Accepted(msgspec.Struct):
+    seen_size: int
+    seen_root: str
+    found_size: int
+
+
+class _Accepting(msgspec.Struct):
+    data: _Accepted
+
+
+_accepting = msgspec.json.Decoder(_Accepting).decode
+
+
 class _Ruling(msgspec.Struct):
     rows: list[Any] = []
 
@@ -280,6 +343,19 @@ _ruling = msgspec.json.Decoder(_Ruling).decode
 def rules_rows(body: str | bytes) -> bool:
     """Say whether an event holds digests of rows."""
     return bool(_ruling(body).rows)
+
+
+def _goes_on(connection: Connection, size: int, seen: Checkpoint) -> bool:
+    """Say whether a ledger of ``size`` events begins with those of a checkpoint. Raises ``Closed`` for a moved one."""
+    if seen.size > size and (closing := closing_of(connection)) is not None:
+        raise refusal(closing)  # it was moved, and goes on elsewhere
+    return seen.size <= size and root_at(Nodes(connection), seen.size) == seen.root
+
+
+def _unlike(seen: Checkpoint, size: int, who: str) -> str:
+    if seen.size > size:
+        return f"the ledger ends after {size} events, and {who} it with {seen.size}"
+    return f"the first {seen.size} events are not the ones that {who}"
 
 
 def _events_from(connection: Connection, position: int) -> Iterator[Any]:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 from sqlalchemy import Connection, select
 
-from trimtab.kernel import SYSTEM, Actor, Invalid, Refused
+from trimtab.kernel import SYSTEM, Actor, Invalid
 from trimtab.store.change import check_reason
 from trimtab.store.events import Event, Subject
 from trimtab.store.governed import RowForged, differences
+from trimtab.store.ledger.authentic import HISTORY_ACCEPTED
 from trimtab.store.ledger.head import head_in, size_of
-from trimtab.store.ledger.notes import PublicKey, SigningKey
+from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes
 from trimtab.store.ledger.tree import Frontier
@@ -39,9 +40,9 @@ class LedgerAdopted(Event, frozen=True, kw_only=True):
 
 
 class HistoryAccepted(Event, frozen=True, kw_only=True):
-    """Somebody goes on with another history than the one that this home had seen: an older database was restored."""
+    """Somebody goes on with another history than the one that was seen here: an older database was restored."""
 
-    type: ClassVar[str] = "store.history-accepted"
+    type: ClassVar[str] = HISTORY_ACCEPTED
 
     ledger: str
     seen_size: int
@@ -107,6 +108,17 @@ def settle_ledger(store: "Store") -> None:
         store.witness.keep_authentic(store.origin)
 
 
+def check_shown(store: "Store", note: str) -> None:
+    """Hold a checkpoint that a client was given earlier against the ledger; one of another ledger says nothing.
+
+    Raises ``HistoryDiffers`` where the ledger does not go on from it, and ``Invalid`` for what is no checkpoint.
+    """
+    shown = Checkpoint.parse(note)
+    if shown.origin == store.origin:
+        with store.read() as connection:
+            store.authenticity.check_shown(connection, shown, size_of(connection))
+
+
 def accept_history(store: "Store", *, actor: Actor, because: str) -> HistoryAccepted:
     """Go on with the history that the database holds, although this home has seen a newer or another one.
 
@@ -114,24 +126,20 @@ def accept_history(store: "Store", *, actor: Actor, because: str) -> HistoryAcce
     without a reason.
     """
     check_reason(because, "trimtab ledger accept")
-    seen = store.witness.checkpoints(store.origin)
     with store.change(actor, because) as change:
         size, root = _end(change.connection)
-        try:
-            store.authenticity.check_history(change.connection, size)
-        except Refused:
-            store.authenticity.accept(change.connection)
-        else:
+        seen = store.authenticity.unlike(change.connection, size)
+        if seen is None:
             raise Invalid(
                 "there is nothing to accept",
                 where="trimtab ledger accept",
                 why="The database holds the history that this home has seen.",
                 next="trimtab verify",
             )
+        store.authenticity.accept(change.connection)
         event = HistoryAccepted(
-            ledger=store.origin, seen_size=seen[-1].size, seen_root=seen[-1].root.hex(), found_size=size,
-            found_root=root.hex(),
-        )  # fmt: skip
+            ledger=store.origin, seen_size=seen.size, seen_root=seen.root.hex(), found_size=size, found_root=root.hex()
+        )
         change.record(event)
     store.witness.forget(store.origin)
     store.checkpoint()

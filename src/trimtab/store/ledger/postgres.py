@@ -137,6 +137,7 @@ class PostgresLedger:
 
         bodies = b"\n".join([event.body for event in events]).decode()
         known, signed_by = self._authenticity, self._authenticity.signed_by
+        known.check_before_change(connection)
         code = known.code_of_waiting(bodies)
         put = _PUT_OUTBOX(events[0].idempotency_key, bodies, code, signed_by)
         try:

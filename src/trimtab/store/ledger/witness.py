@@ -1,8 +1,8 @@
-"""What a client remembers of a ledger: trust on first use.
+"""What a home, or a client of a server, remembers of a ledger: trust on first use.
 
 A ledger whose newest events and checkpoints were both deleted looks whole from inside. Only someone who kept a later
-checkpoint can tell. So every answer to a change carries the newest one, and the client keeps it here, in a file of its
-own; ``verify`` holds the ledger against what was kept.
+checkpoint can tell. So every answer to a change carries the newest one, and whoever asked keeps it here, in a file of
+their own; ``verify`` holds the ledger against what was kept.
 """
 
 import errno
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Witness:
-    """The checkpoints and public keys that one client has seen, a file for each ledger in ``folder``.
+    """The checkpoints and public keys that one home or client has seen, a file for each ledger in ``folder``.
 
     Losing the folder loses the memory and nothing else. Safe to share between threads and processes.
     """
@@ -89,6 +89,12 @@ class Witness:
                 if self._kept % _THIN_AFTER == 0:
                     self._rewrite(origin, {c.size // TILE: c for c in self.checkpoints(origin)})
 
+    def doubt(self, note: str) -> None:
+        """Keep a checkpoint that a client has shown, and that the ledger does not go on from, whatever its size."""
+        origin = note.partition("\n")[0]
+        with self._lock, _spared(origin):
+            self._append(origin, [{"shown": note}])
+
     def settle(self, origin: str, *, size: int) -> None:
         """Forget checkpoints that were shown to be consistent with a newer one of ``size``, which stays."""
         with self._lock, _spared(origin):
@@ -117,8 +123,14 @@ class Witness:
 
     def checkpoints(self, origin: str) -> tuple[Checkpoint, ...]:
         """Return what is remembered of a ledger, the smallest tree first."""
-        found = _read(Checkpoint.parse, self._lines(origin), "note")
+        lines = self._lines(origin)
+        found = [*_read(Checkpoint.parse, lines, "note"), *_read(Checkpoint.parse, lines, "shown")]
         return tuple(sorted(found, key=lambda checkpoint: checkpoint.size))
+
+    def ends(self, origin: str) -> tuple[Checkpoint, ...]:
+        """Return what a ledger must go on from: the newest checkpoint, and any of those that were shown."""
+        shown = tuple(_read(Checkpoint.parse, self._lines(origin), "shown"))
+        return tuple(dict.fromkeys((*shown, *self.checkpoints(origin)[-1:])))
 
     def first_at(self, place: str, origin: str) -> str:
         """Return which ledger was the first to be seen at a place (a database); it is ``origin`` if none was before.
@@ -131,6 +143,18 @@ class Witness:
         except OSError as error:
             log.warning("that %s was seen at %s is not kept: %s", origin, place, error.strerror)
             return origin
+
+    def last_at(self, place: str) -> str:
+        """Return which ledger was seen at a place (a server) when it was last kept; nothing if none was."""
+        with suppress(OSError):
+            return self._first_in(self._folder / self.place_name(place))
+        return ""
+
+    def keep_at(self, place: str, origin: str) -> None:
+        """Remember which ledger is at a place now: another project may be served there tomorrow."""
+        with self._lock, _spared(origin):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _put(self._folder / self.place_name(place), place, origin)
 
     def longest(self) -> Checkpoint | None:
         """Return the newest checkpoint of the longest ledger that was seen at any place of this home."""
@@ -154,9 +178,7 @@ class Witness:
         with locked(self._folder / "first.lock"):
             first = self._first_in(path)  # again: another process may have opened it in the same moment
             if not first:
-                temporary = path.with_name(f".{path.name}.new")
-                temporary.write_bytes(msgspec.json.encode({"place": place, "ledger": origin}))
-                temporary.replace(path)
+                _put(path, place, origin)
         return first or origin
 
     def _path(self, origin: str) -> Path:
@@ -200,6 +222,12 @@ class Witness:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _put(path: Path, place: str, origin: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temporary.write_bytes(msgspec.json.encode({"place": place, "ledger": origin}))
+    temporary.replace(path)
 
 
 @contextmanager
