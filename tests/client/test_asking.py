@@ -16,7 +16,7 @@ import trimtab
 from trimtab.cli.verbs.get import NOUNS
 from trimtab.client.project import _over_http
 from trimtab.kernel import Permission
-from trimtab.store import Store
+from trimtab.store import Store, back_up
 
 Far = Callable[..., Any]
 SOURCE = Path(trimtab.__file__).parent
@@ -138,7 +138,17 @@ def test_a_token_says_who_acts_and_how_far(busy: tuple[Store, str], far: Far, tm
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("words", [("plan",), ("apply", "--yes"), ("run", "slow"), ("up",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan",), ("apply", "--yes"), ("apply", "--dry-run"), ("run", "slow"), ("run", "slow", "--dry-run"), ("up",),
+        ("backup", "backups"), ("restore", "backups", "--because", "x"), ("move", "--to", "home", "--yes"),
+        ("move", "--reopen", "--because", "x"), ("ledger", "accept", "--because", "x"),
+        ("ledger", "new-key", "--because", "x"), ("replay", "--from", "2013-03-01", "--to", "2013-03-02"),
+        ("replay", "--from", "2013-03-01", "--to", "2013-03-02", "--compare"), ("init", "another.py"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
 def test_what_works_beside_the_store_says_so(
     busy: tuple[Store, str], far: Far, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -148,6 +158,18 @@ def test_what_works_beside_the_store_says_so(
     assert "works beside the store, and the settings name a server" in refused.err
     assert "where the server runs" in refused.err
     assert left_in(tmp_path) == ["trimtab_project.py"]
+
+
+def test_what_needs_no_project_is_done_whatever_server_is_named(
+    busy: tuple[Store, str], far: Far, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    store, url = busy
+    backups = tmp_path_factory.mktemp("backups")
+    back_up(store, backups, told=lambda *_: None)
+    rehearsed = far(url, "restore", str(backups), "--check")
+    assert (rehearsed.code, "Rehearsed the backup" in rehearsed.out) == (0, True), rehearsed
+    assert far(url, "init", "--dry-run").out.startswith('"""')
+    assert left_in(tmp_path) == []
 
 
 def test_a_server_that_is_not_there_is_told(far: Far, tmp_path: Path) -> None:

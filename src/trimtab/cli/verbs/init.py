@@ -23,6 +23,7 @@ def init(session: Session, file: str | None, dry_run: bool, yes: bool) -> None:
     if dry_run:
         click.echo(text, nl=False)
         return
+    session.check_beside_store()
     target: Path = session.project_file(file)
     if target.suffix != ".py":
         raise Invalid(

@@ -47,6 +47,7 @@ def replay(session: Session, /, form: str, **asked: Any) -> None:
     Each replay lives in a folder of its own under the home; killed, the same command goes on with it. Its pages:
     trimtab --home FOLDER up.
     """
+    session.check_beside_store()
     project = load_project(session.project_file(asked["file"]))
     start, end = _span(asked["start"], asked["end"])
     policy = None if asked["policy"] is None else _policy(project, asked["policy"])

@@ -23,6 +23,8 @@ def restore(session: Session, folder: Path, taken: str, check: bool, because: st
 
     What is in them is never overwritten. Ends as trimtab verify does: 0 for intact.
     """
+    if not check:  # a rehearsal is of a folder, and has nothing to do with any project
+        session.check_beside_store()
     found = backup_named(folder, taken)
     with Progress(SystemClock()) as progress:
         if check:
