@@ -98,6 +98,48 @@ def test_a_backup_of_either_database_goes_into_either(
     assert (found.kind, found.events) == (VerificationKind.INTACT, backup.events), "without the key it can only be read"
 
 
+def test_a_backup_of_objects_and_postgresql_goes_back_there_and_into_files(
+    s3: str, folder: Path, tmp_path: Path, actor: Actor, fill: Callable, postgres_url: str,
+    emptied: Callable[[str], None],
+) -> None:  # fmt: skip
+    def place(name: str, prefix: str) -> Settings:
+        blobs = f"s3://models/{tmp_path.name}/{prefix}"
+        return Settings(home=str(tmp_path / name), database=postgres_url, blobs=blobs, blobs_endpoint=s3)
+
+    emptied(postgres_url)
+    store = open_store(place("home", "before"))
+    digests = [store.blobs.put(f"blob {n}".encode() * 1000) for n in range(20)]
+    fill(store, 30, each=7)
+    backup = back_up(store, folder, told=silent, with_keys=True)
+    assert (backup.blobs, backup.damaged) == (20, ())
+    digests.append(store.blobs.put(b"the next"))
+    fill(store, 1)
+    there = {str(path) for path in folder.rglob("*") if path.is_file()}
+    backup = back_up(store, folder, told=silent, with_keys=True)
+    new = {str(path) for path in folder.rglob("*") if path.is_file()} - there
+    assert [digest for digest in digests if any(digest[9:] in path for path in new)] == digests[-1:]
+    size, before = verify(store).events, sizes_of(store)
+    store.close()
+    assert rehearse(folder, told=silent).root.hex() == backup.root
+
+    emptied(postgres_url)
+    found = restore(folder, place("again", "after"), actor=actor, because=BECAUSE, told=silent)
+    assert (found.kind, found.events) == (VerificationKind.INTACT, size + 1)
+    restored = open_store(place("again", "after"))
+    assert sizes_of(restored) == before
+    assert all(restored.blobs.local_path(digest).is_file() for digest in digests)
+    assert fill(restored, 1).position == size + 1
+    restored.close()
+    with pytest.raises(HoldsSomething):
+        restore(folder, place("third", "after"), actor=actor, because=BECAUSE, told=silent)
+
+    files = Settings(home=str(tmp_path / "files"))
+    assert restore(folder, files, actor=actor, because=BECAUSE, told=silent).kind is VerificationKind.INTACT
+    local = open_store(files)
+    assert sizes_of(local) == before
+    local.close()
+
+
 def test_a_next_backup_brings_only_what_is_new(filled: Store, folder: Path) -> None:
     first = back_up(filled, folder, told=silent)
     was = {path: path.stat().st_mtime_ns for path in (folder / "blobs").rglob("*") if path.is_file()}
