@@ -14,7 +14,7 @@ from trimtab.loop.path import Declared, apply_pipeline, materialise_pipeline, sn
 from trimtab.loop.plan import make_plan
 from trimtab.loop.records import Outcome, Plan
 from trimtab.loop.resume import resume_apply, resume_or_submit
-from trimtab.pipelines import PipelineRun, PipelineSpec, Progress, Runner, RunStatus
+from trimtab.pipelines import PipelineRun, PipelineSpec, Progress, Runner, RunStatus, check_system
 from trimtab.store import Store
 
 Watch = Callable[[Progress], None]
@@ -38,6 +38,7 @@ def apply_project(
     nothing was left to finish.
     Raises the error of the first step that failed, after its retries.
     """
+    check_system()
     plan = plan or make_plan(store, project)
     if not plan.has_changes:
         left = resume_apply(store, project.spec, actor=actor)
@@ -60,6 +61,7 @@ def run_one(
     store: Store, project: Project, name: str, *, actor: Actor, because: str, watch: Watch | None = None
 ) -> tuple[PipelineRun | None, tuple[Outcome, ...]]:
     """Do one thing now: train a model, bring a view's features online up to date, or take a source's snapshot."""
+    check_system()
     return _run(store, pipeline_of(store, project, name), actor=actor, because=because, watch=watch)
 
 

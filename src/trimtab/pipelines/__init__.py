@@ -21,7 +21,7 @@ from trimtab.pipelines.frames import put_frame, read_frame
 from trimtab.pipelines.guest import GuestAnswer, GuestContext
 from trimtab.pipelines.lease import FenceLost
 from trimtab.pipelines.logs import PIECE_BYTES, LogEnd, LogPiece, log_path, read_log, read_log_end
-from trimtab.pipelines.pool import WorkersFail
+from trimtab.pipelines.pool import NoWorkersHere, WorkersFail, check_system
 from trimtab.pipelines.process import below_supervisors, pids
 from trimtab.pipelines.records import (
     Attempt,
@@ -62,6 +62,7 @@ __all__ = [
     "KeyTaken",
     "LogEnd",
     "LogPiece",
+    "NoWorkersHere",
     "NothingToRetry",
     "Outcome",
     "PipelineCancelled",
@@ -88,6 +89,7 @@ __all__ = [
     "below_supervisors",
     "cancel",
     "check_open_runs",
+    "check_system",
     "get_pipeline_run",
     "hide_memory",
     "is_pipeline_run",

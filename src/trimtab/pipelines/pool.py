@@ -42,6 +42,20 @@ class WorkersFail(Unavailable):
     default_next = "read {log}"
 
 
+class NoWorkersHere(Unavailable):
+    """Pipelines are to be run on a system that cannot run them."""
+
+    code = "pipelines.no-workers-here"
+    default_why = "Each step runs in a process that is forked and held within limits, which only POSIX systems offer."
+    default_next = "run it on Linux or macOS, also within WSL or a container; looking and asking a server work here too"
+
+
+def check_system() -> None:
+    """Raise ``NoWorkersHere`` where no worker can be started, before anything is submitted."""
+    if sys.platform == "win32":
+        raise NoWorkersHere("pipelines do not run on Windows", where="this machine")
+
+
 class Worker:
     """One worker process, as its runner sees it: by its supervisor, which lives as long as the worker does."""
 

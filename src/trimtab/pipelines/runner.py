@@ -12,7 +12,7 @@ from typing import Self
 from trimtab.kernel import Clock, Duty, SystemClock, TrimtabError, Unavailable, VirtualClock, prepare_records
 from trimtab.pipelines.engine import Engine
 from trimtab.pipelines.find import get_pipeline_run
-from trimtab.pipelines.pool import Pool, WorkersFail
+from trimtab.pipelines.pool import Pool, WorkersFail, check_system
 from trimtab.pipelines.records import PipelineRun, Progress
 from trimtab.store import Store
 
@@ -81,9 +81,10 @@ class Runner:
         """Work on one run until it is over, and return it, however it ended; look at its ``status``.
 
         ``on_event`` is called in this thread. Interrupting it kills the running steps and hands them back: a later
-        call, here or elsewhere, goes on. Raises ``NotFound``, ``WorkersFail``, ``RowForged`` for a run that is not what
-        was submitted, and ``Unavailable`` when the database stays away.
+        call, here or elsewhere, goes on. Raises ``NotFound``, ``WorkersFail``, ``NoWorkersHere``, ``RowForged`` for a
+        run that is not what was submitted, and ``Unavailable`` when the database stays away.
         """
+        check_system()
         self._engine.refused.pop(run_id, None)  # it is looked at anew
         while (run := get_pipeline_run(self._store, run_id)) and not run.status.is_final:
             if (error := self._engine.refused.get(run_id)) is not None:
@@ -96,6 +97,7 @@ class Runner:
 
     def start(self) -> None:
         """Work on every run in the background, in a thread, until ``stop``."""
+        check_system()
         prepare_records()
         self.duty.start()
 

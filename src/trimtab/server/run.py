@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 
 from trimtab.kernel import EVERYTHING, Clock, Refused, Settings, TrimtabError, this_user
-from trimtab.pipelines import hide_memory
+from trimtab.pipelines import check_system, hide_memory
 from trimtab.server.api import Live, described, routes
 from trimtab.server.app import create_app
 from trimtab.server.doors import LOOPBACK_NAMES, Doors, is_loopback
@@ -54,11 +54,12 @@ def serve(settings: Settings, *, clock: Clock | None = None, on_ready: Callable[
     """Open the project that the settings name and serve it until SIGINT or SIGTERM.
 
     ``on_ready`` is called with the address when requests are answered. Raises ``NeedsToken`` for an address that other
-    machines can reach while no token is active, and ``NotReachable`` when the address is taken.
+    machines can reach while no token is active, ``NotReachable`` when the address is taken, and ``NoWorkersHere``.
 
     A signal ends the whole process when something has not ended ``STOP_S`` seconds after it, such as a model's call: a
     kill at any moment loses nothing that was acknowledged.
     """
+    check_system()
     hide_memory()
     store = open_store(settings, clock=clock)
     try:
