@@ -23,16 +23,20 @@ ADMIN = Access(actor=Actor("alice"), grants=EVERYTHING)
 
 
 @contextmanager
-def served(store: Store, *, local: Access | None = ADMIN, instance: str = "", port: int = 0) -> Iterator[str]:
-    """Serve a store's API, without what a server does in the background, and yield its address."""
+def served(
+    store: Store, *, local: Access | None = ADMIN, instance: str = "", port: int = 0, whole: bool = False
+) -> Iterator[str]:
+    """Serve a store's API, ``whole`` with what a server does in the background, and yield its address."""
     rooms = Rooms(store)
     doors = Doors(store=store, clock=store.clock, hosts=frozenset(), local=local)
     app = application(store, doors, rooms=rooms, live=Live(rooms.events), instance=instance)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="on" if whole else "off", log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         wait_until(lambda: server.started, "the server listens")
+        if whole:
+            wait_until(lambda: not rooms.missing(), "models are loaded")
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
