@@ -85,7 +85,7 @@ def test_a_policy_is_approved_from_elsewhere(store: Store, seeded: Seeded, far: 
         assert "approved by: risk, other than the author, then nothing" in shown.out
         approved = far(url, "approve", "policy", "slow", "--because", "I looked at it")
         assert approved.code == 0, approved
-        assert "The policy of slow is in force" in approved.out
+        assert approved.out.endswith("The policy of slow is in force, approved by alice: I looked at it\n")
         none = far(url, "reject", "policy", "slow", "--because", "x")
         assert (none.code, "no policy of 'slow' waits" in none.err) == (1, True)
     (said,) = events(store, type="loop.policy-approved")

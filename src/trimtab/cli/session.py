@@ -107,6 +107,15 @@ class Session:
     def actor(self) -> Actor:
         return this_user()
 
+    @property
+    def who(self) -> Actor:
+        """Who acts in the record: this user, or whom the server takes the caller for."""
+        from trimtab.client import ServerProject
+        from trimtab.server import Me
+
+        project = self.project
+        return project.server.get(Me, "me").actor if isinstance(project, ServerProject) else self.actor
+
     def override(self, name: str, value: str) -> None:
         self.overrides[name] = value
         if name == "home":

@@ -49,7 +49,7 @@ def approve(session: Session, what: tuple[str, ...], because: str, override: str
         return
     if found.status is Status.APPROVED and found.expires_s:
         said = session.ask(renew_version, found.ref, actor=session.actor, because=because, override=override).statement
-        click.echo(f"{found.ref} is approved again by {session.actor}, until {said.expires_at:%Y-%m-%d %H:%M} UTC")
+        click.echo(f"{found.ref} is approved again by {session.who}, until {said.expires_at:%Y-%m-%d %H:%M} UTC")
         return
     done = session.ask(approve_version, found.ref, actor=session.actor, because=because, override=override)
     approval = done.approval
@@ -103,7 +103,7 @@ def _approve_policy(session: Session, model: str, *, because: str, dry_run: bool
         click.echo("Nothing has changed: this would record loop.policy-approved and put it in force.")
         return
     done = session.ask(approve_policy, proposal.id, actor=session.actor, because=because)
-    click.echo(f"The policy of {done.model} is in force, approved by {session.actor}: {because}")
+    click.echo(f"The policy of {done.model} is in force, approved by {session.who}: {because}")
 
 
 def _reject_policy(session: Session, model: str, *, because: str, dry_run: bool, yes: bool) -> int:
@@ -114,7 +114,7 @@ def _reject_policy(session: Session, model: str, *, because: str, dry_run: bool,
     if not confirmed(f"Reject the proposed policy of {model}?", yes=yes or bool(because)):
         return 1
     session.ask(reject_policy, proposal.id, actor=session.actor, because=because)
-    click.echo(f"The proposed policy of {model} is rejected by {session.actor}: {because}")
+    click.echo(f"The proposed policy of {model} is rejected by {session.who}: {because}")
     return 0
 
 
