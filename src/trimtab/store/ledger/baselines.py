@@ -13,7 +13,6 @@ from trimtab.kernel import SYSTEM, Actor, Invalid
 from trimtab.store.change import check_reason
 from trimtab.store.events import Event, Subject
 from trimtab.store.governed import RowForged, differences
-from trimtab.store.ledger.authentic import HISTORY_ACCEPTED
 from trimtab.store.ledger.head import head_in, size_of
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
 from trimtab.store.ledger.proofs import root_at
@@ -42,7 +41,7 @@ class LedgerAdopted(Event, frozen=True, kw_only=True):
 class HistoryAccepted(Event, frozen=True, kw_only=True):
     """Somebody goes on with another history than the one that was seen here: an older database was restored."""
 
-    type: ClassVar[str] = HISTORY_ACCEPTED
+    type: ClassVar[str] = "store.history-accepted"
 
     ledger: str
     seen_size: int
