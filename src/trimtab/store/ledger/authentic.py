@@ -202,8 +202,8 @@ class Authenticity:
                 what,
                 where="header Trimtab-Checkpoint",
                 why=f"An older database was restored, and accepted: event {given_up} of the ledger says why.",
-                next="if that is right, take away the file of this ledger in the folder in which your client remembers "
-                "(~/.local/state/trimtab/witness)",
+                next="if that is right, take away the folder in which your client remembers this server "
+                "(in ~/.local/state/trimtab/witness)",
             )
         if self._keys.has(self.origin) and self.key.public.signed(shown.note):
             if shown not in self._seen:

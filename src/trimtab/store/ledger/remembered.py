@@ -7,6 +7,7 @@ than that can: so a client shows what it was given with each question, and the s
 import logging
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from trimtab.kernel import Remote
 from trimtab.store.ledger.notes import Checkpoint
@@ -16,10 +17,13 @@ log = logging.getLogger("trimtab.client")
 
 
 class ServerMemory:
-    """What is kept of the ledger of one server. Safe to share between threads and processes."""
+    """What is kept of the ledger of one server, in a folder of its own. Safe to share between threads and processes.
+
+    Two servers may have copies of one ledger that go apart, such as one for trying things: neither is shown the other's.
+    """
 
     def __init__(self, folder: Path, server: str) -> None:
-        self._witness = Witness(folder)
+        self._witness = Witness(folder / quote(server, safe=""))
         self._server = server
         self._newest: Checkpoint | None = None
         self._origin: str | None = None
