@@ -19,7 +19,7 @@ log = logging.getLogger("trimtab.client")
 class ServerMemory:
     """What is kept of the ledger of one server, in a folder of its own. Safe to share between threads and processes.
 
-    Two servers may have copies of one ledger that go apart, such as one for trying things: neither is shown the other's.
+    Two servers may have copies of one ledger that go apart, as for trying things: neither is shown what the other gave.
     """
 
     def __init__(self, folder: Path, server: str) -> None:
