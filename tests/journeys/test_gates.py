@@ -100,6 +100,9 @@ def test_no_door_serves_what_nobody_released(candidate: Shell) -> None:
         assert {one.version for one in traffic.answered} == {"1"}
         assert answers_of(server) == known, "another model answers under the name of the released one"
         assert get(f"{server.url}/v2/models/mine/ready")[0] == 404
+    asked = [one["asked"] for one in candidate.json("get", "refusals") for _ in range(one["count"])]
+    assert asked.count("trimtab serve") == sum(typed.startswith("serve") for typed in TYPED)
+    assert len([one for one in asked if "/" in one]) == sum(status == 403 for *_, status in DOORS) + 1
     with candidate.up() as server:
         status, refused = ask_when_loaded(server.url, "slow")
         assert (status, refused["code"], "serving_routes" in refused["what"]) == (503, "serving.not-ready", True)
@@ -178,6 +181,8 @@ def test_an_author_finds_every_door_closed_where_two_persons_are_asked_for(grown
         wait_until(lambda: 2 in routed(server), "the shadow is taken up", alive=server.process)
     (event,) = [one for one in grown.events("registry.version-approved") if one["data"]["number"] == 2]
     assert (event["actor"]["id"], event["data"]["self_approved"]) == ("bob", False)
+    (refused,) = grown.events("registry.approval-refused")
+    assert (refused["actor"]["id"], refused["data"]["code"]) == (this_user().id, "registry.author-approves")
 
 
 def test_what_trains_a_model_is_not_the_user_who_started_the_server(placed: Shell) -> None:
