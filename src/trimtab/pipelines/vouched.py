@@ -108,5 +108,5 @@ def _digest(text: str) -> str:
 def _forged(what: str, where: str) -> RowForged:
     return RowForged(
         what, where=where, why="Somebody wrote to the database past Trimtab. Nothing is done in its name.",
-        next="stop what writes to it, and restore the database from a backup: trimtab restore",
+        next="stop what writes to it, and restore the database from a backup",
     )  # fmt: skip
