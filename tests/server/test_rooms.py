@@ -62,6 +62,7 @@ def test_the_loop_turns_though_endpoints_cannot_be_watched(
 def test_whatever_dies_in_the_background_is_told_and_mended(
     sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, quick: None, client_for: Client, work: str, told: str
 ) -> None:
+    before = set(threading.enumerate())
     rooms = Rooms(sqlite_store)
     doors = Doors(store=sqlite_store, clock=sqlite_store.clock, hosts=frozenset(), local=None)
     own = routes(rooms.store, doors, missing=rooms.missing, endpoints=rooms.endpoints, live=Live(rooms.events))
@@ -80,7 +81,7 @@ def test_whatever_dies_in_the_background_is_told_and_mended(
         await wait_until_async(lambda: client.get("/readyz").status_code == 200, "it is ready again")
 
     run_with(rooms, die_and_come_back)
-    assert not [one.name for one in threading.enumerate() if one.name.startswith("trimtab-") and one.is_alive()]
+    assert not [one.name for one in set(threading.enumerate()) - before if one.name.startswith("trimtab-")]
 
 
 def test_records_are_prepared_before_there_are_threads(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from starlette.requests import cookie_parser
 
 from trimtab.kernel import Actor, Clock, Names, Permission, TrimtabError
 from trimtab.server.errors import ForeignHost, ForeignOrigin, NotAllowed, NotSignedIn, TooManyFailures, UserCode
-from trimtab.server.peers import End, Peer, peer_of
+from trimtab.server.peer_process import End, Peer, peer_of
 from trimtab.server.records import Access
 from trimtab.server.refusals import UNKNOWN, Refusals
 from trimtab.server.sessions import end_session, recognise_session, start_session

@@ -29,6 +29,7 @@ from trimtab.store.ledger.baselines import accept_history, check_shown, replace_
 from trimtab.store.ledger.export import Header as LedgerHeader
 from trimtab.store.ledger.export import export_log
 from trimtab.store.ledger.keys import KeyMissing
+from trimtab.store.ledger.known_servers import server_at
 from trimtab.store.ledger.listing import each_event, event_at, event_times, events
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
 from trimtab.store.ledger.prefix import inclusion_proofs, ledger_counts, ledger_size, signed_prefix
@@ -40,7 +41,6 @@ from trimtab.store.ledger.prove import (
     ledger_root,
 )
 from trimtab.store.ledger.records import Receipt, Signed
-from trimtab.store.ledger.remembered import server_at
 from trimtab.store.ledger.verify import Verification, VerificationKind, verify
 from trimtab.store.ledger.witness import Witness
 from trimtab.store.migrate import HistoryMissing, NewerDatabase

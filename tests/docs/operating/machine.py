@@ -25,7 +25,7 @@ CLONE_NEWNET = 0x40000000
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDERS = {"etc": "/etc", "opt": "/opt", "srv": "/srv", "lib": "/var/lib", "log": "/var/log", "root": "/root"}
 """In this order, since the test's own folder may lie in the last one."""
-CACHE = Path("/root/.cache/pip")
+CACHE = Path.home() / ".cache" / "pip"
 """What was downloaded before is there in here too."""
 _MOUNTS = """
 set -e
@@ -59,7 +59,7 @@ class Machine:
             made.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "--archive", "/etc/.", self.folders["etc"]], check=True)
         self._script = _MOUNTS.format(
-            cache=CACHE,
+            cache=shlex.quote(str(CACHE)),
             root=shlex.quote(str(self.folders["root"])),
             pairs=" ".join(shlex.quote(f"{path}={FOLDERS[name]}") for name, path in self.folders.items()),
         )

@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 
 GUIDE = DOCS / "guide" / "operating"
 TRIMTAB = "cd /var/lib/trimtab && runuser -u trimtab -- /opt/trimtab/bin/trimtab"
-BEARER = '--header "Authorization: Bearer $(cat /root/ops-lead.token)"'
+BEARER = '--header "Authorization: Bearer $(cat /etc/trimtab/ops-lead.token)"'
 CURL = "curl --silent --show-error --cacert /etc/ssl/trimtab/cert.pem"
 AT = "https://trimtab.example.org"
 
@@ -76,7 +76,7 @@ def holds_to_its_folder(machine: Machine, said: dict[str, str]) -> None:
 
 def signs_in_over_tls(machine: Machine) -> None:
     """A browser signs in through the proxy; its cookie is for TLS only, and other sites' pages change nothing."""
-    token = machine.run("cat /root/ops-lead.token").strip()
+    token = machine.run("cat /etc/trimtab/ops-lead.token").strip()
     clear = machine.run("curl --silent --include http://trimtab.example.org/ui")
     assert "308" in clear.splitlines()[0]
     assert f"ocation: {AT}/ui" in clear

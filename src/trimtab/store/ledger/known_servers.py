@@ -16,7 +16,7 @@ from trimtab.store.ledger.witness import Witness
 log = logging.getLogger("trimtab.client")
 
 
-class ServerMemory:
+class KnownServer:
     """What is kept of the ledger of one server, in a folder of its own. Safe to share between threads and processes.
 
     Two servers may have copies of one ledger that go apart, as for trying things: neither is shown what the other gave.
@@ -60,7 +60,7 @@ class ServerMemory:
 def server_at(url: str, *, token: str = "") -> Remote:
     """Return the server at an address, asked by a client that remembers what it is answered."""
     server, folder = Remote(url, token=token), client_folder()
-    server.memory = ServerMemory(folder, server.place) if folder else None
+    server.memory = KnownServer(folder, server.place) if folder else None
     return server
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.waiting import PATIENCE_S
 
-from trimtab.server.peers import Peer, peer_of
+from trimtab.server.peer_process import Peer, peer_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="walls stand on Linux only")
 
@@ -83,6 +83,10 @@ def test_whoever_has_gone_is_unknown(listener: socket.socket) -> None:
         assert peer_at(accepted) is Peer.UNKNOWN
 
 
-def test_whoever_is_not_on_this_machine_is_not_looked_for() -> None:
-    for host in ("192.0.2.7", "2001:db8::7", "testclient"):
-        assert peer_of((host, 50000), ("192.0.2.1", 80)) is Peer.OTHER
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7", "testclient"])
+def test_whoever_a_proxy_says_to_be_elsewhere_is_unknown(listener: socket.socket, host: str) -> None:
+    assert peer_of((host, 0), listener.getsockname()[:2]) is Peer.UNKNOWN
+
+
+def test_what_is_asked_within_the_process_is_not_looked_for() -> None:
+    assert peer_of(("testclient", 50000), ("testserver", 80)) is Peer.OTHER

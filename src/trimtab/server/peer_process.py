@@ -30,23 +30,26 @@ class Peer(StrEnum):
 
 def peer_of(client: End, server: End) -> Peer:
     """Look for whoever holds the client's end of a connection to this process."""
-    if sys.platform != "linux" or not _is_here(client[0]):
-        return Peer.OTHER
+    if sys.platform != "linux" or not _is_address(server[0]):
+        return Peer.OTHER  # where the server has no address, it is asked within its own process
     number, user = _socket_of(client, server)
     if os.geteuid() not in (0, user):
         return Peer.OTHER  # only root starts user code as somebody else
     return Peer.UNKNOWN if number == _GONE else _holder_of(number)
 
 
-def _is_here(host: str) -> bool:
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
 
 
 def _socket_of(client: End, server: End) -> tuple[str, int]:
     """Return the number of the client's socket and its user, as the kernel lists them."""
+    if not _is_address(client[0]):
+        return _GONE, os.geteuid()  # a proxy says that somebody without an address asks
     for table, mapped in (("tcp", False), ("tcp6", True)):
         local, remote = _written(client, mapped=mapped), _written(server, mapped=mapped)
         for line in _read(f"/proc/net/{table}").decode().splitlines():
@@ -61,9 +64,9 @@ def _written(end: End, *, mapped: bool) -> str:
     address = ipaddress.ip_address(end[0])
     if address.version == 6 and not mapped:
         return ""
-    packed = address.packed if address.version == 6 else b"\0" * 10 + b"\xff\xff" + address.packed
-    if not mapped:
-        packed = address.packed
+    packed = address.packed
+    if address.version == 4 and mapped:
+        packed = b"\0" * 10 + b"\xff\xff" + packed
     words = [int.from_bytes(packed[i : i + 4], sys.byteorder) for i in range(0, len(packed), 4)]
     return "".join(f"{word:08X}" for word in words) + f":{end[1]:04X}"
 

@@ -21,7 +21,7 @@ from trimtab.store import (
     open_store,
     server_at,
 )
-from trimtab.store.ledger.remembered import ServerMemory, client_folder
+from trimtab.store.ledger.known_servers import KnownServer, client_folder
 
 Far = Callable[..., Any]
 
@@ -109,7 +109,7 @@ def test_verifying_remembers_what_was_verified(far: Far, home: Path, open_: Call
         assert not client_folder().exists(), "who only looks was given nothing"
         make_token(far, url, "one")
         assert far(url, "verify").code == 0
-        memory = ServerMemory(client_folder(), url)
+        memory = KnownServer(client_folder(), url)
         assert memory.given() == store.checkpoint().note
         (folder,) = client_folder().iterdir()
         assert len(list(folder.iterdir())) == 2
@@ -117,22 +117,22 @@ def test_verifying_remembers_what_was_verified(far: Far, home: Path, open_: Call
 
 def test_a_client_believes_no_checkpoint_that_the_key_did_not_sign(tmp_path: Path) -> None:
     key, other = SigningKey.make("trimtab.ledger/one"), SigningKey.make("trimtab.ledger/one")
-    memory = ServerMemory(tmp_path, "http://127.0.0.1:9")
+    memory = KnownServer(tmp_path, "http://127.0.0.1:9")
     with pytest.raises(Refused, match="not signed by the key"):
         memory.keep(key.checkpoint(3, bytes(32)), key=str(other.public))
     memory.keep(key.checkpoint(3, bytes(32)), key=str(key.public))
     with pytest.raises(Refused, match="two histories of 3 events"):
         memory.keep(key.checkpoint(3, b"x" * 32), key=str(key.public))
-    assert ServerMemory(tmp_path, "http://127.0.0.1:9").given() == key.checkpoint(3, bytes(32))
+    assert KnownServer(tmp_path, "http://127.0.0.1:9").given() == key.checkpoint(3, bytes(32))
 
 
 def test_a_server_is_not_shown_what_another_one_has_made_of_a_copy(tmp_path: Path) -> None:
     key = SigningKey.make("trimtab.ledger/one")
-    real, copy = (ServerMemory(tmp_path, f"https://{name}.example.org") for name in ("real", "copy"))
+    real, copy = (KnownServer(tmp_path, f"https://{name}.example.org") for name in ("real", "copy"))
     real.keep(key.checkpoint(3, bytes(32)), key=str(key.public))
     copy.keep(key.checkpoint(9, bytes(32)), key=str(key.public))
     assert (real.given(), copy.given()) == (key.checkpoint(3, bytes(32)), key.checkpoint(9, bytes(32)))
-    assert ServerMemory(tmp_path, "https://real.example.org").given() == key.checkpoint(3, bytes(32))
+    assert KnownServer(tmp_path, "https://real.example.org").given() == key.checkpoint(3, bytes(32))
 
 
 def test_another_project_at_the_same_address_is_another_ledger(far: Far, home: Path, open_: Callable) -> None:
