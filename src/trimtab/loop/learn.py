@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import msgspec
@@ -27,7 +26,7 @@ from trimtab.loop.turns import again_if_taken, enter_turn
 from trimtab.monitoring import keep_reference
 from trimtab.pipelines import StepContext
 from trimtab.registry import CHALLENGER, Lineage, ModelArtifacts, Version, register_version, set_alias
-from trimtab.serving import import_libraries, measure_latency
+from trimtab.serving import measure_latency
 from trimtab.store import Change
 from trimtab.tracking import (
     Batch,
@@ -66,8 +65,6 @@ def train(context: StepContext) -> dict[str, Any]:
         folder=file.parent,
     ) as run:  # fmt: skip
         run.log_dataset(given["train"], role="train", rows=given["train_rows"])
-        # While the user's code learns, this process gets ready to judge what comes of it.
-        Thread(target=import_libraries, name="trimtab-import", daemon=True).start()
         answer = context.call_guest(TRAIN, project=file, params=about, frames={"train": given["train"]})
         trained = answer.read(Trained)
         # In a replay, which nothing must make differ, training takes no time.

@@ -40,7 +40,7 @@ from trimtab.serving.gateway import EndpointStatus, Gateway
 from trimtab.serving.homes import seal_elsewhere
 from trimtab.serving.inputs import ROWS_LIMIT
 from trimtab.serving.latency import measure_latency
-from trimtab.serving.loader import LoadedModel, Loader, import_libraries
+from trimtab.serving.loader import LoadedModel, Loader
 from trimtab.serving.log import DecisionLog, unsealed_bytes
 from trimtab.serving.records import (
     Answer,
@@ -83,7 +83,7 @@ __all__ = [
     "PredictionFailed", "PromiseBroken", "RegisteredReleases", "Released", "Releases", "Route", "Routing",
     "RoutingChanged", "RoutingSnapshot", "Rows", "Runtime", "Segment", "ServingLimits", "Stage", "Target",
     "TooBusy", "TooLongToLoad", "Unread", "broken_decisions", "check_route", "check_servable", "counts_between",
-    "decision_tables", "decisions", "elsewhere", "endpoint_names", "find_decision", "get_endpoint", "import_libraries",
+    "decision_tables", "decisions", "elsewhere", "endpoint_names", "find_decision", "get_endpoint",
     "inputs_of", "list_endpoints",
     "measure_latency", "models_at", "read_unread", "remove_endpoint", "remove_segments", "removed_segments",
     "routed", "routes", "seal_elsewhere", "sealed_segments", "segments_before", "set_routing", "unsealed_bytes",

@@ -5,7 +5,6 @@ when it is read, such as a pickle, is refused whatever it is called; so is what 
 when it runs.
 """
 
-import importlib
 import io
 import zipfile
 from collections.abc import Callable, Collection
@@ -134,13 +133,6 @@ class Loader:
         model = _read(lambda: skops.loads(data, trusted=found))
         check_bounds(model)
         return model
-
-
-def import_libraries() -> None:
-    """Import what models are loaded with, as far as it is installed: it takes seconds, and whoever loads one waits."""
-    for name in ("onnx", "onnxruntime", "pandas", "skops.io"):
-        with suppress(ImportError):
-            importlib.import_module(name)
 
 
 def _read(load: Callable[[], Any]) -> Any:
