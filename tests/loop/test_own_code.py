@@ -1,6 +1,7 @@
 """The user's own code sees its rows and its scratch folder: no key, no database, no secret, no other process."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.loop.parcels import write_project
+from tests.loop.parcels import trying, write_project
 
+import trimtab
 from trimtab.declare import load_project
 from trimtab.kernel import Actor, Invalid, Settings, VirtualClock
 from trimtab.loop import RunFailed, run_one
+from trimtab.loop.own_code import prepare
 from trimtab.pipelines import list_pipeline_runs, read_log, walls
 from trimtab.pipelines.reach import environment_of, rules_of
 from trimtab.registry import ReleaseKeys
@@ -149,22 +152,6 @@ def guarded(database_url: str, home: Path, clock: VirtualClock) -> Iterator[Stor
         yield store
 
 
-def trying(path: Path, *files: Path) -> Path:
-    """Write a project whose source says as whom it runs, and what it reads in some files."""
-    path.parent.mkdir(exist_ok=True)
-    text = write_project(path).read_text("utf-8")
-    attempt = f"""    import os
-    print("AS", os.getresuid(), os.getresgid(), os.getgroups(), os.access(os.environ["TMPDIR"], os.W_OK))
-    for file in {[str(file) for file in files]}:
-        try:
-            print("GOT", open(file).read())
-        except OSError as error:
-            print("NOTHING", type(error).__name__)
-"""
-    path.write_text(text.replace("    random = np.random", f"{attempt}    random = np.random", 1), "utf-8")
-    return path
-
-
 def log_of(store: Store, step: str) -> str:
     return read_log(store, list_pipeline_runs(store, limit=1)[0].id, step).text
 
@@ -222,6 +209,23 @@ def test_a_user_that_there_is_not_runs_no_code(tmp_path: Path) -> None:
 
 
 @behind_walls
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start another user")
+def test_a_user_who_may_not_read_python_is_told_so(
+    guarded: Store, tmp_path: Path, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut = tmp_path / "shut"
+    shutil.copytree(Path(trimtab.__file__).parent, shut / "trimtab", ignore=shutil.ignore_patterns("__pycache__"))
+    shut.chmod(0o700)
+    monkeypatch.syspath_prepend(str(shut))  # where its workers import from
+    guarded.settings = msgspec.structs.replace(guarded.settings, guest_user="nobody")
+    project = load_project(write_project(tmp_path / "parcels.py"))
+    with pytest.raises(RunFailed, match="user code cannot run as user") as refused:
+        run_one(guarded, project, "parcels", actor=actor, because=BECAUSE)
+    assert refused.value.where == "setting guest_user"
+    assert str(shut) in refused.value.why or os.__file__ in refused.value.why
+
+
+@behind_walls
 def test_a_process_that_ends_itself_ends_its_step_as_a_worker_would(
     guarded: Store, tmp_path: Path, actor: Actor
 ) -> None:
@@ -232,3 +236,26 @@ def test_a_process_that_ends_itself_ends_its_step_as_a_worker_would(
     file.write_text(text, "utf-8")
     with pytest.raises(RunFailed, match="the worker process was killed by SIGSEGV"):
         run_one(guarded, load_project(file), "parcels", actor=actor, because=BECAUSE)
+
+
+def test_what_packs_and_loads_a_model_is_imported_before_the_file_is_run(
+    guarded: Store, tmp_path: Path, actor: Actor
+) -> None:
+    file = write_project(tmp_path / "parcels.py")
+    text = file.read_text("utf-8")
+    assert "from sklearn.linear_model import" in text
+    file.write_text(f"import sys\nWARM = {{'sklearn.linear_model', 'skops.io'}} <= set(sys.modules)\n{text}", "utf-8")
+    text = file.read_text("utf-8").replace(
+        "    random = np.random", "    print('WARM', WARM)\n    random = np.random", 1
+    )
+    file.write_text(text, "utf-8")
+    run_one(guarded, load_project(file), "parcels", actor=actor, because=BECAUSE)
+    assert "WARM True" in log_of(guarded, "snapshot-parcels")
+
+
+def test_a_file_that_cannot_be_parsed_is_its_steps_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "parcels.py"
+    file.write_text("import trimtab as (")
+    with pytest.raises(SyntaxError):
+        prepare({"file": str(file)})  # which a worker leaves to the step
+    prepare({"project": {}})

@@ -1,13 +1,17 @@
 """Frames between steps."""
 
+import os
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pytest
 
 from trimtab.kernel import Actor, Invalid, NotFound
 from trimtab.pipelines import StepContext, put_frame, read_frame
+from trimtab.pipelines.guest import GuestAnswer, GuestContext, Returned
 from trimtab.store import Damaged, LocalBlobs, Store
 
 TABLE = pa.table(
@@ -71,3 +75,18 @@ def test_a_context_made_by_hand_serves_the_test_of_a_step(sqlite_store: Store, a
     assert context.get_bytes(kept) == b"abc"
     assert context.kept == (digest, kept)
     assert (context.params, context.inputs, context.store) == ({"x": 1}, {"a": {"y": 2}}, sqlite_store)
+
+
+def test_the_parts_of_a_guests_answer_come_back_whatever_lies_before_them() -> None:
+    with tempfile.TemporaryFile() as file:
+        context = GuestContext({}, {}, os.dup(file.fileno()))
+        context.put_bytes("first", b"abc")
+        context.put_frame("rows", TABLE)
+        context.put_frame("none", TABLE.slice(0, 0))
+        context.put_bytes("last", b"xyz")
+        context.close()
+        file.seek(0)
+        answer = GuestAnswer(Returned(value=msgspec.Raw(b"{}"), parts=context.parts), memoryview(file.read()))
+    assert (answer.bytes("first"), answer.bytes("last")) == (b"abc", b"xyz")
+    assert answer.frame("rows").equals(TABLE)
+    assert answer.frame("none").equals(TABLE.slice(0, 0))

@@ -1,6 +1,10 @@
 """What runs behind the walls: the user's file, its sources and its train functions. Nothing here has the store."""
 
+import ast
+import importlib
 import random
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,8 @@ from trimtab.pipelines import GuestContext
 READ = "trimtab.loop.own_code:read"
 UNCHANGED = "trimtab.loop.own_code:unchanged"
 TRAIN = "trimtab.loop.own_code:train"
+_LIBRARIES = ("onnx", "onnxruntime", "pandas", "skl2onnx", "sklearn", "skops")
+"""What models are packed and loaded with: it takes a second to import, and is Trimtab's as much as the user's."""
 
 
 class FileChanged(Conflict):
@@ -27,6 +33,29 @@ class FileChanged(Conflict):
     code = "loop.file-changed"
     default_why = "The run was submitted for another state of this file, and its records name that state."
     default_next = "trimtab plan, then trimtab apply"
+
+
+def prepare(params: Mapping[str, Any]) -> None:
+    """Import what a project's file imports of the libraries that models are packed and loaded with.
+
+    A worker does it before its guests are forked: so they and itself import it once.
+    """
+    named = set(_imported_by(Path(params["file"]))) if "file" in params else set()
+    if any(name.startswith("sklearn") for name in named):
+        named.add("skops.io")
+    for name in sorted(named):
+        if name.partition(".")[0] in _LIBRARIES:
+            with suppress(Exception):  # what goes wrong is told when the file is loaded
+                importlib.import_module(name)
+
+
+def _imported_by(file: Path) -> Iterator[str]:
+    """Yield the modules that a file names in its imports, without running it."""
+    for part in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(part, ast.Import):
+            yield from (alias.name for alias in part.names)
+        elif isinstance(part, ast.ImportFrom) and part.module and not part.level:
+            yield part.module
 
 
 def read(context: GuestContext) -> dict[str, Any]:

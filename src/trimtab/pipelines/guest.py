@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -355,16 +355,33 @@ class GuestContext:
         import pyarrow as pa
 
         start = self._answers.tell()
-        # A file of its own within the file: positions in it count from its beginning.
-        with pa.BufferOutputStream() as sink:
-            with pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
-            data = sink.getvalue()
-        self._answers.write(data)
-        self.parts[name] = (start, data.size)
+        # Not by way of memory: touching so much of it for the first time takes longer than all the rest.
+        with pa.PythonFile(_Within(self._answers), "w") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        self.parts[name] = (start, self._answers.tell() - start)
 
     def close(self) -> None:
         self._answers.close()
+
+
+class _Within:
+    """A file within a file, being written: positions in it count from its own beginning."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start = file.tell()
+        self.write = file.write
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """Leave the file open for what comes after."""
 
 
 def _live(plug_fd: int, birth: Birth) -> None:
@@ -373,6 +390,7 @@ def _live(plug_fd: int, birth: Birth) -> None:
     os.environ.update(HOME=birth.scratch, TMPDIR=birth.scratch)
     tempfile.tempdir = None
     walls.enter(birth.rules)
+    closed = _closed_to_this_user()
     plug = socket.socket(fileno=plug_fd)
     connection = Connection(os.dup(plug_fd))
     with contextlib.suppress(EOFError, OSError):
@@ -382,7 +400,22 @@ def _live(plug_fd: int, birth: Birth) -> None:
                 os._exit(0)
             call = msgspec.json.decode(connection.recv_bytes(), type=Call)
             is_stale = number > 0 and changed_since(born_s)
-            connection.send_bytes(msgspec.json.encode(Stale() if is_stale else _done(call, files)))
+            connection.send_bytes(msgspec.json.encode(Stale() if is_stale else closed or _done(call, files)))
+
+
+def _closed_to_this_user() -> Raised | None:
+    """Say so where the user who runs own code may not read Python, Trimtab or its libraries."""
+    for file in (os.__file__, __file__, msgspec.__file__):
+        if not os.access(file, os.R_OK):
+            error = Invalid(
+                f"user code cannot run as user {os.getuid()}",
+                where="setting guest_user",
+                why=f"This user may not read {file}.",
+                next="install Python and Trimtab where every user may read them, as in /opt/trimtab, "
+                "or leave guest_user out",
+            )
+            return Raised.of(error)
+    return None
 
 
 def _done(call: Call, files: list[int]) -> Answer:
