@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from itertools import repeat
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -57,7 +58,7 @@ def _is_simple(value: Any) -> bool:
         names = _not_texts(kind)  # type: ignore[arg-type]
         if names is None:
             return False
-        parts = [getattr(value, name) for name in names]
+        parts = map(getattr, repeat(value), names)
     for part in parts:  # noqa: SIM110  # every event passes here, and all() with a generator costs as much again
         if type(part) not in _WRITTEN_ALIKE and not _is_simple(part):
             return False

@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+import weakref
 from datetime import UTC, datetime, timedelta
 
 from trimtab.kernel.clock import Clock
@@ -55,15 +56,32 @@ class _Bits:
     """Random bits of the operating system, taken from it many at a time: asking costs more than all the rest."""
 
     def __init__(self) -> None:
-        self._taken, self._at, self._process = b"", 0, 0
+        self._taken, self._at = b"", 0
+        _sources.add(self)
 
     def __call__(self, count: int) -> int:
         """Return so many bits, a multiple of eight. Not safe to share between threads."""
-        at, size, process = self._at, count // 8, os.getpid()
-        if at + size > len(self._taken) or process != self._process:  # a forked process must not take the same ones
-            self._taken, self._process, at = os.urandom(1024), process, 0
-        self._at = at + size
+        at = self._at
+        self._at = after = at + count // 8
+        if after > len(self._taken):
+            self._taken, at, self._at = os.urandom(1024), 0, count // 8
         return int.from_bytes(self._taken[at : self._at], "big")
+
+    def forget(self) -> None:
+        """Take new ones from here on."""
+        self._taken = b""
+
+
+_sources: "weakref.WeakSet[_Bits]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for bits in list(_sources):
+        bits.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)  # a forked process must not take the same ones
 
 
 def encode(value: int) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, MetaData, Table, func, select
 
 from trimtab.kernel import Invalid, NotFound
 from trimtab.store.blobs import Blobs, Damaged, Listed
+from trimtab.store.database import driver_of
 from trimtab.store.ledger.streaming import streamed
 
 Told = Callable[[str, int, int], None]
@@ -110,7 +111,7 @@ def _copy(table: Table, source: Connection, target: Connection) -> Sum:
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     with streamed(source, select(table)) as rows:
         passing = counting.passing(rows)
-        driver: Any = target.connection.driver_connection
+        driver = driver_of(target)
         if target.dialect.name == "sqlite":
             marks = ", ".join("?" * len(table.columns))
             insert = f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})'  # noqa: S608

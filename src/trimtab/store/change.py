@@ -9,6 +9,7 @@ from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Table,
 from sqlalchemy.sql.dml import UpdateBase
 
 from trimtab.kernel import Actor, Conflict, Ids, Invalid, TrimtabError, digest_of_bytes
+from trimtab.store.database import driver_of
 from trimtab.store.events import Event, RowDigest, body_of
 from trimtab.store.governed import GOVERNED, Rows, digest_of_row, every_row, key_of, pending_of, written
 from trimtab.store.ledger.records import Pending, Receipt
@@ -60,7 +61,8 @@ class Change:
         self.receipt: Receipt | None = None
         self._ids = ids
         self._key = key
-        self._wrote = ""
+        self._wrote: Any = None
+        """The first table that was written."""
         self._pending: list[Pending] = []
         self._last: tuple[Event, str | None] | None = None
         self._rows = pending_of(connection)
@@ -79,7 +81,7 @@ class Change:
         """
         assert isinstance(statement, Insert | Update | Delete)
         table = statement.table
-        self._wrote = self._wrote or str(table)
+        self._wrote = table if self._wrote is None else self._wrote
         if not isinstance(table, Table) or table.name not in GOVERNED:
             return self.connection.execute(statement, rows)
         gone = isinstance(statement, Delete)
@@ -96,9 +98,9 @@ class Change:
         and only then an error of its own is raised.
         """
         assert table.name not in GOVERNED
-        self._wrote = self._wrote or str(table)
+        self._wrote = table if self._wrote is None else self._wrote
         statement = _insert_of(self.connection.dialect, table, tuple(row))
-        driver: Any = self.connection.connection.driver_connection
+        driver = driver_of(self.connection)
         if isinstance(statement, str):
             driver.execute(statement, tuple(row.values()))
         else:
@@ -120,7 +122,7 @@ class Change:
 
     def finish(self) -> list[Pending]:
         """Return the events to append; raise ``NoEvent`` when rows changed without one."""
-        if self._wrote and self._last is None:
+        if self._wrote is not None and self._last is None:
             raise NoEvent("a change wrote rows and recorded no event", where=f"table {self._wrote}")
         if self._rows and self._last is not None:
             event, key = self._last

@@ -93,6 +93,7 @@ class Database:
         self._disk: Disk | None = None
         self._place: Place | None = None
         self.admission = Admission()
+        self.is_sqlite = self.dialect == "sqlite"
         if self.dialect == "sqlite" and parsed.database:
             path = Path(parsed.database)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,15 +111,12 @@ class Database:
             raise _unknown_url()
         self._engines = (self._writer, self._reader)
 
-    @property
-    def is_sqlite(self) -> bool:
-        return self._disk is not None
-
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection that sees one consistent state and cannot write."""
         with named(reading=True):
-            self._check_place()
+            if self._place is not None:
+                self._place.check()
             with self._reader.connect() as connection:
                 yield connection
 
@@ -139,7 +137,7 @@ class Database:
             try:
                 connection = self._taken(self._rest, self._writer)
                 try:
-                    driver: Any = connection.connection.driver_connection
+                    driver = driver_of(connection)
                     if self.is_sqlite:
                         self.admission.begin_sqlite(driver)
                     yield connection
@@ -192,7 +190,8 @@ class Database:
 
     def _taken(self, rest: list[tuple[float, Connection]], engine: Engine) -> Connection:
         """Return a connection that rests, the last one first, or one from the pool."""
-        self._check_place()
+        if self._place is not None:
+            self._place.check()
         while rest:
             try:
                 since, connection = rest.pop()
@@ -218,10 +217,6 @@ class Database:
         for rest in (self._rest, self._rest_by_hand):
             while rest:
                 rest.pop()[1].close()
-
-    def _check_place(self) -> None:
-        if self._place is not None:
-            self._place.check()
 
     def _wait_for_others(self) -> None:
         # SQLite has one writer at a time: queueing here is fairer and cheaper than its busy handler.
@@ -257,8 +252,7 @@ def _sqlite_engine(url: str, *, admission: Admission | None, wait_s: float) -> E
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        driver = connection.connection.driver_connection
-        assert driver is not None
+        driver = driver_of(connection)
         if driver.in_transaction:
             return  # it was begun by hand
         if admission:
@@ -267,6 +261,11 @@ def _sqlite_engine(url: str, *, admission: Admission | None, wait_s: float) -> E
             driver.execute("BEGIN")
 
     return engine
+
+
+def driver_of(connection: Connection) -> Any:
+    """Return the driver's own connection: what goes to it by hand costs a fraction."""
+    return connection.connection.dbapi_connection  # the shortest way to it: every change goes there several times
 
 
 def _commit(driver: Any, connection: Connection) -> None:
@@ -281,7 +280,7 @@ def _commit(driver: Any, connection: Connection) -> None:
 def take_your_time(connection: Connection) -> None:
     """Let the statements of this transaction last as long as they do: a migration reads and writes whole tables."""
     if connection.dialect.name == "postgresql":
-        driver: Any = connection.connection.driver_connection
+        driver = driver_of(connection)
         driver.silent_s = 0.0
         connection.execute(text("SET LOCAL statement_timeout = 0"))
 
@@ -314,13 +313,13 @@ def _postgres_engine(url: URL, *, admission: Admission | None, wait_s: float, st
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            driver: Any = connection.connection.driver_connection
+            driver = driver_of(connection)
             if not driver.pgconn.transaction_status:  # else it was begun by hand
                 admission.send(driver)
 
         @event.listens_for(engine, "before_cursor_execute")
         def _before(connection: Connection, *_: Any) -> None:
-            driver: Any = connection.connection.driver_connection
+            driver = driver_of(connection)
             if driver.queued:
                 admission.send(driver)
 
@@ -353,7 +352,7 @@ def _ask_after_rest(engine: Engine, *, statement_s: float) -> None:
 
 def _has_ended(connection: Connection) -> bool:
     """Say whether the server has closed a connection that rests: nothing else is to be read there."""
-    driver: Any = connection.connection.driver_connection
+    driver = driver_of(connection)
     try:
         return bool(select.select([driver.pgconn.socket], (), (), 0)[0])
     except (OSError, ValueError):  # it is closed on this side, or has a number that cannot be looked at so

@@ -1,5 +1,6 @@
 """Where a database's file is, so that nothing is written to one that was moved away."""
 
+import os
 from pathlib import Path
 
 from trimtab.store.failures import StoreAway
@@ -11,13 +12,13 @@ class Place:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = str(path)
         self._known: tuple[int, int] | None = None
 
     def check(self) -> None:
         """Raise ``StoreAway`` when the file is not the one that was there at the first look."""
         try:
-            found = self._path.stat()
+            found = os.stat(self._path)  # noqa: PTH116  (for each change)
         except FileNotFoundError:
             if self._known is None:
                 return  # it is made by who connects first

@@ -30,9 +30,9 @@ def entry(body: bytes, position: int) -> bytes:
     return b'{"event":%b,"position":%d}' % (body, position)
 
 
-def grow(head: Head, events: Iterable[Pending], *, ruled: int, code: Code) -> Growth:
-    """Give each event its position (the first is 0), its leaf, and its code."""
-    frontier = Frontier.unpack(head.size, head.frontier)
+def grow(end: Frontier, events: Iterable[Pending], *, ruled: int, code: Code) -> Growth:
+    """Give each event after a ledger's end its position (the first is 0), its leaf, and its code."""
+    frontier = Frontier(end.size, end.roots)
     rows: list[tuple[Any, ...]] = []
     subjects: list[tuple[int, str, str]] = []
     tiles: list[TileRoot] = []

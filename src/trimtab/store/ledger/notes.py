@@ -7,13 +7,13 @@ one that Go's checksum database, Sigstore and the public witnesses read.
 import base64
 import binascii
 import hashlib
-import hmac
 import re
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from trimtab.kernel import Invalid
@@ -109,7 +109,7 @@ class SigningKey:
         self._seed = seed
         self.public = PublicKey.of(name, self._key.public_key().public_bytes_raw())
         secret = HKDF(SHA256(), HASH_BYTES, salt=None, info=b"trimtab.event/1").derive(seed)
-        self.mac = hmac.new(secret, digestmod="sha256")
+        self.mac = HMAC(secret, SHA256())
         """Begins the codes that authenticate events: under a secret that is derived from the key (HKDF, RFC 5869)."""
 
     @classmethod

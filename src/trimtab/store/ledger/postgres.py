@@ -19,13 +19,13 @@ import msgspec
 from sqlalchemy import Connection
 
 from trimtab.kernel import TrimtabError, Unavailable
-from trimtab.store.database import Database
+from trimtab.store.database import Database, driver_of
 from trimtab.store.failures import RowsDamaged, StoreAway
 from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, sign
 from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.records import Head, Pending, Receipt, Signed, pending_of
-from trimtab.store.ledger.tree import TILE
+from trimtab.store.ledger.tree import TILE, Frontier
 from trimtab.store.ledger.waiting import Ticket, Waiting
 from trimtab.store.prepared import Call, Prepared, cells, send
 
@@ -244,7 +244,7 @@ class PostgresLedger:
         waiting, head = _taken(taken)
         trusted = known.trusted(connection, head)
         events = list(self._authentic(driver, waiting, own, doubtful=doubtful))
-        growth = grow(head, events, ruled=trusted.ruled, code=known.code)
+        growth = grow(Frontier.unpack(head.size, head.frontier), events, ruled=trusted.ruled, code=known.code)
         signed = head.signed
         if events:
             signed = sign(known.key, growth.frontier)
@@ -304,9 +304,8 @@ def _rows(driver: "psycopg.Connection[Any]", message: str, parameters: list[obje
 
 
 def _driver(connection: Connection) -> "Patient":
-    driver: Any = connection.connection.driver_connection
-    assert driver is not None
-    return driver  # type: ignore[no-any-return]
+    driver: Patient = driver_of(connection)
+    return driver
 
 
 def _listed(own: Own) -> str:

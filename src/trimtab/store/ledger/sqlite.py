@@ -6,11 +6,12 @@ This is the hottest path of the store: the statements are given to the driver by
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from trimtab.kernel import Refused
-from trimtab.store.database import Database
+from trimtab.store.database import Database, driver_of
 from trimtab.store.failures import RowsDamaged
 from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, is_due, sign
@@ -26,6 +27,14 @@ _FIND_KEY = "SELECT position, ruled_before, body, code FROM ledger_events WHERE 
 _PUT_CHECKPOINT = "INSERT OR REPLACE INTO ledger_checkpoints (tile, size, note, key) VALUES (?, ?, ?, ?)"
 
 
+class _Left(NamedTuple):
+    """The ledger's end as this process left it, and in which state: as long as that lasts, it need not be read."""
+
+    state: int
+    head: Head
+    frontier: Frontier
+
+
 class SqliteLedger:
     """Adds events to the ledger of a SQLite database."""
 
@@ -33,28 +42,27 @@ class SqliteLedger:
         self._database = database
         self._authenticity = authenticity
         self._added = False
-        self._left: tuple[int, Head] | None = None
-        """The ledger's end as this process left it, and in which state: as long as that lasts, it need not be read."""
+        self._left: _Left | None = None
 
     def enter(self, connection: Connection, events: list[Pending], *, durable: bool) -> Callable[[], Receipt]:
         """Add events inside their change's transaction. A checkpoint is signed only for what the disk will hold."""
-        driver, known = _driver(connection), self._authenticity
+        driver, known = driver_of(connection), self._authenticity
         state = self._database.admission.state
-        head = self._left[1] if self._left and self._left[0] == state else None
-        end = known.known(head) if head else None
-        if head is None or end is None:
+        left = self._left
+        end = known.known(left.head) if left and left.state == state else None
+        if left is None or end is None:
             head = head_in(connection)
+            left = _Left(state, head, Frontier.unpack(head.size, head.frontier))
             end = known.trusted(connection, head)
-        growth = grow(head, events, ruled=end.ruled, code=known.code)
+        head, growth = left.head, grow(left.frontier, events, ruled=end.ruled, code=known.code)
         # What nobody waits for is signed in time all the same; nobody is told before the disk holds it.
         signed = sign(known.key, growth.frontier) if durable or is_due(head, growth.frontier) else None
         _write(driver, growth)
-        frontier = growth.frontier.pack()
-        if signed:
-            _put(driver, signed, frontier)
         made = known.expect(growth, after=end)
-        self._left = (state, Head(head.origin, growth.frontier.size, frontier, signed or head.signed))
-        position = growth.frontier.size - 1
+        if signed:
+            _put(driver, signed, made.frontier)
+        self._left = _Left(state, Head(head.origin, made.size, made.frontier, signed or head.signed), growth.frontier)
+        position = made.size - 1
 
         def acknowledge() -> Receipt:
             self._added = True
@@ -68,7 +76,7 @@ class SqliteLedger:
 
     def position_of_key(self, connection: Connection, key: str) -> int | None:
         """Return the position of the event that carries an idempotency key; the write transaction itself keeps it."""
-        row = _driver(connection).execute(_FIND_KEY, (key,)).fetchone()
+        row = driver_of(connection).execute(_FIND_KEY, (key,)).fetchone()
         return self._authenticity.position_with(connection, key, row) if row else None
 
     def sequence(self) -> None:
@@ -77,7 +85,7 @@ class SqliteLedger:
     def sign(self) -> Signed:
         """Sign the ledger as it is; return the newest checkpoint."""
         with self._database.write() as connection:
-            driver = _driver(connection)
+            driver = driver_of(connection)
             head = head_in(connection)
             self._authenticity.trusted(connection, head)
             signed = head.signed
@@ -92,12 +100,6 @@ class SqliteLedger:
         if self._added:
             with suppress(RowsDamaged, Refused):
                 self.sign()
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
 
 
 def _write(driver: sqlite3.Connection, growth: Growth) -> None:

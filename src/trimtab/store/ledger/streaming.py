@@ -8,13 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Select
 
+from trimtab.store.database import driver_of
+
 _ROWS = 2000
 
 
 @contextmanager
 def as_it_is(connection: Connection) -> Iterator[None]:
     """Let SQLite give out text that is no UTF-8, each wrong byte as a lone surrogate; elsewhere there is none."""
-    driver = connection.connection.driver_connection
+    driver = driver_of(connection)
     if not isinstance(driver, sqlite3.Connection):
         yield
         return
