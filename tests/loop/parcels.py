@@ -71,7 +71,7 @@ def trying(path: Path, *files: Path) -> Path:
     path.parent.mkdir(exist_ok=True)
     text = write_project(path).read_text("utf-8")
     attempt = f"""    import os
-    print("AS", os.getresuid(), os.getresgid(), os.getgroups(), os.access(os.environ["TMPDIR"], os.W_OK))
+    print("AS", os.getresuid(), os.getresgid(), os.getgroups(), os.access(os.environ.get("TMPDIR", "/"), os.W_OK))
     for file in {[str(file) for file in files]}:
         try:
             print("GOT", open(file).read())

@@ -244,11 +244,8 @@ def test_what_packs_and_loads_a_model_is_imported_before_the_file_is_run(
     file = write_project(tmp_path / "parcels.py")
     text = file.read_text("utf-8")
     assert "from sklearn.linear_model import" in text
-    file.write_text(f"import sys\nWARM = {{'sklearn.linear_model', 'skops.io'}} <= set(sys.modules)\n{text}", "utf-8")
-    text = file.read_text("utf-8").replace(
-        "    random = np.random", "    print('WARM', WARM)\n    random = np.random", 1
-    )
-    file.write_text(text, "utf-8")
+    asking = "import sys\nprint('WARM', {'sklearn.linear_model', 'skops.io'} <= set(sys.modules))\n"
+    file.write_text(asking + text, "utf-8")
     run_one(guarded, load_project(file), "parcels", actor=actor, because=BECAUSE)
     assert "WARM True" in log_of(guarded, "snapshot-parcels")
 

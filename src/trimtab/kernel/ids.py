@@ -2,8 +2,10 @@
 
 import os
 import random
+import struct
 import threading
 import weakref
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from trimtab.kernel.clock import Clock
@@ -12,7 +14,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DECODE = {c: i for i, c in enumerate(_ALPHABET)}
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 LENGTH = 26
-_RANDOM = (1 << 80) - 1
+_LOW = (1 << 40) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -26,62 +28,71 @@ class Ids:
 
     def __init__(self, clock: Clock, *, seed: int | None = None) -> None:
         self._clock = clock
-        self._bits = _Bits() if seed is None else random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
+        self._seeded = None if seed is None else random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
         self._lock = threading.Lock()
         self._last = 0
-        self._begun: tuple[int, str] = (-1, "")
-        """The newest millisecond, and how its ids begin."""
+        """The last id as a number, with a seed."""
+        self._millis, self._upper, self._low, self._begun = -1, 0, 0, ""
+        """The last id without a seed: its time, its upper 88 bits, its lower 40, and the text of the upper ones."""
+        self._steps: list[int] = []
+        """Numbers of 32 random bits, taken from the system many at a time: asking costs more than all the rest."""
+        _sources.add(self)
 
     def reseed(self, seed: int) -> None:
         """Go on from another seed: what follows is a function of the clock and this seed, whatever was made before."""
         with self._lock:
-            self._bits = random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
+            self._seeded = random.Random(seed).getrandbits  # noqa: S311 - a replay repeats them
             self._last = 0
 
-    def new(self) -> str:
-        millis = (self._clock.now() - _EPOCH) // _MILLISECOND
+    def new(self, at: datetime | None = None) -> str:
+        """Return a new id of this moment, or of ``at``, which the clock told a little earlier."""
+        millis = ((at or self._clock.now()) - _EPOCH) // _MILLISECOND
         with self._lock:
-            value = (millis << 80) | self._bits(80)
-            if value <= self._last:
-                # Same millisecond (or a clock that stood still): count on from the last id.
-                value = self._last + 1 + self._bits(32)
-            self._last = value
-            millis = value >> 80
-            if millis != self._begun[0]:
-                self._begun = (millis, _written(millis, 40))
-            return self._begun[1] + _written(value & _RANDOM, 70)
+            if self._seeded is not None:
+                return self._repeatable(millis, self._seeded)
+            steps = self._steps
+            if len(steps) < 4:
+                steps += struct.unpack("=256I", os.urandom(1024))
+            # Same millisecond (or a clock that stood still): count on from the last id.
+            low = self._low + 1 + steps.pop()
+            if millis > self._millis:
+                more = steps.pop()
+                low = steps.pop() << 8 | more & 255
+                self._begin(millis << 40 | steps.pop() << 8 | more >> 24)
+            elif low > _LOW:
+                low &= _LOW
+                self._begin(self._upper + 1)
+            self._low = low
+            pairs = _PAIRS
+            return (
+                self._begun + pairs[low >> 30] + pairs[low >> 20 & 1023] + pairs[low >> 10 & 1023] + pairs[low & 1023]
+            )
+
+    def after_fork(self) -> None:
+        """Take other random bits than the process that this one was forked from."""
+        self._steps, self._lock = [], threading.Lock()
+
+    def _begin(self, upper: int) -> None:
+        self._millis, self._upper, self._begun = upper >> 40, upper, _written(upper, 80)
+
+    def _repeatable(self, millis: int, bits: Callable[[int], int]) -> str:
+        value = (millis << 80) | bits(80)
+        if value <= self._last:
+            value = self._last + 1 + bits(32)
+        self._last = value
+        return encode(value)
 
 
-class _Bits:
-    """Random bits of the operating system, taken from it many at a time: asking costs more than all the rest."""
-
-    def __init__(self) -> None:
-        self._taken, self._at = b"", 0
-        _sources.add(self)
-
-    def __call__(self, count: int) -> int:
-        """Return so many bits, a multiple of eight. Not safe to share between threads."""
-        at = self._at
-        self._at = after = at + count // 8
-        if after > len(self._taken):
-            self._taken, at, self._at = os.urandom(1024), 0, count // 8
-        return int.from_bytes(self._taken[at : self._at], "big")
-
-    def forget(self) -> None:
-        """Take new ones from here on."""
-        self._taken = b""
+_sources: "weakref.WeakSet[Ids]" = weakref.WeakSet()
 
 
-_sources: "weakref.WeakSet[_Bits]" = weakref.WeakSet()
-
-
-def _forget_all() -> None:
-    for bits in list(_sources):
-        bits.forget()
+def _after_fork() -> None:
+    for source in list(_sources):
+        source.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)  # a forked process must not take the same ones
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def encode(value: int) -> str:

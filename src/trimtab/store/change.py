@@ -9,9 +9,8 @@ from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Table,
 from sqlalchemy.sql.dml import UpdateBase
 
 from trimtab.kernel import Actor, Conflict, Ids, Invalid, TrimtabError, digest_of_bytes
-from trimtab.store.database import driver_of
 from trimtab.store.events import Event, RowDigest, body_of
-from trimtab.store.governed import GOVERNED, Rows, digest_of_row, every_row, key_of, pending_of, written
+from trimtab.store.governed import GOVERNED, Key, Rows, digest_of_row, every_row, key_of, pending_of, written
 from trimtab.store.ledger.records import Pending, Receipt
 from trimtab.store.prepared import Prepared
 
@@ -52,9 +51,11 @@ class Change:
     """A transaction in progress. ``execute`` writes rows, ``record`` says what that means."""
 
     def __init__(
-        self, connection: Connection, *, actor: Actor, because: str, at: datetime, ids: Ids, key: str | None
-    ) -> None:
+        self, connection: Connection, driver: Any, *, actor: Actor, because: str, at: datetime, ids: Ids,
+        key: str | None,
+    ) -> None:  # fmt: skip
         self.connection = connection
+        self._driver = driver
         self.actor = actor
         self.because = because
         self.at = at
@@ -65,13 +66,12 @@ class Change:
         """The first table that was written."""
         self._pending: list[Pending] = []
         self._last: tuple[Event, str | None] | None = None
-        self._rows = pending_of(connection)
-        """What this change has made of governed rows; its last event says it."""
-        self._rows.clear()
+        self._rows: dict[tuple[str, Key], RowDigest] | None = None
+        """What this change has made of governed rows, as soon as it has; its last event says it."""
 
     def new_id(self) -> str:
         """Return a fresh id, sortable by time."""
-        return self._ids.new()
+        return self._ids.new(self.at)
 
     def execute(self, statement: UpdateBase, rows: Rows = None) -> Any:
         """Run an insert, update or delete and return its result; read with ``change.connection.execute(select(...))``.
@@ -84,11 +84,11 @@ class Change:
         self._wrote = table if self._wrote is None else self._wrote
         if not isinstance(table, Table) or table.name not in GOVERNED:
             return self.connection.execute(statement, rows)
-        gone = isinstance(statement, Delete)
+        gone, said = isinstance(statement, Delete), self._said()
         for row in written(self.connection, statement, table, rows):
             key = key_of(table, row)
             digest = None if gone else digest_of_row(row)
-            self._rows[table.name, key] = RowDigest(str(table.name), key, digest)
+            said[table.name, key] = RowDigest(str(table.name), key, digest)
         return None
 
     def insert(self, table: Table, row: Mapping[str, Any]) -> None:
@@ -100,15 +100,14 @@ class Change:
         assert table.name not in GOVERNED
         self._wrote = table if self._wrote is None else self._wrote
         statement = _insert_of(self.connection.dialect, table, tuple(row))
-        driver = driver_of(self.connection)
         if isinstance(statement, str):
-            driver.execute(statement, tuple(row.values()))
+            self._driver.execute(statement, tuple(row.values()))
         else:
-            driver.queued.append(statement(*row.values()))
+            self._driver.queued.append(statement(*row.values()))
 
     def record(self, event: Event) -> str:
         """Add the event that explains this change; return its id."""
-        id_ = self._ids.new()
+        id_ = self._ids.new(self.at)
         # An idempotency key names the change as a whole, so its first event carries it.
         key = self._key if not self._pending else None
         self._pending.append(self._made(event, id_, key).checked())
@@ -117,8 +116,9 @@ class Change:
 
     def vouch_for_every_row(self) -> None:
         """Let this change's event say of every governed row that it stands as it is."""
+        said = self._said()
         for table, key, digest in every_row(self.connection):
-            self._rows[table, key] = RowDigest(table, key, digest)
+            said[table, key] = RowDigest(table, key, digest)
 
     def finish(self) -> list[Pending]:
         """Return the events to append; raise ``NoEvent`` when rows changed without one."""
@@ -129,19 +129,26 @@ class Change:
             self._pending[-1] = self._made(event, self._pending[-1].id, key, list(self._rows.values()))
         return self._pending
 
+    def end(self) -> None:
+        """Leave nothing of this change on its connection, which another one will have."""
+        if self._rows is not None:
+            self._rows.clear()
+
+    def _said(self) -> dict[tuple[str, Key], RowDigest]:
+        if self._rows is None:
+            self._rows = pending_of(self.connection)
+        return self._rows
+
     def _made(self, event: Event, id_: str, key: str | None, rows: Sequence[RowDigest] = ()) -> Pending:
+        subjects = event.subjects()
+        body = body_of(
+            event, id=id_, at=self.at, actor=self.actor, because=self.because, idempotency_key=key, rows=rows,
+            subjects=subjects,
+        )  # fmt: skip
         return Pending(
-            id=id_,
-            at=self.at.isoformat(),
-            actor=self.actor.id,
-            type=event.type,
-            idempotency_key=key,
-            body=body_of(
-                event, id=id_, at=self.at, actor=self.actor, because=self.because, idempotency_key=key, rows=rows
-            ),
-            subjects=tuple([(subject.kind, subject.id) for subject in event.subjects()]),
-            rules=bool(rows),
-        )
+            id=id_, at=self.at.isoformat(), actor=self.actor.id, type=event.type, idempotency_key=key, body=body,
+            subjects=subjects, rules=bool(rows),
+        )  # fmt: skip
 
 
 class Journal:

@@ -120,42 +120,64 @@ class Database:
             with self._reader.connect() as connection:
                 yield connection
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Yield a connection inside a write transaction, committed at the end. For the store's own use.
+    def write(self) -> "Writing":
+        """Return what yields a connection inside a write transaction, committed at the end. For the store's own use.
 
         On PostgreSQL it begins with the first statement, in the same message where that is given by hand.
         The commit can be seen by everyone at once, and survives a killed process; it survives a power failure only
         after ``flush`` (SQLite) or a later commit ``by_hand`` (PostgreSQL).
         """
+        return Writing(self)
+
+    def begin(self) -> tuple[Connection, Any]:
+        """Begin this thread's write transaction, and return its connection and the driver's own.
+
+        ``commit`` or ``abandon`` end it. Raises ``NestedChange``.
+        """
         if getattr(self._thread, "writes", False):
             raise NestedChange("a change was begun inside another one", where="store.change")
+        # SQLite has one writer at a time: queueing here is fairer and cheaper than its busy handler.
+        if self.is_sqlite and not self._lock.acquire(timeout=self._wait_s):
+            raise _busy(self._wait_s)
         self._thread.writes = True
-        try:  # one function and no more context managers: this is what every change pays for
+        connection = None
+        try:
+            connection = self._taken(self._rest, self._writer)
+            driver = driver_of(connection)
             if self.is_sqlite:
-                self._wait_for_others()
-            try:
-                connection = self._taken(self._rest, self._writer)
-                try:
-                    driver = driver_of(connection)
-                    if self.is_sqlite:
-                        self.admission.begin_sqlite(driver)
-                    yield connection
-                    _commit(driver, connection)
-                except BaseException:
-                    self.admission.look_again()
-                    connection.close()
-                    raise
-                self._let_rest(self._rest, self._writer, connection)
-            finally:
-                if self.is_sqlite:
-                    self._lock.release()
-        except Exception as error:
-            if (translated := name_of(error)) is None:
-                raise
-            raise translated from error
+                self.admission.begin_sqlite(driver)
+        except BaseException as error:
+            self.abandon(connection, error)
+            raise
+        return connection, driver
+
+    def commit(self, connection: Connection, driver: Any) -> None:
+        """Commit this thread's write transaction."""
+        try:
+            _commit(driver, connection)
+            self._let_rest(self._rest, self._writer, connection)
+        except BaseException as error:
+            self.abandon(connection, error)
+            raise
+        self._thread.writes = False
+        if self.is_sqlite:
+            self._lock.release()
+
+    def abandon(self, connection: Connection | None, error: BaseException) -> None:
+        """Roll back this thread's write transaction for an error; raise instead of it what it means, if it says so."""
+        try:
+            self.admission.look_again()
+            if connection is not None:
+                connection.close()
+        except Exception as worse:  # noqa: BLE001  it is translated like the first
+            error = worse
         finally:
             self._thread.writes = False
+            if self.is_sqlite:
+                self._lock.release()
+        translated = name_of(error) if isinstance(error, Exception) else None
+        if translated is not None:
+            raise translated from error
 
     @contextmanager
     def by_hand(self) -> Iterator[Connection]:
@@ -218,15 +240,36 @@ class Database:
             while rest:
                 rest.pop()[1].close()
 
-    def _wait_for_others(self) -> None:
-        # SQLite has one writer at a time: queueing here is fairer and cheaper than its busy handler.
-        if not self._lock.acquire(timeout=self._wait_s):
-            raise StoreAway(
-                "the database is busy",
-                where="store.database",
-                why=f"Another change in this process has been going on for more than {self._wait_s:g} s.",
-                next="try again; a change should only write rows, not wait for anything",
-            )
+
+class Writing:
+    """A write transaction as a block: see ``Database.write``.
+
+    A class and not a generator, which would double the calls: this is what every change pays for.
+    """
+
+    __slots__ = ("_connection", "_database", "driver")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> Connection:
+        self._connection, self.driver = self._database.begin()
+        return self._connection
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            self._database.commit(self._connection, self.driver)
+        else:
+            self._database.abandon(self._connection, error)
+
+
+def _busy(wait_s: float) -> StoreAway:
+    return StoreAway(
+        "the database is busy",
+        where="store.database",
+        why=f"Another change in this process has been going on for more than {wait_s:g} s.",
+        next="try again; a change should only write rows, not wait for anything",
+    )
 
 
 def _sqlite_engine(url: str, *, admission: Admission | None, wait_s: float) -> Engine:

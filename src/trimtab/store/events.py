@@ -89,11 +89,16 @@ def body_of(
     because: str,
     idempotency_key: str | None,
     rows: Sequence[RowDigest] = (),
+    subjects: tuple[Subject, ...] | None = None,
 ) -> bytes:
-    """Return the canonical body of an event, without its position; ``rows`` are the governed ones that it made."""
+    """Return the canonical body of an event, without its position; ``rows`` are the governed ones that it made.
+
+    ``subjects`` are the event's, where somebody has asked for them already.
+    """
     return canonical(
         _Body(
-            id=id, at=at, actor=actor, type=event.type, version=event.version, subjects=event.subjects(),
+            id=id, at=at, actor=actor, type=event.type, version=event.version,
+            subjects=event.subjects() if subjects is None else subjects,
             because=because, data=event, before=event.before(), after=event.after(), idempotency_key=idempotency_key,
             rows=rows or msgspec.UNSET,
         )

@@ -1,9 +1,10 @@
 """The opened store: database, blobs, ledger, clock and ids of one project."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, make_url
 
@@ -18,7 +19,7 @@ from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.baselines import settle_ledger
 from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.postgres import PostgresLedger
-from trimtab.store.ledger.records import Ledger, Signed
+from trimtab.store.ledger.records import Ledger, Receipt, Signed
 from trimtab.store.ledger.sqlite import SqliteLedger
 from trimtab.store.ledger.witness import Witness
 from trimtab.store.migrate import bring_up_to_date
@@ -58,10 +59,9 @@ class Store:
         with self.database.read() as connection:
             yield connection
 
-    @contextmanager
     def change(
         self, actor: Actor, because: str = "", *, durable: bool = True, key: str | None = None
-    ) -> Iterator[Change]:
+    ) -> AbstractContextManager[Change]:
         """Change state: one transaction, committed with its events at the end of the block, or not at all.
 
         ``durable`` waits for the disk, as anything must that a person is told is done. ``key`` makes the change
@@ -69,17 +69,20 @@ class Store:
         ``change.receipt`` holds the position of the last event and the newest checkpoint. Raises ``NoEvent`` when rows
         were changed and nothing was recorded.
         """
-        with self.database.write() as connection:
-            if key is not None:
-                self._refuse_repeated(connection, key)
-            change = Change(connection, actor=actor, because=because, at=self.clock.now(), ids=self.ids, key=key)
-            yield change
-            pending = change.finish()
-            acknowledge = self._ledger.enter(connection, pending, durable=durable) if pending else None
-        if acknowledge:
-            change.receipt = receipt = acknowledge()
-            if receipt.checkpoint:
-                self.witness.keep(receipt.checkpoint, key=receipt.key)
+        return _Changing(self, actor, because, durable=durable, key=key)
+
+    def begin_change(
+        self, connection: Connection, driver: Any, actor: Actor, because: str, *, key: str | None
+    ) -> Change:
+        """Begin a change in a write transaction. Raises ``AlreadyDone``."""
+        if key is not None:
+            self._refuse_repeated(connection, key)
+        return Change(connection, driver, actor=actor, because=because, at=self.clock.now(), ids=self.ids, key=key)
+
+    def enter(self, change: Change, *, durable: bool) -> Callable[[], Receipt] | None:
+        """Let a change's events enter the ledger within its transaction; return what gives the receipt afterwards."""
+        pending = change.finish()
+        return self._ledger.enter(change.connection, pending, durable=durable) if pending else None
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:
@@ -117,6 +120,43 @@ class Store:
             raise AlreadyDone(
                 f"the change {key[:80]!r} was made before", where=f"ledger position {position}", position=position
             )
+
+
+class _Changing:
+    """A change as a block: see ``Store.change``. A class and not a generator, as every change pays for it."""
+
+    __slots__ = ("_actor", "_because", "_change", "_durable", "_key", "_store", "_writing")
+
+    def __init__(self, store: Store, actor: Actor, because: str, *, durable: bool, key: str | None) -> None:
+        self._store, self._actor, self._because, self._durable, self._key = store, actor, because, durable, key
+        self._writing = store.database.write()
+
+    def __enter__(self) -> Change:
+        connection = self._writing.__enter__()
+        try:
+            self._change = self._store.begin_change(
+                connection, self._writing.driver, self._actor, self._because, key=self._key
+            )
+        except BaseException as error:
+            self._writing.__exit__(None, error, None)
+            raise
+        return self._change
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        acknowledge = None
+        if error is None:
+            try:
+                acknowledge = self._store.enter(self._change, durable=self._durable)
+            except BaseException as problem:
+                self._change.end()
+                self._writing.__exit__(None, problem, None)
+                raise
+        self._change.end()
+        self._writing.__exit__(kind, error, trace)
+        if acknowledge:
+            self._change.receipt = receipt = acknowledge()
+            if receipt.checkpoint:
+                self._store.witness.keep(receipt.checkpoint, key=receipt.key)
 
 
 def open_store(settings: Settings | None = None, *, clock: Clock | None = None, seed: int | None = None) -> Store:

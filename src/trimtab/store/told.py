@@ -59,4 +59,4 @@ def told_of(connection: Connection, kind: str, id: str, *, types: Collection[str
 
 def _is_about(body: str, kind: str, id: str, types: Collection[str]) -> bool:
     found = pending_of(body.encode())
-    return found.type in types and (kind, id) in found.subjects
+    return found.type in types and any((subject.kind, subject.id) == (kind, id) for subject in found.subjects)

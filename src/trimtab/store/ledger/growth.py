@@ -30,9 +30,8 @@ def entry(body: bytes, position: int) -> bytes:
     return b'{"event":%b,"position":%d}' % (body, position)
 
 
-def grow(end: Frontier, events: Iterable[Pending], *, ruled: int, code: Code) -> Growth:
-    """Give each event after a ledger's end its position (the first is 0), its leaf, and its code."""
-    frontier = Frontier(end.size, end.roots)
+def grow(frontier: Frontier, events: Iterable[Pending], *, ruled: int, code: Code) -> Growth:
+    """Let a tree grow: give each event its position (the first is 0), its leaf, and its code."""
     rows: list[tuple[Any, ...]] = []
     subjects: list[tuple[int, str, str]] = []
     tiles: list[TileRoot] = []
@@ -46,7 +45,8 @@ def grow(end: Frontier, events: Iterable[Pending], *, ruled: int, code: Code) ->
                 leaf, event.rules, ruled, code(position, ruled, leaf),
             )
         )  # fmt: skip
-        subjects += [(position, kind, id_) for kind, id_ in dict.fromkeys(event.subjects)]
+        about = [(position, subject.kind, subject.id) for subject in event.subjects]
+        subjects += about if len(about) < 2 else dict.fromkeys(about)
         ruled = position if event.rules else ruled
     return Growth(rows, subjects, tiles, frontier, ruled)
 

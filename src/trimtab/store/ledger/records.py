@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from trimtab.kernel import Invalid
+from trimtab.store.events import Subject
 
 _LONGEST = {"actor": 200, "type": 80, "idempotency key": 200, "subject kind": 40, "subject id": 200}
 
@@ -53,14 +54,14 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     idempotency_key: str | None
     body: bytes
-    subjects: tuple[tuple[str, str], ...]
+    subjects: tuple[Subject, ...]
     rules: bool = False
 
     def checked(self) -> "Pending":
         """Return itself, or raise ``Invalid`` when a column would not hold its text; SQLite would not notice."""
         texts = [("actor", self.actor), ("type", self.type), ("idempotency key", self.idempotency_key or "")]
-        for kind, id_ in self.subjects:
-            texts += [("subject kind", kind), ("subject id", id_)]
+        for subject in self.subjects:
+            texts += [("subject kind", subject.kind), ("subject id", subject.id)]
         for name, text in texts:
             if len(text) > _LONGEST[name] or "\x00" in text:
                 raise Invalid(
@@ -101,18 +102,13 @@ class _Named(msgspec.Struct):
     id: str
 
 
-class _About(msgspec.Struct):
-    kind: str
-    id: str
-
-
 class _Columns(msgspec.Struct):
     id: str
     at: datetime
     actor: _Named
     type: str
     idempotency_key: str | None
-    subjects: tuple[_About, ...]
+    subjects: tuple[Subject, ...]
     rows: tuple[msgspec.Raw, ...] = ()
 
 
@@ -129,6 +125,6 @@ def pending_of(body: bytes) -> Pending:
         type=columns.type,
         idempotency_key=columns.idempotency_key,
         body=body,
-        subjects=tuple([(subject.kind, subject.id) for subject in columns.subjects]),
+        subjects=columns.subjects,
         rules=bool(columns.rows),
     )

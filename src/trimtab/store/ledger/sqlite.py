@@ -49,11 +49,12 @@ class SqliteLedger:
         driver, known = driver_of(connection), self._authenticity
         state = self._database.admission.state
         left = self._left
-        end = known.known(left.head) if left and left.state == state else None
+        end = known.known(left.head) if left is not None and left.state == state else None
         if left is None or end is None:
             head = head_in(connection)
             left = _Left(state, head, Frontier.unpack(head.size, head.frontier))
             end = known.trusted(connection, head)
+        self._left = None  # its frontier grows now
         head, growth = left.head, grow(left.frontier, events, ruled=end.ruled, code=known.code)
         # What nobody waits for is signed in time all the same; nobody is told before the disk holds it.
         signed = sign(known.key, growth.frontier) if durable or is_due(head, growth.frontier) else None
