@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE_S, WatchedLock, wait_until
 
 from trimtab.kernel import Actor, Invalid, Settings, Unavailable
 from trimtab.store import Database, DatabaseDamaged, Store, StoreAway, events, open_store
-from trimtab.store.database import take_your_time
+from trimtab.store.database import driver_of, take_your_time
 from trimtab.store.disk import Disk
 
 
@@ -200,3 +200,17 @@ def test_a_connection_asks_tcp_whether_the_server_is_there(postgres_url: str) ->
         found = {name: given[name] for name in ("connect_timeout", "keepalives_idle", "tcp_user_timeout")}
         assert found == {"connect_timeout": "10", "keepalives_idle": "7", "tcp_user_timeout": "30000"}
     database.dispose()
+
+
+def test_a_new_file_has_small_pages_and_one_that_is_there_keeps_its_own(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "there.db")) as there:
+        there.execute("PRAGMA page_size=8192")
+        there.execute("PRAGMA journal_mode=WAL")
+        there.execute("CREATE TABLE something (n INTEGER)")
+    for name, bytes_, pages in (("new.db", 2048, 16384), ("there.db", 8192, 4096)):
+        database = Database(f"sqlite:///{tmp_path / name}")
+        with database.write() as connection:
+            driver = driver_of(connection)
+            assert driver.execute("PRAGMA page_size").fetchone() == (bytes_,)
+            assert driver.execute("PRAGMA wal_autocheckpoint").fetchone() == (pages,)
+        database.dispose()
