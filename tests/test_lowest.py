@@ -1,7 +1,11 @@
-"""The lowest versions that ``pyproject.toml`` admits have no known hole, and the first day goes well with them."""
+"""The lowest versions that ``pyproject.toml`` admits have no known hole, and the first day goes well with them.
+
+On SQLite and local files, then on PostgreSQL and a server that speaks S3.
+"""
 
 import os
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -27,7 +31,7 @@ HOLES = {
     "starlette": ("1.3.1", "CVE-2026-54283, CVE-2025-62727 (requests that take for ever), CVE-2026-48710 (Host)"),
 }
 """By package: the first version without holes of its kind that are known, and what they are."""
-EXTRAS = ("sklearn", "onnx")
+EXTRAS = ("sklearn", "onnx", "s3")
 
 
 def requirements() -> dict[str, Requirement]:
@@ -64,7 +68,9 @@ def constraints(tmp_path: Path) -> Path:
     reason="it installs some forty packages: TRIMTAB_TEST_LOWEST=true runs it here",
 )
 @pytest.mark.timeout(1800)
-def test_the_first_day_goes_well_with_the_lowest_versions(built: Path, type_: Type) -> None:
+def test_the_first_day_goes_well_with_the_lowest_versions(
+    s3: str, postgres_url: str, built: Path, type_: Type, tmp_path: Path
+) -> None:
     type_(f"pip install -q '{wheel_of(built)}[{','.join(EXTRAS)}]'")
     installed = dict(re.findall(r"^([\w.-]+)==(\S+)$", type_("pip freeze").stdout, re.MULTILINE))
     found = {name.lower().replace("_", "-"): Version(version) for name, version in installed.items()}
@@ -74,3 +80,10 @@ def test_the_first_day_goes_well_with_the_lowest_versions(built: Path, type_: Ty
     type_("trimtab init")
     type_("trimtab plan", code=2)
     first_day(type_)
+    # And once more, with everything on servers.
+    folder = tmp_path / "empty"
+    shutil.rmtree(folder / ".trimtab")
+    with (folder / "trimtab.toml").open("a") as settings:
+        settings.write(f'database = "{postgres_url}"\nblobs = "s3://models/lowest"\nblobs_endpoint = "{s3}"\n')
+    first_day(type_)
+    assert not (folder / ".trimtab" / "trimtab.db").exists()
