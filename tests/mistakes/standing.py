@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import create_engine, make_url, select
 
 from trimtab.kernel import digest_of_file
 from trimtab.store import Store, metadata
@@ -31,16 +31,20 @@ class Standing(NamedTuple):
         )
 
 
-def standing_of(of: Store | Path) -> Standing:
-    """Read how a home stands, past Trimtab and without changing anything, and the database of a store elsewhere."""
+def standing_of(of: Store | Path, *, database: str = "") -> Standing:
+    """Read how a home stands, past Trimtab and without changing anything, and its ``database`` on PostgreSQL."""
     home = of if isinstance(of, Path) else of.settings.home_path
     rows: dict[str, tuple[int, str]] = {}
     ledger: tuple[object, ...] = ()
     if isinstance(of, Store) and not of.database.is_sqlite:
-        with of.read() as connection:
+        database = of.settings.database
+    if database:
+        engine = create_engine(make_url(database).set(drivername="postgresql+psycopg"))
+        with engine.connect() as connection:
             for table in metadata.sorted_tables:
                 rows[table.name] = _digested(map(repr, map(tuple, connection.execute(select(table)))))
-            ledger = tuple(connection.execute(select(metadata.tables["ledger_head"])).one())
+            ledger = tuple(connection.execute(select(metadata.tables["ledger_head"])).first() or ())
+        engine.dispose()
     for file in sorted(home.rglob("*.db")):
         with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
@@ -87,16 +91,16 @@ ALWAYS = ("server_refusals", "serving_homes")
 
 
 @contextmanager
-def unchanged(of: Store | Path, *, but: tuple[str, ...] = ()) -> Iterator[None]:
+def unchanged(of: Store | Path, *, but: tuple[str, ...] = (), database: str = "") -> Iterator[None]:
     """Fail when the block changes anything in a store's home or database, or leaves anything half done.
 
     ``but`` names what it may add to: tables and folders by the beginnings of their names, and the ``ledger``.
     """
     home = of if isinstance(of, Path) else of.settings.home_path
     but = (*but, *ALWAYS)
-    before, damaged = standing_of(of).without(*but), wrong_blobs(home)
+    before, damaged = standing_of(of, database=database).without(*but), wrong_blobs(home)
     yield
-    after = standing_of(of).without(*but)
+    after = standing_of(of, database=database).without(*but)
     assert after.ledger == before.ledger, "the ledger has grown, or is another one"
     changed = {
         name: (found[0], after.rows.get(name, (0,))[0])

@@ -3,11 +3,13 @@
 import json
 import shutil
 import sqlite3
+import tomllib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from tests.mistakes.answers import Mistake, check
 from tests.mistakes.standing import standing_of, unchanged
@@ -31,14 +33,16 @@ class Damaged(NamedTuple):
     changed: tuple[str, ...] = ()
 
 
-def sql(statement: str, *values: Any) -> Damage:
-    """Write to the database past Trimtab."""
+class Sql(NamedTuple):
+    """Write to the database past Trimtab, whichever it is."""
 
-    def run(home: Path) -> None:
-        with closing(sqlite3.connect(home / "trimtab.db")) as connection, connection:
-            assert connection.execute(statement, values).rowcount == 1, statement
+    statement: str
 
-    return run
+    def __call__(self, home: Path) -> None:
+        url = tomllib.loads((home.parent / "trimtab.toml").read_text()).get("database")
+        database: Any = psycopg.connect(url) if url else sqlite3.connect(home / "trimtab.db")
+        with closing(database) as connection, connection:
+            assert connection.execute(self.statement).rowcount == 1, self.statement
 
 
 def blob_of(home: Path, *path: str | int) -> Path:
@@ -128,35 +132,35 @@ DAMAGED = {
         without_blobs_folder, "status", Mistake("blobs is no folder", "store.blobs", "move away what stands at")
     ),
     "the version's record": Damaged(
-        sql("""UPDATE registry_versions SET record = replace(record, '"strength":', '"weakness":') WHERE number = 1"""),
+        Sql("""UPDATE registry_versions SET record = replace(record, '"strength":', '"weakness":') WHERE number = 1"""),
         SERVE, Mistake("the approval of slow@1 is void", *VOID),
     ),
     "the reason of the approval": Damaged(
-        sql("UPDATE registry_approvals SET record = replace(record, 'the first model', 'a bribe') WHERE version = 1"),
+        Sql("UPDATE registry_approvals SET record = replace(record, 'the first model', 'a bribe') WHERE version = 1"),
         SERVE, Mistake("the approval of slow@1 is void", *VOID),
     ),
     "a status by hand": Damaged(
-        sql("UPDATE registry_versions SET status = 'approved' WHERE number = 3"),
+        Sql("UPDATE registry_versions SET status = 'approved' WHERE number = 3"),
         "serve slow@3 --because x --route-only", Mistake("the approval of slow@3 is void", "slow@3", "trimtab verify"),
     ),
     "the release says another version": Damaged(
-        sql("""UPDATE registry_releases SET release = replace(release, '"version":1', '"version":3')"""),
+        Sql("""UPDATE registry_releases SET release = replace(release, '"version":1', '"version":3')"""),
         SERVE, Mistake("the approval of slow@1 is void", *VOID),
     ),
     "the release cannot be read": Damaged(
-        sql("UPDATE registry_releases SET release = '{}'"),
+        Sql("UPDATE registry_releases SET release = '{}'"),
         SERVE, Mistake("the approval of slow@1 is void", *VOID),
     ),
     "a version's record that cannot be read": Damaged(
-        sql("UPDATE registry_versions SET record = '[' WHERE number = 3"),
+        Sql("UPDATE registry_versions SET record = '[' WHERE number = 3"),
         APPROVE, Mistake("a row of the database cannot be read", "store.database", "trimtab verify"),
     ),
     "the routing names a candidate": Damaged(
-        sql("""UPDATE serving_routes SET routing = replace(routing, '"champion":1', '"champion":3')"""),
+        Sql("""UPDATE serving_routes SET routing = replace(routing, '"champion":1', '"champion":3')"""),
         PREDICT, Mistake("a row of serving_routes is not what the ledger says", "row slow of", "trimtab verify"),
     ),
     "the ledger's head is behind": Damaged(
-        sql("UPDATE ledger_head SET size = size - 1"),
+        Sql("UPDATE ledger_head SET size = size - 1"),
         TOKEN, Mistake("the ledger's head is not where its events end", "store.ledger", "trimtab verify"),
     ),
     "the release key is open to others": Damaged(
@@ -175,11 +179,11 @@ DAMAGED = {
         TOKEN, Mistake("a signing key cannot be read", "keys", "restore the file from a backup"),
     ),
     "a newer schema": Damaged(
-        sql("UPDATE alembic_version SET version_num = '9999_future'"),
+        Sql("UPDATE alembic_version SET version_num = '9999_future'"),
         "status", Mistake("newer than this version of Trimtab", "store.database", "pip install trimtab-VERSION.whl"),
     ),
     "a newer schema, verified": Damaged(
-        sql("UPDATE alembic_version SET version_num = '9999_future'"),
+        Sql("UPDATE alembic_version SET version_num = '9999_future'"),
         "verify", Mistake("newer than this version of Trimtab", "store.database", "pip install trimtab-"), code=2,
     ),
     "another file as the database": Damaged(
@@ -219,17 +223,64 @@ def test_what_is_not_as_it_was_is_told(folder: Path, typed: Typed, case: Damaged
     assert "secret" not in said
 
 
-@pytest.mark.parametrize(
+BY_SQL = {name: case for name, case in DAMAGED.items() if isinstance(case.damage, Sql)} | {
+    # There the head is the ledger's end, where on SQLite events may follow it.
+    "the ledger's head is behind": Damaged(
+        Sql("UPDATE ledger_head SET size = size - 1"),
+        TOKEN, Mistake("and this home has seen it with", "store.ledger", "bring the newest database back"),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def moved(folder: Path, typed: Typed, postgres_url: str, emptied: Callable[[str], None]) -> Path:
+    """The prepared project, with its database on PostgreSQL."""
+    emptied(postgres_url)
+    code, _, said = typed(f"move --to '{postgres_url}' --because 'to a server' --yes")
+    assert code == 0, said
+    with (folder / "trimtab.toml").open("a") as settings:
+        settings.write(f'database = "{postgres_url}"\n')
+    return folder
+
+
+@pytest.mark.parametrize("case", BY_SQL.values(), ids=BY_SQL.keys())
+def test_what_is_not_as_it_was_is_told_on_postgresql(
+    moved: Path, postgres_url: str, typed: Typed, case: Damaged
+) -> None:
+    home = moved / ".trimtab"
+    case.damage(home)
+    with unchanged(home, but=case.changed, database=postgres_url):
+        code, parts, said = typed(case.line)
+    assert code == case.code, said
+    check(parts, case.expected)
+    assert "Traceback" not in said
+
+
+TAMPERED = pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (sql("UPDATE ledger_events SET actor = 'mallory' WHERE position = 3"), "event 3"),
-        (sql("UPDATE ledger_head SET size = size - 1"), "the ledger's head"),
-        (sql("DELETE FROM ledger_head"), "another ledger"),
-        (sql("DELETE FROM ledger_events WHERE position = 5"), "5"),
+        (Sql("UPDATE ledger_events SET actor = 'mallory' WHERE position = 3"), "event 3"),
+        (Sql("UPDATE ledger_head SET size = size - 1"), "the ledger's head"),
+        (Sql("DELETE FROM ledger_head"), "another ledger"),
+        (Sql("DELETE FROM ledger_events WHERE position = 5"), "5"),
     ],
     ids=["a row", "the head", "no head", "an event is gone"],
 )
+
+
+@TAMPERED
 def test_a_ledger_that_was_tampered_with_is_told(folder: Path, typed: Typed, damage: Damage, says: str) -> None:
+    tampered_is_told(folder, typed, damage, says)
+
+
+@TAMPERED
+def test_a_ledger_that_was_tampered_with_is_told_on_postgresql(
+    moved: Path, typed: Typed, damage: Damage, says: str
+) -> None:
+    tampered_is_told(moved, typed, damage, says)
+
+
+def tampered_is_told(folder: Path, typed: Typed, damage: Damage, says: str) -> None:
     damage(folder / ".trimtab")
     with unchanged(folder / ".trimtab", but=("ledger",)):
         code, _, said = typed("verify")
