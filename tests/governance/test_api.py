@@ -22,7 +22,7 @@ def client(lived: Store) -> TestClient:
     rooms = Rooms(lived)
     app = application(rooms.store, doors_of(rooms.store, rooms.store.settings), rooms=rooms, live=Live(rooms.events))
     # Not entered: nothing is started that would change the home.
-    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
 
 
 def test_a_card_in_each_form(client: TestClient, lived: Store) -> None:

@@ -33,7 +33,7 @@ def routes(rooms: Rooms) -> list[Route]:
 @pytest.fixture
 def client(rooms: Rooms) -> Iterator[TestClient]:
     app = application(rooms.store, doors_of(rooms.store, rooms.store.settings), rooms=rooms, live=Live(rooms.events))
-    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 

@@ -74,7 +74,7 @@ def client_of(store: Store) -> TestClient:
     """Return a browser without scripts on a store."""
     rooms = Rooms(store)
     app = application(store, doors_of(store, store.settings), rooms=rooms, live=Live(rooms.events))
-    return TestClient(app, base_url="http://127.0.0.1:8400", follow_redirects=False)
+    return TestClient(app, base_url="http://localhost:8400", follow_redirects=False)
 
 
 @contextmanager
