@@ -118,3 +118,15 @@ def test_single_values_of_numpy_are_those_of_python() -> None:
     for wrong in (np.float64("nan"), np.array([1.0]), np.complex128(1j)):
         with pytest.raises(Invalid):
             canonical({"a": wrong})
+
+
+@pytest.mark.parametrize("width", [0, 1, 10_000])
+def test_what_lies_within_itself_is_refused(width: int) -> None:
+    value: list[object] = [1] * width
+    value.append(value)
+    with pytest.raises(Invalid, match="cannot be written"):
+        canonical(value)
+
+
+def test_many_parts_are_written_like_few() -> None:
+    assert canonical(list(range(200_000))) == f"[{','.join(map(str, range(200_000)))}]".encode()

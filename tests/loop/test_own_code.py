@@ -16,7 +16,7 @@ import trimtab
 from trimtab.declare import load_project
 from trimtab.kernel import Actor, Invalid, Settings, VirtualClock
 from trimtab.loop import RunFailed, run_one
-from trimtab.loop.own_code import prepare
+from trimtab.loop.own_code import import_before_guests
 from trimtab.pipelines import list_pipeline_runs, read_log, walls
 from trimtab.pipelines.reach import environment_of, rules_of
 from trimtab.registry import ReleaseKeys
@@ -254,5 +254,5 @@ def test_a_file_that_cannot_be_parsed_is_its_steps_mistake(tmp_path: Path) -> No
     file = tmp_path / "parcels.py"
     file.write_text("import trimtab as (")
     with pytest.raises(SyntaxError):
-        prepare({"file": str(file)})  # which a worker leaves to the step
-    prepare({"project": {}})
+        import_before_guests({"file": str(file)})  # which a worker leaves to the step
+    import_before_guests({"project": {}})

@@ -52,6 +52,8 @@ def _is_simple(value: Any) -> bool:
             continue
         if kind is int and -_LIMIT < part < _LIMIT:
             continue
+        if len(left) > _MANY:
+            return False
         if kind is tuple or kind is list:
             left += part
         elif kind is dict and all(type(name) is str for name in part):
@@ -63,8 +65,8 @@ def _is_simple(value: Any) -> bool:
     return False
 
 
-_MANY = 10_000
-"""More parts than this are written the slow way, as is what lies within itself."""
+_MANY = 1_000_000
+"""More parts than this are written the slow way, as is what lies within itself, and would go on for ever here."""
 _WRITTEN_ALIKE = frozenset((str, type(None), bool, datetime, type(msgspec.UNSET)))
 
 

@@ -69,8 +69,9 @@ class Ids:
             )
 
     def after_fork(self) -> None:
-        """Take other random bits than the process that this one was forked from."""
+        """Go on far from where the process goes on that this one was forked from, with other random bits."""
         self._steps, self._lock = [], threading.Lock()
+        self._begin(self._upper + 1 + int.from_bytes(os.urandom(4), "big"))
 
     def _begin(self, upper: int) -> None:
         self._millis, self._upper, self._begun = upper >> 40, upper, _written(upper, 80)

@@ -19,7 +19,7 @@ from trimtab.loop.fitting import Trained, keep
 from trimtab.loop.frames import label_of
 from trimtab.loop.governed import policy_of
 from trimtab.loop.judging import champion_runtime, load_candidate, prediction_of
-from trimtab.loop.own_code import TRAIN, UNCHANGED, prepare
+from trimtab.loop.own_code import TRAIN, UNCHANGED, import_before_guests
 from trimtab.loop.records import Outcome
 from trimtab.loop.reference import reference_of_candidate
 from trimtab.loop.turns import again_if_taken, enter_turn
@@ -41,7 +41,7 @@ from trimtab.tracking import (
     this_process,
 )  # fmt: skip
 
-__all__ = ["evaluate_candidate", "prepare", "register", "train"]
+__all__ = ["evaluate_candidate", "import_before_guests", "register", "train"]
 
 
 class PolicyChanged(Conflict):

@@ -35,7 +35,7 @@ class FileChanged(Conflict):
     default_next = "trimtab plan, then trimtab apply"
 
 
-def prepare(params: Mapping[str, Any]) -> None:
+def import_before_guests(params: Mapping[str, Any]) -> None:
     """Import what a project's file imports of the libraries that models are packed and loaded with.
 
     A worker does it before its guests are forked: so they and itself import it once.

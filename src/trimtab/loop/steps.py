@@ -18,11 +18,11 @@ from trimtab.declare import (
 from trimtab.features import materialise, register_view, training_frame
 from trimtab.loop.declarations import in_force, record_declarations
 from trimtab.loop.outcomes import OutcomeDesk
-from trimtab.loop.own_code import READ, prepare
+from trimtab.loop.own_code import READ, import_before_guests
 from trimtab.loop.split import split_in_time
 from trimtab.pipelines import StepContext
 
-__all__ = ["declare", "features", "materialise_view", "outcomes", "prepare", "snapshot"]
+__all__ = ["declare", "features", "import_before_guests", "materialise_view", "outcomes", "snapshot"]
 
 
 def snapshot(context: StepContext) -> dict[str, Any]:

@@ -118,12 +118,12 @@ class Worker:
     def _learn_secrets(self, first: Do) -> None:
         """Bring up what guests are made from, with all that this kind of step imports, and only then what is secret.
 
-        A module of steps may have ``prepare(params)``, which imports what its steps and their guests both need.
+        A module of steps may have ``import_before_guests(params)``, for what its steps and their guests both need.
         """
         with contextlib.suppress(Exception):  # what goes wrong is told when the step is called
             module = importlib.import_module(first.function.partition(":")[0])
-            if hasattr(module, "prepare"):
-                module.prepare(first.params)
+            if hasattr(module, "import_before_guests"):
+                module.import_before_guests(first.params)
         nursery = Nursery.opened()
         secrets = to_worker_of(self._channel.receive_one(None) or b"")
         assert isinstance(secrets, Secrets)

@@ -137,6 +137,7 @@ class Change:
     def _said(self) -> dict[tuple[str, Key], RowDigest]:
         if self._rows is None:
             self._rows = pending_of(self.connection)
+            self._rows.clear()  # of one that was interrupted before it could
         return self._rows
 
     def _made(self, event: Event, id_: str, key: str | None, rows: Sequence[RowDigest] = ()) -> Pending:

@@ -60,8 +60,8 @@ _ABANDONED_S = 600.0
 """After so long without a word inside a change, the server ends it: its author is stopped, and holds locks."""
 
 _PAGE_BYTES = 2048
-"""Of a new SQLite database. A change touches five pages and writes each whole: half a page is half of that. With the
-rows that are the same the file is a fifth larger."""
+"""Of a new SQLite database. A change touches some five pages and writes each whole, so that it writes half as much as
+with SQLite's own size; the file of a ledger of small events is a fifth larger."""
 
 _LOG_BYTES = 32 << 20
 """How long SQLite's log grows before its pages are moved into the database, which waits for the disk twice."""
