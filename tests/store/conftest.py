@@ -5,9 +5,12 @@ from typing import ClassVar
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert
+from tests.store.softhsm import softhsm
 
 from trimtab.kernel import Actor
 from trimtab.store import Event, Receipt, Store, Subject
+
+__all__ = ["softhsm"]  # a fixture
 
 tables = MetaData()
 thing_table = Table("test_things", tables, Column("id", String(26), primary_key=True), Column("n", Integer))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, text
 from tests.forging import by_sql, elsewhere, put_event
+from tests.store.softhsm import BANK, PIN
 
 from trimtab.kernel import SYSTEM, Actor, Invalid, Settings, VirtualClock
 from trimtab.store import (
@@ -436,10 +437,14 @@ def test_only_the_key_that_is_given_is_trusted(store: Store, fill: Callable, aga
     assert "3 of them are under no known signature" in found.what
 
 
+@pytest.mark.parametrize("token", ["", BANK], ids=["file", "token"])
 def test_a_killed_replacement_of_the_key_is_finished_or_forgotten(
-    store: Store, fill: Callable, clock: VirtualClock, actor: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    store: Store, fill: Callable, clock: VirtualClock, actor: Actor, monkeypatch: pytest.MonkeyPatch, token: str,
+    softhsm: None,
+) -> None:  # fmt: skip
     fill(store, 2)
+    store.close()
+    store = open_store(msgspec.structs.replace(store.settings, ledger_pin=PIN), clock=clock)
 
     class Killed(BaseException):
         pass
@@ -451,12 +456,12 @@ def test_a_killed_replacement_of_the_key_is_finished_or_forgotten(
         before = len(events(store))
         with monkeypatch.context() as patched:
             if step == "prepare":
-                original = store.keys.prepare
-                patched.setattr(store.keys, "prepare", lambda key, original=original: (original(key), killed()))
+                prepare = store.keys.prepare
+                patched.setattr(store.keys, "prepare", lambda *a, _do=prepare, **k: (_do(*a, **k), killed()))
             else:
                 patched.setattr(store.keys, "settle", killed)
             with pytest.raises(Killed):
-                replace_key(store, actor=actor, because="moving on")
+                replace_key(store, actor=actor, because="moving on", token=token)
         store.database.dispose()
         with closing(open_store(store.settings, clock=clock)) as other:
             assert len(events(other)) == before + written

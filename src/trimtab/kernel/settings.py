@@ -49,7 +49,7 @@ _AT_LEAST: dict[str, tuple[str, str]] = {
 """The shortest that a setting may be, and why."""
 
 
-_SECRET = ("token", "alerts_secret", "alerts_webhook", "ledger_key_command")
+_SECRET = ("token", "alerts_secret", "alerts_webhook", "ledger_key_command", "ledger_pin")
 """Settings that are never shown: a webhook's address is often all that it takes to post to it."""
 
 
@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the embedded stores, the blobs, the keys and the logs."""
     ledger_key_command: str = ""
     """Command that prints the ledger's key, from a secret store or a key service; empty means the file in ``home``."""
+    ledger_pin: str = ""
+    """PIN of the PKCS#11 token that keeps the ledger's key."""
     environment: Environment = "local"
     """What this home serves: ``staging``, ``production``, ... Releases name it, and hold nowhere else."""
     database: str = ""

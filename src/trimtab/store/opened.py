@@ -190,7 +190,7 @@ def open_store(settings: Settings | None = None, *, clock: Clock | None = None, 
 
 def keys_of(settings: Settings) -> Keys:
     """Return the keys of a home."""
-    return Keys(settings.home_path / "keys", command=settings.ledger_key_command)
+    return Keys(settings.home_path / "keys", command=settings.ledger_key_command, pin=settings.ledger_pin)
 
 
 class NoProject(NotFound):

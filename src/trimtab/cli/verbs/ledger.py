@@ -24,14 +24,17 @@ def accept(session: Session, because: str) -> None:
 
 
 @ledger.command("new-key")
+@click.option(
+    "--in", "token", default="", metavar="pkcs11:...", help="PKCS#11 token, such as an HSM, that keeps the new key."
+)
 @because_option
 @pass_session
-def new_key(session: Session, because: str) -> None:
+def new_key(session: Session, token: str, because: str) -> None:
     """Sign and authenticate with a new key from here on; the old one signs that too, if this home has it.
 
     Stop the servers of other homes before, and copy the new file into their folder keys.
     """
-    event = replace_key(session.store, actor=session.actor, because=because)
+    event = replace_key(session.store, actor=session.actor, because=because, token=token)
     click.echo(f"The ledger is signed by {event.new}.")
     if event.by_old is None:
         click.echo(f"The key of before ({event.old or 'none'}) is not here, so it has not signed that.")

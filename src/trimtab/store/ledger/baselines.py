@@ -14,7 +14,7 @@ from trimtab.store.change import check_reason
 from trimtab.store.events import Event, Subject
 from trimtab.store.governed import RowForged, differences
 from trimtab.store.ledger.head import head_in, size_of
-from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey
+from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.proofs import root_at
 from trimtab.store.ledger.prove import Nodes
 from trimtab.store.ledger.tree import Frontier
@@ -145,8 +145,10 @@ def accept_history(store: "Store", *, actor: Actor, because: str) -> HistoryAcce
     return event
 
 
-def replace_key(store: "Store", *, actor: Actor, because: str) -> KeyReplaced:
+def replace_key(store: "Store", *, actor: Actor, because: str, token: str = "") -> KeyReplaced:
     """Let a new key sign and authenticate from here on; the old one stays in the home, and signs that too.
+
+    ``token`` is the address of the PKCS#11 token that keeps the new one; without it a file does.
 
     Without the old one the event says so, and what was before is under no key that this home has. Other homes need a
     copy of the new file, and are stopped before. Raises ``Invalid`` without a reason.
@@ -161,8 +163,7 @@ def replace_key(store: "Store", *, actor: Actor, because: str) -> KeyReplaced:
         with store.read() as connection:
             for difference in differences(connection):
                 raise RowForged(difference, where="trimtab ledger new-key")
-    new = SigningKey.make(store.origin)
-    store.keys.prepare(new)
+    new = store.keys.prepare(store.origin, token=token)
     with store.authenticity.under(new, after=signed_by), store.change(actor, because) as change:
         size, root = _end(change.connection)
         ledger, root_text, public = store.origin, root.hex(), str(new.public)

@@ -1,7 +1,8 @@
 """The keys that sign checkpoints and authenticate events: a file for each ledger in the folder ``keys`` of the home.
 
-It is readable by its owner only. Or a command prints the key (the setting ``ledger_key_command``): from the
-environment, a secret store or a cloud's key service, and no file of the home holds it.
+It is readable by its owner only, and holds the key or the address of the token that does (PKCS#11: an HSM, a cloud's
+key service). Or a command prints that (the setting ``ledger_key_command``): from the environment or a secret store, and
+no file of the home holds it.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from trimtab.kernel import Invalid, Refused, Unavailable
 from trimtab.store.failures import NotAuthentic
 from trimtab.store.ledger.notes import PublicKey, SigningKey
+from trimtab.store.ledger.pkcs11 import SCHEME, key_in_token, make_in_token
 
 _NEXT = ".next.key"
 COMMAND_S = 60.0
@@ -32,11 +34,12 @@ class KeyMissing(NotAuthentic):
 
 
 class Keys:
-    """The signing keys of a home. ``command`` prints the key in its text form; without one it lies in a file."""
+    """The signing keys of a home. ``command`` prints what is else in a file; ``pin`` opens the token that one names."""
 
-    def __init__(self, folder: Path, *, command: str = "") -> None:
+    def __init__(self, folder: Path, *, command: str = "", pin: str = "") -> None:
         self._folder = folder
         self._command = command
+        self._pin = pin
         self._loaded: dict[str, SigningKey] = {}
 
     def of(self, origin: str) -> SigningKey:
@@ -70,8 +73,11 @@ class Keys:
             self._loaded[origin] = key
         return True
 
-    def prepare(self, key: SigningKey) -> None:
-        """Keep a key that is about to take the place of a ledger's. Raises ``Invalid`` where a command prints it."""
+    def prepare(self, origin: str, *, token: str = "") -> SigningKey:
+        """Make a key that is about to take the place of a ledger's, in a token where the address of one is given.
+
+        Raises ``Invalid`` where a command prints the key, and as ``make_in_token`` does.
+        """
         if self._command:
             raise Invalid(
                 "the key cannot be replaced here",
@@ -79,8 +85,10 @@ class Keys:
                 why="The key comes from a command, which only prints it.",
                 next="do it in a home that has the key as a file, then put that file's text where the command reads",
             )
-        self._path(key.public.name, _NEXT).unlink(missing_ok=True)
+        key = make_in_token(origin, token, pin=self._pin) if token else SigningKey.make(origin)
+        self._path(origin, _NEXT).unlink(missing_ok=True)
         self._write(key, _NEXT)
+        return key
 
     def is_prepared(self, origin: str) -> bool:
         """Say whether a key waits to take the place of a ledger's."""
@@ -89,7 +97,7 @@ class Keys:
     def settle(self, origin: str, *, signed_by: str) -> None:
         """Put a prepared key into its place if the ledger is signed by it; the one of before stays, under its id."""
         path = self._path(origin, _NEXT)
-        key = SigningKey.parse(path.read_text("utf-8", "replace"))
+        key = self._parsed(origin, path.read_text("utf-8", "replace"))
         if str(key.public) != signed_by:
             return
         old = self._load(origin)
@@ -112,19 +120,31 @@ class Keys:
 
     def _load(self, origin: str) -> SigningKey | None:
         if self._command:
-            return SigningKey.parse(_printed(self._command, origin))
+            return self._parsed(origin, _printed(self._command, origin))
         path = self._path(origin, ".key")
         try:
-            if os.name == "posix" and path.stat().st_mode & 0o077:
+            text, seen = path.read_text("utf-8", "replace"), path.stat()
+        except FileNotFoundError:
+            return None
+        if os.name == "posix":
+            if seen.st_mode & 0o077:
                 raise Refused(
                     "a signing key is open to others",
                     where=f"keys/{path.name}",
                     why="Whoever can read the key can sign a ledger that never was.",
                     next=f"chmod 600 {path}",
                 )
-            return SigningKey.parse(path.read_text("utf-8", "replace"))
-        except FileNotFoundError:
-            return None
+            if text.startswith(SCHEME) and seen.st_uid not in (0, os.geteuid()):
+                raise Refused(
+                    "the address of a token is somebody else's",
+                    where=f"keys/{path.name}",
+                    why="It names a library, which this process would load and run.",
+                    next=f"look at what it says, then: chown {os.geteuid()} {path}",
+                )
+        return self._parsed(origin, text)
+
+    def _parsed(self, origin: str, text: str) -> SigningKey:
+        return key_in_token(origin, text, pin=self._pin) if text.startswith(SCHEME) else SigningKey.parse(text)
 
     def _make(self, origin: str) -> SigningKey:
         key = SigningKey.make(origin)
@@ -168,6 +188,6 @@ def _printed(command: str, origin: str) -> str:
             "the ledger's key cannot be had",
             where="setting ledger_key_command",
             why=f"The command ends with {type(error).__name__}: {getattr(error, 'returncode', error)}.",
-            next="run the command by hand; it prints one line, PRIVATE+KEY+name+id+base64",
+            next="run the command by hand; it prints one line: PRIVATE+KEY+name+id+base64, or pkcs11:...",
         ) from None
     return done.stdout.decode("utf-8", "replace")

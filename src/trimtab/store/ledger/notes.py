@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import re
+from typing import Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -101,50 +102,81 @@ class PublicKey(msgspec.Struct, frozen=True):
         return found
 
 
-class SigningKey:
-    """The secret half of a ``PublicKey``."""
+class Signer(Protocol):
+    """Who holds the secret half of a key, in memory or in a token, and does with it what it is asked to."""
 
-    def __init__(self, name: str, seed: bytes) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+    @property
+    def raw(self) -> bytes:
+        """Return the public half: 32 bytes of Ed25519."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the Ed25519 signature of data (RFC 8032): 64 bytes."""
+
+    def derive(self, info: bytes) -> bytes:
+        """Return 32 secret bytes for a purpose: always the same ones, which nobody can tell without the key."""
+
+
+class Seed:
+    """A ``Signer`` in memory."""
+
+    def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        self.public = PublicKey.of(name, self._key.public_key().public_bytes_raw())
-        secret = HKDF(SHA256(), HASH_BYTES, salt=None, info=b"trimtab.event/1").derive(seed)
-        self.mac = HMAC(secret, SHA256())
-        """Begins the codes that authenticate events: under a secret that is derived from the key (HKDF, RFC 5869)."""
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+
+    @property
+    def raw(self) -> bytes:
+        return self._key.public_key().public_bytes_raw()
+
+    def sign(self, data: bytes) -> bytes:
+        return self._key.sign(data)
+
+    def derive(self, info: bytes) -> bytes:
+        """Return 32 secret bytes for a purpose (HKDF with SHA-256, RFC 5869)."""
+        return HKDF(SHA256(), HASH_BYTES, salt=None, info=info).derive(self._seed)
+
+
+class SigningKey:
+    """The secret half of a ``PublicKey``: its name, who holds it, and the line of a key file that says so."""
+
+    def __init__(self, name: str, signer: Signer, line: str) -> None:
+        self.public = PublicKey.of(name, signer.raw)
+        self.signature = signer.sign
+        """Returns the Ed25519 signature of other data than a note, such as a message to a webhook."""
+        self.mac = HMAC(signer.derive(b"trimtab.event/1"), SHA256())
+        """Begins the codes that authenticate events: under a secret that is derived from the key."""
+        self._line = line
 
     @classmethod
     def make(cls, name: str) -> "SigningKey":
-        return cls(name, Ed25519PrivateKey.generate().private_bytes_raw())
+        """Make a key that a file holds: ``PRIVATE+KEY+name+id+base64``."""
+        seed = Ed25519PrivateKey.generate().private_bytes_raw()
+        id_, encoded = key_id(name, Seed(seed).raw).hex(), base64.b64encode(ED25519 + seed).decode()
+        return cls(name, Seed(seed), f"{PRIVATE}{name}+{id_}+{encoded}")
 
     @classmethod
     def parse(cls, text: str) -> "SigningKey":
-        """Read the text form ``PRIVATE+KEY+name+id+base64``. Raises ``Invalid``, which never shows the key."""
+        """Read a key that a file holds. Raises ``Invalid``, which never shows it."""
         name, _, rest = text.strip().removeprefix(PRIVATE).partition("+")
         id_, _, encoded = rest.partition("+")
         seed = _decoded(encoded)
         if text.startswith(PRIVATE) and name and len(seed) == 33 and seed[:1] == ED25519:
-            key = cls(name, seed[1:])
+            key = cls(name, Seed(seed[1:]), text.strip())
             if key.public.id.hex() == id_.lower():
                 return key
         raise Invalid(
             "a signing key cannot be read",
             where="home folder keys",
-            why="A key file holds one line, PRIVATE+KEY+name+id+base64.",
+            why="A key file holds one line: PRIVATE+KEY+name+id+base64, or the address of a token, pkcs11:....",
             next="restore the file from a backup; without one: trimtab ledger new-key",
         )
 
     def text(self) -> str:
-        """Return the text form, to be kept secret."""
-        encoded = base64.b64encode(ED25519 + self._seed).decode()
-        return f"{PRIVATE}{self.public.name}+{self.public.id.hex()}+{encoded}\n"
-
-    def signature(self, data: bytes) -> bytes:
-        """Return the Ed25519 signature of other data than a note, such as a message to a webhook."""
-        return self._key.sign(data)
+        """Return the line of a key file, to be kept secret."""
+        return f"{self._line}\n"
 
     def sign(self, text: str) -> str:
         """Return the note: the text, an empty line, and this key's signature."""
-        signature = base64.b64encode(self.public.id + self._key.sign(text.encode())).decode()
+        signature = base64.b64encode(self.public.id + self.signature(text.encode())).decode()
         return f"{text}\n{_DASH}{self.public.name} {signature}\n"
 
     def checkpoint(self, size: int, root: bytes) -> str:
