@@ -169,9 +169,7 @@ class Governed:
 
     def _read(self, connection: Connection) -> int:
         """Read the rulings up to what this connection sees; return the position of the newest one that it sees."""
-        event = ledger_events.c
-        query = select(event.position, event.rules, event.ruled_before, event.leaf, event.code)
-        head = connection.execute(query.order_by(event.position.desc()).limit(1)).first()
+        head = connection.execute(_NEWEST).first()
         if head is None:
             return NONE_BEFORE
         position, rules, before, leaf, code = head
@@ -219,6 +217,11 @@ class Governed:
                 for body in bodies.split("\n"):
                     found |= {(row.table, row.key): row.digest for row in _ruling(body).rows}
         return found
+
+
+_event = ledger_events.c
+_NEWEST = select(_event.position, _event.rules, _event.ruled_before, _event.leaf, _event.code)
+_NEWEST = _NEWEST.order_by(_event.position.desc()).limit(1)  # made once: every check asks it
 
 
 class _Named(msgspec.Struct):
