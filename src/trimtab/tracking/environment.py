@@ -68,10 +68,10 @@ def installed_packages() -> dict[str, str]:
     """Return the version of every installed package, by its normalised name."""
     found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
+        said = distribution.metadata  # read anew each time that it is asked for
+        if said["Name"]:
             # The first on the path is the one that is imported.
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version or "")
+            found.setdefault(re.sub(r"[-_.]+", "-", said["Name"]).lower(), said["Version"] or "")
     return dict(sorted(found.items()))
 
 
