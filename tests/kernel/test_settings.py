@@ -100,3 +100,11 @@ def test_decisions_of_governed_endpoints_are_kept_for_six_months_at_least(tmp_pa
     assert "Art. 19(1) and 26(6)" in refused.value.why
     settings, _ = load(environment={"TRIMTAB_KEEP_GOVERNED_DECISIONS": "183d"}, folder=tmp_path)
     assert settings.keep_governed_decisions == "183d"
+
+
+def test_a_secret_of_the_wrong_kind_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "trimtab.toml").write_text("pkcs11_pin = 8246713\n")
+    with pytest.raises(Invalid, match="is not a valid value") as refused:
+        load(environment={}, folder=tmp_path)
+    assert refused.value.where == "trimtab.toml: pkcs11_pin"
+    assert "8246713" not in str(refused.value)

@@ -7,8 +7,9 @@ import pytest
 from tests.docs.operating.tools import tool
 
 LIBRARY = "/usr/lib/softhsm/libsofthsm2.so"
-BANK, OTHER = (f"pkcs11:token={name}?module-path={LIBRARY}" for name in ("bank", "other"))
+BANK, OTHER = "pkcs11:token=bank", "pkcs11:token=other"
 PIN = "824-6713"
+SETTINGS = {"pkcs11_library": LIBRARY, "pkcs11_pin": PIN}
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, text
 from tests.forging import by_sql, elsewhere, put_event
-from tests.store.softhsm import BANK, PIN
+from tests.store.softhsm import BANK, SETTINGS
 
 from trimtab.kernel import SYSTEM, Actor, Invalid, Settings, VirtualClock
 from trimtab.store import (
@@ -444,7 +444,7 @@ def test_a_killed_replacement_of_the_key_is_finished_or_forgotten(
 ) -> None:  # fmt: skip
     fill(store, 2)
     store.close()
-    store = open_store(msgspec.structs.replace(store.settings, ledger_pin=PIN), clock=clock)
+    store = open_store(msgspec.structs.replace(store.settings, **SETTINGS), clock=clock)
 
     class Killed(BaseException):
         pass
@@ -456,8 +456,8 @@ def test_a_killed_replacement_of_the_key_is_finished_or_forgotten(
         before = len(events(store))
         with monkeypatch.context() as patched:
             if step == "prepare":
-                prepare = store.keys.prepare
-                patched.setattr(store.keys, "prepare", lambda *a, _do=prepare, **k: (_do(*a, **k), killed()))
+                original = store.keys.prepare
+                patched.setattr(store.keys, "prepare", lambda key, original=original: (original(key), killed()))
             else:
                 patched.setattr(store.keys, "settle", killed)
             with pytest.raises(Killed):

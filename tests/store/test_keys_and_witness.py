@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from trimtab.kernel import Refused, Unavailable
-from trimtab.store import Store, Witness, events, open_store, verify
-from trimtab.store.ledger.keys import KeyMissing, Keys
+from trimtab.store import KeyMissing, Store, Witness, events, open_store, verify
+from trimtab.store.ledger.keys import Keys
 from trimtab.store.ledger.notes import SigningKey
 
 ORIGIN = "trimtab.ledger/01TEST"

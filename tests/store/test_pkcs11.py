@@ -14,22 +14,23 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.store.softhsm import BANK, LIBRARY, OTHER, PIN
+from tests.store.softhsm import BANK, LIBRARY, OTHER, PIN, SETTINGS
 
-from trimtab.kernel import Actor, Invalid, Refused, Unavailable, VirtualClock
-from trimtab.store import Store, VerificationKind, open_store, replace_key, verify
-from trimtab.store.ledger import pkcs11 as tokens
-from trimtab.store.ledger.pkcs11 import TokenAddress, key_in_token, make_in_token
+from trimtab.kernel import Actor, Invalid, VirtualClock
+from trimtab.store import KeyMissing, Store, VerificationKind, back_up, open_store, rehearse, replace_key, verify
+from trimtab.store.ledger import pkcs11 as module
+from trimtab.store.ledger.pkcs11 import TokenAddress, TokenAway, Tokens
 
 LEDGER = "trimtab.ledger/01TEST"
+TOKENS = Tokens(LIBRARY, PIN)
 
 
 @pytest.fixture
 def banked(store: Store, fill: Callable, clock: VirtualClock, softhsm: None) -> Iterator[Store]:
-    """A store whose home knows the PIN, with three events under a key that still lies in a file."""
+    """A store whose home knows the token's PIN, with three events under a key that still lies in a file."""
     fill(store, 3)
     store.close()
-    with closing(open_store(msgspec.structs.replace(store.settings, ledger_pin=PIN), clock=clock)) as opened:
+    with closing(open_store(msgspec.structs.replace(store.settings, **SETTINGS), clock=clock)) as opened:
         yield opened
 
 
@@ -70,16 +71,17 @@ def test_another_process_asks_the_token(banked: Store, actor: Actor) -> None:
     home = banked.settings.home_path
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRIMTAB_")}
     environment |= {"TRIMTAB_HOME": str(home), "TRIMTAB_DATABASE": banked.settings.database}
+    environment |= {"TRIMTAB_PKCS11_LIBRARY": LIBRARY}
 
     def typed(*words: str, pin: str | None) -> subprocess.CompletedProcess:
-        known = environment if pin is None else environment | {"TRIMTAB_LEDGER_PIN": pin}
+        known = environment if pin is None else environment | {"TRIMTAB_PKCS11_PIN": pin}
         command = [sys.executable, "-c", "from trimtab.cli.main import main; main()", *words]
         return subprocess.run(command, env=known, capture_output=True, text=True, cwd=home, check=False)
 
     assert typed("ledger", "new-key", "--because", "every year", "--in", BANK, pin=PIN).returncode == 0
     done = typed("verify", pin=PIN)
     assert (done.returncode, "intact" in done.stdout) == (0, True), done.stderr
-    for pin, said in ((None, "TRIMTAB_LEDGER_PIN holds its PIN"), ("0000", "the token refuses the PIN")):
+    for pin, said in ((None, "set TRIMTAB_PKCS11_PIN"), ("0000", "the token refuses the PIN")):
         refused = typed("ledger", "new-key", "--because", "every year", pin=pin)
         assert refused.returncode != 0
         assert said in " ".join(refused.stderr.split())
@@ -89,9 +91,9 @@ def test_another_process_asks_the_token(banked: Store, actor: Actor) -> None:
 def test_the_secret_half_never_leaves_the_token(softhsm: None) -> None:
     import pkcs11
 
-    key = make_in_token(LEDGER, BANK, pin=PIN)
+    key = TOKENS.make(LEDGER, BANK)
     address = TokenAddress.parse(key.text())
-    session: Any = pkcs11.lib(LIBRARY).get_token(token_label="bank").open()
+    session: Any = module.open_session(TOKENS, address.device)
     kinds = (pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.ObjectClass.SECRET_KEY)
     found = [session.get_key(object_class=kind, id=address.id) for kind in kinds]
     for one in found:
@@ -101,88 +103,168 @@ def test_the_secret_half_never_leaves_the_token(softhsm: None) -> None:
 
 
 def test_a_key_in_a_token_is_the_same_whenever_it_is_asked(softhsm: None) -> None:
-    key = make_in_token(LEDGER, BANK, pin=PIN)
-    again = key_in_token(LEDGER, key.text(), pin=PIN)
+    key = TOKENS.make(LEDGER, BANK)
+    again = TOKENS.key(LEDGER, key.text())
     assert str(again.public) == str(key.public)
     assert again.text() == key.text()
-    codes = [one.mac.copy() for one in (key, again, make_in_token(LEDGER, BANK, pin=PIN))]
+    codes = [one.mac.copy() for one in (key, again, TOKENS.make(LEDGER, BANK))]
     for code in codes:
         code.update(b"an event")
     same, as_before, another = (code.finalize() for code in codes)
     assert same == as_before != another
 
 
-def test_threads_ask_one_token(softhsm: None) -> None:
-    key = make_in_token(LEDGER, BANK, pin=PIN)
-    texts = [f"text {n}\n" for n in range(400)]
+def test_threads_ask_one_token_while_its_sessions_end(softhsm: None) -> None:
+    keys = [TOKENS.make(LEDGER, BANK) for _ in range(2)]
+
+    def ask(n: int) -> bool:
+        if n % 20 == 0:
+            with module._lock:
+                module._forget(TOKENS, TokenAddress.parse(BANK))
+        key = keys[n % 2]
+        return bool(key.public.signed(key.sign(f"text {n}\n")))
+
     with ThreadPoolExecutor(8) as pool:
-        assert all(key.public.signed(note) for note in pool.map(key.sign, texts))
+        assert all(pool.map(ask, range(400)))
 
 
 def test_a_session_that_the_token_has_ended_is_opened_anew(softhsm: None) -> None:
-    key = make_in_token(LEDGER, BANK, pin=PIN)
-    tokens._sessions[TokenAddress.parse(BANK)].close()
+    key = TOKENS.make(LEDGER, BANK)
+    module._sessions[TokenAddress.parse(BANK), TOKENS].close()
     assert key.public.signed(key.sign("text\n"))
 
 
 def test_keys_that_somebody_else_made_are_taken_by_their_name(softhsm: None) -> None:
-    twice = f"trimtab.ledger/{secrets.token_hex(4)}"
-    made = [make_in_token(twice, BANK, pin=PIN) for _ in range(2)]
-    addresses = [TokenAddress.parse(key.text()) for key in made]
-    named = f"pkcs11:token=bank;id={''.join(f'%{byte:02x}' for byte in addresses[0].id)}?module-path={LIBRARY}"
-    assert str(make_in_token(twice, named, pin=PIN).public) == str(made[0].public)
-    with pytest.raises(Unavailable, match="the token has 2 keys of this address"):
-        make_in_token(LEDGER, f"pkcs11:token=bank;object={twice}?module-path={LIBRARY}", pin=PIN)
-    with pytest.raises(Unavailable, match="the token has no keys of this address"):
-        make_in_token(LEDGER, f"pkcs11:token=bank;object=nothing?module-path={LIBRARY}", pin=PIN)
+    name = f"trimtab.ledger/{secrets.token_hex(4)}"
+    first = TOKENS.make(name, BANK)
+    by_label = TOKENS.make(name, f"{BANK};object={name}")
+    assert (str(by_label.public), by_label.text()) == (str(first.public), first.text()), "its id is remembered"
+    second = TOKENS.make(name, BANK)
+    with pytest.raises(Invalid, match="the token has 2 keys of this address"):
+        TOKENS.make(name, f"{BANK};object={name}")
+    id_ = "".join(f"%{byte:02x}" for byte in TokenAddress.parse(second.text()).id)
+    assert str(TOKENS.make(name, f"{BANK};id={id_}").public) == str(second.public)
+    with pytest.raises(TokenAway, match="the token shows no key of this address"):
+        TOKENS.make(name, f"{BANK};object=nothing")
+    with pytest.raises(Invalid, match="not the address of a key") as refused:
+        TOKENS.key(name, f"{BANK};object={name}")
+    assert "another key may come to have the same name" in refused.value.why
+
+
+def test_a_key_that_can_be_taken_out_is_refused(softhsm: None) -> None:
+    import pkcs11
+
+    id_ = secrets.token_bytes(8)
+    address = str(TokenAddress(token="bank", id=id_))
+    session: Any = module.open_session(TOKENS, TokenAddress.parse(BANK), writing=True)
+    curve = {pkcs11.Attribute.EC_PARAMS: pkcs11.util.ec.encode_named_curve_parameters("1.3.101.112")}
+    open_ = {pkcs11.Attribute.EXTRACTABLE: True, pkcs11.Attribute.SENSITIVE: False}
+    session.create_domain_parameters(pkcs11.KeyType.EC_EDWARDS, curve, local=True).generate_keypair(
+        mechanism=pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN, store=True, id=id_, private_template=open_
+    )
+    use = pkcs11.MechanismFlag.SIGN
+    session.generate_key(pkcs11.KeyType.GENERIC_SECRET, 256, store=True, id=id_, capabilities=use)
+    session.close()
+    with pytest.raises(Invalid, match="the token gives this key away"):
+        TOKENS.make(LEDGER, address)
 
 
 def test_a_pin_that_is_wrong_is_asked_once(softhsm: None) -> None:
-    key = make_in_token(LEDGER, OTHER, pin=PIN)
-    tokens._forget(TokenAddress.parse(OTHER))
+    key = TOKENS.make(LEDGER, OTHER)
+    module._forget(TOKENS, TokenAddress.parse(OTHER))  # who has let one session in lets all of the process in
     wrong = secrets.token_hex(4)
-    for _ in range(3):
-        with pytest.raises(Refused, match="the token refuses the PIN"):
-            key_in_token(LEDGER, key.text(), pin=wrong)
-    assert len([one for one in tokens._refused if one[1] == wrong]) == 1
-    assert str(key_in_token(LEDGER, key.text(), pin=PIN).public) == str(key.public)
+    with pytest.raises(TokenAway, match="the token refuses the PIN"):
+        Tokens(LIBRARY, wrong).key(LEDGER, key.text())
+    session: Any = module.open_session(TOKENS, TokenAddress.parse(OTHER), writing=True)
+    session.set_pin(PIN, wrong)
+    try:  # the token would take it now, and is not asked
+        with pytest.raises(TokenAway, match="the token refuses the PIN"):
+            Tokens(LIBRARY, wrong).key(LEDGER, key.text())
+    finally:
+        session.set_pin(wrong, PIN)
+        session.close()
+    assert str(TOKENS.key(LEDGER, key.text()).public) == str(key.public)
+
+
+def test_who_had_no_pin_and_has_it_now_is_let_in(softhsm: None) -> None:
+    key = TOKENS.make(LEDGER, OTHER)
+    module._forget(TOKENS, TokenAddress.parse(OTHER))
+    with pytest.raises(TokenAway, match="shows no key") as refused:
+        Tokens(LIBRARY).key(LEDGER, key.text())
+    assert "TRIMTAB_PKCS11_PIN" in refused.value.next
+    assert str(TOKENS.key(LEDGER, key.text()).public) == str(key.public)
+
+
+def test_while_the_token_is_away_the_ledger_is_read_and_not_written(
+    banked: Store, fill: Callable, clock: VirtualClock, actor: Actor
+) -> None:
+    replace_key(banked, actor=actor, because="the auditors ask for it", token=BANK)
+    banked.close()
+    without = msgspec.structs.replace(banked.settings, pkcs11_library="", pkcs11_pin="")
+    with closing(open_store(without, clock=clock)) as other:
+        assert any("checked with the ledger's key" in line for line in verify(other).unproved)
+        with pytest.raises(KeyMissing, match="no library of the token is known"):
+            fill(other, 1)
+        with pytest.raises(KeyMissing):
+            replace_key(other, actor=actor, because="every year")
+    with closing(open_store(banked.settings, clock=clock)) as other:
+        assert fill(other, 1).position == 4
+    # It is lost: whoever takes the address away says so by an event.
+    key_files(banked)[0].unlink()
+    with closing(open_store(without, clock=clock)) as other:
+        assert replace_key(other, actor=actor, because="the token burnt").by_old is None
+        assert fill(other, 1).position == 6
+
+
+def test_a_key_that_was_never_used_keeps_nobody_out(banked: Store, fill: Callable, clock: VirtualClock) -> None:
+    banked.keys.prepare(banked.keys.new(banked.origin, token=BANK))
+    banked.close()
+    without = msgspec.structs.replace(banked.settings, pkcs11_library="", pkcs11_pin="")
+    with closing(open_store(without, clock=clock)) as other:
+        assert fill(other, 1).position == 3
+
+
+def test_a_key_of_before_does_not_come_back(banked: Store, fill: Callable, actor: Actor) -> None:
+    replace_key(banked, actor=actor, because="the auditors ask for it", token=BANK)
+    first = key_files(banked)[0].read_text().strip()
+    for again in (1, 2):
+        with pytest.raises(Invalid, match="this key has signed the ledger before"):
+            replace_key(banked, actor=actor, because="it was good", token=first)
+        if again == 1:
+            replace_key(banked, actor=actor, because="every year", token=BANK)
+    assert fill(banked, 1).position == 5
+
+
+def test_a_backup_is_rehearsed_with_its_token(banked: Store, actor: Actor, tmp_path: Path) -> None:
+    replace_key(banked, actor=actor, because="the auditors ask for it", token=BANK)
+    back_up(banked, tmp_path / "backups", told=lambda *_: None, with_keys=True)
+    found = rehearse(tmp_path / "backups", told=lambda *_: None, by=banked.settings)
+    assert found.kind is VerificationKind.INTACT
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "library", "said"),
     [
-        (f"pkcs11:token=nowhere?module-path={LIBRARY}", "NoSuchToken"),
-        ("pkcs11:token=bank?module-path=/usr/lib/no-such-library.so", "no-such-library"),
+        ("pkcs11:token=nowhere", LIBRARY, "NoSuchToken"),
+        (BANK, "/usr/lib/no-such-library.so", "no-such-library"),
     ],
 )
-def test_a_token_that_is_not_there_is_named(softhsm: None, address: str, said: str) -> None:
-    with pytest.raises(Unavailable, match=said):
-        make_in_token(LEDGER, address, pin=PIN)
-
-
-def test_an_address_that_somebody_else_wrote_is_not_followed(banked: Store, actor: Actor) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a file away")
-    replace_key(banked, actor=actor, because="the auditors ask for it", token=BANK)
-    banked.close()
-    os.chown(key_files(banked)[0], 65534, -1)
-    # Who is root follows its own addresses only: whoever else wrote it would have root load their library.
-    with pytest.raises(Refused, match="the address of a token is somebody else's"):
-        open_store(banked.settings)
+def test_a_token_that_is_not_there_is_named(softhsm: None, address: str, library: str, said: str) -> None:
+    with pytest.raises(TokenAway) as refused:
+        Tokens(library, PIN).make(LEDGER, address)
+    assert said in refused.value.why
 
 
 @pytest.mark.parametrize(
     ("address", "why"),
     [
         ("softhsm:token=bank", "It begins with pkcs11:"),
-        ("pkcs11:token=bank", "the whole path of the token's library"),
-        ("pkcs11:token=bank?module-path=libsofthsm2.so", "the whole path of the token's library"),
-        ("pkcs11:object=key?module-path=/lib/x.so", "It names no token"),
-        ("pkcs11:token=bank?module-path=/lib/x.so&pin-value=1234", "The PIN is a secret of its own"),
-        ("pkcs11:token=bank?module-path=/lib/x.so&pin-source=file:/pin", "The PIN is a secret of its own"),
-        ("pkcs11:token=bank;slot-id=3?module-path=/lib/x.so", "and not 'slot-id'"),
-        ("pkcs11:token=bank;token=other?module-path=/lib/x.so", "each once"),
-        ("pkcs11:token=%FF?module-path=/lib/x.so", "is not UTF-8"),
+        ("pkcs11:object=key", "It names no token"),
+        ("pkcs11:token=bank?module-path=/lib/x.so", "The library and the PIN are settings"),
+        ("pkcs11:token=bank?pin-value=1234", "The library and the PIN are settings"),
+        ("pkcs11:token=bank;slot-id=3", "and not 'slot-id'"),
+        ("pkcs11:token=bank;token=other", "each once"),
+        ("pkcs11:token=%FF", "is not UTF-8"),
     ],
 )
 def test_what_is_no_address_is_refused_with_the_reason(address: str, why: str) -> None:
@@ -192,16 +274,14 @@ def test_what_is_no_address_is_refused_with_the_reason(address: str, why: str) -
 
 
 def test_an_address_as_tools_print_it_is_understood() -> None:
-    printed = (
-        "pkcs11:model=SoftHSM%20v2;manufacturer=Nobody;type=private;serial=12ab;token=the%20bank?module-path=/lib/x.so"
-    )
-    assert TokenAddress.parse(printed) == TokenAddress(module="/lib/x.so", token="the bank", serial="12ab")
+    printed = "pkcs11:model=SoftHSM%20v2;manufacturer=Nobody;serial=12ab;token=the%20bank;type=private"
+    assert TokenAddress.parse(printed) == TokenAddress(token="the bank", serial="12ab")
 
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=20)
 
 
-@given(token=TEXTS.filter(bool), serial=TEXTS, label=TEXTS, id_=st.binary(max_size=9), library=TEXTS)
-def test_an_address_says_what_it_was_made_from(token: str, serial: str, label: str, id_: bytes, library: str) -> None:
-    address = TokenAddress(module=f"/{library}", token=token, serial=serial, object=label, id=id_)
+@given(token=TEXTS.filter(bool), serial=TEXTS, label=TEXTS, id_=st.binary(max_size=9))
+def test_an_address_says_what_it_was_made_from(token: str, serial: str, label: str, id_: bytes) -> None:
+    address = TokenAddress(token=token, serial=serial, object=label, id=id_)
     assert TokenAddress.parse(str(address)) == address

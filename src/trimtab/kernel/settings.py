@@ -49,7 +49,7 @@ _AT_LEAST: dict[str, tuple[str, str]] = {
 """The shortest that a setting may be, and why."""
 
 
-_SECRET = ("token", "alerts_secret", "alerts_webhook", "ledger_key_command", "ledger_pin")
+_SECRET = ("token", "alerts_secret", "alerts_webhook", "ledger_key_command", "pkcs11_pin")
 """Settings that are never shown: a webhook's address is often all that it takes to post to it."""
 
 
@@ -60,8 +60,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the embedded stores, the blobs, the keys and the logs."""
     ledger_key_command: str = ""
     """Command that prints the ledger's key, from a secret store or a key service; empty means the file in ``home``."""
-    ledger_pin: str = ""
-    """PIN of the PKCS#11 token that keeps the ledger's key."""
+    pkcs11_library: str = ""
+    """Library of the PKCS#11 token that keeps the ledger's key: ``/usr/lib/softhsm/libsofthsm2.so``."""
+    pkcs11_pin: str = ""
+    """PIN of the token that keeps the ledger's key."""
     environment: Environment = "local"
     """What this home serves: ``staging``, ``production``, ... Releases name it, and hold nowhere else."""
     database: str = ""
@@ -189,9 +191,9 @@ def load(*, environment: Mapping[str, str] | None = None, folder: Path | None = 
     for field in msgspec.structs.fields(Settings):
         variable = ENVIRONMENT_PREFIX + field.encode_name.upper()
         if variable in environment:
-            value, origin = _convert(environment[variable], field.type, variable), f"environment {variable}"
+            value, origin = _convert(environment[variable], field, variable), f"environment {variable}"
         elif field.name in in_file:
-            value, origin = _convert(in_file[field.name], field.type, f"{FILE_NAME}: {field.name}"), FILE_NAME
+            value, origin = _convert(in_file[field.name], field, f"{FILE_NAME}: {field.name}"), FILE_NAME
         else:
             value, origin = field.default, "default"
         values[field.name] = value
@@ -227,15 +229,15 @@ def _read_file(file: Path) -> dict[str, Any]:
     return found
 
 
-def _convert(value: Any, kind: Any, where: str) -> Any:
+def _convert(value: Any, field: msgspec.structs.FieldInfo, where: str) -> Any:
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return msgspec.convert(value, field.type, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(
-            f"{value!r} is not a valid value",
+            f"{_shown(field.name, value)!r} is not a valid value",
             where=where,
             why=f"{error}.",
-            next=f"give {_IN_WORDS[kind]}",
+            next=f"give {_IN_WORDS[field.type]}",
         ) from None
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import and_, select
 
-from trimtab.evaluation import QUARTER_S, Blocks, Task, blocks_of, get_evaluation
+from trimtab.evaluation import QUARTER_S, Blocks, blocks_of, get_evaluation
 from trimtab.kernel import NotFound
 from trimtab.monitoring.maturity import final_until, maturity_of, routed_model
 from trimtab.monitoring.moments import HOUR_US, check_span, us_of
@@ -20,6 +21,8 @@ from trimtab.registry import VersionRef, get_version
 from trimtab.store import Store
 
 BLOCK_US = QUARTER_S * 1_000_000
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since: datetime, until: datetime) -> Paired:
@@ -39,14 +42,15 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
     metric: Literal["log_loss", "squared_error"] | None = None
     if task is not None:
         metric = "log_loss" if task == "classification" else "squared_error"
-    if task is None or not labelled:
+    n = labelled.outcome.size
+    if task is None or not n:
         return Paired(
             endpoint=endpoint, challenger=challenger, champion=champion, since=since, until=until, metric=metric,
             rows=len(rows), n=0, champion_loss=None, challenger_loss=None,
             difference=Estimate(value=None, n=0, why="no outcome is known yet" if rows else "no row was seen by both"),
         )  # fmt: skip
-    first, second = _losses(task, labelled)
-    moments = np.array([row[4] for row in labelled], np.int64)
+    first, second = (losses(task, labelled.outcome, one)[0] for one in (labelled.champion, labelled.challenger))
+    moments = labelled.counts_us
     over = moments // BLOCK_US < until_us // BLOCK_US
     blocks = blocks_of((second - first)[over], moments[over], span_s=QUARTER_S)
     scale = float((first[over].mean() + second[over].mean()) / 2) if over.any() else 0.0
@@ -54,9 +58,9 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
     said = paired_evidence(blocks, past, scale=scale)
     return Paired(
         endpoint=endpoint, challenger=challenger, champion=champion, since=since, until=until, metric=metric,
-        rows=len(rows), n=len(labelled), champion_loss=float(first.mean()), challenger_loss=float(second.mean()),
+        rows=len(rows), n=n, champion_loss=float(first.mean()), challenger_loss=float(second.mean()),
         difference=Estimate(
-            value=float((second - first).mean()), low=said.low, high=said.high, n=len(labelled),
+            value=float((second - first).mean()), low=said.low, high=said.high, n=n,
             method="confidence sequence over blocks of 6 h" if said.low is not None else "",
             why="" if said.low is not None else "an interval takes more blocks of 6 h that are over",
         ),
@@ -64,16 +68,30 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
     )  # fmt: skip
 
 
-def _final(rows: Sequence[Any], matures_us: int, until_us: int) -> list[tuple[str, float, float, float, int]]:
+class _Final(NamedTuple):
+    """The rows whose outcome is final, in the order in which they came to count."""
+
+    champion: FloatArray
+    challenger: FloatArray
+    outcome: FloatArray
+    counts_us: IntArray
+
+
+def _final(rows: Sequence[Any], matures_us: int, until_us: int) -> _Final:
     """Return the rows whose outcome is final by ``until_us``, in the order in which they came to count.
 
     That is when the outcome was known, and not before it could be final: else a block would hold the quick outcomes.
     """
-    found = [
-        (*row[:4], max(row[4], row[5] + matures_us) if matures_us else row[4]) for row in rows if row[3] is not None
-    ]
-    counted = [row for row in found if row[4] <= until_us] if matures_us else found
-    return sorted(counted, key=lambda row: (row[4], row[0]))
+    found = [row for row in rows if row[3] is not None]
+    subjects, champion, challenger, outcome, known_us, as_of_us = zip(*found, strict=True) if found else ((),) * 6
+    counts_us = np.array(known_us, np.int64)
+    if matures_us:
+        counts_us = np.maximum(counts_us, np.array(as_of_us, np.int64) + matures_us)
+    order = np.lexsort((np.array(subjects, np.str_), counts_us))
+    if matures_us:
+        order = order[counts_us[order] <= until_us]
+    scores = np.array((champion, challenger), np.float64)[:, order]
+    return _Final(scores[0], scores[1], np.array(outcome, np.float64)[order], counts_us[order])
 
 
 def past_differences(store: Store, model: str, challenger: int) -> Blocks | None:
@@ -84,12 +102,6 @@ def past_differences(store: Store, model: str, challenger: int) -> Blocks | None
     except NotFound:
         return None
     return comparison.blocks if comparison is not None else None
-
-
-def _losses(task: Task, labelled: Sequence[Any]) -> tuple[Any, Any]:
-    """Return the champion's and the challenger's loss of each row."""
-    numbers = np.array([row[1:4] for row in labelled], np.float64)
-    return losses(task, numbers[:, 2], numbers[:, 0])[0], losses(task, numbers[:, 2], numbers[:, 1])[0]
 
 
 def _pairs(store: Store, endpoint: str, challenger: int, champion: int, since_us: int, until_us: int) -> Sequence[Any]:

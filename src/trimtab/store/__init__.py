@@ -11,7 +11,7 @@ from trimtab.store.change import JOURNAL, AlreadyDone, Change, Journal, NoEvent,
 from trimtab.store.clocks import clock_of
 from trimtab.store.database import Database, NestedChange, metadata
 from trimtab.store.events import Event, Recorded, Subject
-from trimtab.store.failures import DatabaseDamaged, NotAuthentic, RowsDamaged, StoreAway
+from trimtab.store.failures import DatabaseDamaged, KeyMissing, NotAuthentic, RowsDamaged, StoreAway
 from trimtab.store.folding import fold, folded
 from trimtab.store.governed import RowForged, all_rows, check_none_missing, check_rows, known_keys
 from trimtab.store.holds import (
@@ -28,7 +28,6 @@ from trimtab.store.ledger.authentic import EventForged, HistoryDiffers
 from trimtab.store.ledger.baselines import accept_history, check_shown, replace_key
 from trimtab.store.ledger.export import Header as LedgerHeader
 from trimtab.store.ledger.export import export_log
-from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.known_servers import server_at
 from trimtab.store.ledger.listing import each_event, event_at, event_times, events
 from trimtab.store.ledger.notes import Checkpoint, PublicKey, SigningKey

@@ -54,6 +54,17 @@ class NotAuthentic(Refused):
     code = "store.not-authentic"
 
 
+class KeyMissing(NotAuthentic):
+    """A ledger may be read without its key, and not be written."""
+
+    code = "store.key-missing"
+    default_why = "Events are authenticated and signed by the ledger's key, which the database does not hold."
+    default_next = (
+        "copy the file keys/ledger-*.key of the home that wrote it into this home's folder keys; "
+        'if it is lost: trimtab ledger new-key --because "..."'
+    )
+
+
 @contextmanager
 def named(*, reading: bool = False) -> Iterator[None]:
     """Turn a driver's error that is nobody's mistake (locked, away, full, damaged) into a ``TrimtabError``.

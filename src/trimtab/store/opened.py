@@ -18,6 +18,7 @@ from trimtab.store.governed import OPTION, Governed
 from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.baselines import settle_ledger
 from trimtab.store.ledger.keys import Keys
+from trimtab.store.ledger.pkcs11 import Tokens
 from trimtab.store.ledger.postgres import PostgresLedger
 from trimtab.store.ledger.records import Ledger, Receipt, Signed
 from trimtab.store.ledger.sqlite import SqliteLedger
@@ -190,7 +191,8 @@ def open_store(settings: Settings | None = None, *, clock: Clock | None = None, 
 
 def keys_of(settings: Settings) -> Keys:
     """Return the keys of a home."""
-    return Keys(settings.home_path / "keys", command=settings.ledger_key_command, pin=settings.ledger_pin)
+    tokens = Tokens(settings.pkcs11_library, settings.pkcs11_pin)
+    return Keys(settings.home_path / "keys", command=settings.ledger_key_command, tokens=tokens)
 
 
 class NoProject(NotFound):

@@ -76,16 +76,18 @@ def restore(
         store.close()
 
 
-def rehearse(folder: Path, *, name: str = "", told: Told) -> Verification:
+def rehearse(folder: Path, *, name: str = "", told: Told, by: Settings | None = None) -> Verification:
     """Restore a backup into a temporary home, read every blob of it, and verify its ledger there.
 
+    ``by`` are the settings that open a token which keeps the ledger's key.
     Raises what ``restore`` raises, and ``BackupDamaged`` when what came is not what the backup says that it holds.
     """
     backup = backup_named(folder, name)
     _check_files(folder, backup)
     _check_blobs(folder, backup, told)
     with tempfile.TemporaryDirectory(prefix="trimtab-rehearsal-") as temporary:
-        settings = Settings(home=temporary)
+        given = by or Settings()
+        settings = Settings(home=temporary, pkcs11_library=given.pkcs11_library, pkcs11_pin=given.pkcs11_pin)
         with _read(folder, backup) as source, unchecked(url_of(settings)) as target, source.read() as connection:
             make_ready(target, connection, sender=f"the backup {backup.name}", clock=clock_of(settings))
             sums = fill(target, connection, told=told)

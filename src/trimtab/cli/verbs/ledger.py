@@ -36,5 +36,9 @@ def new_key(session: Session, token: str, because: str) -> None:
     """
     event = replace_key(session.store, actor=session.actor, because=because, token=token)
     click.echo(f"The ledger is signed by {event.new}.")
+    if token and event.by_old is not None:
+        click.echo(
+            "The key of before still lies in the folder keys: put its file away, where only an auditor reads it."
+        )
     if event.by_old is None:
         click.echo(f"The key of before ({event.old or 'none'}) is not here, so it has not signed that.")

@@ -28,7 +28,7 @@ def restore(session: Session, folder: Path, taken: str, check: bool, because: st
     found = backup_named(folder, taken)
     with Progress(SystemClock()) as progress:
         if check:
-            verdict = rehearse(folder, name=found.name, told=progress.update)
+            verdict = rehearse(folder, name=found.name, told=progress.update, by=session.settings)
         else:
             verdict = restore_store(
                 folder, session.settings, name=found.name, actor=session.actor, because=because, told=progress.update

@@ -154,7 +154,7 @@ def replace_key(store: "Store", *, actor: Actor, because: str, token: str = "") 
     copy of the new file, and are stopped before. Raises ``Invalid`` without a reason.
     """
     check_reason(because, "trimtab ledger new-key")
-    old = store.keys.of(store.origin) if store.keys.has(store.origin) else None
+    old = store.keys.find(store.origin)
     if old is None:
         with store.read() as connection:
             signed_by = store.authenticity.take(connection).signed.key
@@ -163,7 +163,9 @@ def replace_key(store: "Store", *, actor: Actor, because: str, token: str = "") 
         with store.read() as connection:
             for difference in differences(connection):
                 raise RowForged(difference, where="trimtab ledger new-key")
-    new = store.keys.prepare(store.origin, token=token)
+    new = store.keys.new(store.origin, token=token)
+    _refuse_used(store, new.public, signed_by)
+    store.keys.prepare(new)
     with store.authenticity.under(new, after=signed_by), store.change(actor, because) as change:
         size, root = _end(change.connection)
         ledger, root_text, public = store.origin, root.hex(), str(new.public)
@@ -176,6 +178,20 @@ def replace_key(store: "Store", *, actor: Actor, because: str, token: str = "") 
         change.record(event)
     store.keys.settle(store.origin, signed_by=str(new.public))
     return event
+
+
+def _refuse_used(store: "Store", new: PublicKey, signed_by: str) -> None:
+    """Raise ``Invalid`` for a key that this ledger has, or had: what was taken away from it does not come back."""
+    with store.read() as connection:
+        bodies = connection.execute(select(ledger_events.c.body).where(ledger_events.c.type == KEY_REPLACED)).scalars()
+        used = {signed_by}.union(*((said.old, said.new) for said in (_decode(body).data for body in bodies)))
+    if str(new) in used:
+        raise Invalid(
+            "this key has signed the ledger before",
+            where="trimtab ledger new-key",
+            why="A key is replaced for good, as somebody may have learnt what was made under it.",
+            next="name another key, or none and let the token make it",
+        )
 
 
 class _Body(msgspec.Struct):

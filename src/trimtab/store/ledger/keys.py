@@ -13,50 +13,52 @@ from contextlib import suppress
 from pathlib import Path
 
 from trimtab.kernel import Invalid, Refused, Unavailable
-from trimtab.store.failures import NotAuthentic
+from trimtab.store.failures import KeyMissing
 from trimtab.store.ledger.notes import PublicKey, SigningKey
-from trimtab.store.ledger.pkcs11 import SCHEME, key_in_token, make_in_token
+from trimtab.store.ledger.pkcs11 import SCHEME, Tokens
 
-_NEXT = ".next.key"
+_NEXT, _NEXT_PUBLIC = ".next.key", ".next.pub"
 COMMAND_S = 60.0
 """How long the command that prints the key may take."""
 
 
-class KeyMissing(NotAuthentic):
-    """A ledger may be read without its key, and not be written."""
-
-    code = "store.key-missing"
-    default_why = "Events are authenticated and signed by the ledger's key, which the database does not hold."
-    default_next = (
-        "copy the file keys/ledger-*.key of the home that wrote it into this home's folder keys; "
-        'if it is lost: trimtab ledger new-key --because "..."'
-    )
-
-
 class Keys:
-    """The signing keys of a home. ``command`` prints what is else in a file; ``pin`` opens the token that one names."""
+    """The signing keys of a home. ``command`` prints what else a file holds; ``tokens`` are asked for a key in one."""
 
-    def __init__(self, folder: Path, *, command: str = "", pin: str = "") -> None:
+    def __init__(self, folder: Path, *, command: str = "", tokens: Tokens | None = None) -> None:
         self._folder = folder
         self._command = command
-        self._pin = pin
+        self._tokens = tokens or Tokens()
         self._loaded: dict[str, SigningKey] = {}
 
     def of(self, origin: str) -> SigningKey:
         """Return the key of a ledger. Raises ``KeyMissing``, and ``Refused`` when others may read its file."""
-        key = self._loaded.get(origin)
+        key = self.find(origin)
         if key is None:
+            file = self._path(origin, ".key").name
+            raise KeyMissing(
+                "this home does not have the ledger's key",
+                where=f"keys/{file}",
+                next=f"copy keys/{file} from the home that wrote the ledger into the folder keys of this one; "
+                'if it is lost: trimtab ledger new-key --because "..."',
+            )
+        return key
+
+    def find(self, origin: str) -> SigningKey | None:
+        """Return the key of a ledger, None where nothing here names one. Raises ``TokenAway``, and as ``of`` does."""
+        if origin not in self._loaded:
             key = self._load(origin)
             if key is None:
-                file = self._path(origin, ".key").name
-                raise KeyMissing(
-                    "this home does not have the ledger's key",
-                    where=f"keys/{file}",
-                    next=f"copy keys/{file} from the home that wrote the ledger into the folder keys of this one; "
-                    'if it is lost: trimtab ledger new-key --because "..."',
-                )
+                return None
             self._loaded[origin] = key
-        return key
+        return self._loaded[origin]
+
+    def has(self, origin: str) -> bool:
+        """Say whether this home can use the key of a ledger: a token that is away is as good as none."""
+        try:
+            return self.find(origin) is not None
+        except KeyMissing:
+            return False
 
     def make(self, origin: str) -> SigningKey:
         """Make the key of a new ledger, unless it is there."""
@@ -64,19 +66,10 @@ class Keys:
         self._loaded[origin] = key
         return key
 
-    def has(self, origin: str) -> bool:
-        """Say whether this home has the key of a ledger."""
-        if origin not in self._loaded:
-            key = self._load(origin)
-            if key is None:
-                return False
-            self._loaded[origin] = key
-        return True
+    def new(self, origin: str, *, token: str = "") -> SigningKey:
+        """Return a key that may take the place of a ledger's, made in a token where the address of one is given.
 
-    def prepare(self, origin: str, *, token: str = "") -> SigningKey:
-        """Make a key that is about to take the place of a ledger's, in a token where the address of one is given.
-
-        Raises ``Invalid`` where a command prints the key, and as ``make_in_token`` does.
+        Raises ``Invalid`` where a command prints the key, and as ``Tokens.make`` does.
         """
         if self._command:
             raise Invalid(
@@ -85,27 +78,43 @@ class Keys:
                 why="The key comes from a command, which only prints it.",
                 next="do it in a home that has the key as a file, then put that file's text where the command reads",
             )
-        key = make_in_token(origin, token, pin=self._pin) if token else SigningKey.make(origin)
+        return self._tokens.make(origin, token) if token else SigningKey.make(origin)
+
+    def prepare(self, key: SigningKey) -> None:
+        """Keep a key that is about to take the place of a ledger's."""
+        origin = key.public.name
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path(origin, _NEXT).unlink(missing_ok=True)
+        self._path(origin, _NEXT_PUBLIC).write_text(f"{key.public}\n", "utf-8")
         self._write(key, _NEXT)
-        return key
 
     def is_prepared(self, origin: str) -> bool:
         """Say whether a key waits to take the place of a ledger's."""
         return self._path(origin, _NEXT).exists()
 
     def settle(self, origin: str, *, signed_by: str) -> None:
-        """Put a prepared key into its place if the ledger is signed by it; the one of before stays, under its id."""
-        path = self._path(origin, _NEXT)
-        key = self._parsed(origin, path.read_text("utf-8", "replace"))
-        if str(key.public) != signed_by:
+        """Put a prepared key into its place if the ledger is signed by it; the one of before stays, under its id.
+
+        No key is used for that, so none needs to be there: a token may be away.
+        """
+        path, public = self._path(origin, _NEXT), self._path(origin, ".pub")
+        if self._prepared(origin) != signed_by:
             return
-        old = self._load(origin)
-        if old is not None and str(old.public) != signed_by:
-            os.link(self._path(origin, ".key"), self._path(origin, f".{old.public.id.hex()}.key"))
+        before = self.public(origin)
+        if before is not None and before != signed_by:
+            with suppress(FileExistsError, FileNotFoundError):  # that was done, and its doer killed; or it is lost
+                os.link(self._path(origin, ".key"), self._path(origin, f".{PublicKey.parse(before).id.hex()}.key"))
         path.replace(self._path(origin, ".key"))
-        self._path(origin, ".pub").write_text(f"{key.public}\n", "utf-8")
-        self._loaded[origin] = key
+        public.write_text(f"{signed_by}\n", "utf-8")
+        self._path(origin, _NEXT_PUBLIC).unlink(missing_ok=True)
+        self._loaded.pop(origin, None)
+
+    def _prepared(self, origin: str) -> str:
+        """Return the public half of the key that waits."""
+        try:
+            return self._path(origin, _NEXT_PUBLIC).read_text("utf-8", "replace").strip()
+        except FileNotFoundError:  # an earlier version prepared it, or it has just been put into its place
+            return str(SigningKey.parse(self._path(origin, _NEXT).read_text("utf-8", "replace")).public)
 
     def public(self, origin: str) -> str | None:
         """Return the public key of a ledger in its text form, if this home has signed for it."""
@@ -123,28 +132,19 @@ class Keys:
             return self._parsed(origin, _printed(self._command, origin))
         path = self._path(origin, ".key")
         try:
-            text, seen = path.read_text("utf-8", "replace"), path.stat()
-        except FileNotFoundError:
-            return None
-        if os.name == "posix":
-            if seen.st_mode & 0o077:
+            if os.name == "posix" and path.stat().st_mode & 0o077:
                 raise Refused(
                     "a signing key is open to others",
                     where=f"keys/{path.name}",
                     why="Whoever can read the key can sign a ledger that never was.",
                     next=f"chmod 600 {path}",
                 )
-            if text.startswith(SCHEME) and seen.st_uid not in (0, os.geteuid()):
-                raise Refused(
-                    "the address of a token is somebody else's",
-                    where=f"keys/{path.name}",
-                    why="It names a library, which this process would load and run.",
-                    next=f"look at what it says, then: chown {os.geteuid()} {path}",
-                )
-        return self._parsed(origin, text)
+            return self._parsed(origin, path.read_text("utf-8", "replace"))
+        except FileNotFoundError:
+            return None
 
     def _parsed(self, origin: str, text: str) -> SigningKey:
-        return key_in_token(origin, text, pin=self._pin) if text.startswith(SCHEME) else SigningKey.parse(text)
+        return self._tokens.key(origin, text) if text.startswith(SCHEME) else SigningKey.parse(text)
 
     def _make(self, origin: str) -> SigningKey:
         key = SigningKey.make(origin)

@@ -1,10 +1,11 @@
 """A ledger's key in a PKCS#11 token: an HSM, a smart card, a cloud's key service. The secret half never leaves it.
 
 A token holds three objects of one id: an Ed25519 key pair, which signs, and a secret for HMAC with SHA-256, from which
-each process derives the secret of the events' codes. A key file names them by an address (RFC 7512):
-``pkcs11:token=bank;id=%01%02?module-path=/usr/lib/softhsm/libsofthsm2.so``. The PIN is a setting, ``ledger_pin``.
+each process derives the secret of the events' codes. A key file names them by an address, a PKCS#11 URI (RFC 7512):
+``pkcs11:token=bank;id=%01%02``. The token's library and its PIN are settings: a file of a home names no code to load.
 """
 
+import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -14,30 +15,37 @@ from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
-from trimtab.kernel import Invalid, MissingExtra, Refused, Unavailable
+from trimtab.kernel import Invalid
+from trimtab.store.failures import KeyMissing
 from trimtab.store.ledger.notes import SigningKey
 
 SCHEME = "pkcs11:"
 _CURVE = "1.3.101.112"
-_NAMING = ("token", "serial", "object", "id", "module-path")
+_NAMING = ("token", "serial", "object", "id")
 _DESCRIBING = ("type", "model", "manufacturer")
 """What tools write into an address beside that; it is not looked at."""
 _RAW_BYTES = 32
-_HINT = "name it like pkcs11:token=bank?module-path=/usr/lib/softhsm/libsofthsm2.so"
-_CHECK = (
-    "check that the token is there, that TRIMTAB_LEDGER_PIN holds its PIN, and that it has the key: "
-    "pkcs11-tool --module LIBRARY --login --list-objects"
-)
+_LIST = "list what it has: pkcs11-tool --module LIBRARY --login --list-objects"
 _lock = threading.RLock()  # a library is told that one thread at a time calls it
-_sessions: dict["TokenAddress", Any] = {}
-_refused: set[tuple["TokenAddress", str]] = set()
+_sessions: dict[tuple["TokenAddress", "Tokens"], Any] = {}
+_refused: set[tuple["TokenAddress", "Tokens"]] = set()
 """PINs that a token has refused: it locks itself after a few of them."""
 
 
-class TokenAddress(msgspec.Struct, frozen=True):
-    """Where a token is, and which of its keys is meant: by its label ``object``, its ``id``, or both."""
+class TokenAway(KeyMissing):
+    """The ledger's key is in a token that cannot be asked: then the ledger is read, and not written."""
 
-    module: str
+    code = "store.token-away"
+    default_why = "The ledger's key is in a token, which signs for it."
+    default_next = (
+        "check that the token is there, and that TRIMTAB_PKCS11_LIBRARY and TRIMTAB_PKCS11_PIN are set; if it is lost, "
+        'take keys/ledger-*.key away, then: trimtab ledger new-key --because "..."'
+    )
+
+
+class TokenAddress(msgspec.Struct, frozen=True):
+    """Which token is meant, and which of its keys: by its label ``object``, its ``id``, or both."""
+
     token: str = ""
     serial: str = ""
     object: str = ""
@@ -45,88 +53,161 @@ class TokenAddress(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "TokenAddress":
-        """Read a PKCS#11 URI. Raises ``Invalid`` for what it cannot have, a PIN among them."""
+        """Read a PKCS#11 URI. Raises ``Invalid`` for what it cannot have: a library and a PIN are settings."""
         if not text.strip().startswith(SCHEME):
             raise _malformed(f"It begins with {SCHEME}.")
         path, _, query = text.strip().removeprefix(SCHEME).partition("?")
         found: dict[str, bytes] = {}
         for part in filter(None, [*path.split(";"), *query.split("&")]):
             name, _, value = part.partition("=")
-            if name.startswith("pin-"):
-                raise _malformed("The PIN is a secret of its own: the environment variable TRIMTAB_LEDGER_PIN.")
+            if name.startswith(("pin-", "module-")):
+                raise _malformed("The library and the PIN are settings: TRIMTAB_PKCS11_LIBRARY and TRIMTAB_PKCS11_PIN.")
             if name not in (*_NAMING, *_DESCRIBING) or name in found:
                 raise _malformed(f"What it names are {', '.join(_NAMING)}, each once, and not {name[:40]!r}.")
             found[name] = unquote_to_bytes(value)
         try:
-            module, token, serial, label = (found.get(name, b"").decode() for name in ("module-path", *_NAMING[:3]))
+            token, serial, label = (found.get(name, b"").decode() for name in _NAMING[:3])
         except UnicodeDecodeError:
             raise _malformed("A name in it is not UTF-8.") from None
-        if not module.startswith("/"):
-            raise _malformed("It gives the whole path of the token's library, module-path=/....")
         if not (token or serial):
             raise _malformed("It names no token.")
-        return cls(module=module, token=token, serial=serial, object=label, id=found.get("id", b""))
+        return cls(token=token, serial=serial, object=label, id=found.get("id", b""))
 
     def __str__(self) -> str:
         named = [f"{name}={quote(value, safe='')}" for name in _NAMING[:3] if (value := getattr(self, name))]
         if self.id:
             named.append("id=" + "".join(f"%{byte:02X}" for byte in self.id))
-        return f"{SCHEME}{';'.join(named)}?module-path={quote(self.module)}"
+        return SCHEME + ";".join(named)
 
     @property
     def device(self) -> "TokenAddress":
         """Return the address without the key."""
-        return TokenAddress(module=self.module, token=self.token, serial=self.serial)
+        return TokenAddress(token=self.token, serial=self.serial)
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """What opens tokens: the path of their library, and the PIN that all of them have."""
+
+    library: str = ""
+    pin: str = ""
+
+    def key(self, name: str, text: str) -> SigningKey:
+        """Return the key that an address names, for the ledger of that name.
+
+        Raises ``Invalid`` for what is no address of one key, and ``TokenAway`` where that cannot be asked.
+        """
+        address = TokenAddress.parse(text)
+        if not address.id:
+            raise _malformed("It gives no id=, and another key may come to have the same name.")
+        key = SigningKey(name, TokenKey(self, address), str(address))
+        if not key.public.signed(key.checkpoint(0, bytes(32))):
+            raise Invalid(
+                "the token signs with another key than the public one beside it",
+                where=str(address),
+                why="Objects of one id belong together: a key pair for Ed25519 and a secret.",
+                next='let Trimtab make them: trimtab ledger new-key --in "pkcs11:token=..." --because "..."',
+            )
+        return key
+
+    def make(self, name: str, text: str) -> SigningKey:
+        """Make a key for a ledger in the token that an address names, or take the one that the address names.
+
+        Raises as ``key`` does, and ``Invalid`` for a key that the token would give away.
+        """
+        from pkcs11 import Attribute
+
+        address = TokenAddress.parse(text)
+        if not (address.object or address.id):
+            address = msgspec.structs.replace(address, object=name, id=secrets.token_bytes(8))
+            self._generate(address)
+        found = TokenKey(self, address)
+        for one in found.objects():
+            if one[Attribute.EXTRACTABLE]:
+                raise Invalid(
+                    "the token gives this key away",
+                    where=str(address),
+                    why="It was made so that it can be taken out (CKA_EXTRACTABLE).",
+                    next="leave object= and id= out of the address, and Trimtab makes one that cannot",
+                )
+        return self.key(name, str(msgspec.structs.replace(address, id=found.id)))
+
+    def _generate(self, address: TokenAddress) -> None:
+        """Make a key pair and a secret that the token never gives away, or nothing."""
+        pkcs11 = _package()
+        attribute, use = pkcs11.Attribute, pkcs11.MechanismFlag.SIGN | pkcs11.MechanismFlag.VERIFY
+        kept = {attribute.SENSITIVE: True, attribute.EXTRACTABLE: False}
+        curve = {attribute.EC_PARAMS: pkcs11.util.ec.encode_named_curve_parameters(_CURVE)}
+        named = {"store": True, "label": address.object, "id": address.id, "capabilities": use}
+        made: tuple[Any, ...] = ()
+        with _lock:
+            session = open_session(self, address.device, writing=True)
+            try:
+                parameters = session.create_domain_parameters(pkcs11.KeyType.EC_EDWARDS, curve, local=True)
+                how = pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN
+                made = parameters.generate_keypair(mechanism=how, private_template=kept, **named)
+                session.generate_key(pkcs11.KeyType.GENERIC_SECRET, 256, template=kept, **named)
+            except pkcs11.PKCS11Error as error:
+                for one in made:
+                    one.destroy()
+                raise _away(address, error) from None
+            finally:
+                session.close()
 
 
 class TokenKey:
     """A ``Signer`` in a token. Safe to share between threads; a token that was away is asked anew."""
 
-    def __init__(self, address: TokenAddress, pin: str) -> None:
+    def __init__(self, tokens: Tokens, address: TokenAddress) -> None:
+        self._tokens = tokens
         self._address = address
-        self._pin = pin
-        self._found: tuple[Any, Any] | None = None
-        """The private key and the secret, as the session knows them."""
-        self.raw = self._ask(self._public)
+        self._found: tuple[Any, Any, Any] = None, None, None
+        """The session, and the private key and the secret as it knows them."""
+        self.raw, self.id = self._ask(self._public)
 
     def sign(self, data: bytes) -> bytes:
         from pkcs11 import Mechanism
 
-        return self._ask(lambda session: bytes(self._objects(session)[0].sign(data, mechanism=Mechanism.EDDSA)))
+        return bytes(self._ask(lambda session: self._objects(session)[0].sign(data, mechanism=Mechanism.EDDSA)))
 
     def derive(self, info: bytes) -> bytes:
         """Return the HMAC with SHA-256 of ``info`` under the token's secret: a key derived as by NIST SP 800-108."""
         from pkcs11 import Mechanism
 
-        return self._ask(lambda session: bytes(self._objects(session)[1].sign(info, mechanism=Mechanism.SHA256_HMAC)))
+        return bytes(self._ask(lambda session: self._objects(session)[1].sign(info, mechanism=Mechanism.SHA256_HMAC)))
 
-    def _ask(self, question: Callable[[Any], bytes]) -> bytes:
+    def objects(self) -> tuple[Any, Any]:
+        """Return the private key and the secret."""
+        found: tuple[Any, Any] = self._ask(self._objects)
+        return found
+
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
         """Ask the token, once more with a new session where the one of before is gone."""
-        pkcs11 = _library()
+        pkcs11, device = _package(), self._address.device
         with _lock:
-            for last in (False, True):
+            was_open = (device, self._tokens) in _sessions
+            for last in (not was_open, True):
                 try:
-                    return question(_session(self._address.device, self._pin))
-                except pkcs11.PKCS11Error as error:
-                    self._found = None
-                    _forget(self._address.device)
+                    return question(_session(self._tokens, device))
+                except (pkcs11.PKCS11Error, TokenAway) as error:
+                    _forget(self._tokens, device)
                     if last:
-                        raise _unavailable(self._address, error) from None
+                        raise error if isinstance(error, TokenAway) else _away(self._address, error) from None
         raise AssertionError
 
-    def _public(self, session: Any) -> bytes:
+    def _public(self, session: Any) -> tuple[bytes, bytes]:
         from pkcs11 import Attribute, KeyType, ObjectClass
 
-        point = bytes(self._key(session, ObjectClass.PUBLIC_KEY, KeyType.EC_EDWARDS)[Attribute.EC_POINT])
-        return point[-_RAW_BYTES:]  # some tokens give it as it is, others as an OCTET STRING
+        key = self._key(session, ObjectClass.PUBLIC_KEY, KeyType.EC_EDWARDS)
+        # Some tokens give the point as it is, others as an OCTET STRING.
+        return bytes(key[Attribute.EC_POINT])[-_RAW_BYTES:], bytes(key[Attribute.ID])
 
     def _objects(self, session: Any) -> tuple[Any, Any]:
         from pkcs11 import KeyType, ObjectClass
 
-        if self._found is None:
+        if self._found[0] is not session:
             private = self._key(session, ObjectClass.PRIVATE_KEY, KeyType.EC_EDWARDS)
-            self._found = private, self._key(session, ObjectClass.SECRET_KEY, None)
-        return self._found
+            self._found = session, private, self._key(session, ObjectClass.SECRET_KEY, None)
+        return self._found[1:]
 
     def _key(self, session: Any, of: Any, kind: Any) -> Any:
         from pkcs11 import Attribute
@@ -138,119 +219,96 @@ class TokenKey:
         found = list(session.get_objects({name: value for name, value in asked.items() if value is not None}))
         if len(found) == 1:
             return found[0]
-        raise Unavailable(
-            f"the token has {len(found) or 'no'} keys of this address",
+        if found:
+            raise Invalid(
+                f"the token has {len(found)} keys of this address",
+                where=str(self._address),
+                why="One key pair for Ed25519 and one secret are meant.",
+                next=f"name one by its id=; {_LIST}",
+            )
+        raise TokenAway(
+            "the token shows no key of this address",
             where=str(self._address),
-            why="One key pair for Ed25519 and one secret are meant; without a PIN a token shows the public half only.",
-            next=_CHECK if not found else "name one by its id=: pkcs11-tool --module LIBRARY --login --list-objects",
+            why="Without its PIN a token shows the public half only.",
+            next=f"set TRIMTAB_PKCS11_PIN, and {_LIST}",
         )
 
 
-def key_in_token(name: str, text: str, *, pin: str) -> SigningKey:
-    """Return the key that an address names, for a ledger.
-
-    Raises ``Invalid`` for what is no address, ``Unavailable`` where the token, its library or the key is not there,
-    ``Refused`` for a PIN that is wrong, and ``MissingExtra`` without the package.
-    """
-    address = TokenAddress.parse(text)
-    key = SigningKey(name, TokenKey(address, pin), str(address))
-    if not key.public.signed(key.checkpoint(0, bytes(32))):
-        raise Unavailable(
-            "the token signs with another key than the public one beside it",
-            where=str(address),
-            why="Objects of one id belong together: a key pair for Ed25519 and a secret.",
-            next='let Trimtab make them: trimtab ledger new-key --in "pkcs11:token=..." --because "..."',
-        )
-    return key
-
-
-def make_in_token(name: str, text: str, *, pin: str) -> SigningKey:
-    """Make a ledger's key in the token that an address names, or take the one that it names. Raises as that does."""
-    address = TokenAddress.parse(text)
-    if not (address.object or address.id):
-        address = msgspec.structs.replace(address, object=name, id=secrets.token_bytes(8))
-        pkcs11 = _library()
-        try:
-            with _lock:
-                _generate(_session(address.device, pin), address)
-        except pkcs11.PKCS11Error as error:
-            _forget(address.device)
-            raise _unavailable(address, error) from None
-    return key_in_token(name, str(address), pin=pin)
-
-
-def _generate(session: Any, address: TokenAddress) -> None:
-    """Make a key pair and a secret that the token never gives away."""
-    from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag
-    from pkcs11.util.ec import encode_named_curve_parameters
-
-    kept = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
-    curve = {Attribute.EC_PARAMS: encode_named_curve_parameters(_CURVE)}
-    session.create_domain_parameters(KeyType.EC_EDWARDS, curve, local=True).generate_keypair(
-        mechanism=Mechanism.EC_EDWARDS_KEY_PAIR_GEN, store=True, label=address.object, id=address.id,
-        capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY, private_template=kept,
-    )  # fmt: skip
-    session.generate_key(
-        KeyType.GENERIC_SECRET, 256, store=True, label=address.object, id=address.id, template=kept,
-        capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-    )  # fmt: skip
-
-
-def _session(device: TokenAddress, pin: str) -> Any:
-    """Return this process's session with a token, which is opened now if there is none."""
-    pkcs11 = _library()
-    if device in _sessions:
-        return _sessions[device]
-    if (device, pin) in _refused:
+def open_session(tokens: Tokens, device: TokenAddress, *, writing: bool = False) -> Any:
+    """Open a session with a token. Raises ``TokenAway``, and does not risk that a token locks itself."""
+    pkcs11 = _package()
+    if not tokens.library:
+        raise TokenAway("no library of the token is known", where="setting pkcs11_library")
+    if (device, tokens) in _refused:
         raise _wrong_pin(device)
-    library = pkcs11.lib(device.module)
-    token = library.get_token(token_label=device.token or None, token_serial=device.serial.encode() or None)
     try:
-        session = token.open(rw=True, user_pin=pin or None)
-    except pkcs11.UserAlreadyLoggedIn:  # a login is the process's, not the session's
-        session = token.open(rw=True)
+        library = pkcs11.lib(os.path.realpath(tokens.library))
+        token = library.get_token(token_label=device.token or None, token_serial=device.serial.encode() or None)
+        if tokens.pin and token.flags & (pkcs11.TokenFlag.USER_PIN_FINAL_TRY | pkcs11.TokenFlag.USER_PIN_LOCKED):
+            raise TokenAway(
+                "the token has refused so many PINs that it locks itself with the next one",
+                where=str(device),
+                why="So it is not tried again here.",
+                next="log in by hand, with the right PIN: pkcs11-tool --module LIBRARY --login --list-objects",
+            )
+        try:
+            return token.open(rw=writing, user_pin=tokens.pin or None)
+        except pkcs11.UserAlreadyLoggedIn:  # a login is the process's, not the session's
+            return token.open(rw=writing)
     except (pkcs11.PinIncorrect, pkcs11.PinLenRange, pkcs11.PinInvalid):
-        _refused.add((device, pin))
+        _refused.add((device, tokens))
         raise _wrong_pin(device) from None
-    _sessions[device] = session
+    except pkcs11.PKCS11Error as error:
+        raise _away(device, error) from None
+
+
+def _session(tokens: Tokens, device: TokenAddress) -> Any:
+    """Return this process's session with a token, which is opened now if there is none."""
+    session = _sessions.get((device, tokens))
+    if session is None:
+        session = _sessions[device, tokens] = open_session(tokens, device)
     return session
 
 
-def _forget(device: TokenAddress) -> None:
-    session = _sessions.pop(device, None)
+def _forget(tokens: Tokens, device: TokenAddress) -> None:
+    session = _sessions.pop((device, tokens), None)
     if session is not None:
-        with suppress(_library().PKCS11Error):
+        with suppress(_package().PKCS11Error):
             session.close()
 
 
-def _library() -> Any:
+def _package() -> Any:
     try:
         import pkcs11
+        import pkcs11.util.ec
     except ModuleNotFoundError:
-        raise MissingExtra(
-            "the ledger's key cannot be had", where="home folder keys", package="python-pkcs11", extra="pkcs11"
+        raise TokenAway(
+            "the ledger's key cannot be had",
+            where="home folder keys",
+            why="It is in a token, which the package python-pkcs11 asks.",
+            next="pip install 'trimtab[pkcs11]'",
         ) from None
     return pkcs11
 
 
-def _wrong_pin(device: TokenAddress) -> Refused:
-    return Refused(
+def _wrong_pin(device: TokenAddress) -> TokenAway:
+    return TokenAway(
         "the token refuses the PIN",
         where=str(device),
         why="It is not asked again with this one, as a token locks itself after a few wrong ones.",
-        next="put the right one into the environment variable TRIMTAB_LEDGER_PIN, and start again",
+        next="put the right one into the environment variable TRIMTAB_PKCS11_PIN, and start again",
     )
 
 
-def _unavailable(address: TokenAddress, error: Exception) -> Unavailable:
+def _away(address: TokenAddress, error: Exception) -> TokenAway:
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Unavailable(
-        "the ledger's key cannot be had from its token",
-        where=str(address),
-        why=f"The token's library ends with {said}.",
-        next=_CHECK,
-    )
+    return TokenAway("the token cannot be asked", where=str(address), why=f"Its library ends with {said}.")
 
 
 def _malformed(why: str) -> Invalid:
-    return Invalid("this is not the address of a key in a token", where="pkcs11:...", why=why, next=_HINT)
+    return Invalid(
+        "this is not the address of a key in a token",
+        where="pkcs11:...",
+        why=why,
+        next="name the token like pkcs11:token=bank, and a key in it by its id=",
+    )

@@ -20,10 +20,9 @@ from sqlalchemy import Connection
 
 from trimtab.kernel import TrimtabError, Unavailable
 from trimtab.store.database import Database, driver_of
-from trimtab.store.failures import RowsDamaged, StoreAway
+from trimtab.store.failures import KeyMissing, RowsDamaged, StoreAway
 from trimtab.store.ledger.authentic import Authenticity
 from trimtab.store.ledger.growth import EVENT_COLUMNS, Growth, grow, head_of, sign
-from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.records import Head, Pending, Receipt, Signed, pending_of
 from trimtab.store.ledger.tree import TILE, Frontier
 from trimtab.store.ledger.waiting import Ticket, Waiting

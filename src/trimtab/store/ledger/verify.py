@@ -9,12 +9,11 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from trimtab.kernel import Refused, TrimtabError
-from trimtab.store.failures import RowsDamaged
+from trimtab.store.failures import KeyMissing, RowsDamaged
 from trimtab.store.governed import differences, was_put_again
 from trimtab.store.ledger.audit import Anchor, Check, Codes, Row, Tampered, Tree, audit_rows
 from trimtab.store.ledger.baselines import KEY_REPLACED, replaced_by
 from trimtab.store.ledger.head import lags
-from trimtab.store.ledger.keys import KeyMissing
 from trimtab.store.ledger.notes import Checkpoint, PublicKey
 from trimtab.store.ledger.records import Signed
 from trimtab.store.ledger.streaming import as_it_is, streamed
