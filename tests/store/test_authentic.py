@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -449,17 +450,25 @@ def test_a_killed_replacement_of_the_key_is_finished_or_forgotten(
     class Killed(BaseException):
         pass
 
-    def killed(*_: object, **__: object) -> None:
+    def killed(*_: object, **__: object) -> Any:
         raise Killed
 
-    for step, written in (("prepare", 0), ("settle", 1)):
+    steps = [("prepare", 0), ("settle", 1), (".pub", 1), (".key", 1)]
+    for step, written in steps:
         before = len(events(store))
         with monkeypatch.context() as patched:
             if step == "prepare":
                 original = store.keys.prepare
                 patched.setattr(store.keys, "prepare", lambda key, original=original: (original(key), killed()))
-            else:
+            elif step == "settle":
                 patched.setattr(store.keys, "settle", killed)
+            else:  # while the files are put into their places
+                replace = Path.replace
+
+                def until(file: Path, to: Path, *, _do: Callable = replace, _step: str = step) -> Path:
+                    return killed() if to.suffix == _step else _do(file, to)
+
+                patched.setattr(Path, "replace", until)
             with pytest.raises(Killed):
                 replace_key(store, actor=actor, because="moving on", token=token)
         store.database.dispose()
@@ -468,4 +477,6 @@ def test_a_killed_replacement_of_the_key_is_finished_or_forgotten(
             assert fill(other, 1).position == before + written
             assert verify(other).kind is VerificationKind.INTACT
         store = open_store(msgspec.structs.replace(store.settings), clock=clock)
+    files = sorted((store.settings.home_path / "keys").glob("ledger-*.key"))
+    assert len(files) == 1 + sum(written for _, written in steps), "each key of before stays under its id"
     store.close()

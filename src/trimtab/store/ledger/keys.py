@@ -97,24 +97,24 @@ class Keys:
 
         No key is used for that, so none needs to be there: a token may be away.
         """
-        path, public = self._path(origin, _NEXT), self._path(origin, ".pub")
         if self._prepared(origin) != signed_by:
             return
         before = self.public(origin)
         if before is not None and before != signed_by:
             with suppress(FileExistsError, FileNotFoundError):  # that was done, and its doer killed; or it is lost
                 os.link(self._path(origin, ".key"), self._path(origin, f".{PublicKey.parse(before).id.hex()}.key"))
-        path.replace(self._path(origin, ".key"))
-        public.write_text(f"{signed_by}\n", "utf-8")
-        self._path(origin, _NEXT_PUBLIC).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            self._path(origin, _NEXT_PUBLIC).replace(self._path(origin, ".pub"))
+        self._path(origin, _NEXT).replace(self._path(origin, ".key"))
         self._loaded.pop(origin, None)
 
-    def _prepared(self, origin: str) -> str:
+    def _prepared(self, origin: str) -> str | None:
         """Return the public half of the key that waits."""
-        try:
+        with suppress(FileNotFoundError):
             return self._path(origin, _NEXT_PUBLIC).read_text("utf-8", "replace").strip()
-        except FileNotFoundError:  # an earlier version prepared it, or it has just been put into its place
-            return str(SigningKey.parse(self._path(origin, _NEXT).read_text("utf-8", "replace")).public)
+        text = self._path(origin, _NEXT).read_text("utf-8", "replace")
+        # It has been put into its place, and its doer killed; or an earlier version prepared it, which knew no token.
+        return self.public(origin) if text.startswith(SCHEME) else str(SigningKey.parse(text).public)
 
     def public(self, origin: str) -> str | None:
         """Return the public key of a ledger in its text form, if this home has signed for it."""
