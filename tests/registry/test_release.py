@@ -48,7 +48,7 @@ from trimtab.registry import (
     release_for,
     revoke_release,
 )
-from trimtab.store import ReasonMissing, Store, events, open_store
+from trimtab.store import ReasonMissing, Store, StoreAway, events, open_store
 
 
 def test_a_release_says_what_the_loader_needs(store: Store) -> None:
@@ -105,6 +105,21 @@ def test_only_an_approval_that_holds_is_released(sqlite_store: Store) -> None:
         release_for(sqlite_store, version)
     assert "the model" in raised.value.why
     assert list_releases(sqlite_store, version) == ()
+
+
+def test_a_blob_store_that_is_away_ends_no_release(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    approved(sqlite_store)
+    release = release_for(sqlite_store, "late@1")
+
+    def away(*_: object) -> Any:
+        raise StoreAway("the blob store is away", where="setting blobs", why="It says so.", next="try again")
+
+    for ask in ("check", "get"):  # the second is how the report of the evaluation is read
+        with monkeypatch.context() as patched:
+            patched.setattr(sqlite_store.blobs, ask, away)
+            with pytest.raises(StoreAway):
+                check_release(sqlite_store, release)
+    check_release(sqlite_store, release)
 
 
 def test_a_release_ends_with_the_bytes(sqlite_store: Store) -> None:

@@ -24,7 +24,7 @@ from trimtab.kernel import Refused, digest_of_bytes
 from trimtab.serving import Input, Loader, LoadRefused
 from trimtab.serving.onnx_runtime import OnnxRuntime
 from trimtab.serving.runtimes import Rows
-from trimtab.store import LocalBlobs, Store
+from trimtab.store import LocalBlobs, Store, StoreAway
 from trimtab.tracking import check_graph
 
 RAN: list[str] = []
@@ -48,6 +48,22 @@ def refused(loader: Loader) -> LoadRefused:
     assert all(caught.value.parts().values())
     assert RAN == []
     return caught.value
+
+
+def test_a_blob_store_that_is_away_says_nothing_about_the_model(
+    sqlite_store: Store, releases: FakeReleases, loader: Loader, models: dict[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that loads a version is tried again then, and does not fail for good."""
+    releases.release(sqlite_store, 1, models[1])
+
+    def away(_: str) -> bytes:
+        raise StoreAway("the blob store is away", where="setting blobs", why="It says so.", next="try again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_store.blobs, "get", away)
+        with pytest.raises(StoreAway):
+            loader.load("late", 1)
+    assert len(loader.load("late", 1).sample) == 40
 
 
 def test_what_was_released_is_loaded_and_predicts(

@@ -254,26 +254,6 @@ def test_empty_segments_leave_nothing_behind(sqlite_store: Store) -> None:
     assert files(sqlite_store) == []
 
 
-def test_a_segment_that_is_just_being_opened_is_not_taken_for_a_dead_ones(
-    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = segments_module.lock
-
-    def after_another_has_recovered(fd: int) -> bool:
-        monkeypatch.setattr(segments_module, "lock", real)
-        DecisionLog(sqlite_store).recover()
-        return real(fd)
-
-    monkeypatch.setattr(segments_module, "lock", after_another_has_recovered)
-    log = DecisionLog(sqlite_store)
-    with pytest.raises(NotRecorded):  # an answer that is not logged is not given
-        write(log, sqlite_store)
-    ids = write(log, sqlite_store)
-    assert find_decision(sqlite_store, ids[0]).id == ids[0]
-    log.close()
-    assert [one.id for one in decisions(sqlite_store, "late")] == ids
-
-
 def test_a_process_killed_while_it_opens_a_segment_leaves_nothing(sqlite_store: Store) -> None:
     folder = decisions_folder(sqlite_store) / "late"
     folder.mkdir(parents=True)
@@ -396,3 +376,35 @@ def test_many_threads_write_one_log(sqlite_store: Store) -> None:
     log.sync()
     log.close()
     assert {one.id for one in decisions(sqlite_store, "late", limit=1000)} == {i for ids in found for i in ids}
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_segment_that_is_taken_for_a_dead_one_as_it_begins_is_begun_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    """Another thread looks for what dead processes have left, just before the file is locked."""
+    log = DecisionLog(store)
+    created, taken = segments_module._created, []
+
+    def looked_at(path: Path) -> int:
+        fd = created(path)
+        if not taken:
+            if goes_on:  # it has locked the file, and removes it later
+                taken.append(os.open(path, os.O_RDWR))
+                assert segments_module.lock(taken[0])
+            else:
+                taken.append(-1)
+                assert DecisionLog(store).recover() == 0
+        return fd
+
+    monkeypatch.setattr(segments_module, "_created", looked_at)
+    ids = write(log, store, 2)
+    assert taken
+    assert DecisionLog(store).recover() == 0, "its owner is alive, and holds it"
+    if goes_on:
+        os.close(taken[0])
+        assert DecisionLog(store).recover() == 0
+    log.seal(also_open=None)
+    assert {decision.id for decision in decisions(store, "late")} == set(ids)
+    assert list((decisions_folder(store) / "late").iterdir()) == []
+    log.close()

@@ -13,7 +13,7 @@ from trimtab.registry.records import Approval, ApprovalState, Limits, Status, Ve
 from trimtab.registry.revoke import revoke_releases_of
 from trimtab.registry.rows import check_model, find_version, locate, lock_version, names_of, text_of, version_of, yes_to
 from trimtab.registry.tables import registry_approvals, registry_versions
-from trimtab.store import Blobs, Change, NotAuthentic, Store, check_reason, events
+from trimtab.store import Blobs, Change, NotAuthentic, Store, StoreAway, check_reason, events
 
 MEANING = "approves release"
 
@@ -200,6 +200,8 @@ def _blob_differences(blobs: Blobs, approval: Approval) -> tuple[str, ...]:
     for what, digest in approval.covered.blobs:
         try:
             blobs.check(digest)
+        except StoreAway:
+            raise  # that passes, and says nothing about the approval
         except TrimtabError as error:
             reasons.append(f"the {what} ({digest[:19]}…) cannot be read as it was approved: {error.what}")
     return tuple(reasons)
@@ -212,6 +214,8 @@ def _evaluation_differences(blobs: Blobs, approval: Approval) -> tuple[str, ...]
         return () if covered.verdict_passed is None else ("a verdict is claimed, and there is no evaluation",)
     try:
         report = read_report(blobs, covered.evaluation)
+    except StoreAway:
+        raise
     except TrimtabError:
         return ()  # a blob that cannot be read was named already
     except msgspec.DecodeError:

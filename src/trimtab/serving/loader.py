@@ -23,7 +23,7 @@ from trimtab.serving.records import Input, Released, Scalar
 from trimtab.serving.released import Releases
 from trimtab.serving.runtimes import Rows, Runtime
 from trimtab.serving.sklearn_runtime import SklearnRuntime
-from trimtab.store import Store
+from trimtab.store import Store, StoreAway
 from trimtab.tracking import Unsound, check_bounds, check_graph
 
 FORMATS = ("skops", "onnx")
@@ -65,6 +65,8 @@ class Loader:
     def _verified(self, released: Released, digest: str, what: str) -> bytes:
         try:
             data = self._store.blobs.get(digest)
+        except StoreAway:
+            raise  # that passes, and says nothing about the model
         except TrimtabError as error:
             raise LoadRefused(
                 f"the {what} of {released.ref} cannot be read: {error.what}",

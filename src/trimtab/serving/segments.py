@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from mmap import mmap
 from pathlib import Path
 from typing import Any
@@ -74,10 +74,8 @@ class OpenSegment:
         self._kinds: dict[str, str] = {}
         self._buffer = bytearray()
         # Under its own name nobody may find it unlocked, and take it for what a dead process has left.
-        opening = self.path.with_suffix(OPENING)
-        self._fd = _created(opening)
+        self._fd, opening = _owned(self.path)
         try:
-            lock(self._fd)
             self.append([Opening(FORMAT, id, endpoint, micros(at))])
             _renamed(opening, self.path)
         except BaseException:
@@ -130,6 +128,20 @@ class OpenSegment:
     def close(self) -> None:
         """Let go of the file and its lock."""
         os.close(self._fd)
+
+
+def _owned(path: Path) -> tuple[int, Path]:
+    """Create and lock a file beside ``path``, which nobody has yet taken for what a dead process has left.
+
+    Between the two somebody may: they remove it, and another one is made, of another name.
+    """
+    for number in count():
+        opening = path.with_suffix(f".{number}{OPENING}")
+        fd = _created(opening)
+        if lock(fd) and opening.exists():
+            break
+        os.close(fd)
+    return fd, opening
 
 
 def _created(path: Path) -> int:

@@ -15,7 +15,7 @@ from trimtab.serving.released import Releases
 from trimtab.serving.router import Route, RoutingSnapshot
 from trimtab.serving.routing import RouteRow, route_rows, routed
 from trimtab.serving.shadow import Shadow
-from trimtab.store import NotAuthentic, RowForged, Store
+from trimtab.store import NotAuthentic, RowForged, Store, StoreAway
 
 RETRY_S = 30.0
 """How long a routing that could not be taken up is left alone before it is tried again unchanged."""
@@ -166,10 +166,10 @@ class Served:
             released = target.loaded.released
             try:
                 self._releases.checked(released.model, released.version)
-            except (Refused, NotFound, Invalid) as error:
+            except (Refused, NotFound, Invalid, StoreAway) as error:
                 _log.error("%s is served, but: %s", released.ref, error)
                 problems.append(error)
-                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid | NotAuthentic):
+                if not isinstance(error, ApprovalVoid | LoadRefused | Invalid | NotAuthentic | StoreAway):
                     withdrawn.add(released.version)
         return frozenset(withdrawn), tuple(problems)
 
