@@ -105,7 +105,7 @@ class Tokens(msgspec.Struct, frozen=True):
                 "the token signs with another key than the public one beside it",
                 where=str(address),
                 why="Objects of one id belong together: a key pair for Ed25519 and a secret.",
-                next='let Trimtab make them: trimtab ledger new-key --in "pkcs11:token=..." --because "..."',
+                next="leave object= and id= out of the address, and Trimtab makes them",
             )
         return key
 
