@@ -45,6 +45,15 @@ def test_only_known_hosts_are_named(page: Path) -> None:
     assert {host for host in everywhere if host not in HOSTS} <= STANDING_IN
 
 
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_a_block_in_a_list_is_indented_as_the_site_reads_it(page: Path) -> None:
+    """With fewer than four spaces the list ends before it, and its next points are shown as text.
+
+    So are they without an empty line after what stands so far in.
+    """
+    assert re.findall(r"(?m)^ {1,3}```.*|^ {4}(?! ).*\n- .*", page.read_text("utf-8")) == []
+
+
 def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8")))
     assert listed == {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}

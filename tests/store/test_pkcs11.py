@@ -235,6 +235,14 @@ def test_a_key_of_before_does_not_come_back(banked: Store, fill: Callable, actor
     assert fill(banked, 1).position == 5
 
 
+def test_without_its_package_a_token_is_away(softhsm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pkcs11", None)
+    for ask in (TOKENS.make, TOKENS.key):
+        with pytest.raises(TokenAway) as refused:
+            ask(LEDGER, f"{BANK};id=%01")
+        assert refused.value.next == "pip install 'trimtab[pkcs11]'"
+
+
 def test_a_backup_is_rehearsed_with_its_token(banked: Store, actor: Actor, tmp_path: Path) -> None:
     replace_key(banked, actor=actor, because="the auditors ask for it", token=BANK)
     back_up(banked, tmp_path / "backups", told=lambda *_: None, with_keys=True)

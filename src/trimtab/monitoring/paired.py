@@ -21,8 +21,6 @@ from trimtab.registry import VersionRef, get_version
 from trimtab.store import Store
 
 BLOCK_US = QUARTER_S * 1_000_000
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since: datetime, until: datetime) -> Paired:
@@ -71,10 +69,10 @@ def paired(store: Store, endpoint: str, *, challenger: int, champion: int, since
 class _Final(NamedTuple):
     """The rows whose outcome is final, in the order in which they came to count."""
 
-    champion: FloatArray
-    challenger: FloatArray
-    outcome: FloatArray
-    counts_us: IntArray
+    champion: NDArray[np.float64]
+    challenger: NDArray[np.float64]
+    outcome: NDArray[np.float64]
+    counts_us: NDArray[np.int64]
 
 
 def _final(rows: Sequence[Any], matures_us: int, until_us: int) -> _Final:

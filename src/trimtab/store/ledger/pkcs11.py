@@ -88,7 +88,7 @@ class TokenAddress(msgspec.Struct, frozen=True):
 class Tokens(msgspec.Struct, frozen=True):
     """What opens tokens: the path of their library, and the PIN that all of them have."""
 
-    library: str = ""
+    module_path: str = ""
     pin: str = ""
 
     def key(self, name: str, text: str) -> SigningKey:
@@ -114,21 +114,18 @@ class Tokens(msgspec.Struct, frozen=True):
 
         Raises as ``key`` does, and ``Invalid`` for a key that the token would give away.
         """
-        from pkcs11 import Attribute
-
         address = TokenAddress.parse(text)
         if not (address.object or address.id):
             address = msgspec.structs.replace(address, object=name, id=secrets.token_bytes(8))
             self._generate(address)
         found = TokenKey(self, address)
-        for one in found.objects():
-            if one[Attribute.EXTRACTABLE]:
-                raise Invalid(
-                    "the token gives this key away",
-                    where=str(address),
-                    why="It was made so that it can be taken out (CKA_EXTRACTABLE).",
-                    next="leave object= and id= out of the address, and Trimtab makes one that cannot",
-                )
+        if found.can_be_taken_out():
+            raise Invalid(
+                "the token gives this key away",
+                where=str(address),
+                why="It was made so that it can be taken out (CKA_EXTRACTABLE).",
+                next="leave object= and id= out of the address, and Trimtab makes one that cannot",
+            )
         return self.key(name, str(msgspec.structs.replace(address, id=found.id)))
 
     def _generate(self, address: TokenAddress) -> None:
@@ -175,10 +172,11 @@ class TokenKey:
 
         return bytes(self._ask(lambda session: self._objects(session)[1].sign(info, mechanism=Mechanism.SHA256_HMAC)))
 
-    def objects(self) -> tuple[Any, Any]:
-        """Return the private key and the secret."""
-        found: tuple[Any, Any] = self._ask(self._objects)
-        return found
+    def can_be_taken_out(self) -> bool:
+        """Say whether the token gives the private key or the secret to whoever has its PIN."""
+        from pkcs11 import Attribute
+
+        return bool(self._ask(lambda session: any(one[Attribute.EXTRACTABLE] for one in self._objects(session))))
 
     def _ask(self, question: Callable[[Any], Any]) -> Any:
         """Ask the token, once more with a new session where the one of before is gone."""
@@ -237,12 +235,12 @@ class TokenKey:
 def open_session(tokens: Tokens, device: TokenAddress, *, writing: bool = False) -> Any:
     """Open a session with a token. Raises ``TokenAway``, and does not risk that a token locks itself."""
     pkcs11 = _package()
-    if not tokens.library:
+    if not tokens.module_path:
         raise TokenAway("no library of the token is known", where="setting pkcs11_library")
     if (device, tokens) in _refused:
         raise _wrong_pin(device)
     try:
-        library = pkcs11.lib(os.path.realpath(tokens.library))
+        library = pkcs11.lib(os.path.realpath(tokens.module_path))
         token = library.get_token(token_label=device.token or None, token_serial=device.serial.encode() or None)
         if tokens.pin and token.flags & (pkcs11.TokenFlag.USER_PIN_FINAL_TRY | pkcs11.TokenFlag.USER_PIN_LOCKED):
             raise TokenAway(
