@@ -408,3 +408,15 @@ def test_a_segment_that_is_taken_for_a_dead_one_as_it_begins_is_begun_anew(
     assert {decision.id for decision in decisions(store, "late")} == set(ids)
     assert list((decisions_folder(store) / "late").iterdir()) == []
     log.close()
+
+
+def test_where_no_file_can_be_locked_nothing_is_answered(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = DecisionLog(sqlite_store)
+    with monkeypatch.context() as patched:
+        patched.setattr(segments_module, "lock", lambda _: False)
+        with pytest.raises(NotRecorded, match="No locks available"):
+            write(log, sqlite_store)
+    assert DecisionLog(sqlite_store).recover() == 0
+    assert list((decisions_folder(sqlite_store) / "late").iterdir()) == []
+    assert write(log, sqlite_store)
+    log.close()

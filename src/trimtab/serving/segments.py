@@ -1,12 +1,13 @@
 """Segments of the decision log: the open file that takes appends, and the sorted, compressed blob it becomes."""
 
 import contextlib
+import errno
 import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain, count, repeat
+from itertools import chain, repeat
 from mmap import mmap
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from trimtab.serving.records import Decision
 SUFFIX = ".log"
 OPENING = ".opening"
 """Suffix of a segment that its owner does not hold locked yet."""
+_TRIES = 16
+"""How often a file is made that somebody else locks first: where none can be locked, nothing is recorded."""
 ROWS_IN_GROUP = 8192
 _Shapes = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 """By release: the names of the columns and of the outputs."""
@@ -135,13 +138,13 @@ def _owned(path: Path) -> tuple[int, Path]:
 
     Between the two somebody may: they remove it, and another one is made, of another name.
     """
-    for number in count():
+    for number in range(_TRIES):
         opening = path.with_suffix(f".{number}{OPENING}")
         fd = _created(opening)
         if lock(fd) and opening.exists():
-            break
+            return fd, opening
         os.close(fd)
-    return fd, opening
+    raise _not_recorded(path, OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)))
 
 
 def _created(path: Path) -> int:
